@@ -200,7 +200,7 @@ _TABLE: tuple[Operation, ...] = (
             documented=True,
             authorised=("416 InvalidRange", "403 InvalidObjectState"),
             source=f"{_API}GetObject.html",
-            note="416 is the answer for an empty object, InvalidObjectState for an archived one: both after authorisation",
+            note="416 is the answer for an empty object, InvalidObjectState for an archived one: both authorised",
         ),
         keys=_VERSION_KEYS,
         source=f"{_API}GetObject.html",
