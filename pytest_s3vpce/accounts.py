@@ -1,0 +1,307 @@
+"""The inventory's accounts and principals as AWS sees them: sessions, the account guard, role sessions."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    SSOTokenLoadError,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
+
+from pytest_s3vpce.errors import CredentialError, S3VpceError
+from pytest_s3vpce.probe import Credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pytest_s3vpce.inventory import Account, Inventory, Principal, References
+    from pytest_s3vpce.model import Place
+
+SESSION_SECONDS: Final = 3600
+"""How long a principal's session lives; an hour is the limit where a role is assumed from a role.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use.html"""
+CLEAR_SECONDS: Final = 900
+"""The shortest session there is, for requests whose token crosses plain http."""
+_WORKERS: Final = 16
+_CONTROL: Final = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=10, read_timeout=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountKeys:
+    """Keys that stand in for an account's profile, and the role to assume with them: what a lab hands out."""
+
+    credentials: Credentials
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """Where the control plane is and with what keys: AWS itself (all defaults), or a lab."""
+
+    endpoint_url: str | None = None
+    keys: Mapping[str, AccountKeys] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKind:
+    """One signing identity of the run: a principal, limited by an inline session policy where that is not empty."""
+
+    principal: str
+    policy: str = ""
+    seconds: int = SESSION_SECONDS
+
+
+class Accounts:
+    """Sessions and credentials, each made once; errors are kept and raised again for every user of them."""
+
+    def __init__(
+        self, inventory: Inventory, references: References, *, connection: Connection, session_name: str
+    ) -> None:
+        self._inventory = inventory
+        self._references = references
+        self._connection = connection
+        self._session_name = session_name
+        self._lock = threading.Lock()
+        self._sessions: dict[str, boto3.Session | CredentialError] = {}
+        self._signers: dict[SessionKind, Credentials | S3VpceError | None] = {}
+        self._clients: dict[tuple[str, str, str], Any] = {}
+
+    def guard(self, names: Iterable[str]) -> None:
+        """Compares each account's id with GetCallerIdentity; the first that differs or can't be asked is raised.
+
+        https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+        """
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            list(pool.map(self._check_account, dict.fromkeys(names)))
+
+    def session(self, account: str) -> boto3.Session:
+        """The session of an account's own credentials. Raises CredentialError, each time for the same reason."""
+        with self._lock:
+            if account not in self._sessions:
+                try:
+                    self._sessions[account] = self._make_session(account)
+                except CredentialError as error:
+                    self._sessions[account] = error
+            found = self._sessions[account]
+        if isinstance(found, CredentialError):
+            raise found
+        return found
+
+    def client(self, service: str, *, account: str, region: str | None = None) -> Any:
+        """A control-plane client of an account; botocore's own proxy settings and retries apply."""
+        session = self.session(account)
+        where = region or self.region(account)
+        with self._lock:
+            key = (service, account, where)
+            if key not in self._clients:
+                self._clients[key] = session.client(
+                    service, region_name=where, endpoint_url=self._connection.endpoint_url, config=_CONTROL
+                )
+            return self._clients[key]
+
+    def region(self, account: str) -> str:
+        """The account's own Region, references resolved."""
+        row = self._inventory.accounts[account]
+        return self._references.resolve(row.region, self._inventory.place("accounts", account, "region"))
+
+    def prepare(self, kinds: Iterable[SessionKind]) -> None:
+        """Makes the credentials of all these sessions at once; failures are kept for `credentials` to raise."""
+        todo = [kind for kind in dict.fromkeys(kinds) if kind not in self._signers]
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            for kind, made in zip(todo, pool.map(self._make_credentials, todo), strict=True):
+                self._signers[kind] = made
+
+    def credentials(self, kind: SessionKind) -> Credentials | None:
+        """The keys of a session, None for `anonymous`. Raises CredentialError with the principal's place."""
+        if kind not in self._signers:
+            self._signers[kind] = self._make_credentials(kind)
+        made = self._signers[kind]
+        if isinstance(made, S3VpceError):
+            raise made
+        return made
+
+    def _make_session(self, account: str) -> boto3.Session:
+        row = self._inventory.accounts[account]
+        place = self._inventory.place("accounts", account)
+        region = self.region(account)
+        keys = self._connection.keys.get(account)
+        if keys is not None:
+            base = boto3.Session(
+                aws_access_key_id=keys.credentials.access_key_id,
+                aws_secret_access_key=keys.credentials.secret_access_key,
+                aws_session_token=keys.credentials.session_token,
+                region_name=region,
+            )
+            return self._assumed(base, role=keys.role, external_id=None, region=region, place=place)
+        with translated(profile=row.profile, place=place):
+            base = boto3.Session(profile_name=self._resolved(row.profile, place), region_name=region)
+        role = self._resolved(row.role, place)
+        if role is None:
+            return base
+        external_id = self._resolved(row.external_id, place)
+        return self._assumed(base, role=role, external_id=external_id, region=region, place=place)
+
+    def _assumed(
+        self, base: boto3.Session, *, role: str, external_id: str | None, region: str, place: Place
+    ) -> boto3.Session:
+        arguments = {"ExternalId": external_id} if external_id else {}
+        client = base.client("sts", region_name=region, endpoint_url=self._connection.endpoint_url, config=_CONTROL)
+        with translated(profile=None, place=place, role=role):
+            made = self._assume(client, role=role, arguments=arguments)
+        return boto3.Session(
+            aws_access_key_id=made.access_key_id,
+            aws_secret_access_key=made.secret_access_key,
+            aws_session_token=made.session_token,
+            region_name=region,
+        )
+
+    def _assume(self, client: Any, *, role: str, arguments: Mapping[str, Any]) -> Credentials:
+        """https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html"""
+        answer = client.assume_role(RoleArn=role, RoleSessionName=self._session_name, **arguments)
+        keys = answer["Credentials"]
+        return Credentials(
+            access_key_id=keys["AccessKeyId"],
+            secret_access_key=keys["SecretAccessKey"],
+            session_token=keys["SessionToken"],
+        )
+
+    def _check_account(self, account: str) -> None:
+        row: Account = self._inventory.accounts[account]
+        place = self._inventory.place("accounts", account, "id")
+        wanted = self._references.resolve(row.id, place)
+        client = self.client("sts", account=account)
+        with translated(profile=row.profile, place=self._inventory.place("accounts", account)):
+            found = client.get_caller_identity()["Account"]
+        if found != wanted:
+            raise CredentialError(
+                f"account `{account}` is `{wanted}` in the inventory, but its credentials belong to `{found}`",
+                place=place,
+                remedy="correct the id, or the profile or role that the account names; nothing was sent or created",
+            )
+
+    def _make_credentials(self, kind: SessionKind) -> Credentials | S3VpceError | None:
+        try:
+            return self._sign_in(kind)
+        except S3VpceError as error:
+            return error
+
+    def _sign_in(self, kind: SessionKind) -> Credentials | None:
+        row: Principal = self._inventory.principals[kind.principal]
+        place = self._inventory.place("principals", kind.principal)
+        if row.anonymous or row.ambient:
+            return None
+        account = row.account or self._inventory.default_account
+        if row.role is None:
+            return self._profile_keys(row, kind, account=account, place=place)
+        role = self._references.resolve(row.role, place)
+        arguments: dict[str, Any] = {"DurationSeconds": kind.seconds}
+        if kind.policy:
+            arguments["Policy"] = kind.policy
+        profile = self._inventory.accounts[account].profile
+        client = self.client("sts", account=account)
+        with translated(profile=profile, place=place, role=role):
+            return self._assume(client, role=role, arguments=arguments)
+
+    def _profile_keys(self, row: Principal, kind: SessionKind, *, account: str, place: Place) -> Credentials:
+        if kind.policy:
+            raise CredentialError(
+                f"principal `{kind.principal}` is no role, so its session can't carry a session policy", place=place
+            )
+        profile = self._resolved(row.profile, place)
+        with translated(profile=profile, place=place):
+            session = boto3.Session(profile_name=profile, region_name=self.region(account))
+            found = session.get_credentials()
+            if found is None:
+                raise NoCredentialsError
+            keys = found.get_frozen_credentials()
+        return Credentials(access_key_id=keys.access_key, secret_access_key=keys.secret_key, session_token=keys.token)
+
+    def _resolved(self, text: str | None, place: Place) -> str | None:
+        return None if text is None else self._references.resolve(text, place)
+
+
+class translated:  # noqa: N801 - reads as a word at its callers: `with translated(...):`
+    """Turns botocore's exceptions into one CredentialError that names the inventory line and the remedy."""
+
+    def __init__(self, *, profile: str | None, place: Place, role: str | None = None) -> None:
+        self._profile = profile
+        self._place = place
+        self._role = role
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (BotoCoreError, ClientError)):
+            raise self._error(error) from error
+
+    def _error(self, error: BotoCoreError | ClientError) -> CredentialError:
+        for kinds, what, remedy in _REMEDIES:
+            if isinstance(error, kinds):
+                return CredentialError(what(self._profile), place=self._place, remedy=remedy(self._profile))
+        if isinstance(error, ClientError):
+            return self._refused(error)
+        return CredentialError(
+            f"AWS could not be asked: {_line(error)}", place=self._place, remedy="check the network and the Region"
+        )
+
+    def _refused(self, error: ClientError) -> CredentialError:
+        code = error.response.get("Error", {}).get("Code", "")
+        message = _line(error)
+        if code in _EXPIRED:
+            remedy = f"run `aws sso login --profile {self._profile}` or renew them" if self._profile else "renew them"
+            return CredentialError(f"the credentials have expired ({code})", place=self._place, remedy=remedy)
+        if self._role is not None:
+            return CredentialError(
+                f"role `{self._role}` can't be assumed: {message}",
+                place=self._place,
+                remedy="its trust policy must name the account's role or user that assumes it, whose policies must "
+                "allow sts:AssumeRole",
+            )
+        return CredentialError(
+            f"the credentials are refused: {message}", place=self._place, remedy="check the profile or keys"
+        )
+
+
+_EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+
+
+def _named(profile: str | None) -> str:
+    return f" in profile `{profile}`" if profile else ""
+
+
+_REMEDIES: Final[tuple[tuple[Any, Callable[[str | None], str], Callable[[str | None], str]], ...]] = (
+    (
+        (UnauthorizedSSOTokenError, SSOTokenLoadError, TokenRetrievalError, SSOError),
+        lambda profile: f"the SSO session{_named(profile)} has expired",
+        lambda profile: f"run `aws sso login --profile {profile or 'default'}`",
+    ),
+    (
+        ProfileNotFound,
+        lambda profile: f"profile `{profile}` does not exist",
+        lambda _: "`aws configure list-profiles` lists those that do",
+    ),
+    (
+        (NoCredentialsError, PartialCredentialsError),
+        lambda profile: f"there are no credentials{_named(profile)}",
+        lambda _: "name a `profile` or `role` for the account, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ),
+)
+
+
+def _line(error: Exception) -> str:
+    """The exception's text on one line, without what a hostile answer could break a report with."""
+    return " ".join(str(error).split())[:500]

@@ -1,0 +1,30 @@
+"""Claims: named properties, turned into cells with their controls, and judged by what came back."""
+
+from __future__ import annotations
+
+from pytest_s3vpce.claims.cross_account import CrossAccount
+from pytest_s3vpce.claims.endpoint_only import EndpointOnly
+from pytest_s3vpce.claims.findings import Finding, Kind, Status
+from pytest_s3vpce.claims.setting import BucketFacts, EndpointFacts, PrincipalFacts, Results, Setting, make_probe
+from pytest_s3vpce.claims.tls_only import TlsOnly
+from pytest_s3vpce.claims.verdict import Verdict, verdict_of
+
+Claim = EndpointOnly | TlsOnly | CrossAccount
+
+__all__ = [
+    "BucketFacts",
+    "Claim",
+    "CrossAccount",
+    "EndpointFacts",
+    "EndpointOnly",
+    "Finding",
+    "Kind",
+    "PrincipalFacts",
+    "Results",
+    "Setting",
+    "Status",
+    "TlsOnly",
+    "Verdict",
+    "make_probe",
+    "verdict_of",
+]

@@ -1,0 +1,94 @@
+"""`cross-account`: granted foreign principals get in from the named places, refused ones don't, by the owner's policies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_s3vpce.claims.exclusion import endpoint_exclusion
+from pytest_s3vpce.claims.findings import (
+    Finding,
+    Kind,
+    Status,
+    attribution,
+    canary,
+    negative,
+    outside_hypotheses,
+    outside_readers,
+    positive,
+    reach,
+    reach_probes,
+    readings_of,
+)
+from pytest_s3vpce.claims.setting import make_probe
+from pytest_s3vpce.model import Layer, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_s3vpce.claims.setting import Results, Setting
+    from pytest_s3vpce.probe import Probe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossAccount:
+    """The claim's own fields; `granted` and `refused` are (principal, vantage point) pairs."""
+
+    id: str
+    bucket: str
+    granted: tuple[tuple[str, str], ...]
+    refused: tuple[tuple[str, str], ...]
+    actions: tuple[str, ...]
+    by: frozenset[Layer] = frozenset({Layer.RESOURCE, Layer.RCP})
+
+    def _cells(self, pairs: tuple[tuple[str, str], ...]) -> Iterator[Probe]:
+        for principal, vantage in pairs:
+            for action in self.actions:
+                yield make_probe(action, self.bucket, principal=principal, vantage=vantage)
+
+    def probes(self, setting: Setting) -> Iterator[Probe]:
+        yield from self._cells(self.granted)
+        yield from self._cells(self.refused)
+        for principal, vantage in (*self.granted, *self.refused):
+            yield from reach_probes(setting, principal=principal, vantage=vantage, transport=Transport.HTTPS)
+        for vantage in dict.fromkeys(vantage for _, vantage in self.refused):
+            yield from readings_of(
+                setting,
+                "",
+                principals=outside_readers(setting),
+                vantage=vantage,
+                hypotheses=outside_hypotheses(setting, vantage, ()),
+            )
+
+    def judge(self, setting: Setting, results: Results) -> list[Finding]:
+        findings = list(self._foreign(setting))
+        for probe in self._cells(self.granted):
+            findings.append(positive(results, probe, controls=self._reach(setting, results, probe)))
+        for probe in self._cells(self.refused):
+            findings.append(self._reach(setting, results, probe))
+            findings.append(negative(results, probe))
+            layer = attribution(
+                setting, results, probe, by=self.by, endpoint_excluded=endpoint_exclusion(setting, results)
+            )
+            if layer is not None:
+                findings.append(layer)
+        checked = canary(results, self.bucket, [probe.cell.operation for probe in self._cells(self.granted)])
+        return findings + ([checked] if checked else [])
+
+    def _foreign(self, setting: Setting) -> Iterator[Finding]:
+        owner = setting.buckets[self.bucket].account
+        for principal in dict.fromkeys(principal for principal, _ in (*self.granted, *self.refused)):
+            facts = setting.principals[principal]
+            if not facts.anonymous and facts.account == owner:
+                yield Finding(
+                    kind=Kind.POSITIVE,
+                    name=f"foreign {principal}",
+                    status=Status.MISSING,
+                    sentence=f"principal {principal} belongs to {owner}, the bucket's own account: it shows nothing "
+                    "about other accounts",
+                )
+
+    def _reach(self, setting: Setting, results: Results, probe: Probe) -> Finding:
+        principal, vantage = probe.cell.principal, probe.cell.vantage
+        probes = reach_probes(setting, principal=principal, vantage=vantage, transport=Transport.HTTPS)
+        return reach(setting, results, probes, principal=principal, vantage=vantage)

@@ -1,0 +1,192 @@
+"""`endpoint-only`: allowed through each named endpoint, denied by the owner's policies from every outside point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_s3vpce.claims.exclusion import endpoint_exclusion
+from pytest_s3vpce.claims.findings import (
+    Finding,
+    Kind,
+    Status,
+    attribution,
+    canary,
+    negative,
+    outside_hypotheses,
+    outside_readers,
+    path_read,
+    positive,
+    reach,
+    reach_probes,
+    readings_of,
+    shown,
+)
+from pytest_s3vpce.claims.readings import NO_ENDPOINT, exactly, none_of
+from pytest_s3vpce.claims.setting import make_probe
+from pytest_s3vpce.model import Layer, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_s3vpce.claims.setting import Results, Setting
+    from pytest_s3vpce.probe import Probe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointOnly:
+    """The claim's own fields, names of the inventory and endpoint ids resolved."""
+
+    id: str
+    bucket: str
+    principals: tuple[str, ...]
+    endpoints: tuple[str, ...]
+    inside: tuple[str, ...]
+    outside: tuple[str, ...]
+    actions: tuple[str, ...] = ("s3:GetObject", "s3:PutObject", "s3:ListBucket")
+    by: frozenset[Layer] = frozenset({Layer.RESOURCE, Layer.RCP})
+
+    def positives(self) -> Iterator[Probe]:
+        yield from self._cells(self.inside)
+
+    def negatives(self) -> Iterator[Probe]:
+        yield from self._cells(self.outside)
+
+    def _cells(self, vantages: tuple[str, ...]) -> Iterator[Probe]:
+        for principal in self.principals:
+            for vantage in vantages:
+                for action in self.actions:
+                    yield make_probe(action, self.bucket, principal=principal, vantage=vantage)
+
+    def probes(self, setting: Setting) -> Iterator[Probe]:
+        """The cells, the control reads, and the key readings: inside on the target, outside on the control bucket."""
+        yield from self.positives()
+        yield from self.negatives()
+        for vantage in (*self.inside, *self.outside):
+            for principal in self.principals:
+                yield from reach_probes(setting, principal=principal, vantage=vantage, transport=Transport.HTTPS)
+        hypotheses = (*(exactly(endpoint) for endpoint in self.endpoints), none_of(self.endpoints), NO_ENDPOINT)
+        for vantage in self.inside:
+            yield from readings_of(
+                setting,
+                self.bucket,
+                principals=setting.roles(self.principals),
+                vantage=vantage,
+                hypotheses=hypotheses,
+            )
+        for vantage in (*self.inside, *self.outside):
+            yield from readings_of(
+                setting,
+                "",
+                principals=outside_readers(setting),
+                vantage=vantage,
+                hypotheses=outside_hypotheses(setting, vantage, self.endpoints),
+            )
+
+    def judge(self, setting: Setting, results: Results) -> list[Finding]:
+        findings = []
+        inside = {vantage: self._inside_path(setting, results, vantage) for vantage in self.inside}
+        findings += inside.values()
+        findings += self._exercised(setting, results)
+        for probe in self.positives():
+            findings.append(self._positive(setting, results, probe, path=inside[probe.cell.vantage]))
+        outside = {vantage: self._outside_path(setting, results, vantage) for vantage in self.outside}
+        findings += outside.values()
+        for principal in self.principals:
+            for vantage in self.outside:
+                findings.append(_reach(setting, results, principal=principal, vantage=vantage))
+        for probe in self.negatives():
+            findings += self._negative(setting, results, probe)
+        checked = canary(results, self.bucket, [probe.cell.operation for probe in self.positives()])
+        return findings + ([checked] if checked else [])
+
+    def _positive(self, setting: Setting, results: Results, probe: Probe, *, path: Finding) -> Finding:
+        controls = _reach(setting, results, principal=probe.cell.principal, vantage=probe.cell.vantage)
+        cause = "" if path.status is Status.GOOD else path.sentence
+        return positive(results, probe, controls=controls, cause=cause)
+
+    def _inside_path(self, setting: Setting, results: Results, vantage: str) -> Finding:
+        """Good where the target itself saw a named endpoint; bad where it let a request in that came by none."""
+        readers = setting.roles(self.principals)
+        for endpoint in self.endpoints:
+            if shown(setting, results, exactly(endpoint), bucket=self.bucket, principals=readers, vantage=vantage):
+                sentence = f"requests from {vantage} reach {self.bucket} through {endpoint}"
+                return _path(vantage, Status.GOOD, sentence)
+        if shown(setting, results, none_of(self.endpoints), bucket=self.bucket, principals=readers, vantage=vantage):
+            sentence = (
+                f"{self.bucket} let a request from {vantage} in although S3 saw none of {', '.join(self.endpoints)}"
+            )
+            return _path(vantage, Status.BAD, sentence)
+        return _path(vantage, Status.MISSING, self._inside_cause(setting, results, vantage))
+
+    def _inside_cause(self, setting: Setting, results: Results, vantage: str) -> str:
+        candidates = (*self.endpoints, *setting.vantage_endpoints.get(vantage, ()))
+        named = ", ".join(self.endpoints)
+        read = path_read(setting, results, vantage, candidates=candidates)
+        if read is None:
+            return f"the path from {vantage} could not be read, so nothing shows that it goes through {named}"
+        if not read:
+            return (
+                f"requests from {vantage} reach S3 through no VPC endpoint: look at the endpoint's route table "
+                f"associations and the subnet's route table"
+            )
+        if read in self.endpoints:
+            return f"requests from {vantage} do reach S3 through {read}"
+        return f"requests from {vantage} reach S3 through {read}, which is not {named}"
+
+    def _exercised(self, setting: Setting, results: Results) -> Iterator[Finding]:
+        """Each named endpoint must have been gone through."""
+        readers = setting.roles(self.principals)
+        for endpoint in self.endpoints:
+            through = [
+                vantage
+                for vantage in self.inside
+                if shown(setting, results, exactly(endpoint), bucket=self.bucket, principals=readers, vantage=vantage)
+            ]
+            yield Finding(
+                kind=Kind.PATH,
+                name=f"through {endpoint}",
+                status=Status.GOOD if through else Status.MISSING,
+                sentence=f"{self.bucket} was reached through {endpoint} from {', '.join(through)}"
+                if through
+                else f"no inside vantage point was shown to reach {self.bucket} through {endpoint}",
+            )
+
+    def _outside_path(self, setting: Setting, results: Results, vantage: str) -> Finding:
+        readers = outside_readers(setting)
+        named = ", ".join(self.endpoints)
+        if shown(setting, results, none_of(self.endpoints), bucket="", principals=readers, vantage=vantage):
+            return _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through none of {named}")
+        inside = self._shows_named(setting, results, vantage)
+        if inside:
+            return _path(vantage, Status.MISSING, inside)
+        return _path(
+            vantage,
+            Status.MISSING,
+            f"the path from {vantage} could not be read, so nothing shows that it is outside {named} "
+            "(a role with a readable control bucket reads it)",
+        )
+
+    def _shows_named(self, setting: Setting, results: Results, vantage: str) -> str:
+        for endpoint in self.endpoints:
+            for bucket, readers in (("", outside_readers(setting)), (self.bucket, setting.roles(self.principals))):
+                if shown(setting, results, exactly(endpoint), bucket=bucket, principals=readers, vantage=vantage):
+                    return f"{vantage} is no outside vantage point: its requests go through {endpoint}"
+        return ""
+
+    def _negative(self, setting: Setting, results: Results, probe: Probe) -> Iterator[Finding]:
+        yield negative(results, probe, not_outside=self._shows_named(setting, results, probe.cell.vantage))
+        layer = attribution(
+            setting, results, probe, by=self.by, endpoint_excluded=endpoint_exclusion(setting, results)
+        )
+        if layer is not None:
+            yield layer
+
+
+def _path(vantage: str, status: Status, sentence: str) -> Finding:
+    return Finding(kind=Kind.PATH, name=f"path {vantage}", status=status, sentence=sentence)
+
+
+def _reach(setting: Setting, results: Results, *, principal: str, vantage: str) -> Finding:
+    probes = reach_probes(setting, principal=principal, vantage=vantage, transport=Transport.HTTPS)
+    return reach(setting, results, probes, principal=principal, vantage=vantage)

@@ -1,0 +1,284 @@
+"""What a claim finds cell by cell: positives, negatives and their controls, each good, bad (a counterexample) or missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pytest_s3vpce.claims.readings import BASELINE, NO_ENDPOINT, Hypothesis, exactly, none_of
+from pytest_s3vpce.claims.setting import make_probe
+from pytest_s3vpce.model import Layer, Outcome, Transport
+from pytest_s3vpce.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+    from pytest_s3vpce.claims.setting import Results, Setting
+    from pytest_s3vpce.probe import Probe
+
+
+class Status(StrEnum):
+    """`bad` is a counterexample and refutes; `missing` leaves the claim inconclusive."""
+
+    GOOD = "good"
+    BAD = "bad"
+    MISSING = "missing"
+
+
+class Kind(StrEnum):
+    """What a finding is about: the claim's own cells (positive, negative) or a control of theirs."""
+
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+    REACH = "reach"
+    LAYER = "layer"
+    PATH = "path"
+    CALIBRATION = "calibration"
+    CANARY = "canary"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that must hold, and whether it did. `cell` is the id of the cell concerned, empty for a vantage point."""
+
+    kind: Kind
+    name: str
+    status: Status
+    sentence: str
+    cell: str = ""
+
+
+
+
+
+def readings_of(
+    setting: Setting, bucket: str, *, principals: Iterable[str], vantage: str, hypotheses: Iterable[Hypothesis]
+) -> Iterator[Probe]:
+    """The probes of key readings on a bucket's canary (each principal's own control bucket where `bucket` is empty)."""
+    for principal in principals:
+        label = bucket or _control_label(setting, principal)
+        for hypothesis in (BASELINE, *hypotheses):
+            yield make_probe(
+                "GetObject", label, principal=principal, vantage=vantage, session_policy=hypothesis.policy
+            )
+
+
+def shown(
+    setting: Setting,
+    results: Results,
+    hypothesis: Hypothesis,
+    *,
+    bucket: str,
+    principals: Iterable[str],
+    vantage: str,
+) -> bool:
+    """Whether any principal's reading showed that the hypothesis is true."""
+    for principal in principals:
+        pair = list(
+            readings_of(setting, bucket, principals=[principal], vantage=vantage, hypotheses=[hypothesis])
+        )
+        if all(results.allowed(probe) for probe in pair):
+            return True
+    return False
+
+
+def outside_readers(setting: Setting) -> tuple[str, ...]:
+    """Who reads the paths of outside vantage points: every declared role with a control bucket in its account."""
+    return setting.roles_with_control()
+
+
+def outside_hypotheses(setting: Setting, vantage: str, endpoints: Sequence[str]) -> tuple[Hypothesis, ...]:
+    """None of the named, none at all, and each candidate: the named ones and those described in its VPC."""
+    candidates = dict.fromkeys((*endpoints, *setting.vantage_endpoints.get(vantage, ())))
+    named = (none_of(endpoints),) if endpoints else ()
+    return (*named, NO_ENDPOINT, *(exactly(endpoint) for endpoint in candidates))
+
+
+def path_read(setting: Setting, results: Results, vantage: str, *, candidates: Iterable[str]) -> str | None:
+    """What the control bucket showed of a vantage point's path: an endpoint's id, `` for none, None for unknown."""
+    readers = outside_readers(setting)
+    if shown(setting, results, NO_ENDPOINT, bucket="", principals=readers, vantage=vantage):
+        return ""
+    for endpoint in candidates:
+        if shown(setting, results, exactly(endpoint), bucket="", principals=readers, vantage=vantage):
+            return endpoint
+    return None
+
+
+def reach_probe(
+    setting: Setting, *, principal: str, vantage: str, transport: Transport, session_policy: str = ""
+) -> Probe | None:
+    """The read of the control bucket that shows reach and credentials; None where no control bucket is declared."""
+    control = setting.control(principal)
+    if control is None:
+        return None
+    return make_probe(
+        "GetObject",
+        control.label,
+        principal=principal,
+        vantage=vantage,
+        transport=transport,
+        session_policy=session_policy,
+    )
+
+
+def reach_probes(setting: Setting, *, principal: str, vantage: str, transport: Transport) -> tuple[Probe, ...]:
+    """Reach of a principal; for `anonymous` any role's allowed read there shows it."""
+    who = setting.roles_with_control() if setting.principals[principal].anonymous else (principal,)
+    found = (reach_probe(setting, principal=name, vantage=vantage, transport=transport) for name in who)
+    return tuple(probe for probe in found if probe is not None)
+
+
+def reach(setting: Setting, results: Results, probes: Sequence[Probe], *, principal: str, vantage: str) -> Finding:
+    """Good if one of the control reads was allowed."""
+    name = f"reach {principal}:{vantage}"
+    if not probes:
+        account = setting.principals[principal].account
+        return Finding(
+            kind=Kind.REACH,
+            name=name,
+            status=Status.MISSING,
+            sentence=f"no control bucket is declared for account {account}, so a denial at {vantage} proves nothing",
+        )
+    for probe in probes:
+        if results.allowed(probe):
+            return Finding(
+                kind=Kind.REACH,
+                name=name,
+                status=Status.GOOD,
+                sentence=f"{probe.cell.who} reads the control bucket over {probe.cell.transport.value}",
+                cell=probe.cell.id,
+            )
+    outcome = results.outcome(probes[0])
+    return Finding(
+        kind=Kind.REACH,
+        name=name,
+        status=Status.MISSING,
+        sentence=f"{probes[0].cell.who} could not be shown to reach S3 with good credentials: its control bucket "
+        f"gave {describe(outcome)}",
+        cell=probes[0].cell.id,
+    )
+
+
+def describe(outcome: Outcome) -> str:
+    """An outcome in a few words: `denied by vpc_endpoint (AccessDenied)`."""
+    layer = f" by {outcome.layer.value}" if outcome.layer else ""
+    detail = outcome.code or outcome.reason
+    return f"{outcome.kind.value}{layer}" + (f" ({detail})" if detail else "")
+
+
+def positive(results: Results, probe: Probe, *, controls: Finding, cause: str = "") -> Finding:
+    """A cell that must be allowed. A denial refutes only if reach and credentials were shown from the same place."""
+    outcome = results.outcome(probe)
+    cell = probe.cell
+    name = f"allowed {cell.operation} {cell.who}"
+    if outcome.allowed and results.calibrated(cell):
+        status, sentence = Status.GOOD, f"{cell.operation} by {cell.who} was allowed"
+    elif outcome.allowed:
+        status = Status.MISSING
+        sentence = (
+            f"{cell.operation} by {cell.who} looks allowed, but its probe form is inferred and was not calibrated"
+        )
+    elif outcome.denied and controls.status is Status.GOOD:
+        because = f"; {cause}" if cause else ""
+        status, sentence = Status.BAD, f"{cell.operation} by {cell.who} must be allowed but was {describe(outcome)}{because}"
+    elif outcome.denied:
+        status, sentence = Status.MISSING, f"{cell.operation} by {cell.who} was {describe(outcome)}; {controls.sentence}"
+    else:
+        status, sentence = Status.MISSING, f"{cell.operation} by {cell.who} was {describe(outcome)}: {outcome.reason}"
+    return Finding(kind=Kind.POSITIVE, name=name, status=status, sentence=sentence, cell=cell.id)
+
+
+def negative(results: Results, probe: Probe, *, not_outside: str = "", cause: str = "") -> Finding:
+    """A cell that must be denied. `not_outside` says that its path showed a named endpoint: then it refutes nothing."""
+    outcome = results.outcome(probe)
+    cell = probe.cell
+    name = f"denied {cell.operation} {cell.who}"
+    what = f"{cell.operation} by {cell.who} over {cell.transport.value}"
+    if outcome.denied:
+        status, sentence = Status.GOOD, f"{what} was {describe(outcome)}"
+    elif outcome.allowed and not_outside:
+        status, sentence = Status.MISSING, f"{what} was allowed, but {not_outside}"
+    elif outcome.allowed and not results.calibrated(cell):
+        status = Status.MISSING
+        sentence = f"{what} looks allowed, but its probe form is inferred and was not calibrated"
+    elif outcome.allowed:
+        status, sentence = Status.BAD, f"{what} must be denied but was allowed"
+    else:
+        because = f"{cause}: " if cause and outcome.unreachable else ""
+        status, sentence = Status.MISSING, f"{because}{what} was {describe(outcome)}, which proves nothing"
+    return Finding(kind=Kind.NEGATIVE, name=name, status=status, sentence=sentence, cell=cell.id)
+
+
+def attribution(
+    setting: Setting,
+    results: Results,
+    probe: Probe,
+    *,
+    by: Collection[Layer],
+    endpoint_excluded: Callable[[Probe], str | None],
+) -> Finding | None:
+    """Whether a denial is one of the claim's layers; None where the cell was not denied.
+
+    An unnamed denial counts only if every layer outside `by` is excluded: the endpoint (its path or its policy), and
+    the caller's side (the same request allowed elsewhere in this run). `endpoint_excluded` gives a sentence or None.
+    """
+    outcome = results.outcome(probe)
+    if not outcome.denied:
+        return None
+    cell = probe.cell
+    wanted = ", ".join(sorted(layer.value for layer in by))
+    status, sentence = Status.MISSING, ""
+    if outcome.layer is not None:
+        if outcome.layer in by:
+            status, sentence = Status.GOOD, f"S3 named the layer: {outcome.layer.value}"
+        else:
+            sentence = f"{cell.operation} by {cell.who} was denied by {outcome.layer.value}, not by {wanted}"
+    else:
+        status, sentence = _unnamed(setting, results, probe, by=by, endpoint_excluded=endpoint_excluded)
+    return Finding(kind=Kind.LAYER, name=f"layer {cell.operation} {cell.who}", status=status, sentence=sentence, cell=cell.id)
+
+
+def _unnamed(
+    setting: Setting,
+    results: Results,
+    probe: Probe,
+    *,
+    by: Collection[Layer],
+    endpoint_excluded: Callable[[Probe], str | None],
+) -> tuple[Status, str]:
+    cell = probe.cell
+    what = f"the denial of {cell.operation} by {cell.who} names no layer"
+    excluded = []
+    if Layer.VPC_ENDPOINT not in by:
+        sentence = endpoint_excluded(probe)
+        if sentence is None:
+            return Status.MISSING, f"{what}, and the endpoint's policy could not be excluded as its cause"
+        excluded.append(sentence)
+    if not setting.principals[cell.principal].anonymous:
+        other = results.allowed_elsewhere(probe)
+        if other is None:
+            return Status.MISSING, (
+                f"{what}, and the same request was allowed nowhere, so {cell.principal}'s own policies may be its cause"
+            )
+        excluded.append(f"{other.cell.who} was allowed the same over {other.cell.transport.value}")
+    return Status.GOOD, f"{what}; others are excluded: {'; '.join(excluded) or 'nothing else applies'}"
+
+
+def canary(results: Results, bucket: str, operations: Iterable[str]) -> Finding | None:
+    """The canary's readings before and after, where an operation writes; None where none does."""
+    if not any(OPERATIONS[name].writes for name in operations):
+        return None
+    same, sentence = results.canaries.get(bucket, (False, f"the canary of {bucket} was not read"))
+    return Finding(
+        kind=Kind.CANARY,
+        name=f"canary {bucket}",
+        status=Status.GOOD if same else Status.MISSING,
+        sentence=sentence,
+    )
+
+
+def _control_label(setting: Setting, principal: str) -> str:
+    control = setting.control(principal)
+    return control.label if control else f"control:{setting.principals[principal].account}"

@@ -1,0 +1,74 @@
+"""Key readings: sessions whose inline policy tests one condition key, so that the answer tells what S3 saw.
+
+A session policy is evaluated on every later request with that request's own context, and an explicit deny in it
+always holds: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html#policies_session. A reading is the
+test of a hypothesis: only an *allowed* one says anything, and the same session without the condition must be allowed
+first. That the network keys behave so in a session policy follows from the general rule; it was checked in the lab.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One statement about what S3 saw, and the session policy under which a request is allowed only if it is true."""
+
+    says: str
+    policy: str
+
+
+def _policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, separators=(",", ":"))
+
+
+_EVERYTHING: dict[str, Any] = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+
+
+def _unless(says: str, condition: dict[str, Any]) -> Hypothesis:
+    return Hypothesis(says, _policy(_EVERYTHING, {**_EVERYTHING, "Effect": "Deny", "Condition": condition}))
+
+
+BASELINE = Hypothesis("the session itself is allowed", _policy(_EVERYTHING))
+"""The session without a condition: without it a refusal might be the session's own."""
+
+
+def exactly(endpoint: str) -> Hypothesis:
+    """S3 saw this endpoint and no other (an absent key matches StringNotEquals)."""
+    return _unless(f"S3 saw endpoint {endpoint}", {"StringNotEquals": {"aws:SourceVpce": endpoint}})
+
+
+def none_of(endpoints: Sequence[str]) -> Hypothesis:
+    """S3 saw none of these endpoints; another one, or none at all, would do."""
+    named = sorted(endpoints)
+    return _unless(f"S3 saw none of {', '.join(named)}", {"StringEquals": {"aws:SourceVpce": named}})
+
+
+NO_ENDPOINT = _unless("S3 saw no endpoint", {"Null": {"aws:SourceVpce": "false"}})
+"""The key is absent: the request came by no VPC endpoint."""
+
+
+def limited(statements: Iterable[tuple[str, str]]) -> str:
+    """A session policy that allows just these (action, resource ARN) pairs: for requests that cross plain http."""
+    by_resource: dict[str, list[str]] = {}
+    for action, resource in sorted(set(statements)):
+        by_resource.setdefault(resource, []).append(action)
+    return _policy(
+        *({"Effect": "Allow", "Action": actions, "Resource": resource} for resource, actions in by_resource.items())
+    )
+
+
+def plain_http(action: str, resource: str) -> Hypothesis:
+    """S3 saw the request over plain http, with a session that allows nothing else.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html (aws:SecureTransport)
+    """
+    allow = {"Effect": "Allow", "Action": action, "Resource": resource}
+    deny = {**_EVERYTHING, "Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "true"}}}
+    return Hypothesis("S3 saw plain http", _policy(allow, deny))

@@ -1,0 +1,166 @@
+"""What claims are judged in: the declared and described world, and the outcomes of a run's probes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_s3vpce.model import Cell, Outcome, OutcomeKind, Target, Transport
+from pytest_s3vpce.operations import OPERATIONS, Check, Resource, checks, default_operation, operation
+from pytest_s3vpce.probe import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+NOT_SENT = Outcome(kind=OutcomeKind.INCONCLUSIVE, reason="it was not sent")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrincipalFacts:
+    """A declared principal. `role`: its session can carry a session policy. `clear`: may sign plain http without one."""
+
+    name: str
+    account: str
+    arn: str | None = None
+    role: bool = False
+    anonymous: bool = False
+    clear: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketFacts:
+    """A bucket of the inventory, or a control bucket (`control:ACCOUNT`), resolved."""
+
+    label: str
+    name: str
+    account: str
+    account_id: str
+    key: str
+    partition: str = "aws"
+
+    def arn(self, check: Check, *, key: str | None = None) -> str:
+        """https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-arn-format.html"""
+        if check.resource is Resource.NONE:
+            return "*"
+        bucket = f"arn:{self.partition}:s3:::{self.name}"
+        return bucket if check.resource is Resource.BUCKET else f"{bucket}/{key or self.key}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointFacts:
+    """A VPC endpoint for S3 as its owner's account describes it; `policy` is None where it could not be read."""
+
+    id: str
+    vpc: str
+    account_id: str
+    type: str
+    policy: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Everything a claim may know besides the outcomes. Buckets include the control buckets, by `control:ACCOUNT`."""
+
+    principals: Mapping[str, PrincipalFacts]
+    buckets: Mapping[str, BucketFacts]
+    vantages: tuple[str, ...]
+    endpoints: Mapping[str, EndpointFacts] = field(default_factory=dict)
+    vantage_endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The described S3 endpoints in the VPC of a vantage point: candidates for its path."""
+    closed_ports: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    """(vantage point, port) to a sentence that says what lets no such traffic out."""
+    exemptions: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    """Bucket to what its policy's denies spare; None: the policy could not be read."""
+
+    def control(self, principal: str) -> BucketFacts | None:
+        """The control bucket of a principal's account, if one is declared."""
+        return self.buckets.get(f"control:{self.principals[principal].account}")
+
+    def roles(self, among: Sequence[str] = ()) -> tuple[str, ...]:
+        """The principals whose sessions can carry a reading: of those named, else all declared."""
+        named = tuple(name for name in among if self.principals[name].role)
+        return named or tuple(name for name, facts in self.principals.items() if facts.role)
+
+    def roles_with_control(self) -> tuple[str, ...]:
+        """The declared role principals whose account has a control bucket."""
+        return tuple(name for name in self.roles() if self.control(name) is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """The outcomes of a run: every probe's, counted for the action under test, and the canaries' readings."""
+
+    outcomes: Mapping[Probe, Outcome]
+    canaries: Mapping[str, tuple[bool, str]] = field(default_factory=dict)
+    """Bucket to (same bytes before and after the writes, sentence)."""
+
+    def outcome(self, probe: Probe) -> Outcome:
+        return self.outcomes.get(probe, NOT_SENT)
+
+    def allowed(self, probe: Probe) -> bool:
+        return self.outcome(probe).allowed
+
+    def allowed_elsewhere(self, probe: Probe) -> Probe | None:
+        """A probe of the same operation, key, parameters and principal that was allowed from anywhere in this run."""
+        cell = probe.cell
+        for other, outcome in self.outcomes.items():
+            if outcome.allowed and not _restricting(other) and _same_but_for_place(other.cell, cell):
+                return other
+        return None
+
+    def calibrated(self, cell: Cell) -> bool:
+        """Whether the cell's form is documented, or gave an allowed and a denied caller different answers here."""
+        form = OPERATIONS[cell.operation].safe
+        if cell.mutating or form is None or form.documented:
+            return True
+        kinds = {
+            outcome.kind
+            for other, outcome in self.outcomes.items()
+            if (other.cell.operation, other.cell.variant) == (cell.operation, cell.variant)
+        }
+        return {OutcomeKind.ALLOWED, OutcomeKind.DENIED} <= kinds
+
+
+def _restricting(probe: Probe) -> bool:
+    return bool(probe.canary_range)
+
+
+def _same_but_for_place(one: Cell, other: Cell) -> bool:
+    return (one.operation, one.variant, one.label, one.principal) == (
+        other.operation,
+        other.variant,
+        other.label,
+        other.principal,
+    )
+
+
+def make_probe(
+    action: str,
+    bucket: str,
+    *,
+    principal: str,
+    vantage: str,
+    transport: Transport = Transport.HTTPS,
+    session_policy: str = "",
+) -> Probe:
+    """The probe of an action's (or operation's) default form on a bucket's canary."""
+    row = operation(action) if action in OPERATIONS else default_operation(action)
+    under_test = row.default_of or row.actions[0]
+    cell = Cell(
+        operation=row.name,
+        action=under_test,
+        target=Target(bucket=bucket),
+        principal=principal,
+        vantage=vantage,
+        transport=transport,
+    )
+    return Probe(cell=cell, session_policy=session_policy)
+
+
+def allowances(probe: Probe, bucket: BucketFacts) -> tuple[tuple[str, str], ...]:
+    """The (action, ARN) pairs that a probe needs: its operation's own and its form's helpers."""
+    row = operation(probe.cell.operation)
+    pairs = [(check.action, bucket.arn(check)) for check in checks(row, probe.cell.parameters)]
+    if row.safe is not None:
+        pairs += [(helper.action, bucket.arn(Check(helper.action, helper.resource))) for helper in row.safe.helpers]
+    return tuple((action, arn) for action, arn in pairs if arn != "*")

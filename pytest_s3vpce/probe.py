@@ -1,0 +1,216 @@
+"""From a cell to a finished, signed request: botocore serialises and signs, nothing is sent from here."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import botocore.session
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ParamValidationError
+
+from pytest_s3vpce.errors import S3VpceError, TargetError
+from pytest_s3vpce.model import Cell, SignedRequest, Transport
+from pytest_s3vpce.operations import Fill, Form, Operation, Resource, operation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botocore.awsrequest import AWSPreparedRequest
+    from botocore.client import BaseClient
+
+# botocore adds these after signing; they tell S3 nothing and would differ between two signings of one request.
+_UNSIGNED_EXTRAS: Final = frozenset({"amz-sdk-invocation-id", "amz-sdk-request"})
+
+# https://boto3.amazonaws.com/v1/documentation/api/latest/guide/configuration.html and botocore's own behaviour:
+# `max_attempts: 1` would send twice; us-east-1 would still use the global host, outside private DNS; SigV2 query
+# authentication would stand in for SigV4; a default checksum would turn the body into aws-chunked with a trailer.
+_S3_OPTIONS: Final = {"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """Keys of one principal's session; its repr shows the key id alone."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A cell and the session it is signed with: the principal's own, or one limited by an inline session policy.
+
+    Equality goes by the cell's id and the policy's text, so that one probe serves every claim that asks for it.
+    """
+
+    cell: Cell
+    session_policy: str = ""
+    canary_range: str = field(default="", compare=True)
+    """A byte range that takes the place of the form's, for reading a canary whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where a probe goes, resolved: the bucket's real name, its owner and Region, the key and the endpoint."""
+
+    bucket: str
+    owner: str | None
+    region: str
+    key: str
+    endpoint_url: str | None = None
+    """An endpoint of its own (an interface endpoint's `https://bucket.vpce-…`), without a scheme's change of ours."""
+    canary_body: bytes | None = None
+    """The canary's bytes as its reader got them; without them no write is signed."""
+    absent_key: str = ""
+
+
+class _Captured(Exception):  # noqa: N818 - not an error: it carries the finished request out of botocore
+    def __init__(self, request: AWSPreparedRequest) -> None:
+        super().__init__("captured")
+        self.request = request
+
+
+def _capture(request: AWSPreparedRequest, **_: Any) -> None:
+    raise _Captured(request)
+
+
+def form_of(cell: Cell, row: Operation) -> Form:
+    """The form a cell is sent in; TargetError-free: S3VpceError says what to set where there is none."""
+    if cell.mutating and row.mutating:
+        return row.mutating
+    if row.safe is None:
+        hint = "it has a mutating form: set `mutating: true`" if row.mutating else "it can't be probed yet"
+        raise S3VpceError(f"operation `{row.name}` has no form that changes nothing", remedy=hint)
+    if not row.safe.documented and row.writes and not row.on_object and not cell.inferred:
+        raise S3VpceError(
+            f"the safe form of `{row.name}` is inferred, not documented", remedy="set `inferred: true` to send it"
+        )
+    return row.safe
+
+
+class ProbeBuilder:
+    """Builds signed requests; keeps one botocore client per (credentials, Region, endpoint, transport)."""
+
+    def __init__(self, *, user_agent: str) -> None:
+        self._session = botocore.session.Session()
+        self._user_agent = user_agent
+        self._clients: dict[tuple[Credentials | None, str, str | None, str], BaseClient] = {}
+
+    def build(
+        self, probe: Probe, *, request_id: str, destination: Destination, credentials: Credentials | None
+    ) -> SignedRequest:
+        """The request of a probe, signed with `credentials` (None: anonymous).
+
+        Raises S3VpceError where the operation has no fitting form or a parameter is not one of boto3's, TargetError
+        where a write's canary was not read.
+        """
+        cell = probe.cell
+        row = operation(cell.operation)
+        form = form_of(cell, row)
+        parameters = self._parameters(probe, row, form, destination)
+        client = self._client(credentials, destination, cell.transport)
+        request = _captured(client, row, parameters)
+        return SignedRequest(
+            id=request_id,
+            method=request.method,
+            url=request.url,
+            headers=_headers(request),
+            body=_body(request),
+            signed_at=0.0 if credentials is None else time.time(),
+            tls=cell.transport.tls,
+        )
+
+    def _parameters(self, probe: Probe, row: Operation, form: Form, destination: Destination) -> dict[str, Any]:
+        parameters: dict[str, Any] = {**form.parameters, **probe.cell.parameters}
+        if probe.canary_range:
+            parameters["Range"] = probe.canary_range
+        if any(requirement.resource is not Resource.NONE for requirement in row.requires):
+            parameters.setdefault("Bucket", destination.bucket)
+            if destination.owner:
+                parameters.setdefault("ExpectedBucketOwner", destination.owner)
+        if row.on_object:
+            parameters.setdefault("Key", destination.key)
+        return {name: _fill(value, destination) for name, value in parameters.items()}
+
+    def _client(self, credentials: Credentials | None, destination: Destination, transport: Transport) -> BaseClient:
+        key = (credentials, destination.region, destination.endpoint_url, transport.scheme)
+        if key not in self._clients:
+            self._clients[key] = self._make_client(credentials, destination, transport)
+        return self._clients[key]
+
+    def _make_client(
+        self, credentials: Credentials | None, destination: Destination, transport: Transport
+    ) -> BaseClient:
+        config = Config(
+            signature_version="s3v4" if credentials else UNSIGNED,
+            s3=dict(_S3_OPTIONS),
+            retries={"total_max_attempts": 1},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            user_agent=self._user_agent,
+        )
+        endpoint = destination.endpoint_url
+        if endpoint and transport is Transport.HTTP:
+            endpoint = endpoint.replace("https://", "http://", 1)
+        client = self._session.create_client(
+            "s3",
+            region_name=destination.region,
+            use_ssl=transport is not Transport.HTTP,
+            endpoint_url=endpoint,
+            aws_access_key_id=credentials.access_key_id if credentials else None,
+            aws_secret_access_key=credentials.secret_access_key if credentials else None,
+            aws_session_token=credentials.session_token if credentials else None,
+            config=config,
+        )
+        client.meta.events.register("before-send.s3", _capture)
+        return client
+
+
+def _fill(value: Any, destination: Destination) -> Any:
+    if value is Fill.CANARY_BODY:
+        if destination.canary_body is None:
+            raise TargetError(f"the canary of bucket `{destination.bucket}` was not read, so nothing is written to it")
+        return destination.canary_body
+    if value is Fill.ABSENT_KEY:
+        return destination.absent_key
+    if value is Fill.COPY_SOURCE:
+        return {"Bucket": destination.bucket, "Key": destination.key}
+    return value
+
+
+def _captured(client: BaseClient, row: Operation, parameters: Mapping[str, Any]) -> AWSPreparedRequest:
+    accepted = client.meta.service_model.operation_model(row.name).input_shape.members
+    if "ExpectedBucketOwner" in parameters and "ExpectedBucketOwner" not in accepted:
+        parameters = {name: value for name, value in parameters.items() if name != "ExpectedBucketOwner"}
+    try:
+        getattr(client, row.method)(**parameters)
+    except _Captured as captured:
+        return captured.request
+    except ParamValidationError as error:
+        detail = " ".join(str(error).split())
+        raise S3VpceError(
+            f"parameters of `{row.name}` do not fit: {detail}", remedy="use boto3's parameter names and types"
+        ) from error
+    except BotoCoreError as error:
+        raise S3VpceError(f"`{row.name}` can't be built: {error}") from error
+    raise S3VpceError(f"botocore sent `{row.name}` on its own")  # pragma: no cover - it would be botocore's bug
+
+
+def _headers(request: AWSPreparedRequest) -> tuple[tuple[str, str], ...]:
+    found = []
+    for name, value in request.headers.items():
+        if name.lower() not in _UNSIGNED_EXTRAS:
+            found.append((name, value.decode("latin-1") if isinstance(value, bytes) else str(value)))
+    return tuple(found)
+
+
+def _body(request: AWSPreparedRequest) -> bytes:
+    body: Any = request.body
+    if body is None:
+        return b""
+    if isinstance(body, str):
+        return body.encode()
+    return bytes(body.read()) if hasattr(body, "read") else bytes(body)

@@ -1,0 +1,109 @@
+"""The run folder: what one run writes down, private to its user; no token, secret or signed request among it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KEPT: Final = 10
+"""How many finished runs stay on disk; one whose ledger still lists something is never removed."""
+
+
+def new_run_id() -> str:
+    """Eight hex digits: short enough for function names, long enough not to meet another run's."""
+    return secrets.token_hex(4)
+
+
+class RunFolder:
+    """Files of one run: lock, progress, answers (a matrix), ledger. Readable by its user alone (mode 0700)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run_id = path.name.removeprefix("run-")
+
+    @classmethod
+    def create(cls, root: Path) -> RunFolder:
+        """A fresh folder under `root/.s3vpce`; raises RunError where it can't be made."""
+        parent = root / ".s3vpce"
+        try:
+            parent.mkdir(mode=0o700, exist_ok=True)
+            ignore = parent / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n", encoding="utf-8")
+            path = parent / f"run-{new_run_id()}"
+            path.mkdir(mode=0o700)
+        except OSError as error:
+            raise RunError(
+                f"the run folder under `{parent}` can't be made: {error.strerror}", remedy="make the folder writable"
+            ) from error
+        return cls(path)
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.jsonl"
+
+    @property
+    def answers(self) -> Path:
+        return self.path / "answers.json"
+
+    @property
+    def started(self) -> Path:
+        return self.path / "started"
+
+    @contextmanager
+    def locked(self, name: str = "run") -> Iterator[None]:
+        """Holds a lock of the folder; the system frees it when its holder dies."""
+        descriptor = os.open(self.path / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def write(self, name: str, value: Any) -> None:
+        """Writes JSON so that a reader sees all of it or nothing."""
+        self.write_text(name, json.dumps(value))
+
+    def write_text(self, name: str, text: str) -> None:
+        target = self.path / name
+        draft = target.with_name(f"{target.name}.{os.getpid()}.draft")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        draft.replace(target)
+
+    def read(self, name: str) -> Any | None:
+        """The JSON that was written under that name, None where nothing was."""
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+
+    def names(self, pattern: str) -> list[str]:
+        return sorted(path.name for path in self.path.glob(pattern))
+
+    def note(self, line: str) -> None:
+        """Appends a line of progress, which the controller shows."""
+        descriptor = os.open(self.path / "progress.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(line.replace("\n", " ") + "\n")
+
+    def tidy(self, *, keep: bool) -> None:
+        """Removes the folder unless something in it is still needed, and the oldest finished ones beyond KEPT."""
+        parent = self.path.parent
+        if not keep:
+            shutil.rmtree(self.path, ignore_errors=True)
+        done = [path for path in parent.glob("run-*") if (path / "swept").exists()]
+        for old in sorted(done, key=lambda path: path.stat().st_mtime)[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,124 @@
+"""Reads what an account's control plane says about paths: S3 endpoints, closed ports, a bucket policy's exemptions."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pytest_s3vpce.claims import EndpointFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_SPARING_KEYS: Final = frozenset(
+    {
+        "aws:principalarn",
+        "aws:principaltag",
+        "aws:viaawsservice",
+        "aws:principalisawsservice",
+        "aws:principalservicename",
+        "aws:calledvia",
+        "aws:sourceip",
+        "aws:userid",
+    }
+)
+"""Condition keys by which a deny usually spares somebody."""
+
+
+def s3_endpoints(ec2: Any, *, region: str, account_id: str) -> tuple[EndpointFacts, ...]:
+    """The VPC endpoints for S3 of an account and Region; empty where they may not be described.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeVpcEndpoints.html
+    """
+    filters = [{"Name": "service-name", "Values": [f"com.amazonaws.{region}.s3"]}]
+    try:
+        pages = list(ec2.get_paginator("describe_vpc_endpoints").paginate(Filters=filters))
+    except (ClientError, BotoCoreError):
+        return ()
+    rows = [row for page in pages for row in page["VpcEndpoints"] if row.get("State", "available") != "deleted"]
+    return tuple(
+        EndpointFacts(
+            id=row["VpcEndpointId"],
+            vpc=row["VpcId"],
+            account_id=row.get("OwnerId", account_id),
+            type=row.get("VpcEndpointType", "Gateway").lower(),
+            policy=row.get("PolicyDocument"),
+        )
+        for row in rows
+    )
+
+
+def vpc_of(ec2: Any, subnets: Sequence[str]) -> str | None:
+    """The VPC that the subnets lie in; None where they may not be described."""
+    try:
+        rows = ec2.describe_subnets(SubnetIds=list(subnets))["Subnets"]
+    except (ClientError, BotoCoreError):
+        return None
+    return str(rows[0]["VpcId"]) if rows else None
+
+
+def closed_port(ec2: Any, groups: Sequence[str], *, port: int) -> str | None:
+    """A sentence where no egress rule of the security groups lets TCP out to that port, None where one does.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
+    """
+    try:
+        rows = ec2.describe_security_groups(GroupIds=list(groups))["SecurityGroups"]
+    except (ClientError, BotoCoreError):
+        return None
+    if not rows or any(_lets_out(rule, port) for row in rows for rule in row.get("IpPermissionsEgress", ())):
+        return None
+    named = ", ".join(f"{row['GroupId']} ({row['GroupName']})" for row in rows)
+    return f"security group {named} lets no TCP port {port} out"
+
+
+def _lets_out(rule: Mapping[str, Any], port: int) -> bool:
+    if not any(rule.get(kind) for kind in ("IpRanges", "Ipv6Ranges", "PrefixListIds", "UserIdGroupPairs")):
+        return False
+    if rule["IpProtocol"] in ("-1", -1):
+        return True
+    first, last = rule.get("FromPort", -1), rule.get("ToPort", -1)
+    return rule["IpProtocol"] in ("tcp", "6") and (first == -1 or first <= port <= last)
+
+
+def bucket_exemptions(s3: Any, bucket: str) -> tuple[str, ...] | None:
+    """What the denies of a bucket's policy spare, a sentence each; None where the policy may not be read."""
+    try:
+        text = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    except ClientError as error:
+        return () if error.response.get("Error", {}).get("Code") == "NoSuchBucketPolicy" else None
+    except BotoCoreError:
+        return None
+    return exemptions_of(text)
+
+
+def exemptions_of(text: str) -> tuple[str, ...] | None:
+    """What the denies of a policy text spare: NotResource, NotAction, NotPrincipal, and conditions on who asks."""
+    try:
+        statements = json.loads(text)["Statement"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    rows = [statements] if isinstance(statements, dict) else statements
+    return tuple(
+        sentence
+        for number, row in enumerate(rows)
+        if row.get("Effect") == "Deny"
+        for sentence in _spared(row.get("Sid") or f"statement {number}", row)
+    )
+
+
+def _spared(name: str, row: Mapping[str, Any]) -> Iterable[str]:
+    for element in ("NotPrincipal", "NotAction", "NotResource"):
+        if element in row:
+            yield f"`{name}` spares {element} {_short(row[element])}"
+    for operator, keys in (row.get("Condition") or {}).items():
+        for key, value in keys.items():
+            if key.lower().split("/")[0] in _SPARING_KEYS:
+                yield f"`{name}` holds only where {operator} {key} {_short(value)}"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 120 else text[:117] + "..."
