@@ -168,26 +168,30 @@ class _Lookup(threading.Thread):
 class _Wire:
     """One connection, never blocking past a limit (a time of the monotonic clock)."""
 
-    def __init__(self, sock: socket.socket, dns: List[str]) -> None:
+    def __init__(self, sock: socket.socket, peer: Any, dns: List[str]) -> None:
         self.sock = sock
         self.buffer = b""
         self.ended = False
         self.first: Optional[float] = None
-        self.facts: Json = {"dns": dns, "peer": _text(sock.getpeername()), "local": _text(sock.getsockname())}
+        self.facts: Json = {"dns": dns, "peer": _text(peer), "local": _text(sock.getsockname())}
 
     def secure(self, context: ssl.SSLContext, host: str, limit: float) -> None:
         self.sock.settimeout(max(limit - time.monotonic(), 0.001))
         try:
-            sock = context.wrap_socket(self.sock, server_hostname=host)
+            self.sock.getpeername()  # wrap_socket leaks a socket that is reset already
+            sock = context.wrap_socket(self.sock, do_handshake_on_connect=False, server_hostname=host)
+            self.sock = sock
+            sock.do_handshake()
         except ssl.SSLCertVerificationError as error:
             raise _SendError("tls_certificate", error.verify_message) from None
         except socket.timeout:
             raise _SendError("tls_handshake", "no end of the handshake in time") from None
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError):
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
             raise _SendError("reset", "the connection was closed during the TLS handshake") from None
-        except (ssl.SSLError, OSError, ValueError) as error:
+        except (ssl.SSLError, ValueError) as error:
             raise _SendError("tls_handshake", getattr(error, "reason", None) or type(error).__name__) from None
-        self.sock = sock
+        except OSError:
+            raise _SendError("reset", "the connection was reset during the TLS handshake") from None
         self.facts["tls"] = sock.version()
         self.facts["cipher"] = (sock.cipher() or [None])[0]
 
@@ -338,8 +342,9 @@ class _Batch:
         self._routing = config.get("connect_to") is True
         self._ca = config.get("ca_bundle") or os.environ.get("AWS_CA_BUNDLE") or None
         self._proxy = _Proxy(config["proxy"]) if config.get("proxy") else None
-        self._given_routes: List[str] = batch.get("connect_to") or []
-        self._routes = [_ROUTE.fullmatch(route) for route in self._given_routes]
+        routes = [_ROUTE.fullmatch(route) for route in batch.get("connect_to") or []]
+        self._routes = [route for route in routes if route is not None]
+        self._misrouted = None in routes
         self._concurrency = max(1, min(int(batch.get("concurrency", 16)), 64, len(self._requests)))
         self._connect_timeout = float(batch.get("connect_timeout", 3))
         self._read_timeout = float(batch.get("read_timeout", 10))
@@ -393,9 +398,9 @@ class _Batch:
             raise _SendError("not_sent", "malformed request: " + type(error).__name__) from None
         if not any(fnmatch.fnmatchcase(request.host.rstrip("."), pattern) for pattern in self._hosts):
             raise _SendError("forbidden_host", "`%s` is not among the hosts of this agent" % request.host)
-        if self._given_routes and not self._routing:
+        if self._routes and not self._routing:
             raise _SendError("forbidden_host", "this agent was deployed without the right to use connect_to")
-        if None in self._routes:
+        if self._misrouted:
             raise _SendError("not_sent", "malformed request: connect_to is not host:port:host:port")
         if request.signed_at and time.time() - request.signed_at > STALE_AFTER:
             raise _SendError("stale", "signed more than %d seconds ago" % STALE_AFTER)
@@ -436,8 +441,6 @@ class _Batch:
     def _route(self, host: str, port: int) -> Optional[Address]:
         """Where connect_to sends a host and port, as curl's --connect-to does; `*` or nothing stands for any."""
         for route in self._routes:
-            if route is None:
-                continue
             name, number, to_name, to_number = route.groups()
             if fnmatch.fnmatchcase(host, name.strip("[]").lower() or "*") and number in ("", str(port)):
                 return to_name.strip("[]") or host, int(to_number or port)
@@ -505,13 +508,13 @@ class _Batch:
 
     def _dial(self, found: List[Any], limit: float, seen: Json) -> _Wire:
         began = time.monotonic()
-        wire = _Wire(_connect(found, limit), seen["dns"])
+        wire = _Wire(*_connect(found, limit), dns=seen["dns"])
         seen["timings"]["connect"] = time.monotonic() - began
         return wire
 
 
-def _connect(addresses: List[Any], limit: float) -> socket.socket:
-    """A connection to the first address that gives one; each other family (IPv4, IPv6) gets a share of the time."""
+def _connect(addresses: List[Any], limit: float) -> Tuple[socket.socket, Any]:
+    """A connection to the first address that gives one, and that address; IPv4 and IPv6 share the time."""
     failure = _SendError("connect_timeout", "no connection in time")
     for position, (family, kind, protocol, _, address) in enumerate(addresses):
         left = limit - time.monotonic()
@@ -531,7 +534,7 @@ def _connect(addresses: List[Any], limit: float) -> socket.socket:
             sock.close()
             failure = _refusal(error)
         else:
-            return sock
+            return sock, address
     raise failure
 
 
@@ -585,8 +588,10 @@ def _sign(request: _Request, scope: Json, environ: Any, now: time.struct_time) -
     headers += [("X-Amz-Date", stamp), ("X-Amz-Content-SHA256", digest)]
     if environ.get("AWS_SESSION_TOKEN"):
         headers.append(("X-Amz-Security-Token", environ["AWS_SESSION_TOKEN"]))
-    signed = {name.lower(): " ".join(value.split()) for name, value in headers}
-    signed = {name: signed[name] for name in sorted(signed) if name == "host" or name.startswith("x-amz-")}
+    signed: Dict[str, str] = {}
+    for name, value in sorted((name.lower(), " ".join(value.split())) for name, value in headers):
+        if name == "host" or name.startswith("x-amz-"):
+            signed[name] = signed[name] + "," + value if name in signed else value
     path, _, query = request.path.partition("?")
     pairs = sorted(pair.partition("=")[::2] for pair in query.split("&") if pair)
     canonical = [request.method, path, "&".join(name + "=" + value for name, value in pairs)]
