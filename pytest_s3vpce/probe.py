@@ -111,8 +111,16 @@ class ProbeBuilder:
         row = operation(cell.operation)
         form = form_of(cell, row)
         parameters = self._parameters(probe, row, form, destination)
-        client = self._client(credentials, destination, cell.transport)
-        request = _captured(client, row, parameters)
+        try:
+            client = self._client(credentials, destination, cell.transport)
+            request = _captured(client, row, parameters)
+        except ParamValidationError as error:
+            detail = " ".join(str(error).split())
+            raise S3VpceError(
+                f"parameters of `{row.name}` do not fit: {detail}", remedy="use boto3's parameter names and types"
+            ) from error
+        except (BotoCoreError, ValueError) as error:
+            raise S3VpceError(f"`{row.name}` can't be built: {error}") from error
         return SignedRequest(
             id=request_id,
             method=request.method,
@@ -189,13 +197,6 @@ def _captured(client: BaseClient, row: Operation, parameters: Mapping[str, Any])
         getattr(client, row.method)(**parameters)
     except _Captured as captured:
         return captured.request
-    except ParamValidationError as error:
-        detail = " ".join(str(error).split())
-        raise S3VpceError(
-            f"parameters of `{row.name}` do not fit: {detail}", remedy="use boto3's parameter names and types"
-        ) from error
-    except BotoCoreError as error:
-        raise S3VpceError(f"`{row.name}` can't be built: {error}") from error
     raise S3VpceError(f"botocore sent `{row.name}` on its own")  # pragma: no cover - it would be botocore's bug
 
 

@@ -176,9 +176,7 @@ class EndpointOnly:
 
     def _negative(self, setting: Setting, results: Results, probe: Probe) -> Iterator[Finding]:
         yield negative(results, probe, not_outside=self._shows_named(setting, results, probe.cell.vantage))
-        layer = attribution(
-            setting, results, probe, by=self.by, endpoint_excluded=endpoint_exclusion(setting, results)
-        )
+        layer = attribution(setting, results, probe, by=self.by, endpoint_excluded=endpoint_exclusion(setting, results))
         if layer is not None:
             yield layer
 

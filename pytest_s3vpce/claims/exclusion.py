@@ -74,7 +74,5 @@ def _derived(known: dict[str, Any]) -> set[str]:
 
 
 def _allows(check: Check, arn: str, owner: str, who: str, known: dict[str, str], policies: Policies) -> bool:
-    request = Request(
-        action=check.action, resource=arn, resource_account=owner, principal=who, context=known
-    )
+    request = Request(action=check.action, resource=arn, resource_account=owner, principal=who, context=known)
     return decide(request, policies).layers.get(Layer.VPC_ENDPOINT) == "allow"

@@ -49,9 +49,6 @@ class Finding:
     cell: str = ""
 
 
-
-
-
 def readings_of(
     setting: Setting, bucket: str, *, principals: Iterable[str], vantage: str, hypotheses: Iterable[Hypothesis]
 ) -> Iterator[Probe]:
@@ -59,9 +56,7 @@ def readings_of(
     for principal in principals:
         label = bucket or _control_label(setting, principal)
         for hypothesis in (BASELINE, *hypotheses):
-            yield make_probe(
-                "GetObject", label, principal=principal, vantage=vantage, session_policy=hypothesis.policy
-            )
+            yield make_probe("GetObject", label, principal=principal, vantage=vantage, session_policy=hypothesis.policy)
 
 
 def shown(
@@ -75,9 +70,7 @@ def shown(
 ) -> bool:
     """Whether any principal's reading showed that the hypothesis is true."""
     for principal in principals:
-        pair = list(
-            readings_of(setting, bucket, principals=[principal], vantage=vantage, hypotheses=[hypothesis])
-        )
+        pair = list(readings_of(setting, bucket, principals=[principal], vantage=vantage, hypotheses=[hypothesis]))
         if all(results.allowed(probe) for probe in pair):
             return True
     return False
@@ -182,9 +175,15 @@ def positive(results: Results, probe: Probe, *, controls: Finding, cause: str = 
         )
     elif outcome.denied and controls.status is Status.GOOD:
         because = f"; {cause}" if cause else ""
-        status, sentence = Status.BAD, f"{cell.operation} by {cell.who} must be allowed but was {describe(outcome)}{because}"
+        status, sentence = (
+            Status.BAD,
+            f"{cell.operation} by {cell.who} must be allowed but was {describe(outcome)}{because}",
+        )
     elif outcome.denied:
-        status, sentence = Status.MISSING, f"{cell.operation} by {cell.who} was {describe(outcome)}; {controls.sentence}"
+        status, sentence = (
+            Status.MISSING,
+            f"{cell.operation} by {cell.who} was {describe(outcome)}; {controls.sentence}",
+        )
     else:
         status, sentence = Status.MISSING, f"{cell.operation} by {cell.who} was {describe(outcome)}: {outcome.reason}"
     return Finding(kind=Kind.POSITIVE, name=name, status=status, sentence=sentence, cell=cell.id)
@@ -237,7 +236,9 @@ def attribution(
             sentence = f"{cell.operation} by {cell.who} was denied by {outcome.layer.value}, not by {wanted}"
     else:
         status, sentence = _unnamed(setting, results, probe, by=by, endpoint_excluded=endpoint_excluded)
-    return Finding(kind=Kind.LAYER, name=f"layer {cell.operation} {cell.who}", status=status, sentence=sentence, cell=cell.id)
+    return Finding(
+        kind=Kind.LAYER, name=f"layer {cell.operation} {cell.who}", status=status, sentence=sentence, cell=cell.id
+    )
 
 
 def _unnamed(

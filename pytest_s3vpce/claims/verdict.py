@@ -51,4 +51,6 @@ def _cells(findings: Sequence[Finding]) -> tuple[str, ...]:
 def _proof(findings: Sequence[Finding]) -> str:
     count = {kind: sum(finding.kind is kind for finding in findings) for kind in Kind}
     controls = len(findings) - count[Kind.POSITIVE] - count[Kind.NEGATIVE]
-    return f"{count[Kind.POSITIVE]} cells allowed, {count[Kind.NEGATIVE]} denied as they must be, {controls} controls held"
+    return (
+        f"{count[Kind.POSITIVE]} cells allowed, {count[Kind.NEGATIVE]} denied as they must be, {controls} controls held"
+    )

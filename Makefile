@@ -1,0 +1,48 @@
+# Each target makes its own virtual environment in .venv: only Python 3.11+ and git are needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := examples/endpoint_only
+
+.PHONY: demo test check lint types cover wheel bench soak clean
+
+$(VENV)/.made: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/.made  ## the example against the embedded lab: the access matrix, with every claim proven
+	cd $(DEMO) && $(CURDIR)/$(BIN)/python -m pytest -p no:cacheprovider --s3vpce-lab
+
+test: $(VENV)/.made  ## all tests
+	$(BIN)/python -m pytest -n 2
+
+check: lint types cover wheel demo  ## what CI runs
+
+lint: $(VENV)/.made
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+
+types: $(VENV)/.made
+	$(BIN)/python -m mypy
+
+cover: $(VENV)/.made  ## all tests with branch coverage, and its limits
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -n 2
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --fail-under=95
+	$(BIN)/python -m coverage report --fail-under=100 \
+	  --include='pytest_s3vpce/policy/*,pytest_s3vpce/outcome.py,pytest_s3vpce/vantage/agent.py'
+
+wheel: $(VENV)/.made  ## the built wheel in a clean environment, away from the checkout
+	$(BIN)/python tests/wheel_check.py
+
+bench: $(VENV)/.made  ## ratios of medians, side by side in one run
+	$(BIN)/python -m tests.bench
+
+soak: $(VENV)/.made  ## long loads, full random counts, kill tests
+	S3VPCE_SOAK=1 $(BIN)/python -m pytest -n 2 -m soak
+
+clean:
+	rm -rf $(VENV) dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache

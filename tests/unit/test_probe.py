@@ -1,0 +1,200 @@
+"""Probes: botocore must send what was meant; each of its traps has a test on the captured request."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from pytest_s3vpce.errors import S3VpceError, TargetError
+from pytest_s3vpce.model import Cell, SignedRequest, Target, Transport
+from pytest_s3vpce.operations import BOGUS_ETAG, OPERATIONS, operation
+from pytest_s3vpce.probe import Credentials, Destination, Probe, ProbeBuilder, form_of
+
+KEYS = Credentials(access_key_id="AKIAEXAMPLE", secret_access_key="secret-of-a-test", session_token="token-of-a-test")
+HERE = Destination(
+    bucket="amzn-s3-demo-bucket",
+    owner="111122223333",
+    region="eu-west-1",
+    key=".s3vpce/canary",
+    canary_body=b"the canary",
+    absent_key=".s3vpce/canary.absent",
+)
+
+
+def cell(operation_name: str, **changes: Any) -> Cell:
+    row = OPERATIONS[operation_name]
+    values = {
+        "operation": operation_name,
+        "action": row.actions[0],
+        "target": Target(bucket="reports"),
+        "principal": "app",
+        "vantage": "app-subnet",
+        **changes,
+    }
+    return Cell(**values)
+
+
+def build(
+    operation_name: str,
+    *,
+    destination: Destination = HERE,
+    credentials: Credentials | None = KEYS,
+    canary_range: str = "",
+    **changes: Any,
+) -> SignedRequest:
+    builder = ProbeBuilder(user_agent="s3vpce/0.1.0 run/abcd")
+    probe = Probe(cell=cell(operation_name, **changes), canary_range=canary_range)
+    return builder.build(probe, request_id="r0", destination=destination, credentials=credentials)
+
+
+def headers(request: SignedRequest) -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers}
+
+
+def test_the_host_is_virtual_style_and_regional_also_in_us_east_1() -> None:
+    assert build("GetObject").host == "amzn-s3-demo-bucket.s3.eu-west-1.amazonaws.com"
+    east = Destination(bucket="amzn-s3-demo-bucket", owner=None, region="us-east-1", key="k")
+    assert build("GetObject", destination=east).host == "amzn-s3-demo-bucket.s3.us-east-1.amazonaws.com"
+
+
+@pytest.mark.parametrize("transport", [Transport.HTTPS, Transport.HTTP])
+def test_a_dotted_bucket_stays_path_style(transport: Transport) -> None:
+    dotted = Destination(bucket="dotted.bucket.name", owner=None, region="eu-west-1", key="k")
+    request = build("GetObject", destination=dotted, transport=transport)
+    assert request.url == f"{transport.scheme}://s3.eu-west-1.amazonaws.com/dotted.bucket.name/k"
+
+
+def test_signatures_are_version_4_in_the_header_and_carry_the_token() -> None:
+    found = headers(build("GetObject"))
+    assert re.match(
+        r"AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/\d{8}/eu-west-1/s3/aws4_request, SignedHeaders=",
+        found["authorization"],
+    )
+    assert found["x-amz-security-token"] == "token-of-a-test"
+    assert "x-amz-security-token" in found["authorization"]
+
+
+def test_a_body_is_sent_whole_without_a_trailer_or_a_default_checksum() -> None:
+    request = build("PutObject")
+    found = headers(request)
+    assert request.body == b"the canary"
+    assert found["content-length"] == "10"
+    assert found["if-none-match"] == "*"
+    assert not {"transfer-encoding", "content-encoding", "x-amz-trailer", "x-amz-checksum-crc32"} & set(found)
+    assert re.fullmatch("[0-9a-f]{64}", found["x-amz-content-sha256"])
+
+
+def test_each_call_is_captured_once_and_never_sent() -> None:
+    """`total_max_attempts: 1`, and the Region redirector has no answer to act upon: nothing leaves, nothing is retried."""
+    builder = ProbeBuilder(user_agent="s3vpce/0.1.0 run/abcd")
+    calls: list[str] = []
+    client = builder._client(KEYS, HERE, Transport.HTTPS)
+    client.meta.events.register_first("before-send.s3", lambda request, **_: calls.append(request.url))
+    builder.build(Probe(cell=cell("GetObject")), request_id="r0", destination=HERE, credentials=KEYS)
+    assert len(calls) == 1
+    assert client.meta.config.retries == {"mode": "standard", "total_max_attempts": 1} or (
+        client.meta.config.retries["total_max_attempts"] == 1
+    )
+
+
+def test_the_user_agent_names_the_run() -> None:
+    assert headers(build("GetObject"))["user-agent"].startswith("s3vpce/0.1.0 run/abcd")
+
+
+def test_headers_that_tell_s3_nothing_are_left_out() -> None:
+    assert not {"amz-sdk-invocation-id", "amz-sdk-request"} & set(headers(build("GetObject")))
+
+
+def test_the_owner_guards_every_request_that_can_carry_it() -> None:
+    for name, row in OPERATIONS.items():
+        if row.safe is None or name == "ListBuckets":
+            continue
+        assert headers(build(name))["x-amz-expected-bucket-owner"] == "111122223333", name
+    assert "x-amz-expected-bucket-owner" not in headers(build("ListBuckets"))
+
+
+def test_anonymous_requests_are_unsigned_and_never_stale() -> None:
+    request = build("GetObject", credentials=None)
+    assert "authorization" not in headers(request)
+    assert request.signed_at == 0.0
+    assert build("GetObject").signed_at > 0
+
+
+def test_transport_decides_scheme_and_tls_pin() -> None:
+    assert build("GetObject", transport=Transport.HTTP).url.startswith("http://")
+    assert build("GetObject", transport=Transport.HTTP).tls is None
+    assert build("GetObject", transport=Transport.TLS12).tls == "1.2"
+    assert build("GetObject", transport=Transport.TLS13).url.startswith("https://")
+
+
+def test_an_interface_endpoint_is_its_own_host() -> None:
+    endpoint = "https://bucket.vpce-0abc-x.s3.eu-west-1.vpce.amazonaws.com"
+    here = Destination(bucket="amzn-s3-demo-bucket", owner=None, region="eu-west-1", key="k", endpoint_url=endpoint)
+    host = "amzn-s3-demo-bucket.bucket.vpce-0abc-x.s3.eu-west-1.vpce.amazonaws.com"
+    assert build("GetObject", destination=here).host == host
+    assert build("GetObject", destination=here, transport=Transport.HTTP).url == f"http://{host}/k"
+
+
+def test_keys_are_encoded_once() -> None:
+    odd = Destination(bucket="amzn-s3-demo-bucket", owner=None, region="eu-west-1", key="a b/ü+k")
+    assert urlsplit(build("GetObject", destination=odd).url).path == "/a%20b/%C3%BC%2Bk"
+
+
+def test_safe_forms_fill_in_what_is_known_only_now() -> None:
+    assert urlsplit(build("PutObjectTagging").url).path == "/.s3vpce/canary.absent"
+    copy = headers(build("CopyObject"))
+    assert copy["x-amz-copy-source"] == "amzn-s3-demo-bucket/.s3vpce/canary"
+    assert copy["x-amz-copy-source-if-match"] == BOGUS_ETAG
+    part = parse_qs(urlsplit(build("UploadPart").url).query)
+    assert part["uploadId"] == ["s3vpce-no-such-upload"]
+
+
+def test_a_users_parameters_and_a_readers_range_win() -> None:
+    assert (
+        headers(build("PutObject", parameters={"ServerSideEncryption": "AES256"}, variant="sse"))[
+            "x-amz-server-side-encryption"
+        ]
+        == "AES256"
+    )
+    assert headers(build("GetObject"))["range"] == "bytes=0-0"
+    assert headers(build("GetObject", canary_range="bytes=0-1023"))["range"] == "bytes=0-1023"
+
+
+def test_every_safe_form_of_the_catalogue_can_be_built() -> None:
+    for name, row in OPERATIONS.items():
+        if row.safe is not None:
+            assert build(name).method in ("GET", "HEAD", "PUT", "POST", "DELETE"), name
+
+
+def test_no_write_is_signed_before_the_canary_was_read() -> None:
+    unread = Destination(bucket="amzn-s3-demo-bucket", owner=None, region="eu-west-1", key="k")
+    with pytest.raises(TargetError, match="was not read, so nothing is written to it"):
+        build("PutObject", destination=unread)
+
+
+def test_wrong_parameters_are_one_clear_error() -> None:
+    with pytest.raises(
+        S3VpceError, match="parameters of `GetObject` do not fit: .*NoSuchParameter.*boto3's parameter names"
+    ):
+        build("GetObject", parameters={"NoSuchParameter": "x"})
+    with pytest.raises(S3VpceError, match="`GetObject` can't be built"):
+        build("GetObject", destination=Destination(bucket="bbb", owner=None, region="no region", key="k"))
+
+
+def test_what_has_no_form_says_what_to_set() -> None:
+    with pytest.raises(
+        S3VpceError, match="operation `PutBucketAcl` has no form that changes nothing; it can't be probed yet"
+    ):
+        build("PutBucketAcl")
+    assert form_of(cell("PutObject", mutating=True), operation("PutObject")) is operation("PutObject").mutating
+
+
+def test_credentials_and_requests_hide_what_is_secret() -> None:
+    request = build("GetObject")
+    for text in (repr(KEYS), repr(request), str(request)):
+        assert "secret-of-a-test" not in text
+        assert "token-of-a-test" not in text
+        assert "Signature" not in text
