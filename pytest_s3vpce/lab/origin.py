@@ -1,0 +1,35 @@
+"""Where a connection to the lab came from: the public internet, or a network placement inside a VPC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Internet:
+    """A host on the public internet; the address is from a block reserved for documentation (RFC 5737)."""
+
+    address: str = "198.51.100.10"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """A network interface in a subnet with its security groups, and what it connects to.
+
+    `port` (80 or 443) and `destination` (a class of hosts, see `placement.DESTINATIONS`) say which of the placement's
+    listeners it was; where the placement as a whole is meant they keep their defaults.
+    """
+
+    account: str
+    region: str
+    subnet_id: str
+    security_group_ids: tuple[str, ...]
+    private_ip: str
+    port: int = 443
+    destination: str = "s3"
+
+    def at(self, port: int, *, destination: str) -> Placement:
+        return replace(self, port=port, destination=destination)
+
+
+Origin = Internet | Placement

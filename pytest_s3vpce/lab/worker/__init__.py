@@ -1,0 +1,1 @@
+"""What runs inside the lab's worker processes; nothing here imports the rest of the package."""

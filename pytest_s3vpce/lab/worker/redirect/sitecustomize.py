@@ -1,0 +1,149 @@
+"""Sends a worker's connections to the lab: names resolve as its placement's table says, and no address leaves it.
+
+Python loads this module by itself from PYTHONPATH, in the worker and in the Python programs that the worker starts.
+It is no sandbox: it places code that means no harm. It stays quick to import: the table is read at the first name.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from functools import lru_cache
+from typing import Any
+
+VARIABLE = "S3VPCE_LAB_REDIRECT"
+_SERVICES = {"http": 80, "https": 443}
+_SYNTHETIC = "198.18.{}.{}"  # a block for tests of network devices (RFC 2544): nobody's address
+
+_getaddrinfo = socket.getaddrinfo
+_connect = socket.socket.connect
+_connect_ex = socket.socket.connect_ex
+
+
+class Table:
+    """The routes of one placement: the first whose host pattern and port fit holds."""
+
+    def __init__(self, path: str) -> None:
+        import json
+
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
+            table = json.load(file)
+        self._routes = [(route["host"], route["port"], tuple(route["to"])) for route in table["routes"]]
+        self._other_ports: tuple[str, int] = tuple(table["other_ports"])
+        self._names: list[str] = []
+
+    def find(self, name: str, port: int) -> tuple[str, int]:
+        """The address to connect to instead; a name that no pattern fits does not exist."""
+        from fnmatch import fnmatchcase
+
+        routes = [(at, address) for pattern, at, address in self._routes if fnmatchcase(name, pattern)]
+        if not routes:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return next((address for at, address in routes if at == port), self._other_ports)
+
+    def address_of(self, name: str) -> str:
+        """A stand-in address for a name that is looked up without a port."""
+        self.find(name, 443)
+        if name not in self._names:
+            self._names.append(name)
+        return _SYNTHETIC.format(*divmod(self._names.index(name), 256))
+
+    def name_of(self, address: str) -> str | None:
+        numbers = address.split(".")
+        if numbers[:2] != ["198", "18"]:
+            return None
+        index = int(numbers[2]) * 256 + int(numbers[3])
+        return self._names[index] if index < len(self._names) else None
+
+
+@lru_cache(maxsize=1)
+def _table() -> Table:
+    return Table(os.environ[VARIABLE])
+
+
+def _family_of(host: str) -> int | None:
+    """The family of a numeric address; None for a name."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host.partition("%")[0])
+        except OSError:
+            continue
+        return family
+    return None
+
+
+def _text(host: str | bytes) -> str:
+    return (host.decode("ascii") if isinstance(host, bytes) else host).lower().rstrip(".")
+
+
+def getaddrinfo(  # noqa: PLR0917 - the signature is socket's
+    host: Any,
+    port: Any,
+    family: int = 0,
+    type: int = 0,  # noqa: A002 - as above
+    proto: int = 0,
+    flags: int = 0,
+) -> Any:
+    name = _text(host) if host else ""
+    if not name or name == "localhost" or _family_of(name) is not None:
+        return _getaddrinfo(host, port, family, type, proto, flags)
+    if family == socket.AF_INET6:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    text = port.decode("ascii") if isinstance(port, bytes) else port
+    number = int(_SERVICES.get(text, text or 0))
+    address = _table().find(name, number) if number else (_table().address_of(name), number)
+    return _getaddrinfo(*address, family, type, proto, flags & ~socket.AI_CANONNAME)
+
+
+def gethostbyname(hostname: str) -> str:
+    return str(getaddrinfo(hostname, None, socket.AF_INET)[0][4][0])
+
+
+def gethostbyname_ex(hostname: str) -> tuple[str, list[str], list[str]]:
+    return hostname, [], [gethostbyname(hostname)]
+
+
+def _placed(sock: socket.socket, address: Any) -> Any:
+    """Where a connect really goes: listeners of the placement and the worker's own loopback, nowhere else."""
+    if sock.family not in {socket.AF_INET, socket.AF_INET6} or not isinstance(address, tuple):
+        return address
+    host, port = _text(address[0]), address[1]
+    if _family_of(host) is None:
+        return address if host in {"", "localhost"} else getaddrinfo(host, port, sock.family)[0][4]
+    if host == "::1" or host.startswith(("127.", "::ffff:127.")):
+        return address
+    name = _table().name_of(host)
+    if name is None:
+        raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+    return _table().find(name, port)
+
+
+def connect(self: socket.socket, address: Any) -> None:
+    _connect(self, _placed(self, address))
+
+
+def connect_ex(self: socket.socket, address: Any) -> int:
+    try:
+        placed = _placed(self, address)
+    except socket.gaierror:
+        raise
+    except OSError as failure:
+        return failure.errno or errno.ENETUNREACH
+    return _connect_ex(self, placed)
+
+
+def install() -> None:
+    """Patch the socket module: every client of the standard library, and those built on it, resolve through it."""
+    for name, function in {
+        "getaddrinfo": getaddrinfo,
+        "gethostbyname": gethostbyname,
+        "gethostbyname_ex": gethostbyname_ex,
+    }.items():
+        setattr(socket, name, function)
+    for name, function in {"connect": connect, "connect_ex": connect_ex}.items():
+        setattr(socket.socket, name, function)
+
+
+if VARIABLE in os.environ:
+    install()
