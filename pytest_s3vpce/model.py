@@ -164,6 +164,8 @@ class SignedRequest:
     """`1.2` or `1.3` pins the TLS version."""
     max_body: int = 65_536
     """Bytes of the answer's body to bring back."""
+    ambient: str | None = None
+    """A Region: the agent signs, with the vantage point's own credentials."""
 
     @property
     def host(self) -> str:
