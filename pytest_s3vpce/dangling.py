@@ -1,0 +1,82 @@
+"""Names in an inventory that nothing declares, and ARNs of another account than the one they are said to be in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_s3vpce.faults import Fault, KeyFault, accepted
+from pytest_s3vpce.references import refers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_s3vpce.inventory import Bucket, Inventory
+
+Path = tuple[str | int, ...]
+
+
+def faults_of_names(inventory: Inventory) -> Iterator[Fault]:
+    """What is wrong with how the inventory's items name each other, section by section."""
+    for name, account in inventory.accounts.items():
+        yield from _owner(inventory, account.role, name, ("accounts", name, "role"))
+    for name, principal in inventory.principals.items():
+        yield from _account(inventory, principal.account, ("principals", name, "account"))
+        yield from _owner(inventory, principal.role, principal.account, ("principals", name, "role"))
+    for name, vantage in inventory.vantage_points.items():
+        if vantage.lambda_ is not None:
+            path = ("vantage_points", name, "lambda")
+            yield from _account(inventory, vantage.account, (*path, "account"))
+            yield from _owner(inventory, vantage.lambda_.role, vantage.account, (*path, "role"))
+            yield from _owner(inventory, vantage.lambda_.function, vantage.account, (*path, "function"))
+    for name, bucket in inventory.buckets.items():
+        yield from _account(inventory, bucket.account, ("buckets", name, "account"))
+        yield from _canary(inventory, bucket, ("buckets", name, "canary"))
+    for name in inventory.controls:
+        if name not in inventory.accounts:
+            remedy = accepted(inventory.accounts, instead_of=name)
+            yield KeyFault(f"unknown account `{name}`", path=("controls", name), remedy=remedy)
+
+
+def who_fault(inventory: Inventory, who: str, path: Path = ()) -> Fault | None:
+    """What is wrong with a `principal:vantage point`; None if both are declared and can go together."""
+    principal, _, vantage = who.partition(":")
+    if principal not in inventory.principals:
+        remedy = accepted(inventory.principals, instead_of=principal)
+        return Fault(f"unknown principal `{principal}` in `{who}`", path=path, remedy=remedy)
+    if vantage not in inventory.vantage_points:
+        remedy = accepted(inventory.vantage_points, instead_of=vantage)
+        return Fault(f"unknown vantage point `{vantage}` in `{who}`", path=path, remedy=remedy)
+    if not possible(inventory, principal=principal, vantage=vantage):
+        remedy = "ambient credentials are those of a function's role; name a vantage point that has one"
+        return Fault(f"`{who}` can't exist: `{vantage}` has no role", path=path, remedy=remedy)
+    return None
+
+
+def possible(inventory: Inventory, *, principal: str, vantage: str) -> bool:
+    """Whether the combination can exist: `ambient` only where the vantage point has a role."""
+    return not inventory.principals[principal].ambient or inventory.vantage_points[vantage].kind == "lambda"
+
+
+def _account(inventory: Inventory, name: str | None, path: Path) -> Iterator[Fault]:
+    if name is not None and name not in inventory.accounts:
+        yield Fault(f"unknown account `{name}`", path=path, remedy=accepted(inventory.accounts, instead_of=name))
+
+
+def _owner(inventory: Inventory, arn: str | None, account: str | None, path: Path) -> Iterator[Fault]:
+    """An ARN's fifth part is the owner: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"""
+    name = account or inventory.default_account
+    if arn is None or not arn.startswith("arn:") or refers(arn) or name not in inventory.accounts:
+        return
+    wanted, found = inventory.accounts[name].id, arn.split(":")[4]
+    if not refers(wanted) and wanted != found:
+        owners = [other for other, row in inventory.accounts.items() if row.id == found]
+        remedy = f"that is account `{owners[0]}`" if owners else "correct the ARN, or the account's id"
+        yield Fault(f"`{arn}` is in account `{found}`, but `{name}` is `{wanted}`", path=path, remedy=remedy)
+
+
+def _canary(inventory: Inventory, bucket: Bucket, path: Path) -> Iterator[Fault]:
+    for field in ("create", "reader"):
+        who = getattr(bucket.canary, field)
+        fault = who_fault(inventory, who, (*path, field)) if who is not None else None
+        if fault is not None:
+            yield fault

@@ -1,0 +1,98 @@
+"""Forms of texts in a user's files: names, ids, ARNs, Regions, hosts; each says what a text lacks, and the remedy."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pytest_s3vpce.faults import Fault, shown
+from pytest_s3vpce.references import refers
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a text must look like, its word and an example. Calling it passes a text that has the form, or refers."""
+
+    pattern: str
+    what: str
+    remedy: str
+
+    def __call__(self, text: str) -> str:
+        """A text with a reference in it passes: its value is known only where it is used."""
+        return text if refers(text) else self.strict(text)
+
+    def strict(self, text: str) -> str:
+        """The text itself must have the form."""
+        if not re.fullmatch(self.pattern, text):
+            raise Fault(f"{shown(text)} is not {self.what}", remedy=self.remedy)
+        return text
+
+
+TEXT: Final = Form(r"(?s).*\S.*", "a value", "write one, or leave the key out")
+NAME: Final = Form(r"[^/:+\[\]\s$]+", "a name", "names may not contain / : + [ ] $ or spaces")
+WHO: Final = Form(r"[^:\s]+:[^:\s]+", "a principal and a vantage point", "write PRINCIPAL:VANTAGE_POINT")
+REGION: Final = Form(r"[a-z]{2,5}(-[a-z]+)+-\d{1,2}", "a Region", "give its code, such as eu-west-1")
+
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+ACCOUNT_ID: Final = Form(r"\d{12}", "an account id", "give its 12 digits")
+ROLE: Final = Form(
+    r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", "a role's ARN", "write arn:aws:iam::ACCOUNT_ID:role/NAME"
+)
+POLICY: Final = Form(
+    r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+",
+    "a policy's ARN",
+    "write arn:aws:iam::ACCOUNT_ID:policy/NAME",
+)
+ROLE_PATH: Final = Form(r"/([!-~]+/)?", "a role's path", "it begins and ends with /")
+
+# https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html
+FUNCTION: Final = Form(
+    r"(arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:)?[\w-]{1,140}(:[\w$-]+)?",
+    "a function's name or ARN",
+    "give the one that Lambda shows",
+)
+RUNTIME: Final = Form(r"python3\.([89]|\d\d)", "a runtime of the agent", "give python3.8 or a later one")
+
+# Buckets made in us-east-1 before 2018 may have capitals, underscores and up to 255 characters:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+BUCKET: Final = Form(r"[A-Za-z0-9._-]{3,255}", "a bucket's name", "give the bare name, no ARN or URL")
+SUBNET: Final = Form(r"subnet-\w+", "a subnet's id", "it looks like subnet-0123456789abcdef0")
+GROUP: Final = Form(r"sg-\w+", "a security group's id", "it looks like sg-0123456789abcdef0")
+ENDPOINT: Final = Form(r"vpce-\w+", "a VPC endpoint's id", "it looks like vpce-0123456789abcdef0")
+HOST: Final = Form(
+    r"(https://)?[A-Za-z0-9.-]+(:\d+)?/?", "a host", "give its name or https://NAME; `transport` picks the scheme"
+)
+
+
+def proxy(text: str) -> str:
+    """`none`, `environment` or a URL; a wrong one is not shown, for it may hold a password."""
+    if not refers(text) and not re.fullmatch(r"none|environment|https?://[^\s/]+/?", text):
+        raise Fault("this is no proxy", remedy="accepted are none, environment, http://HOST:PORT")
+    return text
+
+
+def boolean(given: Any) -> bool:
+    """Only true or false: in YAML 1.1 `no` and `off` would be false, here they are names."""
+    if given in ("true", "false") or isinstance(given, bool):
+        return given in ("true", True)
+    raise Fault(f"{shown(given)} is neither true nor false", remedy="write true or false")
+
+
+def memory(given: Any) -> int:
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
+    if re.fullmatch(r"\d{3,5}", str(given)) and 128 <= int(given) <= 10_240:
+        return int(given)
+    raise Fault(f"{shown(given)} is no size of memory", remedy="give MB from 128 to 10240")
+
+
+def listed(given: Any) -> Any:
+    """One text stands for a list of one."""
+    return [given] if isinstance(given, str) else given
+
+
+def filled(given: Any) -> Any:
+    """Something is there."""
+    if not given:
+        raise Fault("nothing is listed here", remedy="list at least one")
+    return given

@@ -1,0 +1,158 @@
+"""References in the inventory, `${out:NAME}` and `${env:NAME}`, resolved where the value is used."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.errors import InventoryError
+from pytest_s3vpce.faults import accepted
+from pytest_s3vpce.model import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+_PATTERN: Final = re.compile(r"\$\{([^{}]*)\}")
+_FORMS: Final = ("${out:NAME}", "${env:NAME}")
+_KINDS: Final = frozenset({"out", "env"})
+
+
+def refers(text: str) -> bool:
+    """Whether a text holds a reference, so that its value is known only where it is used."""
+    return "${" in text
+
+
+def check(text: str, place: Place) -> None:
+    """Raises InventoryError where a text holds something that begins like a reference and is none."""
+    for inner in _PATTERN.findall(text):
+        kind, colon, name = inner.partition(":")
+        if kind not in _KINDS or not colon or not name.strip():
+            raise InventoryError(
+                f"`${{{inner}}}` is not a known reference", place=place, remedy=f"accepted are {', '.join(_FORMS)}"
+            )
+    rest = _PATTERN.sub("", text)
+    if "${" in rest:
+        raise InventoryError(
+            f"the reference in `{text}` has no end", place=place, remedy=f"accepted are {', '.join(_FORMS)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsFile:
+    """The file that `infrastructure` names: `NAME: value`, or what `terraform output -json` prints."""
+
+    path: Path
+    place: Place
+    """Where the inventory names it."""
+
+    def read(self) -> dict[str, Any]:
+        """The outputs by name. https://developer.hashicorp.com/terraform/cli/commands/output"""
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise InventoryError(
+                f"not valid JSON: {error.msg.lower()}",
+                place=Place(str(self.path), error.lineno, error.colno),
+                remedy="write `NAME: value` pairs as JSON, or the output of `terraform output -json`",
+            ) from error
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise InventoryError(
+                f"outputs file `{self.path}` can't be read: {reason}",
+                place=self.place,
+                remedy="write it, for example with `terraform output -json`",
+            ) from error
+        if not isinstance(found, dict):
+            raise InventoryError(
+                "outputs are no mapping", place=Place(str(self.path)), remedy='write `{"NAME": "value"}`'
+            )
+        return {name: _unwrapped(value) for name, value in found.items()}
+
+
+def _unwrapped(value: Any) -> Any:
+    return value["value"] if isinstance(value, dict) and "value" in value else value
+
+
+class References:
+    """Resolves texts of the inventory; outputs come from a file, read at the first use, or are handed in by the lab."""
+
+    def __init__(
+        self,
+        outputs: OutputsFile | Mapping[str, Any] | None,
+        *,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._source = outputs
+        self._environment = os.environ if environment is None else environment
+        self._outputs: dict[str, Any] | None = None
+
+    def resolve(self, text: str, place: Place) -> str:
+        """The text with every reference replaced; InventoryError, with `place`, where one has no value."""
+        check(text, place)
+        return _PATTERN.sub(lambda match: self._text(match[1], place), text)
+
+    def resolve_list(self, texts: Sequence[str], place: Place) -> tuple[str, ...]:
+        """Each text resolved; one that is nothing but a reference may stand for a list."""
+        found: list[str] = []
+        for text in texts:
+            check(text, place)
+            whole = _PATTERN.fullmatch(text)
+            value = self._value(whole[1], place) if whole else None
+            if isinstance(value, list):
+                found += [_as_text(text, item, place) for item in value]
+            else:
+                found.append(self.resolve(text, place))
+        return tuple(found)
+
+    def _text(self, inner: str, place: Place) -> str:
+        return _as_text(f"${{{inner}}}", self._value(inner, place), place)
+
+    def _value(self, inner: str, place: Place) -> Any:
+        kind, _, name = inner.partition(":")
+        return self._out(name, place) if kind == "out" else self._env(name, place)
+
+    def _out(self, name: str, place: Place) -> Any:
+        outputs = self._known(place, name)
+        if name not in outputs:
+            raise InventoryError(
+                f"`${{out:{name}}}` is not among the outputs",
+                place=place,
+                remedy=accepted(sorted(outputs), instead_of=name),
+            )
+        return outputs[name]
+
+    def _known(self, place: Place, name: str) -> Mapping[str, Any]:
+        if self._source is None:
+            raise InventoryError(
+                f"`${{out:{name}}}` has no outputs to come from",
+                place=place,
+                remedy="add `infrastructure: {file: outputs.json}`",
+            )
+        if not isinstance(self._source, OutputsFile):
+            return self._source
+        if self._outputs is None:
+            self._outputs = self._source.read()
+        return self._outputs
+
+    def _env(self, name: str, place: Place) -> str:
+        if name in self._environment:
+            return self._environment[name]
+        close = get_close_matches(name, self._environment, n=3)
+        similar = f" (similar ones are set: {', '.join(close)})" if close else ""
+        raise InventoryError(
+            f"`${{env:{name}}}` is not set", place=place, remedy=f"set the environment variable {name}{similar}"
+        )
+
+
+def _as_text(reference: str, value: Any, place: Place) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (bool, int, float)):
+        return json.dumps(value)
+    kind = "a list" if isinstance(value, list) else "a mapping" if isinstance(value, dict) else "nothing"
+    raise InventoryError(f"`{reference}` is {kind}, and text is wanted here", place=place)
