@@ -1,1 +1,65 @@
-"""The vantage room."""
+"""Where requests are sent from, and what was created for that. Resolved on use: boto3 is imported only for Lambda."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.vantage.base import AgentConfig, AgentVantage, Limits, Vantage
+    from pytest_s3vpce.vantage.bundle import agent_zip
+    from pytest_s3vpce.vantage.control import ControlPlane
+    from pytest_s3vpce.vantage.deployment import Deployment, RunRole
+    from pytest_s3vpce.vantage.lambda_ import DeployedLambdaVantage, LambdaVantage
+    from pytest_s3vpce.vantage.ledger import Entry, Kind, Ledger, Remaining
+    from pytest_s3vpce.vantage.local import LocalVantage
+    from pytest_s3vpce.vantage.removal import strike, sweep
+    from pytest_s3vpce.vantage.stub import StubVantage
+
+__all__ = [
+    "AgentConfig",
+    "AgentVantage",
+    "ControlPlane",
+    "DeployedLambdaVantage",
+    "Deployment",
+    "Entry",
+    "Kind",
+    "LambdaVantage",
+    "Ledger",
+    "Limits",
+    "LocalVantage",
+    "Remaining",
+    "RunRole",
+    "StubVantage",
+    "Vantage",
+    "agent_zip",
+    "strike",
+    "sweep",
+]
+
+_HOMES = {
+    "AgentConfig": "base",
+    "AgentVantage": "base",
+    "ControlPlane": "control",
+    "DeployedLambdaVantage": "lambda_",
+    "Deployment": "deployment",
+    "Entry": "ledger",
+    "Kind": "ledger",
+    "LambdaVantage": "lambda_",
+    "Ledger": "ledger",
+    "Limits": "base",
+    "LocalVantage": "local",
+    "Remaining": "ledger",
+    "RunRole": "deployment",
+    "StubVantage": "stub",
+    "Vantage": "base",
+    "agent_zip": "bundle",
+    "strike": "removal",
+    "sweep": "removal",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module `{__name__}` has no `{name}`")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

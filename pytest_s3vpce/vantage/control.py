@@ -1,0 +1,47 @@
+"""The control plane of one account: boto3 clients for what a vantage point creates and removes."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    import boto3
+
+CONTROL: Final = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=10, read_timeout=70)
+FAULTS: Final = (BotoCoreError, ClientError)
+"""What a call to AWS raises when it does not succeed."""
+
+
+class ControlPlane:
+    """An account by its name in the inventory, its session, its Region, and where its services are reached.
+
+    Clients are made under a lock, because a boto3 session is not made for several threads; share one per account.
+    """
+
+    def __init__(self, account: str, *, session: boto3.Session, region: str, endpoint_url: str | None = None) -> None:
+        self.account = account
+        self.region = region
+        self._session = session
+        self._endpoint_url = endpoint_url
+        self._lock = threading.Lock()
+
+    def client(self, service: str, *, region: str | None = None, config: Config = CONTROL) -> Any:
+        with self._lock:
+            return self._session.client(  # type: ignore[call-overload]
+                service, region_name=region or self.region, endpoint_url=self._endpoint_url, config=config
+            )
+
+
+def code_of(error: Exception) -> str:
+    """AWS's error code, or the kind of failure where no answer came."""
+    return str(error.response["Error"].get("Code", "")) if isinstance(error, ClientError) else type(error).__name__
+
+
+def words_of(error: Exception) -> str:
+    """What AWS said, on one line: `Code: message`."""
+    text = error.response["Error"].get("Message", "") if isinstance(error, ClientError) else str(error)
+    return " ".join(f"{code_of(error)}: {text}".split())[:500]

@@ -1,0 +1,161 @@
+"""Vantage points that are Lambda functions: one that exists, or one created for the run; one invoke per batch."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.config import Config
+
+from pytest_s3vpce.vantage import agent, reasons
+from pytest_s3vpce.vantage.base import AgentVantage, silent
+from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
+from pytest_s3vpce.vantage.deployment import TIMEOUT_MARGIN, Deployer, await_active
+from pytest_s3vpce.vantage.removal import strike
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pytest_s3vpce.model import Place
+    from pytest_s3vpce.vantage.base import AgentConfig, Limits
+    from pytest_s3vpce.vantage.control import ControlPlane
+    from pytest_s3vpce.vantage.deployment import Deployment
+    from pytest_s3vpce.vantage.ledger import Ledger
+
+_WAKING: Final = frozenset(
+    {"ResourceNotReadyException", "ResourceConflictException", "CodeArtifactUserPendingException"}
+)
+"""What Invoke says of a function that Lambda put to sleep: https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html"""
+
+
+class LambdaVantage(AgentVantage):
+    """A function that exists and runs the agent, by name or ARN. What it may reach was fixed when it was deployed."""
+
+    # A synchronous invoke carries 6 MB each way: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    max_payload = 4 * 1024 * 1024
+    max_answer = 6_000_000
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        control: ControlPlane,
+        function: str,
+        limits: Limits | None = None,
+        config: AgentConfig | None = None,
+        connect_to: Sequence[str] = (),
+        place: Place | None = None,
+    ) -> None:
+        super().__init__(name, config=config, limits=limits, connect_to=connect_to, place=place)
+        self.function = function
+        self._control = control
+        self._client: Any = None
+
+    @property
+    def timeout(self) -> int:
+        """Seconds that a function has for a batch."""
+        return math.ceil(self.limits.deadline) + TIMEOUT_MARGIN
+
+    def prepare(self, *, notify: Callable[[str], None] = silent) -> None:
+        notify(f"asking function {self.function} who it is")
+        try:
+            reply = self._invoke({"ping": True})
+        except FAULTS as error:
+            if code_of(error) not in _WAKING:
+                raise self._refused(error) from error
+            await_active(self._control, self.function, notify=notify, error=self._error)
+            reply = self._carry({"ping": True})
+        if not isinstance(reply, dict) or reply.get("version") != agent.VERSION or "agent" not in reply:
+            raise self._error(
+                f"function `{self.function}` does not run the agent of this version",
+                remedy="deploy the agent's zip there, with handler `agent.handler`",
+            )
+        if reply["agent"] != agent.AGENT:
+            notify(f"function {self.function} runs agent {reply['agent']}, not {agent.AGENT} of this version")
+
+    def _exchange(self, payload: dict[str, Any]) -> dict[str, Any]:
+        reply: dict[str, Any] = self._carry(payload)
+        return reply
+
+    def _carry(self, payload: dict[str, Any]) -> Any:
+        try:
+            return self._invoke(payload)
+        except FAULTS as error:
+            raise self._refused(error) from error
+
+    def _invoke(self, payload: dict[str, Any]) -> Any:
+        """One invoke, never repeated: a batch is sent once or not at all."""
+        if self._client is None:
+            config = Config(
+                retries={"mode": "standard", "total_max_attempts": 1},
+                read_timeout=self.timeout + 15,
+                connect_timeout=10,
+            )
+            self._client = self._control.client("lambda", config=config)
+        answer = self._client.invoke(
+            FunctionName=self.function, InvocationType="RequestResponse", Payload=json.dumps(payload).encode()
+        )
+        content = answer["Payload"].read()
+        try:
+            reply = json.loads(content)
+        except ValueError as error:
+            raise self._error(f"function `{self.function}` answered with something that is not JSON") from error
+        if answer.get("FunctionError"):
+            said = f"{reply.get('errorType', '')} {reply.get('errorMessage', '')}" if isinstance(reply, dict) else ""
+            raise self._error(
+                f"function `{self.function}` failed ({answer['FunctionError']}): {' '.join(said.split())[:300]}",
+                remedy="check that it runs the agent's zip with handler `agent.handler` and that its timeout "
+                f"is at least {self.timeout} s",
+            )
+        return reply
+
+    def _refused(self, error: Exception) -> Exception:
+        code = code_of(error)
+        return self._error(
+            f"function `{self.function}` can't be invoked, {reasons.words(code)} ({words_of(error)})",
+            remedy=reasons.remedy(code),
+        )
+
+
+class DeployedLambdaVantage(LambdaVantage):
+    """A function created for the run in the given subnets and security groups, and removed with it."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        control: ControlPlane,
+        deployment: Deployment,
+        run_id: str,
+        ledger: Ledger,
+        config: AgentConfig | None = None,
+        limits: Limits | None = None,
+        connect_to: Sequence[str] = (),
+        place: Place | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._deployer = Deployer(control, deployment, run_id=run_id, vantage=name, ledger=ledger, error=self._error)
+        super().__init__(
+            name,
+            control=control,
+            function=self._deployer.function,
+            config=config,
+            limits=limits,
+            connect_to=connect_to,
+            place=place,
+        )
+
+    def prepare(self, *, notify: Callable[[str], None] = silent) -> None:
+        environment = {"S3VPCE_AGENT": json.dumps(self.config.as_json())}
+        self._deployer.deploy(environment=environment, timeout=self.timeout, notify=notify)
+
+    def remove(self, *, notify: Callable[[str], None] = silent) -> None:
+        """Delete the function, then the role made for it. Lambda may need the role for a while: it is kept then."""
+        for entry in reversed(self._deployer.entries):
+            notify(f"removing {entry}")
+            reason = strike(self._ledger, entry, self._control)
+            if reason is None:
+                self._deployer.entries.remove(entry)
+            else:
+                notify(f"kept {entry}: {reason}")

@@ -1,0 +1,145 @@
+"""The ledger: what a run created or is about to create, written before it is asked for, and struck out when gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from pytest_s3vpce.errors import RunError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Kind(StrEnum):
+    """What can be created, in the order in which it has to be removed."""
+
+    S3_OBJECT = "s3_object"
+    LAMBDA_FUNCTION = "lambda_function"
+    IAM_ROLE = "iam_role"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that a run created, or was about to.
+
+    `identifier` is a function's or role's name, or `bucket/key`. `kept` says why it could not be removed so far.
+    """
+
+    token: str
+    kind: Kind
+    account: str
+    region: str
+    identifier: str
+    version_id: str | None = None
+    kept: str | None = None
+
+    def __str__(self) -> str:
+        version = f" (version {self.version_id})" if self.version_id else ""
+        return f"{self.kind.value} {self.identifier}{version} in account {self.account}, {self.region}"
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """What a sweep could not remove, and why."""
+
+    entry: Entry
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.entry}: {self.reason}"
+
+
+class Ledger:
+    """A file of JSON lines, mode 0600.
+
+    Each line is one append, on disk before the call returns: several processes may write, and one that is killed
+    leaves no creation unrecorded. Nothing secret is in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def creating(self, kind: Kind, *, account: str, region: str, identifier: str) -> Entry:
+        """Record a creation; ask AWS for it only after this has returned."""
+        entry = Entry(token=secrets.token_hex(8), kind=kind, account=account, region=region, identifier=identifier)
+        self._append(
+            event="creating",
+            token=entry.token,
+            kind=kind.value,
+            account=account,
+            region=region,
+            identifier=identifier,
+        )
+        return entry
+
+    def version(self, entry: Entry, version_id: str) -> Entry:
+        """Record the version id that S3 gave the object."""
+        self._append(event="version", token=entry.token, version_id=version_id)
+        return replace(entry, version_id=version_id)
+
+    def kept(self, entry: Entry, reason: str) -> None:
+        """Record why it can't be removed yet; it stays open."""
+        self._append(event="kept", token=entry.token, reason=reason)
+
+    def removed(self, entry: Entry) -> None:
+        """Record that it is gone, or never came to be."""
+        self._append(event="removed", token=entry.token)
+
+    def open_entries(self) -> list[Entry]:
+        """What is not known to be gone, in the order of creation. Raises RunError if the file can't be read."""
+        entries: dict[str, Entry] = {}
+        for line in self._lines():
+            token = line["token"]
+            if line["event"] == "creating":
+                entries[token] = Entry(
+                    token=token,
+                    kind=Kind(line["kind"]),
+                    account=line["account"],
+                    region=line["region"],
+                    identifier=line["identifier"],
+                )
+            elif line["event"] == "removed":
+                entries.pop(token, None)
+            elif token in entries and line["event"] == "version":
+                entries[token] = replace(entries[token], version_id=line["version_id"])
+            elif token in entries:
+                entries[token] = replace(entries[token], kept=line["reason"])
+        return list(entries.values())
+
+    def _lines(self) -> list[dict[str, Any]]:
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        try:
+            return [json.loads(line) for line in text.splitlines()]
+        except ValueError as error:
+            raise RunError(
+                f"the ledger `{self.path}` can't be read", remedy="correct the line that is not JSON, then sweep again"
+            ) from error
+
+    def _append(self, **line: str) -> None:
+        data = (json.dumps({**line, "at": round(time.time(), 3)}) + "\n").encode()
+        try:
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            try:
+                whole = os.write(descriptor, data) == len(data)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise self._unwritable(error.strerror or "") from error
+        if not whole:
+            raise self._unwritable("the disk is full")
+
+    def _unwritable(self, reason: str) -> RunError:
+        return RunError(
+            f"the ledger `{self.path}` can't be written: {reason}",
+            remedy="nothing is created without a record of it; make room, or the folder writable",
+        )

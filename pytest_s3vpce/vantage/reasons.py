@@ -1,0 +1,109 @@
+"""What Lambda's reason and error codes mean for the person who has to act on them.
+
+https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html (StateReasonCode) and
+https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html (errors).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    words: str
+    remedy: str
+
+
+_ENI = _Reason(
+    "the VPC has reached its limit of network interfaces",
+    "remove unused functions, or raise the VPC's quota for Lambda network interfaces",
+)
+_ADDRESSES = _Reason("a subnet has no free IP address left", "free addresses, or name another subnet")
+_SUBNET = _Reason(
+    "a subnet does not exist any more or can't be used", "name a subnet that exists, in the function's VPC"
+)
+_GROUP = _Reason(
+    "a security group does not exist any more or can't be used", "name a security group of the subnets' VPC"
+)
+_ROLE = _Reason(
+    "the function's role may not make network interfaces",
+    "give the role the EC2 actions of AWSLambdaVPCAccessExecutionRole, and check its boundary and the SCPs",
+)
+_EC2 = _Reason("EC2 throttles Lambda's requests", "run it again in a minute")
+_KEY = _Reason(
+    "Lambda can't use the KMS key of the function's environment", "let the function's role use the key, or enable it"
+)
+_LAMBDA = _Reason("Lambda itself failed", "run it again; if it stays, see the AWS Health dashboard")
+_QUOTA = _Reason("a quota of the account is reached", "raise it, or remove unused functions")
+_CODE = _Reason("the function's code or runtime can't be started", "deploy the agent's zip with a supported Python")
+
+_REASONS: Final[Mapping[str, _Reason]] = {
+    "Idle": _Reason("the function has not been used for weeks", "invoke it once, and run again when it is active"),
+    "Creating": _Reason("the function is still being created", "run it again in a few minutes"),
+    "Restoring": _Reason("the function is being restored", "run it again in a few minutes"),
+    "EniLimitExceeded": _ENI,
+    "ENILimitReachedException": _ENI,
+    "SubnetOutOfIPAddresses": _ADDRESSES,
+    "SubnetIPAddressLimitReachedException": _ADDRESSES,
+    "InvalidSubnet": _SUBNET,
+    "InvalidSubnetIDException": _SUBNET,
+    "InvalidSecurityGroup": _GROUP,
+    "InvalidSecurityGroupIDException": _GROUP,
+    "InsufficientRolePermissions": _ROLE,
+    "EC2AccessDeniedException": _ROLE,
+    "EC2RequestLimitExceeded": _EC2,
+    "EC2ThrottledException": _EC2,
+    "EC2UnexpectedException": _Reason("EC2 gave Lambda an error", "run it again; if it stays, check the subnet"),
+    "ENINotReadyException": _Reason("the function's network interface is not ready", "run it again in a minute"),
+    "DisallowedByVpcEncryptionControl": _Reason(
+        "the VPC's encryption control does not let Lambda in", "exclude Lambda there, or use another vantage point"
+    ),
+    "KMSKeyAccessDenied": _KEY,
+    "KMSKeyNotFound": _KEY,
+    "InvalidStateKMSKey": _KEY,
+    "DisabledKMSKey": _KEY,
+    "KMSAccessDeniedException": _KEY,
+    "KMSDisabledException": _KEY,
+    "KMSNotFoundException": _KEY,
+    "KMSInvalidStateException": _KEY,
+    "InvalidRuntime": _CODE,
+    "InvalidRuntimeException": _CODE,
+    "InvalidZipFileException": _CODE,
+    "InternalError": _LAMBDA,
+    "ServiceException": _LAMBDA,
+    "ServiceQuotaExceededException": _QUOTA,
+    "CodeStorageExceededException": _QUOTA,
+    "LimitExceeded": _QUOTA,
+    "TooManyRequestsException": _Reason(
+        "the function or the account has no free concurrency", "raise or remove the function's reserved concurrency"
+    ),
+    "ResourceNotFoundException": _Reason(
+        "there is no such function", "check its name or ARN, the account and the Region"
+    ),
+    "ResourceNotReadyException": _Reason("the function is waking up", "run it again in a minute"),
+    "ResourceConflictException": _Reason("the function is being changed", "run it again in a minute"),
+    "RequestTooLargeException": _Reason("the batch is too large for Lambda", "report it"),
+    "AccessDeniedException": _Reason(
+        "the account's credentials may not do this", "give them the Lambda and iam:PassRole rights of the docs"
+    ),
+    "AccessDenied": _Reason(
+        "the account's credentials may not do this",
+        "give them the IAM rights of the docs, or name a role that exists",
+    ),
+}
+_OTHER: Final = _Reason("Lambda gave no reason that is known here", "look at the function in the console")
+
+
+def words(code: str) -> str:
+    """A reason or error code in plain words."""
+    return _REASONS.get(code, _OTHER).words
+
+
+def remedy(code: str) -> str:
+    """What to do about it."""
+    return _REASONS.get(code, _OTHER).remedy

@@ -1,0 +1,145 @@
+"""Removing what the ledger lists: each kind in its way; gone already counts as removed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.errors import S3VpceError
+from pytest_s3vpce.vantage.base import silent
+from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
+from pytest_s3vpce.vantage.ledger import Kind, Remaining
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_s3vpce.vantage.control import ControlPlane
+    from pytest_s3vpce.vantage.ledger import Entry, Ledger
+
+ROLE_POLICY: Final = "network-interfaces"
+"""The name of the one inline policy of a role made for a run."""
+_GONE: Final = frozenset(
+    {
+        "ResourceNotFoundException",
+        "NoSuchEntity",
+        "NoSuchEntityException",
+        "NoSuchBucket",
+        "NoSuchKey",
+        "NoSuchVersion",
+    }
+)
+_BUSY: Final = "ResourceConflictException"
+_BUSY_TRIES: Final = 15
+_BUSY_PAUSE: Final = 2.0
+
+
+def remove(entry: Entry, control: ControlPlane) -> str | None:
+    """Remove what an entry of the ledger stands for; why it is still there, or None if it is gone."""
+    try:
+        return _REMOVERS[entry.kind](entry, control)
+    except FAULTS as error:
+        return None if code_of(error) in _GONE else words_of(error)
+
+
+def _remove_function(entry: Entry, control: ControlPlane) -> str | None:
+    client = control.client("lambda", region=entry.region)
+    for _ in range(_BUSY_TRIES):
+        try:
+            client.delete_function(FunctionName=entry.identifier)
+        except FAULTS as error:
+            if code_of(error) != _BUSY:
+                raise
+            time.sleep(_BUSY_PAUSE)  # still being created
+        else:
+            return None
+    return "the function is still being created; sweep again in a few minutes"
+
+
+def _remove_role(entry: Entry, control: ControlPlane) -> str | None:
+    """A role is kept while Lambda needs it to remove the function's network interfaces, which takes up to 20 minutes.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+    """
+    left = network_interfaces(entry.identifier, control.client("ec2", region=entry.region))
+    if left:
+        return (
+            f"Lambda has yet to remove network interface {', '.join(left)}, which takes up to 20 minutes "
+            "and needs this role; sweep again then"
+        )
+    client = control.client("iam", region=entry.region)
+    try:
+        client.delete_role_policy(RoleName=entry.identifier, PolicyName=ROLE_POLICY)
+    except FAULTS as error:
+        if code_of(error) not in _GONE:
+            raise
+    client.delete_role(RoleName=entry.identifier)
+    return None
+
+
+def network_interfaces(function: str, ec2: Any) -> list[str]:
+    """The ids of the interfaces that Lambda made for a function; their description names it."""
+    pages = ec2.get_paginator("describe_network_interfaces").paginate(
+        Filters=[{"Name": "description", "Values": [f"AWS Lambda VPC ENI-{function}-*"]}]
+    )
+    return [found["NetworkInterfaceId"] for page in pages for found in page["NetworkInterfaces"]]
+
+
+def _remove_object(entry: Entry, control: ControlPlane) -> str | None:
+    """By version id; where none is known (the run died before it was told), every version of the run's own key."""
+    bucket, _, key = entry.identifier.partition("/")
+    client = control.client("s3", region=entry.region)
+    versions = [entry.version_id] if entry.version_id else _versions(client, bucket, key)
+    for version in versions:
+        client.delete_object(Bucket=bucket, Key=key, VersionId=version)
+    return None
+
+
+def _versions(client: Any, bucket: str, key: str) -> list[str]:
+    pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
+    return [
+        found["VersionId"]
+        for page in pages
+        for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+        if found["Key"] == key
+    ]
+
+
+_REMOVERS: Final[Mapping[Kind, Callable[[Entry, ControlPlane], str | None]]] = {
+    Kind.S3_OBJECT: _remove_object,
+    Kind.LAMBDA_FUNCTION: _remove_function,
+    Kind.IAM_ROLE: _remove_role,
+}
+
+
+def strike(ledger: Ledger, entry: Entry, control: ControlPlane) -> str | None:
+    """Remove one entry's thing and record how that went; the reason why it is still there, or None."""
+    reason = remove(entry, control)
+    if reason is None:
+        ledger.removed(entry)
+    else:
+        ledger.kept(entry, reason)
+    return reason
+
+
+def sweep(
+    ledger: Ledger,
+    session_for: Callable[[str], ControlPlane],
+    *,
+    notify: Callable[[str], None] = silent,
+) -> list[Remaining]:
+    """Remove everything that the ledger still lists, users before what they use; what remains, and why.
+
+    `session_for` gives an account's control plane by the account's name. May be run any number of times: what is
+    gone already counts as removed.
+    """
+    order = list(Kind)
+    remaining = []
+    for entry in sorted(ledger.open_entries(), key=lambda entry: order.index(entry.kind)):
+        notify(f"removing {entry}")
+        try:
+            reason = strike(ledger, entry, session_for(entry.account))
+        except S3VpceError as error:
+            reason = str(error)
+        if reason is not None:
+            remaining.append(Remaining(entry, reason))
+    return remaining
