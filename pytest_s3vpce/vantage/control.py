@@ -19,7 +19,7 @@ FAULTS: Final = (BotoCoreError, ClientError)
 class ControlPlane:
     """An account by its name in the inventory, its session, its Region, and where its services are reached.
 
-    Clients are made under a lock, because a boto3 session is not made for several threads; share one per account.
+    Clients are made once, under a lock, because a boto3 session is not made for several threads: share one per account.
     """
 
     def __init__(self, account: str, *, session: boto3.Session, region: str, endpoint_url: str | None = None) -> None:
@@ -28,12 +28,16 @@ class ControlPlane:
         self._session = session
         self._endpoint_url = endpoint_url
         self._lock = threading.Lock()
+        self._clients: dict[tuple[str, str, Config], Any] = {}
 
     def client(self, service: str, *, region: str | None = None, config: Config = CONTROL) -> Any:
+        key = (service, region or self.region, config)
         with self._lock:
-            return self._session.client(  # type: ignore[call-overload]
-                service, region_name=region or self.region, endpoint_url=self._endpoint_url, config=config
-            )
+            if key not in self._clients:
+                self._clients[key] = self._session.client(  # type: ignore[call-overload]
+                    service, region_name=key[1], endpoint_url=self._endpoint_url, config=config
+                )
+            return self._clients[key]
 
 
 def code_of(error: Exception) -> str:

@@ -10,9 +10,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import WaiterError
+from botocore.exceptions import ClientError, WaiterError
 
-from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.vantage import reasons
 from pytest_s3vpce.vantage.bundle import HANDLER, agent_zip
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
@@ -22,6 +21,7 @@ from pytest_s3vpce.vantage.removal import ROLE_POLICY
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pytest_s3vpce.errors import VantageError
     from pytest_s3vpce.vantage.control import ControlPlane
     from pytest_s3vpce.vantage.ledger import Entry, Ledger
 
@@ -56,6 +56,7 @@ _INTERFACES: Final = {
         }
     ],
 }
+_EXISTS: Final = frozenset({"ResourceConflictException", "EntityAlreadyExists"})
 _ROLE_TRIES: Final = 30
 _ROLE_PAUSE: Final = 2.0
 # What CreateFunction says of a role that IAM has not made known everywhere yet.
@@ -225,9 +226,7 @@ class Deployer:
         try:
             return create()
         except FAULTS as error:
-            # Without an answer, or with a 5xx, it may have been made all the same.
-            status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            if 400 <= status < 500:
+            if _refused(error):
                 self._ledger.removed(entry)
                 self.entries.remove(entry)
             what = "function" if kind is Kind.LAMBDA_FUNCTION else "role"
@@ -235,6 +234,13 @@ class Deployer:
 
     def _failed(self, what: str, error: Exception) -> VantageError:
         return self._error(f"{what}: {words_of(error)}", remedy=reasons.remedy(code_of(error)))
+
+
+def _refused(error: Exception) -> bool:
+    """Whether nothing was made; without an answer, after a 5xx, or if it exists by now, something may have been."""
+    if not isinstance(error, ClientError) or code_of(error) in _EXISTS:
+        return False
+    return 400 <= error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) < 500
 
 
 def await_active(
@@ -245,8 +251,9 @@ def await_active(
     try:
         control.client("lambda").get_waiter("function_active_v2").wait(FunctionName=function)
     except WaiterError as failure:
-        state = (failure.last_response or {}).get("Configuration", {})
-        code = str(state.get("StateReasonCode") or code_of_answer(failure.last_response))
+        last: Any = failure.last_response or {}
+        state = last.get("Configuration", {})
+        code = str(state.get("StateReasonCode") or last.get("Error", {}).get("Code", "no state"))
         said = state.get("StateReason") or reasons.words(code)
         raise error(
             f"function `{function}` did not become active: {' '.join(f'{code}: {said}'.split())}",
@@ -256,7 +263,3 @@ def await_active(
         raise error(
             f"function `{function}` can't be waited for: {words_of(failure)}", remedy=reasons.remedy(code_of(failure))
         ) from failure
-
-
-def code_of_answer(answer: Any) -> str:
-    return str((answer or {}).get("Error", {}).get("Code", "no state"))

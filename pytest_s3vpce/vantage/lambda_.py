@@ -152,7 +152,7 @@ class DeployedLambdaVantage(LambdaVantage):
 
     def remove(self, *, notify: Callable[[str], None] = silent) -> None:
         """Delete the function, then the role made for it. Lambda may need the role for a while: it is kept then."""
-        for entry in reversed(self._deployer.entries):
+        for entry in list(reversed(self._deployer.entries)):
             notify(f"removing {entry}")
             reason = strike(self._ledger, entry, self._control)
             if reason is None:

@@ -63,8 +63,8 @@ def _remove_role(entry: Entry, control: ControlPlane) -> str | None:
     left = network_interfaces(entry.identifier, control.client("ec2", region=entry.region))
     if left:
         return (
-            f"Lambda has yet to remove network interface {', '.join(left)}, which takes up to 20 minutes "
-            "and needs this role; sweep again then"
+            f"Lambda has yet to remove network interface {', '.join(left)} and needs this role for it, "
+            "up to 20 minutes, longer where another function shares the interface; sweep again then"
         )
     client = control.client("iam", region=entry.region)
     try:
