@@ -8,7 +8,7 @@ from pytest_s3vpce.faults import Fault, KeyFault, accepted
 from pytest_s3vpce.references import refers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pytest_s3vpce.inventory import Bucket, Inventory
 
@@ -55,6 +55,19 @@ def who_fault(inventory: Inventory, who: str, path: Path = ()) -> Fault | None:
 def possible(inventory: Inventory, *, principal: str, vantage: str) -> bool:
     """Whether the combination can exist: `ambient` only where the vantage point has a role."""
     return not inventory.principals[principal].ambient or inventory.vantage_points[vantage].kind == "lambda"
+
+
+def check_who(inventory: Inventory, who: str, path: Path) -> None:
+    """Raises the Fault of a `principal:vantage point`, if there is one."""
+    fault = who_fault(inventory, who, path)
+    if fault is not None:
+        raise fault
+
+
+def check_name(known: Iterable[str], name: str, word: str, path: Path) -> None:
+    """Raises Fault where a name is not among the declared ones."""
+    if name not in known:
+        raise Fault(f"unknown {word} `{name}`", path=path, remedy=accepted(known, instead_of=name))
 
 
 def _account(inventory: Inventory, name: str | None, path: Path) -> Iterator[Fault]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.faults import Fault, shown
+from pytest_s3vpce.faults import Fault, accepted, shown
 from pytest_s3vpce.references import refers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,18 @@ def memory(given: Any) -> int:
     if re.fullmatch(r"\d{3,5}", str(given)) and 128 <= int(given) <= 10_240:
         return int(given)
     raise Fault(f"{shown(given)} is no size of memory", remedy="give MB from 128 to 10240")
+
+
+def choice(kind: Iterable[StrEnum], word: str) -> Callable[[Any], Any]:
+    """One of an enumeration's values."""
+    known = [member.value for member in kind]
+
+    def check(given: Any) -> Any:
+        if isinstance(given, str) and given not in known:
+            raise Fault(f"unknown {word} {shown(given)}", remedy=accepted(known, instead_of=given))
+        return given
+
+    return check
 
 
 def listed(given: Any) -> Any:

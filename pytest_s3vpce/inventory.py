@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads annotations
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PrivateAttr,
     ValidationError,
     model_validator,
@@ -66,14 +67,18 @@ Region = Annotated[str, AfterValidator(forms.REGION)]
 RoleArn = Annotated[str, AfterValidator(forms.ROLE)]
 Who = Annotated[str, AfterValidator(forms.WHO.strict)]
 Flag = Annotated[bool, BeforeValidator(forms.boolean, json_schema_input_type=bool)]
-_SubnetId = Annotated[str, AfterValidator(forms.SUBNET)]
-_GroupId = Annotated[str, AfterValidator(forms.GROUP)]
-_Subnets = Annotated[
-    tuple[_SubnetId, ...], BeforeValidator(forms.listed, json_schema_input_type=str | tuple[_SubnetId, ...])
-]
-_Groups = Annotated[
-    tuple[_GroupId, ...], BeforeValidator(forms.listed, json_schema_input_type=str | tuple[_GroupId, ...])
-]
+
+
+class _OneOrMore:
+    """Tells the JSON Schema that one item may stand for a list of one."""
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        made = handler(schema)
+        return {"anyOf": [made["items"], {**made, "minItems": 1}]}
+
+
+_T = TypeVar("_T")
+Several = Annotated[tuple[_T, ...], _OneOrMore(), BeforeValidator(forms.listed), AfterValidator(forms.filled)]
 
 
 # --- who -----------------------------------------------------------------------------------------------------------
@@ -142,8 +147,8 @@ class Lambda(Strict):
     function: Annotated[str, AfterValidator(forms.FUNCTION)] | None = None
     account: Text | None = None
     region: Region | None = None
-    subnets: _Subnets = ()
-    security_groups: _Groups = ()
+    subnets: Several[Annotated[str, AfterValidator(forms.SUBNET)]] | None = None
+    security_groups: Several[Annotated[str, AfterValidator(forms.GROUP)]] | None = None
     role: RoleArn | None = None
     """The function's role; without it one is made, with `role_path` and `permissions_boundary`."""
     role_path: Annotated[str, AfterValidator(forms.ROLE_PATH)] | None = None

@@ -1,0 +1,403 @@
+"""Expectation files, `test_*.access.yaml`: what each cell must give, and the claims to prove."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence  # noqa: TC003 - pydantic reads annotations
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self, get_args
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from pytest_s3vpce import forms
+from pytest_s3vpce.closedworld import EVERYONE_ELSE, ClosedWorld, Wish, check_claims
+from pytest_s3vpce.dangling import check_name, check_who
+from pytest_s3vpce.errors import ExpectationError
+from pytest_s3vpce.faults import Fault, KeyFault, accepted, translated
+from pytest_s3vpce.inventory import Flag, Inventory, Name, Several, Strict, Text
+from pytest_s3vpce.model import Cell, Expect, Layer, Place, Target, Transport
+from pytest_s3vpce.questions import (
+    action_of,
+    canonical,
+    endpoint_url,
+    granted_cells,
+    row_of,
+    row_of_action,
+    row_of_operation,
+    variant_of,
+)
+from pytest_s3vpce.yamlplaces import Document, read
+
+PATTERN: Final = "test_*.access.yaml"
+_NO_TESTS: Final = ("*.egg", ".*", "build", "dist", "node_modules", "venv", "__pycache__")
+"""Folders without tests, as pytest's own norecursedirs has them."""
+
+ClaimKind = Literal["endpoint-only", "tls-only", "cross-account"]
+Pair = tuple[str, str]
+_Path = tuple[str | int, ...]
+
+
+# --- what a planner gets -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedCell:
+    """A cell, what it must give, and where that was written."""
+
+    cell: Cell
+    expect: Expect
+    place: Place
+
+    @property
+    def id(self) -> str:
+        return self.cell.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimSpec:
+    """A claim as written: names of the inventory, endpoints with their references. Each kind fills its own fields."""
+
+    kind: ClaimKind
+    id: str
+    place: Place
+    bucket: str
+    actions: tuple[str, ...]
+    by: frozenset[Layer]
+    principals: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    inside: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+    principal: str = ""
+    at: str = ""
+    granted: tuple[Pair, ...] = ()
+    """(principal, vantage point) pairs."""
+    refused: tuple[Pair, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectationFile:
+    """A file that was read and checked against the inventory; `wishes` and `claims` are in file order."""
+
+    path: Path
+    wishes: tuple[Wish, ...]
+    claims: tuple[ClaimSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every cell and claim of all files."""
+
+    cells: tuple[ExpectedCell, ...]
+    claims: tuple[ClaimSpec, ...]
+    by_file: Mapping[str, tuple[ExpectedCell | ClaimSpec, ...]] = field(default_factory=dict, repr=False)
+
+    def items_of(self, path: Path) -> tuple[ExpectedCell | ClaimSpec, ...]:
+        """One file's cells and claims, in file order; each has an `id` and a `place`."""
+        return self.by_file.get(os.path.realpath(path), ())
+
+
+# --- what a user writes --------------------------------------------------------------------------------------------
+
+
+_Transport = Annotated[
+    Transport, BeforeValidator(forms.choice(Transport, "transport"), json_schema_input_type=Transport)
+]
+_Layer = Annotated[Layer, BeforeValidator(forms.choice(Layer, "layer"), json_schema_input_type=Layer)]
+
+
+class Ask(Strict):
+    """What is asked: an action or an operation, with boto3's parameters where they matter."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["action"]}, {"required": ["operation"]}]})
+
+    action: Annotated[str, AfterValidator(lambda text: action_of(row_of_action(text)))] | None = None
+    operation: Annotated[str, AfterValidator(lambda text: row_of_operation(text).name)] | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    name: Name | None = None
+    inferred: Flag = False
+    mutating: Flag = False
+
+    @model_validator(mode="after")
+    def _one_question(self) -> Self:
+        if (self.action is None) == (self.operation is None):
+            raise Fault("exactly one of action, operation is wanted", remedy="keep one")
+        for name, remedy in _TARGETS.items():
+            if name in self.parameters:
+                raise KeyFault(f"`{name}` is no parameter here", path=("parameters", name), remedy=remedy)
+        return self
+
+    @property
+    def asked(self) -> str:
+        return self.action or self.operation or ""
+
+
+_TARGETS: Final = {
+    "Bucket": "the entry's `bucket` names it",
+    "Key": "the entry's `key` names one of the bucket's `keys`",
+}
+
+
+def _ask(given: Any) -> Any:
+    return {"action" if ":" in given else "operation": given} if isinstance(given, str) else given
+
+
+def _no_everyone_else(given: tuple[str, ...]) -> tuple[str, ...]:
+    if EVERYONE_ELSE in given:
+        raise Fault(f"`{EVERYONE_ELSE}` can't be allowed", remedy="it stands under deny, unreachable or blocked")
+    return given
+
+
+class Entry(Strict):
+    """Actions on a bucket, and who may do them from where."""
+
+    bucket: Text
+    actions: Several[Annotated[Ask, BeforeValidator(_ask, json_schema_input_type=str | Ask)]]
+    allow: Annotated[Several[Text], AfterValidator(_no_everyone_else)] | None = None
+    deny: Several[Text] | None = None
+    unreachable: Several[Text] | None = None
+    blocked: Several[Text] | None = None
+    transport: _Transport | None = None
+    transports: Several[_Transport] | None = None
+    key: Text | None = None
+    host: Text | None = None
+    inferred: Flag = False
+    mutating: Flag = False
+
+    @model_validator(mode="after")
+    def _is_declared(self, info: ValidationInfo) -> Self:
+        inventory = _inventory(info)
+        check_name(inventory.buckets, self.bucket, "bucket", ("bucket",))
+        bucket = inventory.buckets[self.bucket]
+        for name, known in (("key", bucket.keys), ("host", bucket.hosts)):
+            if getattr(self, name) is not None:
+                check_name(known, getattr(self, name), f"{name} of bucket `{self.bucket}`:", (name,))
+        if self.transport and self.transports:
+            raise KeyFault("`transport` and `transports` say the same", path=("transports",), remedy="keep one")
+        for number, ask in enumerate(self.actions):
+            if self.key and not row_of(ask.asked).on_object:
+                remedy = "put it into an entry without `key`"
+                raise Fault(f"`{ask.asked}` is about no key", path=("actions", number), remedy=remedy)
+        mentions = list(self.mentions())
+        if not mentions:
+            raise Fault("this expects nothing of anybody", remedy="add allow, deny, unreachable or blocked")
+        for _, path, who in mentions:
+            if who != EVERYONE_ELSE:
+                check_who(inventory, who, path)
+        return self
+
+    def mentions(self) -> Iterator[tuple[Expect, tuple[str, int], str]]:
+        """Each who with its expectation and its path in the entry."""
+        for expect in Expect:
+            for number, who in enumerate(getattr(self, expect.value) or ()):
+                yield expect, (expect.value, number), who
+
+    def questions(self, inventory: Inventory) -> Iterator[Cell]:
+        """Each action over each transport, asked by nobody yet."""
+        bucket = inventory.buckets[self.bucket]
+        target = Target(
+            bucket=self.bucket,
+            name="+".join(name for name in (self.key, self.host) if name),
+            key=bucket.keys[self.key] if self.key else None,
+            host=endpoint_url(bucket.hosts[self.host]) if self.host else None,
+        )
+        for ask in self.actions:
+            row = row_of(ask.asked)
+            for transport in self.transports or (self.transport or Transport.HTTPS,):
+                yield Cell(
+                    operation=row.name,
+                    action=ask.action or action_of(row),
+                    target=target,
+                    principal="",
+                    vantage="",
+                    transport=transport,
+                    variant=ask.name or variant_of(ask.parameters),
+                    parameters=ask.parameters,
+                    inferred=self.inferred or ask.inferred,
+                    mutating=self.mutating or ask.mutating,
+                )
+
+
+# --- claims --------------------------------------------------------------------------------------------------------
+
+_Actions = Several[Annotated[str, AfterValidator(canonical)]]
+_OWNERS_LAYERS: Final = (Layer.RESOURCE, Layer.RCP)
+
+
+class _Claim(Strict):
+    bucket: Text
+    name: Name | None = None
+    by: Several[_Layer] = _OWNERS_LAYERS
+    """The layers a denial may come from: by default those of the bucket's owner."""
+
+    @model_validator(mode="after")
+    def _is_declared(self, info: ValidationInfo) -> Self:
+        inventory = _inventory(info)
+        check_name(inventory.buckets, self.bucket, "bucket", ("bucket",))
+        for field_name, known in (
+            ("principals", inventory.principals),
+            ("principal", inventory.principals),
+            ("inside", inventory.vantage_points),
+            ("outside", inventory.vantage_points),
+            ("at", inventory.vantage_points),
+        ):
+            word = "principal" if known is inventory.principals else "vantage point"
+            for number, name in enumerate(forms.listed(getattr(self, field_name, ()))):
+                check_name(known, name, word, (field_name, number))
+        for path, who in self.pairs():
+            check_who(inventory, who, path)
+        for one, other in (("inside", "outside"), ("granted", "refused")):
+            for number, name in enumerate(getattr(self, other, ())):
+                if name in getattr(self, one):
+                    raise Fault(f"`{name}` is {one} and {other}", path=(other, number), remedy="keep one")
+        return self
+
+    def pairs(self) -> Iterator[tuple[_Path, str]]:
+        """Every principal:vantage point of the claim, and the path it is written at."""
+        raise NotImplementedError
+
+    def spec(self, kind: ClaimKind, place: Place) -> ClaimSpec:
+        """The claim as planners get it."""
+        written = {name: getattr(self, name) for name in type(self).model_fields if name != "name"}
+        label = f"{self.bucket}+{self.name}" if self.name else self.bucket
+        for name in ("granted", "refused"):
+            if name in written:
+                written[name] = tuple(tuple(who.split(":")) for who in written[name])
+        return ClaimSpec(kind=kind, id=f"{kind}/{label}", place=place, **{**written, "by": frozenset(self.by)})
+
+
+class EndpointOnly(_Claim):
+    """Allowed through the named endpoints, denied from everywhere else."""
+
+    principals: Several[Text]
+    endpoints: Several[Annotated[str, AfterValidator(forms.ENDPOINT)]]
+    inside: Several[Text]
+    outside: Several[Text]
+    actions: _Actions = ("s3:GetObject", "s3:PutObject", "s3:ListBucket")
+
+    def pairs(self) -> Iterator[tuple[_Path, str]]:
+        for number, principal in enumerate(self.principals):
+            for vantage in (*self.inside, *self.outside):
+                yield ("principals", number), f"{principal}:{vantage}"
+
+
+class TlsOnly(_Claim):
+    """The same request is allowed over https and denied over http."""
+
+    principal: Text
+    at: Text
+    actions: _Actions = ("s3:GetObject", "s3:ListBucket")
+
+    def pairs(self) -> Iterator[tuple[_Path, str]]:
+        yield ("principal",), f"{self.principal}:{self.at}"
+
+
+class CrossAccount(_Claim):
+    """Granted principals of other accounts get in, refused ones do not."""
+
+    granted: Several[Text]
+    refused: Several[Text]
+    actions: _Actions
+
+    def pairs(self) -> Iterator[tuple[_Path, str]]:
+        for name in ("granted", "refused"):
+            for number, who in enumerate(getattr(self, name)):
+                yield (name, number), who
+
+
+class ClaimItem(Strict):
+    """One claim: its kind, and that kind's fields."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    endpoint_only: EndpointOnly | None = Field(default=None, alias="endpoint-only")
+    tls_only: TlsOnly | None = Field(default=None, alias="tls-only")
+    cross_account: CrossAccount | None = Field(default=None, alias="cross-account")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_kind(cls, given: Any) -> Any:
+        if isinstance(given, dict) and len(given) != 1:
+            raise Fault("a claim is of one kind", remedy=f"accepted are {', '.join(get_args(ClaimKind))}")
+        return given
+
+    def spec(self, document: Document, number: int) -> ClaimSpec:
+        bodies = zip(get_args(ClaimKind), (self.endpoint_only, self.tls_only, self.cross_account), strict=True)
+        kind, body = next((kind, body) for kind, body in bodies if body is not None)
+        return body.spec(kind, document.place("claims", number, kind))
+
+
+class AccessFile(Strict):
+    """A whole expectation file."""
+
+    expect: Annotated[tuple[Entry, ...], AfterValidator(forms.filled)] = ()
+    claims: Annotated[tuple[ClaimItem, ...], AfterValidator(forms.filled)] = ()
+
+
+def _inventory(info: ValidationInfo) -> Inventory:
+    assert info.context is not None
+    found: Inventory = info.context["inventory"]
+    return found
+
+
+# --- reading and planning ------------------------------------------------------------------------------------------
+
+
+def find_expectations(folder: Path) -> tuple[Path, ...]:
+    """Every expectation file under a folder, in a stable order."""
+    found: list[Path] = []
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not any(fnmatch(name, pattern) for pattern in _NO_TESTS)]
+        found += [Path(here, name) for name in files if fnmatch(name, PATTERN)]
+    return tuple(sorted(found))
+
+
+def load_expectations(path: Path, inventory: Inventory) -> ExpectationFile:
+    """Reads a file and checks its names; ExpectationError says the place, the bad value and what is accepted."""
+    document = read(path, error=ExpectationError)
+    try:
+        rows = AccessFile.model_validate(document.data, context={"inventory": inventory})
+    except ValidationError as found:
+        raise translated(found.errors(include_url=False), document, error=ExpectationError) from None
+    wishes = tuple(
+        Wish(question, expect, who, document.place("expect", number, *at))
+        for number, entry in enumerate(rows.expect)
+        for question in entry.questions(inventory)
+        for expect, at, who in entry.mentions()
+    )
+    claims = tuple(claim.spec(document, number) for number, claim in enumerate(rows.claims))
+    return ExpectationFile(path, wishes, claims)
+
+
+def plan_cells(files: Sequence[ExpectationFile], inventory: Inventory) -> Plan:
+    """One expectation per cell over all files, `everyone-else` spelled out; ExpectationError names both of a clash."""
+    claims = tuple(claim for file in files for claim in file.claims)
+    check_claims((claim.id, claim.place) for claim in claims)
+    granted = {cell for claim in claims for cell in granted_cells(claim.bucket, claim.actions, claim.granted)}
+    world = ClosedWorld([wish for file in files for wish in file.wishes], granted=granted, inventory=inventory)
+    rows = world.expected()
+    by_file: dict[str, tuple[ExpectedCell | ClaimSpec, ...]] = {}
+    cells: list[ExpectedCell] = []
+    for file in files:
+        own = [ExpectedCell(cell, wish.expect, wish.place) for wish in file.wishes for cell in rows[wish]]
+        by_file[os.path.realpath(file.path)] = (*own, *file.claims)
+        cells += own
+    return Plan(cells=tuple(cells), claims=claims, by_file=by_file)
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schemas of both files, by file name, for editors: they describe what a user writes."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return {
+        "inventory.schema.json": head | Inventory.model_json_schema(mode="validation"),
+        "expectations.schema.json": head | AccessFile.model_json_schema(mode="validation"),
+    }
