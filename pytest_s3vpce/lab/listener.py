@@ -203,7 +203,11 @@ def _shut(connection: socket.socket) -> None:
 
 def _bound(host: str, port: int) -> socket.socket:
     sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.settimeout(0)
-    sock.bind((host, port))
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.settimeout(0)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
     return sock

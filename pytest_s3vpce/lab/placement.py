@@ -43,6 +43,7 @@ _S3_HOSTS = (
     "s3-website.{region}",
     "s3-website-{region}",
 )
+_AWS_HOSTS = ("*.amazonaws.com", "*.amazonaws.com.cn", "*.amazonaws.eu", "*.api.aws")
 _GLOBAL_REGION = "us-east-1"
 
 
@@ -58,8 +59,7 @@ def s3_patterns(region: str) -> tuple[str, ...]:
 
 def other_patterns(region: str) -> tuple[str, ...]:
     """Host patterns of every other AWS address."""
-    hosts = {"amazonaws.com", "api.aws", _suffix(region)}
-    return tuple(f"*.{host}" for host in sorted(hosts))
+    return (f"*.{_suffix(region)}", "*.amazonaws.com", "*.api.aws")
 
 
 def _suffix(region: str) -> str:
@@ -93,11 +93,12 @@ class Placements:
 
     def refresh(self) -> None:
         """Ask for every listener's verdict anew, after the network state changed."""
-        with self._lock:
-            listeners = list(self._listeners.items())
-        for origin, listener in listeners:
-            if not isinstance(origin, Internet):
-                listener.apply(self._verdict(origin, origin.destination))
+        with (
+            self._lock
+        ):  # held throughout: a verdict from before the change must not be applied after one from after it
+            for origin, listener in self._listeners.items():
+                if not isinstance(origin, Internet):
+                    listener.apply(self._verdict(origin, origin.destination))
 
     def close(self) -> None:
         with self._lock:
@@ -112,7 +113,7 @@ class Placements:
 
     def _internet(self, origin: Internet) -> list[dict[str, object]]:
         listener = self._listeners[origin] = self._server.listen(origin)
-        return [_route(pattern, port=port, listener=listener) for pattern in ("*.*",) for port in PORTS]
+        return [_route(pattern, port=port, listener=listener) for pattern in _AWS_HOSTS for port in PORTS]
 
     def _inside(self, placement: Placement) -> list[dict[str, object]]:
         patterns: Mapping[str, tuple[str, ...]] = {

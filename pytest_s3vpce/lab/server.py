@@ -80,8 +80,11 @@ class Server:
         self._listeners: list[Listener] = []
         self._threads: set[threading.Thread] = set()
         self._acceptor = Acceptor(self._start)
+        self._closed = False
 
     def listen(self, origin: Origin, *, port: int = 0) -> Listener:
+        if self._closed:
+            raise LabError("the lab has stopped", remedy="start it anew")
         try:
             listener = Listener(self._acceptor, origin=origin, port=port)
         except OSError as failure:
@@ -93,6 +96,9 @@ class Server:
 
     def close(self) -> None:
         """Stop listening, cut all connections and wait briefly for the requests being served."""
+        if self._closed:
+            return
+        self._closed = True
         for listener in self._listeners:
             listener.close()
         self._acceptor.close()

@@ -1,0 +1,180 @@
+"""Each placement has listeners of its own, that answer or drop as the network says."""
+
+from __future__ import annotations
+
+import json
+import socket
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_s3vpce.lab.certificates import Certificates
+from pytest_s3vpce.lab.origin import Internet, Placement
+from pytest_s3vpce.lab.placement import DESTINATIONS, Placements, Verdict, other_patterns, s3_patterns
+from pytest_s3vpce.lab.server import HttpRequest, HttpResponse, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+REGION = "eu-west-1"
+S3 = f"b.s3.{REGION}.amazonaws.com"
+STS = f"sts.{REGION}.amazonaws.com"
+
+
+class Network:
+    """Says what the network does; everything is open until it is closed."""
+
+    def __init__(self) -> None:
+        self.dropped: set[tuple[str, int, str]] = set()
+        self.asked: list[Placement] = []
+
+    def __call__(self, placement: Placement, destination: str) -> Verdict:
+        self.asked.append(placement)
+        assert placement.destination == destination
+        return Verdict.DROP if (placement.subnet_id, placement.port, destination) in self.dropped else Verdict.OPEN
+
+
+def answer(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(status=200, body=repr(request.origin).encode())
+
+
+def placed(subnet: str = "subnet-1", *, region: str = REGION) -> Placement:
+    return Placement(
+        account="1" * 12, region=region, subnet_id=subnet, security_group_ids=("sg-1",), private_ip="10.0.0.4"
+    )
+
+
+@pytest.fixture(name="network")
+def _network() -> Network:
+    return Network()
+
+
+@pytest.fixture(name="placements")
+def _placements(network: Network, tmp_path: Path, certificates: Certificates) -> Iterator[Placements]:
+    server = Server(answer, certificates=certificates, latency=0)
+    placements = Placements(server, folder=tmp_path, verdict=network)
+    yield placements
+    placements.close()
+    server.close()
+
+
+@pytest.fixture(scope="module", name="certificates")
+def _certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("lab"))
+
+
+def address(table: Path, host: str, port: int) -> tuple[str, int]:
+    content: dict[str, Any] = json.loads(table.read_text())
+    for route in content["routes"]:
+        if route["port"] == port and fnmatchcase(host, route["host"]):
+            return route["to"][0], route["to"][1]
+    return content["other_ports"][0], content["other_ports"][1]
+
+
+def reached(table: Path, host: str, port: int) -> str:
+    with socket.create_connection(address(table, host, port), timeout=0.5) as client:
+        client.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        return client.makefile().read()
+
+
+def test_every_port_and_destination_is_told_apart(placements: Placements) -> None:
+    table = placements.table(placed())
+    for host, destination in ((S3, "s3"), (STS, "other")):
+        for port in (80, 443):
+            assert repr(placed().at(port, destination=destination)) in reached(table, host, port)
+
+
+def test_a_table_is_made_once_for_a_placement(placements: Placements, network: Network) -> None:
+    first = placements.table(placed())
+    assert placements.table(placed().at(80, destination="other")) == first
+    assert placements.table(placed("subnet-2")) != first
+    assert len(network.asked) == 2 * 2 * len(DESTINATIONS)
+
+
+def test_what_the_network_drops_times_out_from_the_start(placements: Placements, network: Network) -> None:
+    network.dropped = {("subnet-1", 443, "s3")}
+    table = placements.table(placed())
+    with pytest.raises(TimeoutError):
+        reached(table, S3, 443)
+    assert "subnet-1" in reached(table, S3, 80)
+
+
+def test_a_refresh_follows_the_network_and_keeps_the_table(placements: Placements, network: Network) -> None:
+    table = placements.table(placed())
+    other = placements.table(placed("subnet-2"))
+    before = table.read_text()
+    network.dropped = {("subnet-1", 80, "s3"), ("subnet-1", 443, "other")}
+    placements.refresh()
+    for host, port in ((S3, 80), (STS, 443)):
+        with pytest.raises(TimeoutError):
+            reached(table, host, port)
+        assert "subnet-2" in reached(other, host, port)
+    assert "subnet-1" in reached(table, S3, 443)
+    network.dropped = set()
+    placements.refresh()
+    assert "subnet-1" in reached(table, S3, 80)
+    assert table.read_text() == before
+
+
+def test_other_ports_lead_nowhere(placements: Placements) -> None:
+    with pytest.raises(TimeoutError):
+        reached(placements.table(placed()), S3, 8443)
+
+
+def test_the_internet_reaches_everything_of_aws(placements: Placements, network: Network) -> None:
+    table = placements.table(Internet(address="203.0.113.20"))
+    for host in (S3, STS, "b.s3.cn-north-1.amazonaws.com.cn"):
+        assert "203.0.113.20" in reached(table, host, 443)
+    placements.refresh()
+    assert network.asked == []
+    assert "203.0.113.20" in reached(table, S3, 80)
+
+
+def test_closing_refuses_all(placements: Placements) -> None:
+    tables = [placements.table(origin) for origin in (placed(), Internet())]
+    placements.close()
+    for table in tables:
+        with pytest.raises(ConnectionRefusedError):
+            reached(table, S3, 443)
+
+
+def test_closing_what_was_never_used_is_harmless(tmp_path: Path, certificates: Certificates, network: Network) -> None:
+    server = Server(answer, certificates=certificates, latency=0)
+    Placements(server, folder=tmp_path, verdict=network).close()
+    server.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("region", "host", "s3"),
+    [
+        ("eu-west-1", "s3.eu-west-1.amazonaws.com", True),
+        ("eu-west-1", "a.b.s3.eu-west-1.amazonaws.com", True),
+        ("eu-west-1", "b.s3.dualstack.eu-west-1.amazonaws.com", True),
+        ("eu-west-1", "a-1.s3-accesspoint.eu-west-1.amazonaws.com", True),
+        ("eu-west-1", "1.s3-control.eu-west-1.amazonaws.com", True),
+        ("eu-west-1", "b.s3-website-eu-west-1.amazonaws.com", True),
+        ("eu-west-1", "b.s3.eu-west-2.amazonaws.com", False),
+        ("eu-west-1", "b.s3.amazonaws.com", False),
+        ("us-east-1", "b.s3.amazonaws.com", True),
+        ("eu-west-1", "sts.eu-west-1.amazonaws.com", False),
+        ("eu-west-1", "bucket.vpce-1-a.s3.eu-west-1.vpce.amazonaws.com", False),
+        ("cn-north-1", "b.s3.cn-north-1.amazonaws.com.cn", True),
+        ("cn-north-1", "sts.cn-north-1.amazonaws.com.cn", False),
+        ("us-gov-west-1", "b.s3-fips.us-gov-west-1.amazonaws.com", True),
+        ("eusc-de-east-1", "b.s3.eusc-de-east-1.amazonaws.eu", True),
+        ("eusc-de-east-1", "sts.eusc-de-east-1.amazonaws.eu", False),
+        ("eu-west-1", "ec2.eu-west-1.api.aws", False),
+    ],
+)
+def test_hosts_are_told_apart_by_region(region: str, host: str, *, s3: bool) -> None:
+    assert any(fnmatchcase(host, pattern) for pattern in s3_patterns(region)) is s3
+    assert any(fnmatchcase(host, pattern) for pattern in other_patterns(region))
+
+
+@pytest.mark.parametrize("host", ["example.com", "amazonaws.com.example.org", "s3"])
+def test_other_names_do_not_exist(host: str) -> None:
+    patterns = (*s3_patterns(REGION), *other_patterns(REGION))
+    assert not any(fnmatchcase(host, pattern) for pattern in patterns)
