@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,12 @@ class ControlPlane:
         self._endpoint_url = endpoint_url
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str, Config], Any] = {}
+
+    def at(self, region: str) -> ControlPlane:
+        """The same account in another Region."""
+        other = copy.copy(self)
+        other.region = region
+        return other
 
     def client(self, service: str, *, region: str | None = None, config: Config = CONTROL) -> Any:
         key = (service, region or self.region, config)

@@ -203,19 +203,17 @@ class Deployer:
 
         https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
         """
-        tries = _ROLE_TRIES if isinstance(self._deployment.role, RunRole) else 1
-        for left in reversed(range(tries)):
+        left = _ROLE_TRIES if isinstance(self._deployment.role, RunRole) else 1
+        while True:
+            left -= 1
             try:
-                answer: dict[str, Any] = client.create_function(**arguments)
+                return dict(client.create_function(**arguments))
             except FAULTS as error:
                 fresh = code_of(error) == "InvalidParameterValueException" and _FRESH_ROLE.search(str(error))
                 if not left or not fresh:
                     raise
-                notify(f"waiting for role {self.function} to become usable")
-                time.sleep(_ROLE_PAUSE)
-            else:
-                break
-        return answer
+            notify(f"waiting for role {self.function} to become usable")
+            time.sleep(_ROLE_PAUSE)
 
     def _created(self, kind: Kind, create: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What `create` answers, recorded before it is called; struck out again if AWS clearly refused."""

@@ -8,7 +8,7 @@ import secrets
 import time
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_s3vpce.errors import RunError
 
@@ -93,35 +93,13 @@ class Ledger:
 
     def open_entries(self) -> list[Entry]:
         """What is not known to be gone, in the order of creation. Raises RunError if the file can't be read."""
-        entries: dict[str, Entry] = {}
-        for line in self._lines():
-            token = line["token"]
-            if line["event"] == "creating":
-                entries[token] = Entry(
-                    token=token,
-                    kind=Kind(line["kind"]),
-                    account=line["account"],
-                    region=line["region"],
-                    identifier=line["identifier"],
-                )
-            elif line["event"] == "removed":
-                entries.pop(token, None)
-            elif token in entries and line["event"] == "version":
-                entries[token] = replace(entries[token], version_id=line["version_id"])
-            elif token in entries:
-                entries[token] = replace(entries[token], kept=line["reason"])
-        return list(entries.values())
-
-    def _lines(self) -> list[dict[str, Any]]:
         try:
-            text = self.path.read_text(encoding="utf-8")
+            return _open(self.path.read_text(encoding="utf-8").splitlines())
         except FileNotFoundError:
             return []
-        try:
-            return [json.loads(line) for line in text.splitlines()]
-        except ValueError as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(
-                f"the ledger `{self.path}` can't be read", remedy="correct the line that is not JSON, then sweep again"
+                f"the ledger `{self.path}` can't be read", remedy="correct it or its permissions, then sweep again"
             ) from error
 
     def _append(self, **line: str) -> None:
@@ -143,3 +121,19 @@ class Ledger:
             f"the ledger `{self.path}` can't be written: {reason}",
             remedy="nothing is created without a record of it; make room, or the folder writable",
         )
+
+
+def _open(lines: list[str]) -> list[Entry]:
+    entries: dict[str, Entry] = {}
+    for line in map(json.loads, lines):
+        token = line["token"]
+        if line["event"] == "creating":
+            fields = {name: line[name] for name in ("token", "account", "region", "identifier")}
+            entries[token] = Entry(kind=Kind(line["kind"]), **fields)
+        elif line["event"] == "removed":
+            entries.pop(token, None)
+        elif token in entries and line["event"] == "version":
+            entries[token] = replace(entries[token], version_id=line["version_id"])
+        elif token in entries:
+            entries[token] = replace(entries[token], kept=line["reason"])
+    return list(entries.values())

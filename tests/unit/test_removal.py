@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from botocore.stub import Stubber
+
+from pytest_s3vpce.errors import CredentialError
+from pytest_s3vpce.vantage.control import ControlPlane
+from pytest_s3vpce.vantage.ledger import Entry, Kind, Ledger
+from pytest_s3vpce.vantage.removal import strike, sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NAME = "s3vpce-1a2b-inside"
+ENI_FILTER = {"Filters": [{"Name": "description", "Values": [f"AWS Lambda VPC ENI-{NAME}-*"]}]}
+
+
+@pytest.fixture(scope="module")
+def control() -> ControlPlane:
+    session = boto3.Session(aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="s", region_name="eu-west-1")
+    return ControlPlane("main", session=session, region="eu-west-1")
+
+
+@pytest.fixture
+def aws(control: ControlPlane) -> Iterator[dict[str, Stubber]]:
+    stubs = {service: Stubber(control.client(service)) for service in ("lambda", "iam", "ec2", "s3")}
+    for stub in stubs.values():
+        stub.activate()
+    yield stubs
+    for stub in stubs.values():
+        stub.deactivate()
+    for stub in stubs.values():
+        stub.assert_no_pending_responses()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "ledger.jsonl")
+
+
+def entry(ledger: Ledger, kind: Kind, identifier: str = NAME) -> Entry:
+    return ledger.creating(kind, account="main", region="eu-west-1", identifier=identifier)
+
+
+def interfaces(aws: dict[str, Stubber], *ids: str) -> None:
+    found = [{"NetworkInterfaceId": name} for name in ids]
+    aws["ec2"].add_response("describe_network_interfaces", {"NetworkInterfaces": found}, ENI_FILTER)
+
+
+def role_goes(aws: dict[str, Stubber]) -> None:
+    interfaces(aws)
+    aws["iam"].add_response("delete_role_policy", {}, {"RoleName": NAME, "PolicyName": "network-interfaces"})
+    aws["iam"].add_response("delete_role", {}, {"RoleName": NAME})
+
+
+# --- functions
+
+
+def test_a_function_is_deleted(aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger) -> None:
+    aws["lambda"].add_response("delete_function", {}, {"FunctionName": NAME})
+    assert strike(ledger, entry(ledger, Kind.LAMBDA_FUNCTION), control) is None
+    assert ledger.open_entries() == []
+
+
+def test_a_function_still_being_created_is_deleted_when_it_is_done(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    aws["lambda"].add_client_error("delete_function", "ResourceConflictException", http_status_code=409)
+    aws["lambda"].add_response("delete_function", {})
+    assert strike(ledger, entry(ledger, Kind.LAMBDA_FUNCTION), control) is None
+    assert pauses == [2.0]
+
+
+def test_a_function_busy_for_long_is_kept(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    for _ in range(15):
+        aws["lambda"].add_client_error("delete_function", "ResourceConflictException", http_status_code=409)
+    assert "still being created" in str(strike(ledger, entry(ledger, Kind.LAMBDA_FUNCTION), control))
+    assert len(ledger.open_entries()) == 1
+
+
+# --- roles
+
+
+def test_a_role_goes_with_its_policy(aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger) -> None:
+    role_goes(aws)
+    assert strike(ledger, entry(ledger, Kind.IAM_ROLE), control) is None
+
+
+def test_a_role_whose_policy_is_gone_goes_too(aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger) -> None:
+    interfaces(aws)
+    aws["iam"].add_client_error("delete_role_policy", "NoSuchEntity", http_status_code=404)
+    aws["iam"].add_response("delete_role", {}, {"RoleName": NAME})
+    assert strike(ledger, entry(ledger, Kind.IAM_ROLE), control) is None
+
+
+def test_a_role_whose_policy_may_not_be_deleted_is_kept(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger
+) -> None:
+    interfaces(aws)
+    aws["iam"].add_client_error("delete_role_policy", "AccessDenied", "no  rights\nhere", http_status_code=403)
+    assert strike(ledger, entry(ledger, Kind.IAM_ROLE), control) == "AccessDenied: no rights here"
+
+
+def test_a_role_is_kept_while_lambda_needs_it(aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger) -> None:
+    interfaces(aws, "eni-1", "eni-2")
+    reason = strike(ledger, entry(ledger, Kind.IAM_ROLE), control)
+    assert reason is not None
+    assert "eni-1, eni-2" in reason
+    assert "20 minutes" in reason
+    (kept,) = ledger.open_entries()
+    assert kept.kept == reason
+
+
+# --- objects
+
+
+def test_an_object_is_deleted_by_its_version(aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger) -> None:
+    known = ledger.version(entry(ledger, Kind.S3_OBJECT, "bucket/a/b"), "v1")
+    aws["s3"].add_response("delete_object", {}, {"Bucket": "bucket", "Key": "a/b", "VersionId": "v1"})
+    assert strike(ledger, known, control) is None
+
+
+def test_without_a_version_every_version_of_the_key_goes(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger
+) -> None:
+    aws["s3"].add_response(
+        "list_object_versions",
+        {
+            "Versions": [{"Key": "a", "VersionId": "null"}, {"Key": "ab", "VersionId": "v9"}],
+            "DeleteMarkers": [{"Key": "a", "VersionId": "v2"}],
+        },
+        {"Bucket": "bucket", "Prefix": "a"},
+    )
+    for version in ("null", "v2"):
+        aws["s3"].add_response("delete_object", {}, {"Bucket": "bucket", "Key": "a", "VersionId": version})
+    assert strike(ledger, entry(ledger, Kind.S3_OBJECT, "bucket/a"), control) is None
+
+
+def test_an_object_that_was_never_made_is_gone(aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger) -> None:
+    aws["s3"].add_response("list_object_versions", {})
+    assert strike(ledger, entry(ledger, Kind.S3_OBJECT, "bucket/a"), control) is None
+
+
+# --- all kinds
+
+
+@pytest.mark.parametrize(
+    ("kind", "call"),
+    [
+        (Kind.LAMBDA_FUNCTION, ("lambda", "delete_function", "ResourceNotFoundException")),
+        (Kind.S3_OBJECT, ("s3", "list_object_versions", "NoSuchBucket")),
+    ],
+)
+def test_gone_already_counts_as_removed(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, kind: Kind, call: tuple[str, str, str]
+) -> None:
+    service, method, code = call
+    aws[service].add_client_error(method, code, http_status_code=404)
+    assert strike(ledger, entry(ledger, kind), control) is None
+    assert ledger.open_entries() == []
+
+
+def test_a_role_gone_already_counts_as_removed(aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger) -> None:
+    interfaces(aws)
+    aws["iam"].add_client_error("delete_role_policy", "NoSuchEntity", http_status_code=404)
+    aws["iam"].add_client_error("delete_role", "NoSuchEntity", http_status_code=404)
+    assert strike(ledger, entry(ledger, Kind.IAM_ROLE), control) is None
+
+
+def test_no_network_is_a_reason(control: ControlPlane, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(**_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="https://lambda.eu-west-1.amazonaws.com")
+
+    monkeypatch.setattr(control.client("lambda"), "delete_function", unreachable)
+    assert str(strike(ledger, entry(ledger, Kind.LAMBDA_FUNCTION), control)).startswith("EndpointConnectionError: ")
+
+
+# --- sweep
+
+
+def test_a_sweep_removes_users_before_what_they_use(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger
+) -> None:
+    for kind in (Kind.IAM_ROLE, Kind.LAMBDA_FUNCTION):
+        entry(ledger, kind)
+    entry(ledger, Kind.S3_OBJECT, "bucket/a")
+    aws["s3"].add_response("list_object_versions", {})
+    aws["lambda"].add_response("delete_function", {})
+    role_goes(aws)
+    lines: list[str] = []
+    assert sweep(ledger, lambda account: control, notify=lines.append) == []
+    assert [line.split()[1] for line in lines] == ["s3_object", "lambda_function", "iam_role"]
+    assert sweep(ledger, lambda account: control) == []
+
+
+def test_a_sweep_says_what_remains_and_goes_on(aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger) -> None:
+    lost = ledger.creating(Kind.LAMBDA_FUNCTION, account="lost", region="eu-west-1", identifier=NAME)
+    kept = entry(ledger, Kind.IAM_ROLE)
+    entry(ledger, Kind.LAMBDA_FUNCTION)
+    aws["lambda"].add_response("delete_function", {})
+    interfaces(aws, "eni-1")
+
+    def session_for(account: str) -> ControlPlane:
+        if account == "lost":
+            raise CredentialError("no credentials", remedy="log in")
+        return control
+
+    found = sweep(ledger, session_for)
+    assert [remaining.entry for remaining in found] == [lost, kept]
+    assert str(found[0]) == f"lambda_function {NAME} in account lost, eu-west-1: no credentials; log in"
+    assert "eni-1" in found[1].reason
+    role_goes(aws)
+    assert [remaining.entry for remaining in sweep(ledger, session_for)] == [lost]
+
+
+# --- the control plane
+
+
+def test_clients_are_made_once_per_region(control: ControlPlane) -> None:
+    assert control.client("iam") is control.client("iam")
+    assert control.client("iam") is not control.client("iam", region="eu-central-1")
+    other = control.at("eu-central-1")
+    assert (other.account, other.region, control.region) == ("main", "eu-central-1", "eu-west-1")
+    assert other.client("iam") is control.client("iam", region="eu-central-1")
+
+
+def test_clients_reach_a_lab_where_one_is_given() -> None:
+    session = boto3.Session(aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="s")
+    control = ControlPlane("main", session=session, region="eu-west-1", endpoint_url="http://127.0.0.1:9")
+    client = control.client("lambda")
+    assert (client.meta.endpoint_url, client.meta.region_name) == ("http://127.0.0.1:9", "eu-west-1")
+    assert client.meta.config.retries == {"mode": "standard", "total_max_attempts": 5}
