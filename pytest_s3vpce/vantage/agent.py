@@ -479,7 +479,9 @@ class _Batch:
         with self._lock:
             if tls not in self._contexts:
                 try:
-                    context = ssl.create_default_context(cafile=self._ca)
+                    folder = self._ca is not None and os.path.isdir(self._ca)
+                    trusted: Json = {"capath": self._ca} if folder else {"cafile": self._ca}
+                    context = ssl.create_default_context(**trusted)
                 except OSError:
                     raise _SendError("not_sent", "the CA bundle `%s` can't be used" % self._ca) from None
                 if tls is not None:

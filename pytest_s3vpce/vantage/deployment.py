@@ -145,9 +145,10 @@ class Deployer:
         try:
             answer = getattr(self._control.client("ec2"), call)(**{argument: list(ids)})
         except FAULTS as error:
+            theirs = f"name {what}s of account `{self._control.account}` in {self._control.region}"
             raise self._error(
                 f"{what} {', '.join(f'`{name}`' for name in ids)}: {words_of(error)}",
-                remedy=f"name {what}s of account `{self._control.account}` in {self._control.region}",
+                remedy=reasons.remedy(code_of(error), otherwise=theirs),
             ) from error
         found: list[dict[str, Any]] = answer["Subnets" if argument == "SubnetIds" else "SecurityGroups"]
         return found

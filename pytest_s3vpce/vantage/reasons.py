@@ -39,6 +39,8 @@ _KEY = _Reason(
     "Lambda can't use the KMS key of the function's environment", "let the function's role use the key, or enable it"
 )
 _LAMBDA = _Reason("Lambda itself failed", "run it again; if it stays, see the AWS Health dashboard")
+_CREDENTIALS = _Reason("the account's credentials are not valid", "renew them, or name another profile or role")
+_NETWORK = _Reason("AWS's control plane can't be reached from here", "check the network, the proxy and the Region")
 _QUOTA = _Reason("a quota of the account is reached", "raise it, or remove unused functions")
 _CODE = _Reason("the function's code or runtime can't be started", "deploy the agent's zip with a supported Python")
 
@@ -88,6 +90,22 @@ _REASONS: Final[Mapping[str, _Reason]] = {
     "ResourceNotReadyException": _Reason("the function is waking up", "run it again in a minute"),
     "ResourceConflictException": _Reason("the function is being changed", "run it again in a minute"),
     "RequestTooLargeException": _Reason("the batch is too large for Lambda", "report it"),
+    "UnauthorizedOperation": _Reason(
+        "the account's credentials may not do this", "give them ec2:DescribeSubnets and ec2:DescribeSecurityGroups"
+    ),
+    "ExpiredToken": _CREDENTIALS,
+    "ExpiredTokenException": _CREDENTIALS,
+    "RequestExpired": _CREDENTIALS,
+    "InvalidClientTokenId": _CREDENTIALS,
+    "UnrecognizedClientException": _CREDENTIALS,
+    "AuthFailure": _CREDENTIALS,
+    "NoCredentialsError": _CREDENTIALS,
+    "EndpointConnectionError": _NETWORK,
+    "ConnectTimeoutError": _NETWORK,
+    "ConnectionClosedError": _NETWORK,
+    "ReadTimeoutError": _NETWORK,
+    "ProxyConnectionError": _NETWORK,
+    "SSLError": _NETWORK,
     "AccessDeniedException": _Reason(
         "the account's credentials may not do this", "give them the Lambda and iam:PassRole rights of the docs"
     ),
@@ -104,6 +122,6 @@ def words(code: str) -> str:
     return _REASONS.get(code, _OTHER).words
 
 
-def remedy(code: str) -> str:
+def remedy(code: str, *, otherwise: str = _OTHER.remedy) -> str:
     """What to do about it."""
-    return _REASONS.get(code, _OTHER).remedy
+    return _REASONS[code].remedy if code in _REASONS else otherwise

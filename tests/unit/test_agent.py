@@ -663,6 +663,21 @@ def test_the_bundle_may_come_from_the_environment(
     assert send(server.port, request(url=f"https://{HOST}/k"))["status"] == 200
 
 
+def test_a_folder_of_certificates_is_a_bundle_too(
+    serve: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, Any]] = []
+    real = ssl.create_default_context
+
+    def create(**trusted: Any) -> ssl.SSLContext:
+        given.append(trusted)
+        return real(**trusted)
+
+    monkeypatch.setattr(ssl, "create_default_context", create)
+    send(serve(replying(OK)).port, request(url=f"https://{HOST}/k"), {"ca_bundle": str(tmp_path)}, read_timeout=0.3)
+    assert given == [{"capath": str(tmp_path)}]
+
+
 def test_an_unknown_authority_is_a_certificate_failure(serve: Callable[..., Server], authority: trustme.CA) -> None:
     found = send(serve(replying(OK), server_context(authority)).port, request(url=f"https://{HOST}/k"))
     assert found["failure"] == "tls_certificate"

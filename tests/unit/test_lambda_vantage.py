@@ -10,6 +10,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.exceptions
 import botocore.session
 import pytest
 from botocore.exceptions import ReadTimeoutError
@@ -536,6 +537,15 @@ def test_a_network_that_is_not_there_is_an_error_before_anything_is_made(
     assert ledger.open_entries() == []
 
 
+def test_a_network_that_may_not_be_looked_at_is_an_error(
+    aws: dict[str, Stubber], make: Callable[..., DeployedLambdaVantage]
+) -> None:
+    aws["ec2"].add_client_error("describe_subnets", "UnauthorizedOperation", "not allowed", http_status_code=403)
+    with pytest.raises(VantageError, match="UnauthorizedOperation: not allowed") as caught:
+        make().prepare()
+    assert "ec2:DescribeSubnets" in str(caught.value.remedy)
+
+
 def test_a_network_of_two_vpcs_is_an_error(aws: dict[str, Stubber], make: Callable[..., DeployedLambdaVantage]) -> None:
     network(aws, vpc="vpc-2")
     with pytest.raises(VantageError, match="different VPCs: vpc-1, vpc-2"):
@@ -652,12 +662,14 @@ def test_every_code_of_the_network_has_words_and_a_remedy() -> None:
         *states.enum,
         *(shape.name for shape in model.operation_model("Invoke").error_shapes),
     ]
-    network = {code for code in codes if re.search("eni|subnet|securitygroup|ec2|kms|vpc", code, re.IGNORECASE)}
+    network = {code for code in codes if re.search("ENI|Eni|Subnet|SecurityGroup|EC2|KMS|Vpc", code)}
     assert network <= set(reasons._REASONS)
     known = set(codes) | {shape.name for shape in model.operation_model("CreateFunction").error_shapes}
-    # Errors that are common to all of Lambda's or IAM's calls.
-    known |= {"AccessDeniedException", "AccessDenied", "LimitExceeded"}
-    assert set(reasons._REASONS) <= known
+    # Errors that are common to all calls of a service, and botocore's own.
+    known |= {"AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "LimitExceeded"}
+    known |= {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"}
+    known |= {"UnrecognizedClientException", "AuthFailure"}
+    assert {code for code in reasons._REASONS if not hasattr(botocore.exceptions, code)} <= known
 
 
 def test_the_zip_is_the_agent_and_always_the_same(tmp_path: Path) -> None:
