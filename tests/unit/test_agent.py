@@ -1105,8 +1105,8 @@ def test_it_is_small() -> None:
 
 def test_it_imports_quickly() -> None:
     code = (
-        "import sys, time; sys.path.insert(0, sys.argv[1]); t = time.perf_counter(); import agent;"
-        "print(time.perf_counter() - t)"
+        "import sys, time; sys.path.insert(0, sys.argv[1]); t = time.process_time(); import agent;"
+        "print(time.process_time() - t)"
     )
     took = [
         float(
