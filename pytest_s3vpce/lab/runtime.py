@@ -73,10 +73,6 @@ class Worker:
         os.set_blocking(self._answers, False)
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
     def alive(self) -> bool:
         return self._process.poll() is None
 

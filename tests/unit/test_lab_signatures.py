@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+import boto3
 import pytest
+import urllib3
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.credentials import Credentials
 
 from pytest_s3vpce.lab.authorization import HEADER, QUERY
+from pytest_s3vpce.lab.certificates import Certificates
 from pytest_s3vpce.lab.origin import Internet
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.server import HttpResponse, Server
 from pytest_s3vpce.lab.signatures import Anonymous, Secret, Verified, verify
 from pytest_s3vpce.lab.wire import HttpRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -446,3 +456,58 @@ def test_two_mechanisms_at_once_are_refused(target: str) -> None:
     refused = refusal(raw(target, headers=(("Authorization", "AWS4-HMAC-SHA256 x"),)))
     assert (refused.code, refused.status) == ("InvalidArgument", 400)
     assert "Only one auth mechanism allowed" in refused.message
+
+
+class Lab:
+    """A lab that only verifies; it remembers who asked for what."""
+
+    def __init__(self, certificates: Certificates) -> None:
+        self.certificates = certificates
+        self.seen: list[tuple[str, str]] = []
+        self.server = Server(self.answer, certificates=certificates, latency=0)
+        listener = self.server.listen(Internet())
+        self.url = f"http://{listener.host}:{listener.port}"
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        result = verified(request)
+        self.seen.append((result.service, result.auth_type))
+        text = b"" if request.method == "PUT" else b"<A><GetCallerIdentityResult/></A>"
+        return HttpResponse(status=200, headers=(("Content-Type", "application/xml"),), body=text)
+
+    def client(self, service: Literal["s3", "sts"]) -> Any:
+        return boto3.client(
+            service,
+            region_name="eu-west-1",
+            aws_access_key_id=SESSION_KEY,
+            aws_secret_access_key=SECRET,
+            aws_session_token=TOKEN,
+            verify=str(self.certificates.ca_pem),
+            config=Config(
+                proxies={"https": self.url},
+                signature_version="s3v4" if service == "s3" else None,
+                retries={"total_max_attempts": 1},
+            ),
+        )
+
+
+@pytest.fixture(name="lab")
+def _lab(tmp_path: Path) -> Iterator[Lab]:
+    lab = Lab(Certificates(tmp_path))
+    yield lab
+    lab.server.close()
+
+
+def test_what_boto3_really_sends_is_good(lab: Lab) -> None:
+    s3, sts = lab.client("s3"), lab.client("sts")
+    for key in ("plain", "a b+c&d=e/ü€", "(x)!'*~-_.", "//x/../y", "%2F"):
+        s3.put_object(Bucket="reports", Key=key, Body=b"content", Metadata={"note": "two  words"})
+        s3.get_object(Bucket="reports", Key=key)
+        s3.put_object(Bucket="dotted.reports", Key=key, Body=b"content")
+    s3.list_objects_v2(Bucket="reports", Prefix="a b/+ü", Delimiter="/", StartAfter="=&")
+    sts.get_caller_identity()
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": "reports", "Key": "a b+ü"}, ExpiresIn=60)
+    with urllib3.ProxyManager(lab.url, ca_certs=str(lab.certificates.ca_pem)) as proxy:
+        assert proxy.request("GET", url, retries=False).status == 200
+    for client in (s3, sts):
+        client.close()
+    assert lab.seen == [("s3", HEADER)] * 16 + [("sts", HEADER), ("s3", QUERY)]

@@ -7,6 +7,7 @@ imports little, because its start is what a cold start costs.
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
 import select
@@ -47,7 +48,7 @@ def die_with(pipe: BinaryIO) -> None:
     poll = select.poll()
     poll.register(pipe, 0)
     poll.poll()
-    os.killpg(0, signal.SIGKILL)
+    os.killpg(os.getpid(), signal.SIGKILL)  # the lab starts each worker as the leader of a group of its own
 
 
 def load(name: str) -> Handle:
@@ -131,14 +132,17 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 def main() -> None:
     """Keep the two pipes for ourselves; the handler gets the log for its output and nothing to read."""
-    requests = os.fdopen(os.dup(0), "rb")
-    answers = os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(2, 1)
-    threading.Thread(target=die_with, args=(requests,), name="lab-watch", daemon=True).start()
-    sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
-    serve(requests, answers)
+    with os.fdopen(os.dup(0), "rb") as requests, os.fdopen(os.dup(1), "wb") as answers:
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        os.dup2(2, 1)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # the log keeps the order of both streams
+        threading.Thread(target=die_with, args=(requests,), name="lab-watch", daemon=True).start()
+        sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
+        serve(requests, answers)
+        die_with(requests)  # the watch may not have come to it, and the process group may hold more than us
 
 
 if __name__ == "__main__":
