@@ -82,6 +82,8 @@ class Acceptor:
             command, done = self._commands.popleft()
             try:
                 command()
+            except (KeyError, ValueError, OSError):  # without this thread the lab would be deaf
+                _LOG.exception("a listener could not be changed")
             finally:
                 done.set()
 

@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 BOOTSTRAP = Path(__file__).parent / "worker" / "bootstrap.py"
 REDIRECT = Path(__file__).parent / "worker" / "redirect"
 _CHUNK = 262_144
-_END_SECONDS = 5.0
+_END_SECONDS = 1.0
 _LOG_TAIL = 4096
 # Without these the interpreter itself may not start (shared libraries, Windows and macOS paths).
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "PYTHONHOME")
@@ -51,6 +52,7 @@ class Worker:
 
     def __init__(self, *, environment: Mapping[str, str], folder: Path, log: Path) -> None:
         self._log = log
+        self._in_use = threading.RLock()
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         modules = [str(REDIRECT), *filter(None, [environment.get("PYTHONPATH")])]
         with log.open("ab") as stderr:
@@ -84,6 +86,10 @@ class Worker:
         return self._transfer(line + b"\n" + payload, seconds=seconds)
 
     def _transfer(self, data: bytes, *, seconds: float) -> Frame:
+        with self._in_use:
+            return self._exchange(data, seconds=seconds)
+
+    def _exchange(self, data: bytes, *, seconds: float) -> Frame:
         deadline = time.monotonic() + seconds
         view = memoryview(data)
         received = bytearray()
@@ -100,7 +106,7 @@ class Worker:
             if readable:
                 chunk = os.read(self._answers, _CHUNK)
                 if not chunk:
-                    raise WorkerExited(self._process.wait(_END_SECONDS))
+                    raise WorkerExited(self._ended())
                 received += chunk
                 if frame := _parse(received):
                     return frame
@@ -123,11 +129,19 @@ class Worker:
         """End it with all that it started; harmless when it has ended."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(_END_SECONDS)
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            with contextlib.suppress(BrokenPipeError):
+        self._process.wait()
+        with self._in_use:  # a thread in the midst of a call sees the end first
+            for pipe in (self._process.stdin, self._process.stdout):
+                assert pipe is not None
                 pipe.close()
+
+    def _ended(self) -> int:
+        """The exit status; a worker that closed its pipe and goes on is ended here."""
+        try:
+            return self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self._process.returncode
 
 
 def _parse(received: bytearray) -> Frame | None:

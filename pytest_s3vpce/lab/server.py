@@ -117,7 +117,14 @@ class Server:
             thread = threading.Thread(target=self._serve, args=(connection,), name="lab-connection", daemon=True)
             self._threads.add(thread)
         listener.adopt(sock)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as failure:  # the system gives no more threads
+            _LOG.warning("can't serve a connection: %s", failure)
+            listener.release(sock)
+            sock.close()
+            with self._lock:
+                self._threads.discard(thread)
 
     def _serve(self, connection: _Connection) -> None:
         try:

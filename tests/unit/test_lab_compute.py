@@ -71,6 +71,9 @@ def handler(event, context):
         os._exit(3)
     if do == "die":
         os.kill(os.getpid(), 9)
+    if do == "hang up":
+        os.closerange(3, 100)
+        time.sleep(60)
     if do == "big":
         return "x" * event["size"]
     if do == "fail":
@@ -277,7 +280,7 @@ def test_exceptions_are_answers(lab: Lab) -> None:
     assert lab.result(function(), do="count")[0] == 2
 
 
-@pytest.mark.parametrize(("do", "how"), [("exit", "exit status 3"), ("die", "signal: 9")])
+@pytest.mark.parametrize(("do", "how"), [("exit", "exit status 3"), ("die", "signal: 9"), ("hang up", "signal: 9")])
 def test_a_worker_that_ends_is_replaced(lab: Lab, do: str, how: str) -> None:
     problem = lab.problem(function(), do=do)
     assert problem["errorType"] == "Runtime.ExitError"

@@ -166,6 +166,12 @@ def test_changes_while_clients_connect_do_not_lock_up(listener: Listener) -> Non
     assert greeting(listener) == b"hello"
 
 
+def test_a_failed_change_leaves_the_acceptor_at_work(acceptor: Acceptor, listener: Listener) -> None:
+    with socket.socket() as unknown:
+        acceptor.remove(unknown)
+    assert greeting(listener) == b"hello"
+
+
 class Failing:
     """A listening socket whose accept fails."""
 

@@ -295,6 +295,20 @@ def test_connections_are_limited(backend: Backend, certificates: Certificates) -
         assert first.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
+def test_a_system_without_threads_costs_one_connection(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        with socket.create_connection((listener.host, listener.port), timeout=5) as client:
+            assert client.recv(1) == b""
+    assert "can't start new thread" in caplog.text
+    assert exchange(listener, request_bytes("GET / HTTP/1.1")).startswith(b"HTTP/1.1 200 ")
+
+
 def test_each_listener_has_its_origin(backend: Backend, certificates: Certificates) -> None:
     origin = Placement(
         account="1" * 12, region="eu-west-1", subnet_id="subnet-1", security_group_ids=("sg-1",), private_ip="10.0.0.4"
