@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_s3vpce import forms
 from pytest_s3vpce.faults import Fault, KeyFault, accepted
 from pytest_s3vpce.references import refers
 
@@ -39,7 +40,9 @@ def faults_of_names(inventory: Inventory) -> Iterator[Fault]:
 
 def who_fault(inventory: Inventory, who: str, path: Path = ()) -> Fault | None:
     """What is wrong with a `principal:vantage point`; None if both are declared and can go together."""
-    principal, _, vantage = who.partition(":")
+    principal, colon, vantage = who.partition(":")
+    if not colon:
+        return Fault(f"`{who}` is not {forms.WHO.what}", path=path, remedy=forms.WHO.remedy)
     if principal not in inventory.principals:
         remedy = accepted(inventory.principals, instead_of=principal)
         return Fault(f"unknown principal `{principal}` in `{who}`", path=path, remedy=remedy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence  # noqa: TC003 - pydantic reads annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -23,7 +24,7 @@ from pytest_s3vpce import forms
 from pytest_s3vpce.closedworld import EVERYONE_ELSE, ClosedWorld, Wish, check_claims
 from pytest_s3vpce.dangling import check_name, check_who
 from pytest_s3vpce.errors import ExpectationError
-from pytest_s3vpce.faults import Fault, KeyFault, accepted, translated
+from pytest_s3vpce.faults import Fault, KeyFault, translated
 from pytest_s3vpce.inventory import Flag, Inventory, Name, Several, Strict, Text
 from pytest_s3vpce.model import Cell, Expect, Layer, Place, Target, Transport
 from pytest_s3vpce.questions import (
@@ -45,9 +46,6 @@ _NO_TESTS: Final = ("*.egg", ".*", "build", "dist", "node_modules", "venv", "__p
 ClaimKind = Literal["endpoint-only", "tls-only", "cross-account"]
 Pair = tuple[str, str]
 _Path = tuple[str | int, ...]
-
-
-# --- what a planner gets -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +104,6 @@ class Plan:
         return self.by_file.get(os.path.realpath(path), ())
 
 
-# --- what a user writes --------------------------------------------------------------------------------------------
-
-
 _Transport = Annotated[
     Transport, BeforeValidator(forms.choice(Transport, "transport"), json_schema_input_type=Transport)
 ]
@@ -151,18 +146,12 @@ def _ask(given: Any) -> Any:
     return {"action" if ":" in given else "operation": given} if isinstance(given, str) else given
 
 
-def _no_everyone_else(given: tuple[str, ...]) -> tuple[str, ...]:
-    if EVERYONE_ELSE in given:
-        raise Fault(f"`{EVERYONE_ELSE}` can't be allowed", remedy="it stands under deny, unreachable or blocked")
-    return given
-
-
 class Entry(Strict):
     """Actions on a bucket, and who may do them from where."""
 
     bucket: Text
     actions: Several[Annotated[Ask, BeforeValidator(_ask, json_schema_input_type=str | Ask)]]
-    allow: Annotated[Several[Text], AfterValidator(_no_everyone_else)] | None = None
+    allow: Several[Text] | None = None
     deny: Several[Text] | None = None
     unreachable: Several[Text] | None = None
     blocked: Several[Text] | None = None
@@ -190,9 +179,12 @@ class Entry(Strict):
         mentions = list(self.mentions())
         if not mentions:
             raise Fault("this expects nothing of anybody", remedy="add allow, deny, unreachable or blocked")
-        for _, path, who in mentions:
+        for expect, path, who in mentions:
             if who != EVERYONE_ELSE:
                 check_who(inventory, who, path)
+            elif expect is Expect.ALLOW:
+                remedy = "it stands under deny, unreachable or blocked"
+                raise Fault(f"`{who}` can't be allowed", path=path, remedy=remedy)
         return self
 
     def mentions(self) -> Iterator[tuple[Expect, tuple[str, int], str]]:
@@ -261,9 +253,9 @@ class _Claim(Strict):
                     raise Fault(f"`{name}` is {one} and {other}", path=(other, number), remedy="keep one")
         return self
 
+    @abstractmethod
     def pairs(self) -> Iterator[tuple[_Path, str]]:
         """Every principal:vantage point of the claim, and the path it is written at."""
-        raise NotImplementedError
 
     def spec(self, kind: ClaimKind, place: Place) -> ClaimSpec:
         """The claim as planners get it."""
@@ -342,14 +334,16 @@ class AccessFile(Strict):
     expect: Annotated[tuple[Entry, ...], AfterValidator(forms.filled)] = ()
     claims: Annotated[tuple[ClaimItem, ...], AfterValidator(forms.filled)] = ()
 
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        forms.filled((*self.expect, *self.claims))
+        return self
+
 
 def _inventory(info: ValidationInfo) -> Inventory:
     assert info.context is not None
     found: Inventory = info.context["inventory"]
     return found
-
-
-# --- reading and planning ------------------------------------------------------------------------------------------
 
 
 def find_expectations(folder: Path) -> tuple[Path, ...]:
@@ -398,6 +392,6 @@ def schemas() -> dict[str, dict[str, Any]]:
     """The JSON Schemas of both files, by file name, for editors: they describe what a user writes."""
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return {
-        "inventory.schema.json": head | Inventory.model_json_schema(mode="validation"),
-        "expectations.schema.json": head | AccessFile.model_json_schema(mode="validation"),
+        "inventory.schema.json": head | Inventory.written_schema(),
+        "expectations.schema.json": head | AccessFile.written_schema(),
     }

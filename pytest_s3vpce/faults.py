@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 80
 """Characters of a bad value that an error shows."""
+_LISTED: Final = 20
+"""Accepted values that an error lists where one of them was probably meant; all of them otherwise."""
 
 
 class Fault(ValueError):  # noqa: N818 - read as a word where it is raised
@@ -36,6 +38,8 @@ def accepted(names: Iterable[str], *, instead_of: str) -> str:
     lower = {name.lower(): name for name in reversed(known)}
     close = [lower[found] for found in get_close_matches(instead_of.lower(), lower, n=3, cutoff=0.6)]
     ordered = [*close, *(name for name in known if name not in close)]
+    if close and len(ordered) > _LISTED:
+        return f"accepted are {', '.join(ordered[:_LISTED])} and {len(ordered) - _LISTED} more"
     return f"accepted are {', '.join(ordered)}" if ordered else "there are none"
 
 
@@ -90,4 +94,4 @@ def _one(row: Mapping[str, Any], document: Document, error: type[FileError]) -> 
 def _ours(fault: Fault, steps: Sequence[str | int], document: Document, error: type[FileError]) -> FileError:
     path = (*steps, *fault.path)
     place: Place = document.key_place(*path) if isinstance(fault, KeyFault) else document.place(*path)
-    return error(fault.what, place=place, remedy=fault.remedy)
+    return error(" ".join(fault.what.split()), place=place, remedy=fault.remedy)

@@ -56,6 +56,7 @@ FUNCTION: Final = Form(
     "a function's name or ARN",
     "give the one that Lambda shows",
 )
+ARCHITECTURE: Final = Form(r"arm64|x86_64", "an architecture", "accepted are arm64, x86_64")
 RUNTIME: Final = Form(r"python3\.([89]|\d\d)", "a runtime of the agent", "give python3.8 or a later one")
 
 # Buckets made in us-east-1 before 2018 may have capitals, underscores and up to 255 characters:
@@ -104,7 +105,7 @@ def choice(kind: Iterable[StrEnum], word: str) -> Callable[[Any], Any]:
 
 def listed(given: Any) -> Any:
     """One text stands for a list of one."""
-    return [given] if isinstance(given, str) else given
+    return [given] if isinstance(given, str) and given else given
 
 
 def filled(given: Any) -> Any:

@@ -17,6 +17,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic.json_schema import GenerateJsonSchema
 
 from pytest_s3vpce import forms, references
 from pytest_s3vpce.dangling import faults_of_names
@@ -29,10 +30,26 @@ from pytest_s3vpce.yamlplaces import Document, read
 FILE_NAME: Final = "s3vpce.yaml"
 
 
+class _Written(GenerateJsonSchema):
+    """The schema of what a user writes: a key that is not wanted is left out, never null."""
+
+    def nullable_schema(self, schema: Any) -> dict[str, Any]:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: Any) -> dict[str, Any]:
+        made = super().default_schema(schema)
+        return {name: value for name, value in made.items() if name != "default" or value}
+
+
 class Strict(BaseModel):
     """A mapping of a user's file: frozen, and an unknown key is an error that lists the accepted ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=False)
+
+    @classmethod
+    def written_schema(cls) -> dict[str, Any]:
+        """Its JSON Schema."""
+        return cls.model_json_schema(schema_generator=_Written, mode="validation")
 
     @model_validator(mode="before")
     @classmethod
@@ -53,7 +70,9 @@ def _exactly_one(values: Mapping[str, object]) -> None:
     given = [name for name, value in values.items() if value not in (None, False)]
     if len(given) != 1:
         found = " and ".join(f"`{name}`" for name in given) or "none"
-        raise Fault(f"exactly one of {', '.join(values)} is wanted, found {found}", remedy="keep one")
+        raise Fault(
+            f"exactly one of {', '.join(values)} is wanted, found {found}", remedy="keep one" if given else "add one"
+        )
 
 
 Text = Annotated[str, AfterValidator(forms.TEXT)]
@@ -147,14 +166,14 @@ class Lambda(Strict):
     function: Annotated[str, AfterValidator(forms.FUNCTION)] | None = None
     account: Text | None = None
     region: Region | None = None
-    subnets: Several[Annotated[str, AfterValidator(forms.SUBNET)]] | None = None
-    security_groups: Several[Annotated[str, AfterValidator(forms.GROUP)]] | None = None
+    subnets: Several[Annotated[str, AfterValidator(forms.SUBNET)]] = ()
+    security_groups: Several[Annotated[str, AfterValidator(forms.GROUP)]] = ()
     role: RoleArn | None = None
     """The function's role; without it one is made, with `role_path` and `permissions_boundary`."""
     role_path: Annotated[str, AfterValidator(forms.ROLE_PATH)] | None = None
     permissions_boundary: Annotated[str, AfterValidator(forms.POLICY)] | None = None
     tags: dict[str, str] = Field(default_factory=dict)
-    architecture: Literal["arm64", "x86_64"] | None = None
+    architecture: Annotated[str, AfterValidator(forms.ARCHITECTURE)] | None = None
     memory: Annotated[int, BeforeValidator(forms.memory, json_schema_input_type=int)] | None = None
     runtime: Annotated[str, AfterValidator(forms.RUNTIME)] | None = None
 
@@ -191,17 +210,14 @@ class VantagePoint(Strict):
     @model_validator(mode="before")
     @classmethod
     def _kind(cls, given: Any) -> Any:
-        kinds = {given: {}} if isinstance(given, str) and given else given
-        if not isinstance(kinds, dict):
-            return given
-        for kind in kinds:
+        for kind in given if isinstance(given, dict) else ():
             if kind in _PLANNED:
                 raise KeyFault(f"vantage point kind `{kind}` is not available yet", path=(kind,), remedy=_KINDS)
             if kind not in ("local", "lambda"):
                 raise KeyFault(f"unknown vantage point kind `{kind}`", path=(kind,), remedy=_KINDS)
-        if len(kinds) != 1:
+        if isinstance(given, dict) and len(given) != 1:
             raise Fault("a vantage point is of one kind", remedy=_KINDS)
-        return kinds
+        return given
 
     @property
     def kind(self) -> Literal["local", "lambda"]:
@@ -213,6 +229,11 @@ class VantagePoint(Strict):
         return self.lambda_.account if self.lambda_ else None
 
 
+def _point(given: Any) -> Any:
+    return {given: {}} if isinstance(given, str) and given else given
+
+
+_Point = Annotated[VantagePoint, BeforeValidator(_point, json_schema_input_type=Literal["local"] | VantagePoint)]
 _PLANNED: Final = ("ec2", "command")
 _KINDS: Final = "available are local and lambda"
 
@@ -292,7 +313,7 @@ class Inventory(Strict):
     accounts: Annotated[dict[Name, Account], AfterValidator(forms.filled)]
     infrastructure: Infrastructure | None = None
     principals: Annotated[dict[Name, Principal], AfterValidator(forms.filled)]
-    vantage_points: Annotated[dict[Name, VantagePoint], AfterValidator(forms.filled)]
+    vantage_points: Annotated[dict[Name, _Point], AfterValidator(forms.filled)]
     buckets: Annotated[dict[Name, Bucket], AfterValidator(forms.filled)]
     controls: Annotated[dict[Text, ControlBucket], AfterValidator(forms.filled)] = Field(default_factory=dict)
     lab: Lab | None = None

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import S3VpceError
-from pytest_s3vpce.faults import Fault, accepted
+from pytest_s3vpce.faults import Fault, accepted, shown
 from pytest_s3vpce.model import Cell, Target
 from pytest_s3vpce.operations import OPERATIONS, Operation, default_operation
 
@@ -25,13 +25,13 @@ def row_of_action(action: str) -> Operation:
         return default_operation(action)
     except S3VpceError:
         known = sorted(row.default_of for row in OPERATIONS.values() if row.default_of)
-        raise Fault(f"unknown action `{action}`", remedy=accepted(known, instead_of=action)) from None
+        raise Fault(f"unknown action {shown(action)}", remedy=accepted(known, instead_of=action)) from None
 
 
 def row_of_operation(name: str) -> Operation:
     """The catalogue's row of an operation; Fault with the accepted ones where there is none."""
     if name not in OPERATIONS:
-        raise Fault(f"unknown operation `{name}`", remedy=accepted(sorted(OPERATIONS), instead_of=name))
+        raise Fault(f"unknown operation {shown(name)}", remedy=accepted(sorted(OPERATIONS), instead_of=name))
     return OPERATIONS[name]
 
 

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import InventoryError
-from pytest_s3vpce.faults import accepted
+from pytest_s3vpce.faults import accepted, shown
 from pytest_s3vpce.model import Place
 
 if TYPE_CHECKING:
@@ -29,17 +29,14 @@ def refers(text: str) -> bool:
 
 def check(text: str, place: Place) -> None:
     """Raises InventoryError where a text holds something that begins like a reference and is none."""
+    accepted_forms = f"accepted are {', '.join(_FORMS)}"
     for inner in _PATTERN.findall(text):
         kind, colon, name = inner.partition(":")
         if kind not in _KINDS or not colon or not name.strip():
-            raise InventoryError(
-                f"`${{{inner}}}` is not a known reference", place=place, remedy=f"accepted are {', '.join(_FORMS)}"
-            )
-    rest = _PATTERN.sub("", text)
-    if "${" in rest:
-        raise InventoryError(
-            f"the reference in `{text}` has no end", place=place, remedy=f"accepted are {', '.join(_FORMS)}"
-        )
+            what = f"{shown(f'${{{inner}}}')} is not a known reference"
+            raise InventoryError(what, place=place, remedy=accepted_forms)
+    if "${" in _PATTERN.sub("", text):
+        raise InventoryError(f"the reference in {shown(text)} has no end", place=place, remedy=accepted_forms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from pytest_s3vpce.faults import shown
 from pytest_s3vpce.model import Place
 
 if TYPE_CHECKING:
@@ -112,9 +113,7 @@ def read(path: Path, *, error: type[FileError]) -> Document:
     except RecursionError as problem:
         raise error("lists or mappings are nested too deeply", place=Place(str(path))) from problem
     if node is None:
-        raise error(
-            "the file is empty", place=Place(str(path)), remedy="write its sections, as the documentation shows"
-        )
+        raise error("the file is empty", place=Place(str(path)), remedy="write its sections")
     root = _Tree(path, error).grow(node)
     if not isinstance(root.value, dict):
         raise error("the file is no mapping", place=root.place, remedy="begin with a section: `name:`")
@@ -208,7 +207,9 @@ class _Tree:
                 continue
             if key.value in keys:
                 first = keys[key.value].line
-                raise self._error(f"`{key.value}` is given twice, first on line {first}", place=at, remedy="keep one")
+                raise self._error(
+                    f"{shown(key.value)} is given twice, first on line {first}", place=at, remedy="keep one"
+                )
             keys[key.value] = at
             values[key.value] = self.grow(value)
         for other in merged:
