@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.faults import Fault, accepted, shown
-from pytest_s3vpce.references import refers
+from pytest_s3vpce.references import check, refers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,8 +23,8 @@ class Form:
     remedy: str
 
     def __call__(self, text: str) -> str:
-        """A text with a reference in it passes: its value is known only where it is used."""
-        return text if refers(text) else self.strict(text)
+        """A text with a reference in it passes if that is well-formed: its value is known only where it is used."""
+        return check(text) if refers(text) else self.strict(text)
 
     def strict(self, text: str) -> str:
         """The text itself must have the form."""
@@ -72,7 +72,7 @@ HOST: Final = Form(
 
 def proxy(text: str) -> str:
     """`none`, `environment` or a URL; a wrong one is not shown, for it may hold a password."""
-    if not refers(text) and not re.fullmatch(r"none|environment|https?://[^\s/]+/?", text):
+    if not refers(text) and not re.fullmatch(r"none|environment|http://[^\s/]+/?", text):
         raise Fault("this is no proxy", remedy="accepted are none, environment, http://HOST:PORT")
     return text
 

@@ -357,7 +357,7 @@ def load_inventory(path: Path) -> Inventory:
     """Reads and checks an inventory; InventoryError says file, line, column, the bad value and what is accepted."""
     document = read(path, error=InventoryError)
     for text in document.root.texts():
-        references.check(str(text.value), text.place)
+        references.check_at(str(text.value), text.place)
     try:
         return Inventory.model_validate(document.data, context={"document": document})
     except ValidationError as found:

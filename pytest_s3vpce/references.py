@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import InventoryError
-from pytest_s3vpce.faults import accepted, shown
+from pytest_s3vpce.faults import Fault, accepted, shown
 from pytest_s3vpce.model import Place
 
 if TYPE_CHECKING:
@@ -27,16 +27,24 @@ def refers(text: str) -> bool:
     return "${" in text
 
 
-def check(text: str, place: Place) -> None:
-    """Raises InventoryError where a text holds something that begins like a reference and is none."""
-    accepted_forms = f"accepted are {', '.join(_FORMS)}"
+def check(text: str) -> str:
+    """The text, where everything in it that begins like a reference is one; Fault otherwise."""
+    remedy = f"accepted are {', '.join(_FORMS)}"
     for inner in _PATTERN.findall(text):
         kind, colon, name = inner.partition(":")
         if kind not in _KINDS or not colon or not name.strip():
-            what = f"{shown(f'${{{inner}}}')} is not a known reference"
-            raise InventoryError(what, place=place, remedy=accepted_forms)
+            raise Fault(f"{shown(f'${{{inner}}}')} is not a known reference", remedy=remedy)
     if "${" in _PATTERN.sub("", text):
-        raise InventoryError(f"the reference in {shown(text)} has no end", place=place, remedy=accepted_forms)
+        raise Fault(f"the reference in {shown(text)} has no end", remedy=remedy)
+    return text
+
+
+def check_at(text: str, place: Place) -> None:
+    """The same for a text of the inventory, as InventoryError with its place."""
+    try:
+        check(text)
+    except Fault as fault:
+        raise InventoryError(fault.what, place=place, remedy=fault.remedy) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +98,14 @@ class References:
 
     def resolve(self, text: str, place: Place) -> str:
         """The text with every reference replaced; InventoryError, with `place`, where one has no value."""
-        check(text, place)
+        check_at(text, place)
         return _PATTERN.sub(lambda match: self._text(match[1], place), text)
 
     def resolve_list(self, texts: Sequence[str], place: Place) -> tuple[str, ...]:
         """Each text resolved; one that is nothing but a reference may stand for a list."""
         found: list[str] = []
         for text in texts:
-            check(text, place)
+            check_at(text, place)
             whole = _PATTERN.fullmatch(text)
             value = self._value(whole[1], place) if whole else None
             if isinstance(value, list):

@@ -398,6 +398,11 @@ FAULTS = {
         "[vpc-1]",
         "FILE:8:69: `vpc-1` is not a VPC endpoint's id; it looks like vpce-0123456789abcdef0",
     ),
+    "endpoint by an unknown reference": (
+        "[vpce-1]",
+        "['${cfn:E}']",
+        "FILE:8:69: `${cfn:E}` is not a known reference; accepted are ${out:NAME}, ${env:NAME}",
+    ),
     "outside an unknown vantage point": (
         "outside: [internet]",
         "outside: [internt]",

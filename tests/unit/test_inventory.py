@@ -300,6 +300,11 @@ FAULTS = {
         "internet: {local: {proxy: 'http://u:pw@x y'}}",
         "FILE:7:29: this is no proxy; accepted are none, environment, http://HOST:PORT",
     ),
+    "proxy over https": (
+        "internet: local",
+        "internet: {local: {proxy: 'https://proxy:3128'}}",
+        "FILE:7:29: this is no proxy; accepted are none, environment, http://HOST:PORT",
+    ),
     "misspelt key of local": (
         "internet: local",
         "internet: {local: {proxi: none}}",

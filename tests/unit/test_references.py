@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_s3vpce.errors import InventoryError
+from pytest_s3vpce.faults import Fault
 from pytest_s3vpce.model import Place
 from pytest_s3vpce.references import OutputsFile, References, check
 
@@ -112,9 +113,9 @@ def test_no_outputs_at_all() -> None:
 
 
 def test_check_alone_asks_for_no_value() -> None:
-    check("${out:Role} and ${env:UNSET}", HERE)
-    with pytest.raises(InventoryError, match=r"`\$\{ssm:/x\}` is not a known reference"):
-        check("${ssm:/x}", HERE)
+    check("${out:Role} and ${env:UNSET}")
+    with pytest.raises(Fault, match=r"`\$\{ssm:/x\}` is not a known reference"):
+        check("${ssm:/x}")
 
 
 def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
