@@ -27,8 +27,9 @@ from pytest_s3vpce.probe import Credentials
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pytest_s3vpce.inventory import Account, Inventory, Principal, References
+    from pytest_s3vpce.inventory import Account, Inventory, Principal
     from pytest_s3vpce.model import Place
+    from pytest_s3vpce.references import References
 
 SESSION_SECONDS: Final = 3600
 """How long a principal's session lives; an hour is the limit where a role is assumed from a role.
@@ -79,13 +80,25 @@ class Accounts:
         self._signers: dict[SessionKind, Credentials | S3VpceError | None] = {}
         self._clients: dict[tuple[str, str, str], Any] = {}
 
-    def guard(self, names: Iterable[str]) -> None:
-        """Compares each account's id with GetCallerIdentity; the first that differs or can't be asked is raised.
+    def guard(self, names: Iterable[str]) -> dict[str, CredentialError]:
+        """Compares each account's id with GetCallerIdentity, before anything else is asked of it.
 
+        Returns the accounts that can't be used and why; whoever uses one of them later gets the same error.
         https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
         """
+        accounts = list(dict.fromkeys(names))
         with ThreadPoolExecutor(_WORKERS) as pool:
-            list(pool.map(self._check_account, dict.fromkeys(names)))
+            found = list(pool.map(self._guarded, accounts))
+        return {account: error for account, error in zip(accounts, found, strict=True) if error is not None}
+
+    def _guarded(self, account: str) -> CredentialError | None:
+        try:
+            self._check_account(account)
+        except CredentialError as error:
+            with self._lock:
+                self._sessions[account] = error
+            return error
+        return None
 
     def session(self, account: str) -> boto3.Session:
         """The session of an account's own credentials. Raises CredentialError, each time for the same reason."""
@@ -102,7 +115,7 @@ class Accounts:
 
     def client(self, service: str, *, account: str, region: str | None = None) -> Any:
         """A control-plane client of an account; botocore's own proxy settings and retries apply."""
-        session = self.session(account)
+        session: Any = self.session(account)
         where = region or self.region(account)
         with self._lock:
             key = (service, account, where)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 # botocore adds these after signing; they tell S3 nothing and would differ between two signings of one request.
 _UNSIGNED_EXTRAS: Final = frozenset({"amz-sdk-invocation-id", "amz-sdk-request"})
 
+ANSWER_BYTES: Final = 4096
+"""Of an answer's body this much comes back: S3's errors and a canary fit, and hundreds of answers fit one invoke."""
+
 # https://boto3.amazonaws.com/v1/documentation/api/latest/guide/configuration.html and botocore's own behaviour:
 # `max_attempts: 1` would send twice; us-east-1 would still use the global host, outside private DNS; SigV2 query
 # authentication would stand in for SigV4; a default checksum would turn the body into aws-chunked with a trailer.
@@ -129,6 +132,7 @@ class ProbeBuilder:
             body=_body(request),
             signed_at=0.0 if credentials is None else time.time(),
             tls=cell.transport.tls,
+            max_body=ANSWER_BYTES,
         )
 
     def _parameters(self, probe: Probe, row: Operation, form: Form, destination: Destination) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pytest_s3vpce.claims.cross_account import CrossAccount
 from pytest_s3vpce.claims.endpoint_only import EndpointOnly
-from pytest_s3vpce.claims.findings import Finding, Kind, Status
+from pytest_s3vpce.claims.findings import Finding, Kind
 from pytest_s3vpce.claims.setting import BucketFacts, EndpointFacts, PrincipalFacts, Results, Setting, make_probe
 from pytest_s3vpce.claims.tls_only import TlsOnly
-from pytest_s3vpce.claims.verdict import Verdict, verdict_of
+from pytest_s3vpce.claims.verdict import verdict_of
 
 Claim = EndpointOnly | TlsOnly | CrossAccount
 
@@ -22,9 +22,7 @@ __all__ = [
     "PrincipalFacts",
     "Results",
     "Setting",
-    "Status",
     "TlsOnly",
-    "Verdict",
     "make_probe",
     "verdict_of",
 ]

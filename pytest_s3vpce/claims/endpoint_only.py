@@ -9,7 +9,6 @@ from pytest_s3vpce.claims.exclusion import endpoint_exclusion
 from pytest_s3vpce.claims.findings import (
     Finding,
     Kind,
-    Status,
     attribution,
     canary,
     negative,
@@ -24,6 +23,7 @@ from pytest_s3vpce.claims.findings import (
 )
 from pytest_s3vpce.claims.readings import NO_ENDPOINT, exactly, none_of
 from pytest_s3vpce.claims.setting import make_probe
+from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.model import Layer, Transport
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What a claim finds cell by cell: positives, negatives and their controls, each good, bad (a counterexample) or missing."""
+"""What a claim finds, cell by cell: positives, negatives and controls; good, bad (a counterexample) or missing."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from pytest_s3vpce.claims.readings import BASELINE, NO_ENDPOINT, Hypothesis, exactly, none_of
+from pytest_s3vpce.claims.readings import BASELINE, IMPOSSIBLE, NO_ENDPOINT, Hypothesis, exactly, none_of
 from pytest_s3vpce.claims.setting import make_probe
+from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.model import Layer, Outcome, Transport
 from pytest_s3vpce.operations import OPERATIONS
 
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.claims.setting import Results, Setting
     from pytest_s3vpce.probe import Probe
-
-
-class Status(StrEnum):
-    """`bad` is a counterexample and refutes; `missing` leaves the claim inconclusive."""
-
-    GOOD = "good"
-    BAD = "bad"
-    MISSING = "missing"
 
 
 class Kind(StrEnum):
@@ -40,7 +33,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that must hold, and whether it did. `cell` is the id of the cell concerned, empty for a vantage point."""
+    """One thing that must hold, and whether it did. `cell` is the id of the cell concerned, if it is one."""
 
     kind: Kind
     name: str
@@ -55,7 +48,7 @@ def readings_of(
     """The probes of key readings on a bucket's canary (each principal's own control bucket where `bucket` is empty)."""
     for principal in principals:
         label = bucket or _control_label(setting, principal)
-        for hypothesis in (BASELINE, *hypotheses):
+        for hypothesis in (BASELINE, IMPOSSIBLE, *hypotheses):
             yield make_probe("GetObject", label, principal=principal, vantage=vantage, session_policy=hypothesis.policy)
 
 
@@ -70,8 +63,9 @@ def shown(
 ) -> bool:
     """Whether any principal's reading showed that the hypothesis is true."""
     for principal in principals:
-        pair = list(readings_of(setting, bucket, principals=[principal], vantage=vantage, hypotheses=[hypothesis]))
-        if all(results.allowed(probe) for probe in pair):
+        rows = readings_of(setting, bucket, principals=[principal], vantage=vantage, hypotheses=[hypothesis])
+        baseline, impossible, reading = (results.outcome(probe) for probe in rows)
+        if baseline.allowed and impossible.denied and reading.allowed:
             return True
     return False
 

@@ -54,6 +54,10 @@ NO_ENDPOINT = _unless("S3 saw no endpoint", {"Null": {"aws:SourceVpce": "false"}
 """The key is absent: the request came by no VPC endpoint."""
 
 
+IMPOSSIBLE = exactly("vpce-that-does-not-exist")
+"""Never true. Where it is allowed all the same, session policies are not honoured and no reading says anything."""
+
+
 def limited(statements: Iterable[tuple[str, str]]) -> str:
     """A session policy that allows just these (action, resource ARN) pairs: for requests that cross plain http."""
     by_resource: dict[str, list[str]] = {}

@@ -17,7 +17,7 @@ NOT_SENT = Outcome(kind=OutcomeKind.INCONCLUSIVE, reason="it was not sent")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrincipalFacts:
-    """A declared principal. `role`: its session can carry a session policy. `clear`: may sign plain http without one."""
+    """A declared principal. `role`: its session can carry a policy; `clear`: it may sign plain http without one."""
 
     name: str
     account: str

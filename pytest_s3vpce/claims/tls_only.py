@@ -9,7 +9,6 @@ from pytest_s3vpce.claims.exclusion import endpoint_exclusion
 from pytest_s3vpce.claims.findings import (
     Finding,
     Kind,
-    Status,
     attribution,
     canary,
     describe,
@@ -23,7 +22,8 @@ from pytest_s3vpce.claims.findings import (
 )
 from pytest_s3vpce.claims.readings import limited, plain_http
 from pytest_s3vpce.claims.setting import allowances, make_probe
-from pytest_s3vpce.model import Cell, Layer, Transport
+from pytest_s3vpce.matrix import Status
+from pytest_s3vpce.model import Layer, Transport
 from pytest_s3vpce.operations import Check, Resource
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class TlsOnly:
             if setting.principals[self.principal].role:
                 policy = limited(allowances(probe, setting.buckets[self.bucket]))
                 probe = replace(probe, session_policy=policy)
-            yield probe, replace(probe, cell=replace_transport(probe, Transport.HTTP))
+            yield probe, replace(probe, cell=replace(probe.cell, transport=Transport.HTTP))
 
     def probes(self, setting: Setting) -> Iterator[Probe]:
         if self._refuses(setting):
@@ -131,18 +131,3 @@ class TlsOnly:
             name=f"http {found.name}",
             sentence=f"{why}, so nothing shows that plain http gets from {self.at} to S3",
         )
-
-
-def replace_transport(probe: Probe, transport: Transport) -> Cell:
-    """The probe's cell over another transport (a frozen value with a derived field, so made anew)."""
-    cell = probe.cell
-    return Cell(
-        operation=cell.operation,
-        action=cell.action,
-        target=cell.target,
-        principal=cell.principal,
-        vantage=cell.vantage,
-        transport=transport,
-        variant=cell.variant,
-        parameters=cell.parameters,
-    )

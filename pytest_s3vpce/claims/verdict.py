@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from pytest_s3vpce.claims.findings import Finding, Kind, Status
+from pytest_s3vpce.claims.findings import Finding, Kind
+from pytest_s3vpce.matrix import Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-class Verdict(StrEnum):
-    """Only `proven` passes."""
-
-    PROVEN = "proven"
-    REFUTED = "refuted"
-    INCONCLUSIVE = "inconclusive"
 
 
 def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str, tuple[str, ...]]:

@@ -18,13 +18,12 @@ from pytest_s3vpce.claims import (
     PrincipalFacts,
     Results,
     Setting,
-    Status,
     TlsOnly,
-    Verdict,
     make_probe,
     verdict_of,
 )
 from pytest_s3vpce.claims.readings import BASELINE, NO_ENDPOINT, exactly, none_of
+from pytest_s3vpce.matrix import Status, Verdict
 from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
 from pytest_s3vpce.probe import Probe
 
@@ -198,12 +197,12 @@ def test_without_reach_nothing_is_proven_or_refuted_by_a_denial(
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 @pytest.mark.parametrize("bend", BENDS, ids=str)
-def test_a_vantage_point_cut_off_is_never_proof(
-    claim: EndpointOnly | TlsOnly | CrossAccount, bend: Outcome
-) -> None:
+def test_a_vantage_point_cut_off_is_never_proof(claim: EndpointOnly | TlsOnly | CrossAccount, bend: Outcome) -> None:
     base = outcomes_of(claim)
     for vantage in {probe.cell.vantage for probe in base}:
         bent = {probe: bend if probe.cell.vantage == vantage else good for probe, good in base.items()}
+        if bent == base:
+            continue
         verdict, _, _ = judged(claim, bent)
         assert verdict is not Verdict.PROVEN, (vantage, bend)
         if not bend.allowed:
@@ -375,7 +374,10 @@ def test_anonymous_needs_only_the_endpoint_excluded_and_a_roles_reach() -> None:
 
 def test_a_principal_of_the_owners_account_shows_nothing_about_others() -> None:
     claim = replace(CROSS_ACCOUNT, granted=(("app", "app-subnet"),))
-    outcomes = {**outcomes_of(claim), make_probe("s3:GetObject", "reports", principal="app", vantage="app-subnet"): ALLOWED}
+    outcomes = {
+        **outcomes_of(claim),
+        make_probe("s3:GetObject", "reports", principal="app", vantage="app-subnet"): ALLOWED,
+    }
     verdict, sentence, _ = judged(claim, outcomes)
     assert verdict is Verdict.INCONCLUSIVE
     assert "belongs to main, the bucket's own account" in sentence
@@ -407,7 +409,9 @@ def test_a_security_group_without_port_80_is_named_as_the_cause() -> None:
 def test_a_proxy_that_turns_http_into_https_proves_nothing() -> None:
     """S3 did not see plain http: the control's reading is refused."""
     bent = {
-        probe: denied(Layer.SESSION) if probe.cell.label == "control:main" and probe.cell.transport is Transport.HTTP else o
+        probe: denied(Layer.SESSION)
+        if probe.cell.label == "control:main" and probe.cell.transport is Transport.HTTP
+        else o
         for probe, o in outcomes_of(TLS_ONLY).items()
     }
     assert judged(TLS_ONLY, bent)[0] is Verdict.INCONCLUSIVE

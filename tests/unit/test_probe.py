@@ -37,6 +37,9 @@ def cell(operation_name: str, **changes: Any) -> Cell:
     return Cell(**values)
 
 
+BUILDER = ProbeBuilder(user_agent="s3vpce/0.1.0 run/abcd")
+
+
 def build(
     operation_name: str,
     *,
@@ -45,9 +48,8 @@ def build(
     canary_range: str = "",
     **changes: Any,
 ) -> SignedRequest:
-    builder = ProbeBuilder(user_agent="s3vpce/0.1.0 run/abcd")
     probe = Probe(cell=cell(operation_name, **changes), canary_range=canary_range)
-    return builder.build(probe, request_id="r0", destination=destination, credentials=credentials)
+    return BUILDER.build(probe, request_id="r0", destination=destination, credentials=credentials)
 
 
 def headers(request: SignedRequest) -> dict[str, str]:

@@ -1,0 +1,307 @@
+"""Condition operators as a table, each value compiled once.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import ipaddress
+import operator
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.policy.doubts import SUBSTITUTED_WILDCARDS_IN_LIKE
+from pytest_s3vpce.policy.patterns import arn_glob, arn_tokens, glob, has_variables, keys_of, substituted, tokens_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pytest_s3vpce.policy.patterns import Token
+
+    Values = Mapping[str, tuple[str, ...]]
+    Match = Callable[[str], bool]
+    Bind = Callable[[Values], Match]
+    """From a request's values to what a policy value matches in that request."""
+
+_EPOCH_DIGITS: Final = 5
+"""From this many digits on, a number is seconds since the epoch, not a year."""
+
+
+def _never(_actual: str) -> bool:
+    return False
+
+
+# --- how each kind of value matches ----------------------------------------------------------------------------------
+
+
+def _constant(match: Match) -> Bind:
+    return lambda _values: match
+
+
+def _templated(tokens: tuple[Token, ...], make: Callable[[tuple[Token, ...]], Match], *, wildcards: bool) -> Bind:
+    """A value with variables: bound for each request; one that has no value matches nothing."""
+    if not has_variables(tokens):
+        return _constant(make(tokens))
+
+    def bind(values: Values) -> Match:
+        bound = substituted(tokens, values, wildcards=wildcards)
+        return _never if bound is None else make(bound)
+
+    return bind
+
+
+def _string(text: str, *, variables: bool) -> Bind:
+    return _templated(tokens_of(text, variables=variables, wildcards=False), glob, wildcards=False)
+
+
+def _folded(text: str, *, variables: bool) -> Bind:
+    def make(tokens: tuple[Token, ...]) -> Match:
+        wanted = "".join(getattr(token, "text", "") for token in tokens).lower()
+        return lambda actual: actual.lower() == wanted
+
+    return _templated(tokens_of(text, variables=variables, wildcards=False), make, wildcards=False)
+
+
+def _like(text: str, *, variables: bool) -> Bind:
+    tokens = tokens_of(text, variables=variables, wildcards=True)
+    return _templated(tokens, glob, wildcards=SUBSTITUTED_WILDCARDS_IN_LIKE)
+
+
+def _arn(text: str, *, variables: bool) -> Bind:
+    parts = arn_tokens(text, variables_from=0, variables=variables)
+    if parts is None:
+        return _constant(_never)
+    if not any(has_variables(part) for part in parts):
+        return _constant(arn_glob(parts))
+
+    def bind(values: Values) -> Match:
+        bound = tuple(substituted(part, values, wildcards=SUBSTITUTED_WILDCARDS_IN_LIKE) for part in parts)
+        known = tuple(part for part in bound if part is not None)
+        return arn_glob(known) if len(known) == len(bound) else _never
+
+    return bind
+
+
+def _boolean(text: str, *, variables: bool) -> Bind:
+    return _folded(text, variables=variables)
+
+
+def _binary(text: str, *, variables: bool) -> Bind:  # noqa: ARG001 - variables are no part of binary values
+    wanted = _decoded(text)
+    return _constant(_never if wanted is None else lambda actual: _decoded(actual) == wanted)
+
+
+def _decoded(text: str) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _address(text: str, *, variables: bool) -> Bind:  # noqa: ARG001 - nor of addresses
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return _constant(_never)
+    first, last, version = int(network.network_address), int(network.broadcast_address), network.version
+
+    def match(actual: str) -> bool:
+        found = _parsed_address(actual)
+        return found is not None and found[0] == version and first <= found[1] <= last
+
+    return _constant(match)
+
+
+@lru_cache(maxsize=1024)
+def _parsed_address(text: str) -> tuple[int, int] | None:
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return found.version, int(found)
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        found = Decimal(text.strip())
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() else None
+
+
+@lru_cache(maxsize=1024)
+def _instant(text: str) -> float | None:
+    """ISO 8601 as W3C has it, or seconds since the epoch: https://www.w3.org/TR/NOTE-datetime."""
+    text = text.strip()
+    if re.fullmatch(r"-?\d+(\.\d+)?", text) and len(text) >= _EPOCH_DIGITS:
+        return float(text)
+    if re.fullmatch(r"\d{4}", text):
+        text += "-01-01"
+    elif re.fullmatch(r"\d{4}-\d{2}", text):
+        text += "-01"
+    try:
+        found = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=dt.UTC)).timestamp()
+
+
+def _ordered(parse: Callable[[str], Any], compare: Callable[[Any, Any], bool]) -> Callable[..., Bind]:
+    def make(text: str, *, variables: bool) -> Bind:  # noqa: ARG001 - nor of numbers and dates
+        wanted = parse(text)
+
+        def match(actual: str) -> bool:
+            found = parse(actual)
+            return wanted is not None and found is not None and bool(compare(found, wanted))
+
+        return _constant(match)
+
+    return make
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """How values are compiled; `negated`: none may match; `parse`: an actual that it can't read fails either way."""
+
+    compile: Callable[..., Bind]
+    negated: bool = False
+    parse: Callable[[str], Any] | None = None
+
+
+def _family(name: str, make: Callable[..., Bind]) -> dict[str, Operator]:
+    return {f"{name}": Operator(make), f"{name.replace('Equals', 'NotEquals')}": Operator(make, negated=True)}
+
+
+def _comparisons(prefix: str, parse: Callable[[str], Any]) -> dict[str, Operator]:
+    equal = _ordered(parse, operator.eq)
+    return {
+        f"{prefix}Equals": Operator(equal, parse=parse),
+        f"{prefix}NotEquals": Operator(equal, negated=True, parse=parse),
+        f"{prefix}LessThan": Operator(_ordered(parse, operator.lt), parse=parse),
+        f"{prefix}LessThanEquals": Operator(_ordered(parse, operator.le), parse=parse),
+        f"{prefix}GreaterThan": Operator(_ordered(parse, operator.gt), parse=parse),
+        f"{prefix}GreaterThanEquals": Operator(_ordered(parse, operator.ge), parse=parse),
+    }
+
+
+OPERATORS: Final[Mapping[str, Operator]] = {
+    **_family("StringEquals", _string),
+    **_family("StringEqualsIgnoreCase", _folded),
+    "StringLike": Operator(_like),
+    "StringNotLike": Operator(_like, negated=True),
+    **_comparisons("Numeric", _number),
+    **_comparisons("Date", _instant),
+    "Bool": Operator(_boolean),
+    "BinaryEquals": Operator(_binary),
+    "IpAddress": Operator(_address),
+    "NotIpAddress": Operator(_address, negated=True),
+    "ArnEquals": Operator(_arn),
+    "ArnLike": Operator(_arn),
+    "ArnNotEquals": Operator(_arn, negated=True),
+    "ArnNotLike": Operator(_arn, negated=True),
+}
+_BY_LOWER: Final = {name.lower(): name for name in OPERATORS}
+_NULL: Final = "null"
+_SETS: Final = ("forallvalues:", "foranyvalue:")
+_IF_EXISTS: Final = "ifexists"
+
+
+def parse_operator(name: str) -> tuple[str, str, bool] | None:
+    """(`` or `forallvalues` or `foranyvalue`, the operator's own name, IfExists); None where there is no such one."""
+    rest = name.lower()
+    quantifier = ""
+    for prefix in _SETS:
+        if rest.startswith(prefix):
+            quantifier, rest = prefix.rstrip(":"), rest[len(prefix) :]
+    if rest == _NULL:
+        return quantifier, "Null", False
+    if_exists = rest.endswith(_IF_EXISTS)
+    base = rest.removesuffix(_IF_EXISTS)
+    return (quantifier, _BY_LOWER[base], if_exists) if base in _BY_LOWER else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One operator on one key. `written` is the operator as the policy has it; `key` is in lower case."""
+
+    written: str
+    name: str
+    key: str
+    wanted: tuple[str, ...]
+    quantifier: str
+    if_exists: bool
+    keys: frozenset[str]
+    """The keys it reads: its own and those of its variables."""
+    _binds: tuple[Bind, ...]
+    _operator: Operator | None
+
+    def holds(self, values: Values) -> bool:
+        """Whether a request with these values meets the condition (by key in lower case; absent ones are absent)."""
+        actual = values.get(self.key, ())
+        if self._operator is None:
+            absent = "false" if actual else "true"
+            return absent in self.wanted
+        if not actual:
+            return (
+                self.if_exists or self.quantifier == "forallvalues" or (self._operator.negated and not self.quantifier)
+            )
+        matches = [bind(values) for bind in self._binds]
+        parse = self._operator.parse
+        if parse is not None and any(parse(value) is None for value in actual):
+            return False
+        return self._quantified([any(match(value) for match in matches) for value in actual])
+
+    def _quantified(self, hits: Sequence[bool]) -> bool:
+        negated = self._operator is not None and self._operator.negated
+        good = [not hit for hit in hits] if negated else hits
+        # Without a set operator a multivalued key is not reliable on AWS; any of its values may match here.
+        if self.quantifier == "forallvalues" or (negated and not self.quantifier):
+            return all(good)
+        return any(good)
+
+    def why(self, values: Values) -> str:
+        """One clause: the key, what it is, and whether that meets the condition."""
+        actual = values.get(self.key, ())
+        found = f"is {_listed(actual)}" if actual else "is absent"
+        verb = "matches" if self.holds(values) else "does not match"
+        return f"{self.shown} {found}, so {self.written} {_listed(self.wanted)} {verb}"
+
+    shown: str = ""
+    """The key as the policy writes it."""
+
+
+def _listed(values: Sequence[str]) -> str:
+    return f"[{', '.join(values)}]"
+
+
+def compile_condition(written: str, key: str, wanted: Sequence[str], *, variables: bool) -> Condition:
+    """A condition, compiled. `written` must be one that `parse_operator` knows."""
+    parsed = parse_operator(written)
+    assert parsed is not None
+    quantifier, name, if_exists = parsed
+    row = OPERATORS.get(name)
+    texts = tuple(text.lower() for text in wanted) if row is None else tuple(wanted)
+    reads = frozenset({key.lower()}).union(
+        *(keys_of(tokens_of(text, variables=variables, wildcards=False)) for text in texts)
+    )
+    return Condition(
+        written=written,
+        name=name,
+        key=key.lower(),
+        shown=key,
+        wanted=texts,
+        quantifier=quantifier,
+        if_exists=if_exists,
+        keys=reads,
+        _binds=tuple(row.compile(text, variables=variables) for text in texts) if row else (),
+        _operator=row,
+    )

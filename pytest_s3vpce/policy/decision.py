@@ -1,0 +1,370 @@
+"""The one decision: how AWS answers an S3 request under all the policies that apply to it.
+
+Pure: no I/O, no clock, no SDK. An explicit deny anywhere wins; else every gate must allow:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-denyallow.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.errors import PolicyError
+from pytest_s3vpce.policy.doubts import EMPTY_LIST_IS_ABSENT, UNNAMED_ENDPOINT_IS_GATEWAY
+from pytest_s3vpce.policy.principals import Caller, CallerKind, Grant, caller_of, with_context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pytest_s3vpce.policy.documents import Document, Statement
+
+
+class Effect(StrEnum):
+    """Of a decision, and of each layer that took part. The names are those of AWS's own decision vocabulary."""
+
+    ALLOW = "allow"
+    NO_IMPACT = "no_impact"
+    """Of a layer only: its allow was not needed."""
+    IMPLICIT_DENY = "implicit_deny"
+    EXPLICIT_DENY = "explicit_deny"
+    UNKNOWN = "unknown"
+
+
+class Unknown(Enum):
+    """Stands for a layer that exists, or may exist, but could not be read. Never taken for an allow."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One action on one resource. `context` values are text or several texts; an absent key is absent.
+
+    `principal` is an ARN, `service:NAME` or `anonymous`. Keys that follow from it and from `resource_account` are
+    derived where absent; given ones win.
+    """
+
+    action: str
+    resource: str
+    resource_account: str
+    principal: str
+    context: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policies:
+    """What applies to a request. None or empty: there is none of that kind; UNKNOWN: it could not be read.
+
+    `scps` and `rcps` are the levels from root to account, each with its policies.
+    """
+
+    identity: tuple[Document, ...] | Unknown = ()
+    permissions_boundary: tuple[Document, ...] | Unknown | None = None
+    session: tuple[Document, ...] | Unknown | None = None
+    resource: Document | Unknown | None = None
+    vpc_endpoint: Document | Unknown | None = None
+    scps: tuple[tuple[Document, ...], ...] | Unknown = ()
+    rcps: tuple[tuple[Document, ...], ...] | Unknown = ()
+    endpoint_type: str | None = None
+    """`gateway` or `interface`."""
+    principal_in_management_account: bool = False
+    resource_in_management_account: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What AWS would answer. `layer`, `policy` and `statement` name what decided a denial; None for an allow."""
+
+    effect: Effect
+    layer: str | None
+    policy: str | None
+    statement: str | None
+    layers: Mapping[str, Effect]
+    reason: str
+
+    @property
+    def allowed(self) -> bool:
+        return self.effect is Effect.ALLOW
+
+
+# Which layer is named, where several deny.
+_EXPLICIT_ORDER: Final = ("scp", "rcp", "vpc_endpoint", "resource", "identity", "permissions_boundary", "session")
+_IMPLICIT_ORDER: Final = ("scp", "vpc_endpoint", "identity", "resource", "permissions_boundary", "session")
+_WORDS: Final = {
+    "scp": "service control policy",
+    "rcp": "resource control policy",
+    "vpc_endpoint": "VPC endpoint policy",
+    "resource": "resource-based policy",
+    "identity": "identity-based policy",
+    "permissions_boundary": "permissions boundary",
+    "session": "session policy",
+}
+# Where the resource's own policy must allow even in one account: role trust policies and KMS key policies.
+_MANDATORY: Final = ("sts:assumerole", "kms:")
+_LIMITABLE: Final = frozenset({CallerKind.USER, CallerKind.ROLE, CallerKind.FEDERATED, CallerKind.SERVICE_LINKED})
+_SCP_BOUND: Final = frozenset({CallerKind.ROOT, CallerKind.USER, CallerKind.ROLE, CallerKind.FEDERATED})
+
+
+@dataclass(slots=True)
+class _Layer:
+    """What one layer says on its own: the first matching deny, and how it grants."""
+
+    deny: tuple[Document, Statement] | None = None
+    allows: bool = False
+    grant: Grant = Grant.NONE
+    unknown: bool = False
+
+
+class _Asked:
+    """A request in the form that statements are matched against."""
+
+    __slots__ = ("action", "bounded", "caller", "resource", "values")
+
+    def __init__(self, request: Request, policies: Policies) -> None:
+        self.values = _values(request.context)
+        self.caller = with_context(caller_of(request.principal), self.values)
+        self.action = request.action.lower()
+        self.resource = request.resource
+        self.bounded = policies.permissions_boundary is not None
+        _derive(self.values, self.caller, request.resource_account)
+
+
+def decide(request: Request, policies: Policies) -> Decision:
+    """The decision on a request. Raises PolicyError where the principal is of no known form."""
+    asked = _Asked(request, policies)
+    layers = dict(_layers(asked, policies))
+    same = asked.caller.account is not None and asked.caller.account == request.resource_account
+    effects = _effects(layers, asked, same=same)
+    explicit = next((name for name in _EXPLICIT_ORDER if effects.get(name) is Effect.EXPLICIT_DENY), None)
+    if explicit is not None:
+        return _explicit(explicit, layers[explicit], effects, asked)
+    implicit = next((name for name in _IMPLICIT_ORDER if effects.get(name) is Effect.IMPLICIT_DENY), None)
+    if implicit is not None:
+        return _implicit(implicit, effects, request)
+    unread = [name for name, effect in effects.items() if effect is Effect.UNKNOWN]
+    if unread:
+        reason = f"the {' and '.join(_WORDS[name] for name in unread)} could not be read"
+        return Decision(effect=Effect.UNKNOWN, layer=None, policy=None, statement=None, layers=effects, reason=reason)
+    reason = f"{request.action} on {request.resource} is allowed by every layer that takes part"
+    return Decision(effect=Effect.ALLOW, layer=None, policy=None, statement=None, layers=effects, reason=reason)
+
+
+# --- the request -----------------------------------------------------------------------------------------------------
+
+
+def _values(context: Mapping[str, str | Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    found = {key.lower(): (value,) if isinstance(value, str) else tuple(value) for key, value in context.items()}
+    return {key: value for key, value in found.items() if value or not EMPTY_LIST_IS_ABSENT}
+
+
+def _derive(values: dict[str, tuple[str, ...]], caller: Caller, resource_account: str) -> None:
+    """Keys that follow from who asks and whose the resource is.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
+    values.setdefault("aws:principaltype", (caller.type,))
+    account = caller.account or ("anonymous" if caller.kind is CallerKind.ANONYMOUS else None)
+    if account is not None:
+        values.setdefault("aws:principalaccount", (account,))
+    if caller.principal_arn is not None:
+        values.setdefault("aws:principalarn", (caller.principal_arn,))
+    values.setdefault("aws:resourceaccount", (resource_account,))
+    values.setdefault("s3:resourceaccount", (resource_account,))
+
+
+# --- each layer on its own -------------------------------------------------------------------------------------------
+
+
+def _layers(asked: _Asked, policies: Policies) -> Iterator[tuple[str, _Layer]]:
+    """The layers that take part, in AWS's order."""
+    kind = asked.caller.kind
+    if policies.scps and kind in _SCP_BOUND and not policies.principal_in_management_account:
+        yield "scp", _levels(policies.scps, asked, needs_allow=True)
+    if policies.rcps and kind is not CallerKind.SERVICE_LINKED and not policies.resource_in_management_account:
+        yield "rcp", _levels(policies.rcps, asked, needs_allow=False)
+    if policies.vpc_endpoint is not None:
+        yield "vpc_endpoint", _endpoint(policies.vpc_endpoint, asked, endpoint_type=policies.endpoint_type)
+    if kind in _LIMITABLE:
+        yield "identity", _union(policies.identity, asked)
+    if policies.resource is not None:
+        yield "resource", _resource(policies.resource, asked)
+    if kind in _LIMITABLE and policies.permissions_boundary is not None:
+        yield "permissions_boundary", _union(policies.permissions_boundary, asked)
+    if kind in _LIMITABLE and policies.session is not None:
+        yield "session", _union(policies.session, asked)
+
+
+def _matches(statement: Statement, asked: _Asked) -> bool:
+    return statement.covers(asked.action, asked.resource, asked.values)
+
+
+def _union(documents: tuple[Document, ...] | Unknown, asked: _Asked) -> _Layer:
+    """Policies without principals: one allow is enough, one deny is too."""
+    if isinstance(documents, Unknown):
+        return _Layer(unknown=True, allows=True)
+    found = _Layer()
+    for document in documents:
+        for statement in document.denies:
+            if found.deny is None and _matches(statement, asked):
+                found.deny = (document, statement)
+        found.allows = found.allows or any(_matches(statement, asked) for statement in document.allows)
+    return found
+
+
+def _levels(levels: tuple[tuple[Document, ...], ...] | Unknown, asked: _Asked, *, needs_allow: bool) -> _Layer:
+    """Organizations policies: a deny at any level, an allow at every one; for RCPs the allow is implied everywhere.
+
+    https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
+    """
+    if isinstance(levels, Unknown):
+        return _Layer(unknown=True, allows=True)
+    rows = [_union(level, asked) for level in levels]
+    deny = next((row.deny for row in rows if row.deny is not None), None)
+    return _Layer(deny=deny, allows=not needs_allow or all(row.allows for row in rows))
+
+
+def _resource(document: Document | Unknown, asked: _Asked) -> _Layer:
+    """The resource's own policy: whom its denies take in, and how its allows name the caller at their strongest."""
+    if isinstance(document, Unknown):
+        return _Layer(unknown=True, allows=True, grant=Grant.EVERYBODY)
+    found = _Layer()
+    for statement in document.denies:
+        named = statement.principals is not None or statement.not_principals is not None
+        if named and statement.denies(asked.caller, bounded=asked.bounded) and _matches(statement, asked):
+            found.deny = (document, statement)
+            break
+    for statement in document.allows:
+        grant = statement.grant(asked.caller)
+        if grant > found.grant and _matches(statement, asked):
+            found.grant = grant
+    found.allows = found.grant is not Grant.NONE
+    return found
+
+
+def _endpoint(document: Document | Unknown, asked: _Asked, *, endpoint_type: str | None) -> _Layer:
+    """A VPC endpoint's policy. On a gateway endpoint, an account names only its root user.
+
+    https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html
+    """
+    found = _resource(document, asked)
+    gateway = endpoint_type == "gateway" or (endpoint_type is None and UNNAMED_ENDPOINT_IS_GATEWAY)
+    if isinstance(document, Unknown) or not gateway or asked.caller.kind is CallerKind.ROOT:
+        return found
+    if found.grant is Grant.ACCOUNT:
+        found.grant, found.allows = Grant.NONE, False
+    if found.deny is not None and found.deny[1].grant(asked.caller) is Grant.ACCOUNT:
+        others = (
+            statement
+            for statement in document.denies
+            if statement.grant(asked.caller) is not Grant.ACCOUNT
+            and (statement.principals is not None or statement.not_principals is not None)
+            and statement.denies(asked.caller, bounded=asked.bounded)
+            and _matches(statement, asked)
+        )
+        other = next(others, None)
+        found.deny = None if other is None else (document, other)
+    return found
+
+
+# --- the layers together ---------------------------------------------------------------------------------------------
+
+
+def _effects(layers: Mapping[str, _Layer], asked: _Asked, *, same: bool) -> dict[str, Effect]:
+    """The effect of each layer, given the others: an allow that was not needed is `no_impact`."""
+    effects = {name: _own(row) for name, row in layers.items()}
+    grant = layers["resource"].grant if "resource" in layers else Grant.NONE
+    mandatory = asked.action.startswith(_MANDATORY)
+    limited = asked.caller.kind in _LIMITABLE
+    bypass = same and _bypasses(grant, asked.caller)
+    if limited and same and not mandatory:
+        _same_account(effects, grant=grant)
+    elif limited and same:
+        if grant > Grant.ACCOUNT:
+            _waive(effects, "identity")
+        _require(effects, "resource", layers)
+    elif asked.caller.kind is not CallerKind.ROOT or not same or mandatory:
+        _require(effects, "resource", layers)
+    elif effects.get("resource") is Effect.IMPLICIT_DENY:
+        effects["resource"] = Effect.NO_IMPACT
+    if bypass:
+        _waive(effects, "permissions_boundary")
+        _waive(effects, "session")
+    return effects
+
+
+def _own(row: _Layer) -> Effect:
+    if row.unknown:
+        return Effect.UNKNOWN
+    if row.deny is not None:
+        return Effect.EXPLICIT_DENY
+    return Effect.ALLOW if row.allows else Effect.IMPLICIT_DENY
+
+
+def _same_account(effects: dict[str, Effect], *, grant: Grant) -> None:
+    """In one account identity or resource is enough; a grant to the account's root only delegates to identity."""
+    if grant > Grant.ACCOUNT:
+        _waive(effects, "identity")
+    if effects.get("resource") is Effect.IMPLICIT_DENY or (
+        grant is Grant.ACCOUNT and effects.get("resource") is Effect.ALLOW
+    ):
+        effects["resource"] = Effect.NO_IMPACT
+
+
+def _bypasses(grant: Grant, caller: Caller) -> bool:
+    """Whether implicit denies of boundary and session do not limit the resource's grant, in one account.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+    """
+    if grant in (Grant.SESSION, Grant.EVERYBODY):
+        return True
+    return grant is Grant.USER and caller.kind is CallerKind.USER
+
+
+def _waive(effects: dict[str, Effect], name: str) -> None:
+    if effects.get(name) is Effect.IMPLICIT_DENY:
+        effects[name] = Effect.NO_IMPACT
+
+
+def _require(effects: dict[str, Effect], name: str, layers: Mapping[str, _Layer]) -> None:
+    """The owner must allow separately: where there is no policy at all, nothing does."""
+    if name not in layers:
+        effects[name] = Effect.IMPLICIT_DENY
+
+
+# --- what is said ----------------------------------------------------------------------------------------------------
+
+
+def _explicit(name: str, row: _Layer, effects: Mapping[str, Effect], asked: _Asked) -> Decision:
+    assert row.deny is not None
+    document, statement = row.deny
+    why = statement.why(asked.values) or f"`{statement.name}` denies {asked.action} on {asked.resource} unconditionally"
+    return Decision(
+        effect=Effect.EXPLICIT_DENY,
+        layer=name,
+        policy=document.name or name,
+        statement=statement.name,
+        layers=effects,
+        reason=why,
+    )
+
+
+def _implicit(name: str, effects: Mapping[str, Effect], request: Request) -> Decision:
+    return Decision(
+        effect=Effect.IMPLICIT_DENY,
+        layer=name,
+        policy=None,
+        statement=None,
+        layers=effects,
+        reason=f"no {_WORDS[name]} allows {request.action} on {request.resource}",
+    )
+
+
+def unsupported(given: Mapping[str, Any]) -> None:
+    """Raises PolicyError for inputs that take part in AWS's decision and not yet in this one."""
+    for name, value in given.items():
+        if value not in (None, [], {}):
+            raise PolicyError(f"`{name}` is not decided yet", remedy="leave it out; nothing is ignored silently")

@@ -1,0 +1,281 @@
+"""Policy documents: parsed, checked and compiled once, decided many times.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.errors import PolicyError
+from pytest_s3vpce.policy.conditions import Condition, compile_condition, parse_operator
+from pytest_s3vpce.policy.patterns import (
+    arn_glob,
+    arn_tokens,
+    glob,
+    has_variables,
+    keys_of,
+    substituted,
+    tokens_of,
+)
+from pytest_s3vpce.policy.principals import Grant, Principals, compile_principals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pytest_s3vpce.policy.patterns import Token
+    from pytest_s3vpce.policy.principals import Caller
+
+    Values = Mapping[str, tuple[str, ...]]
+
+CURRENT: Final = "2012-10-17"
+_VERSIONS: Final = (CURRENT, "2008-10-17")
+_DOCUMENT_KEYS: Final = frozenset({"Version", "Id", "Statement"})
+_STATEMENT_KEYS: Final = frozenset(
+    {
+        "Sid",
+        "Effect",
+        "Principal",
+        "NotPrincipal",
+        "Action",
+        "NotAction",
+        "Resource",
+        "NotResource",
+        "Condition",
+    }
+)
+_RESOURCE_VARIABLES_FROM: Final = 5
+"""Variables may stand in an ARN's last part only.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html"""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourcePattern:
+    """One entry of Resource or NotResource; `parts` only where variables must be bound for each request."""
+
+    match: Callable[[str], bool] | None
+    parts: tuple[tuple[Token, ...], ...] = ()
+
+    def matches(self, arn: str, values: Values) -> bool:
+        if self.match is not None:
+            return self.match(arn)
+        bound = tuple(substituted(part, values, wildcards=False) for part in self.parts)
+        known = tuple(part for part in bound if part is not None)
+        return len(known) == len(bound) and arn_glob(known)(arn)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One statement, compiled. `name` is its Sid, or its index in words."""
+
+    name: str
+    sid: str | None
+    index: int
+    deny: bool
+    principals: Principals | None
+    not_principals: Principals | None
+    actions: tuple[Callable[[str], bool], ...]
+    not_action: bool
+    resources: tuple[ResourcePattern, ...] | None
+    not_resource: bool
+    conditions: tuple[Condition, ...]
+    keys: frozenset[str]
+
+    def covers(self, action: str, resource: str, values: Values) -> bool:
+        """Whether action (in lower case), resource and conditions match; principals are the layer's matter."""
+        if any(match(action) for match in self.actions) is self.not_action:
+            return False
+        if self.resources is not None:
+            hit = any(pattern.matches(resource, values) for pattern in self.resources)
+            if hit is self.not_resource:
+                return False
+        return all(condition.holds(values) for condition in self.conditions)
+
+    def grant(self, caller: Caller) -> Grant:
+        """How the statement names the caller: Grant.NONE where it does not, or has no such element."""
+        if self.principals is not None:
+            return self.principals.grant(caller)
+        if self.not_principals is not None:
+            return Grant.NONE if self.not_principals.grant(caller) is not Grant.NONE else Grant.EVERYBODY
+        return Grant.NONE
+
+    def denies(self, caller: Caller, *, bounded: bool) -> bool:
+        """Whether a Deny's principals take the caller in. With NotPrincipal one with a boundary is never spared."""
+        if self.not_principals is not None:
+            return bounded or not self.not_principals.exempts(caller)
+        return self.principals is None or self.principals.grant(caller) is not Grant.NONE
+
+    def why(self, values: Values) -> str:
+        """The conditions that made it match, in a clause."""
+        return " and ".join(condition.why(values) for condition in self.conditions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A policy, compiled. `name` goes into decisions; `keys` are the condition keys it reads, in lower case."""
+
+    name: str
+    statements: tuple[Statement, ...]
+    keys: frozenset[str]
+    denies: tuple[Statement, ...]
+    allows: tuple[Statement, ...]
+
+
+def parse(document: str | Mapping[str, Any], *, name: str = "") -> Document:
+    """A policy document from text or JSON. PolicyError says what is no policy: statement, Sid and element."""
+    data = _loaded(document, name)
+    if not isinstance(data, dict):
+        raise _error(name, "a policy must be a JSON object")
+    for key in data:
+        if key not in _DOCUMENT_KEYS:
+            raise _error(name, f"unknown element `{key}`", f"elements are {', '.join(sorted(_DOCUMENT_KEYS))}")
+    version = data.get("Version", _VERSIONS[1])
+    if version not in _VERSIONS:
+        raise _error(name, f"Version `{version}` is unknown", f"versions are {' and '.join(_VERSIONS)}")
+    if "Statement" not in data:
+        raise _error(name, "element Statement is missing")
+    rows = data["Statement"]
+    rows = [rows] if isinstance(rows, dict) else rows
+    if not isinstance(rows, list):
+        raise _error(name, "Statement must be an object or a list of objects")
+    statements = tuple(_statement(row, index, name, variables=version == CURRENT) for index, row in enumerate(rows))
+    return Document(
+        name=name,
+        statements=statements,
+        keys=frozenset().union(*(statement.keys for statement in statements)),
+        denies=tuple(statement for statement in statements if statement.deny),
+        allows=tuple(statement for statement in statements if not statement.deny),
+    )
+
+
+def _loaded(document: str | Mapping[str, Any], name: str) -> Any:
+    if not isinstance(document, str):
+        return document
+    try:
+        return json.loads(document, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise _error(name, "a policy must be JSON") from error
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(text)
+
+
+def _error(name: str, what: str, remedy: str | None = None) -> PolicyError:
+    return PolicyError(f"policy `{name}`: {what}" if name else what, remedy=remedy)
+
+
+class _Faults:
+    """Makes the errors of one statement, each with its index, Sid and element."""
+
+    def __init__(self, name: str, index: int, sid: Any) -> None:
+        self._name = name
+        self._where = f"statement {index}" + (f" (`{sid}`)" if isinstance(sid, str) else "")
+
+    def of(self, element: str) -> Callable[..., PolicyError]:
+        def fail(what: str, remedy: str | None = None) -> PolicyError:
+            return _error(self._name, f"{self._where}: {element} {what}", remedy)
+
+        return fail
+
+
+def _statement(row: Any, index: int, name: str, *, variables: bool) -> Statement:
+    sid = row.get("Sid") if isinstance(row, dict) else None
+    faults = _Faults(name, index, sid)
+    if not isinstance(row, dict):
+        raise faults.of("it")("must be an object")
+    for key in row:
+        if key not in _STATEMENT_KEYS:
+            raise faults.of(f"element `{key}`")("is unknown", f"elements are {', '.join(sorted(_STATEMENT_KEYS))}")
+    if sid is not None and not isinstance(sid, str):
+        raise faults.of("Sid")("must be text")
+    if row.get("Effect") not in ("Allow", "Deny"):
+        raise faults.of("Effect")("must be Allow or Deny")
+    for one in ("Principal", "Action", "Resource"):
+        if one in row and f"Not{one}" in row:
+            raise faults.of(one)(f"and Not{one} exclude each other", "keep one")
+    actions, not_action = _either(row, "Action", faults)
+    if actions is None:
+        raise faults.of("Action")("is missing")
+    resources, not_resource = _either(row, "Resource", faults)
+    patterns = None if resources is None else tuple(_resource(text, variables=variables) for text in resources)
+    conditions = _conditions(row.get("Condition", {}), faults, variables=variables)
+    return Statement(
+        name=sid or f"statement {index}",
+        sid=sid,
+        index=index,
+        deny=row["Effect"] == "Deny",
+        principals=compile_principals(row["Principal"], fail=faults.of("Principal")) if "Principal" in row else None,
+        not_principals=compile_principals(row["NotPrincipal"], fail=faults.of("NotPrincipal"))
+        if "NotPrincipal" in row
+        else None,
+        actions=tuple(glob(tokens_of(text.lower(), variables=False, wildcards=True)) for text in actions),
+        not_action=not_action,
+        resources=patterns,
+        not_resource=not_resource,
+        conditions=conditions,
+        keys=_keys(conditions, resources or (), variables=variables),
+    )
+
+
+def _keys(conditions: Sequence[Condition], resources: Sequence[str], *, variables: bool) -> frozenset[str]:
+    read = [condition.keys for condition in conditions]
+    read += [keys_of(tokens_of(text, variables=variables, wildcards=False)) for text in resources]
+    return frozenset().union(*read)
+
+
+def _either(row: Mapping[str, Any], element: str, faults: _Faults) -> tuple[list[str] | None, bool]:
+    """The texts of an element or of its negation; None where neither is there."""
+    for name, negated in ((element, False), (f"Not{element}", True)):
+        if name in row:
+            value = row[name]
+            texts = [value] if isinstance(value, str) else value
+            if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+                raise faults.of(name)("must be text or a list of texts")
+            return texts, negated
+    return None, False
+
+
+def _resource(text: str, *, variables: bool) -> ResourcePattern:
+    if text.strip("*") == "" and text:
+        return ResourcePattern(lambda _arn: True)
+    parts = arn_tokens(text, variables_from=_RESOURCE_VARIABLES_FROM, variables=variables)
+    if parts is None:
+        return ResourcePattern(glob(tokens_of(text, variables=False, wildcards=True)))
+    if any(has_variables(part) for part in parts):
+        return ResourcePattern(None, parts)
+    return ResourcePattern(arn_glob(parts))
+
+
+def _conditions(element: Any, faults: _Faults, *, variables: bool) -> tuple[Condition, ...]:
+    if not isinstance(element, dict):
+        raise faults.of("Condition")("must be an object")
+    found = []
+    for written, keys in element.items():
+        fail = faults.of(f"Condition `{written}`")
+        if parse_operator(written) is None:
+            raise fail("is no operator", "see the IAM user guide's list of condition operators")
+        if not isinstance(keys, dict):
+            raise fail("must map condition keys to values")
+        for key, value in keys.items():
+            wanted = _values(value, faults.of(f"Condition `{written}` `{key}`"))
+            found.append(compile_condition(written, key, wanted, variables=variables))
+    return tuple(found)
+
+
+def _values(value: Any, fail: Callable[..., PolicyError]) -> list[str]:
+    rows = value if isinstance(value, list) else [value]
+    return [text_of(row, fail) for row in rows]
+
+
+def text_of(value: Any, fail: Callable[..., PolicyError]) -> str:
+    """A condition's or a context's value as its text: booleans and numbers may come unquoted."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return json.dumps(value)
+    raise fail("must be text, a number or a boolean")

@@ -1,0 +1,230 @@
+"""Wildcards, ARNs and policy variables, compiled once; matching takes time linear in the text for each star."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Match = Callable[[str], bool]
+    Values = Mapping[str, tuple[str, ...]]
+
+
+_VARIABLE: Final = re.compile(r"\$\{\s*([^}'\s,]+|[*?$])\s*(?:,\s*'([^']*)'\s*)?\}")
+_ESCAPES: Final = frozenset("*?$")
+STAR: Final = "*"
+ONE: Final = "?"
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """Text that stands for itself."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wild:
+    """`*` (any run) or `?` (one character)."""
+
+    sign: str
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """`${key}`, with the default that stands for it where the key is absent. `key` is in lower case."""
+
+    key: str
+    default: str | None
+
+
+Token = Literal | Wild | Variable
+
+
+def tokens_of(text: str, *, variables: bool, wildcards: bool) -> tuple[Token, ...]:
+    """The text in tokens. Without `variables` (policies before 2012-10-17) `${…}` is text like any other.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+    """
+    found: list[Token] = []
+    position = 0
+    if variables:
+        for match in _VARIABLE.finditer(text):
+            found += _plain(text[position : match.start()], wildcards=wildcards)
+            name = match.group(1)
+            found.append(Literal(name) if name in _ESCAPES else Variable(name.lower(), match.group(2)))
+            position = match.end()
+    found += _plain(text[position:], wildcards=wildcards)
+    return tuple(found)
+
+
+def _plain(text: str, *, wildcards: bool) -> list[Token]:
+    if not wildcards:
+        return [Literal(text)] if text else []
+    parts = re.split(r"([*?])", text)
+    return [Wild(part) if part in (STAR, ONE) else Literal(part) for part in parts if part]
+
+
+def substituted(tokens: tuple[Token, ...], values: Values, *, wildcards: bool) -> tuple[Token, ...] | None:
+    """The tokens with every variable replaced; None where one has no single value and no default.
+
+    With `wildcards`, `*` and `?` in a value are wildcards too.
+    """
+    found: list[Token] = []
+    for token in tokens:
+        if isinstance(token, Variable):
+            given = values.get(token.key, ())
+            text = given[0] if len(given) == 1 else token.default if not given else None
+            if text is None:
+                return None
+            found += _plain(text, wildcards=wildcards)
+        else:
+            found.append(token)
+    return tuple(found)
+
+
+def has_variables(tokens: tuple[Token, ...]) -> bool:
+    return any(isinstance(token, Variable) for token in tokens)
+
+
+def keys_of(tokens: tuple[Token, ...]) -> frozenset[str]:
+    """The condition keys that the variables read."""
+    return frozenset(token.key for token in tokens if isinstance(token, Variable))
+
+
+def glob(tokens: tuple[Token, ...]) -> Match:
+    """A function that tells whether a whole text matches tokens without variables."""
+    pieces: list[list[Token]] = [[]]
+    for token in tokens:
+        if isinstance(token, Wild) and token.sign == STAR:
+            pieces.append([])
+        else:
+            pieces[-1].append(token)
+    if len(pieces) == 1:
+        return _whole(pieces[0])
+    if not any(pieces):
+        return _everything
+    return _Glob(pieces[0], [piece for piece in pieces[1:-1] if piece], pieces[-1])
+
+
+def _everything(_text: str) -> bool:
+    return True
+
+
+def _whole(piece: list[Token]) -> Match:
+    if any(isinstance(token, Wild) for token in piece):
+        matcher = _expression(piece).fullmatch
+        return lambda text: matcher(text) is not None
+    return _text(piece).__eq__
+
+
+def _text(piece: list[Token]) -> str:
+    return "".join(token.text for token in piece if isinstance(token, Literal))
+
+
+def _expression(piece: list[Token]) -> re.Pattern[str]:
+    parts = (re.escape(token.text) if isinstance(token, Literal) else "." for token in piece)
+    return re.compile("".join(parts), re.DOTALL)
+
+
+class _Glob:
+    """Pieces between stars: the first at the start, the last at the end, the others leftmost in between.
+
+    Every piece has a fixed length, so taking each as far left as it goes misses nothing and never goes back.
+    """
+
+    __slots__ = ("_first", "_last", "_middle", "_shortest")
+
+    def __init__(self, first: list[Token], middle: list[list[Token]], last: list[Token]) -> None:
+        self._first = _Piece(first)
+        self._middle = tuple(_Piece(piece) for piece in middle)
+        self._last = _Piece(last)
+        self._shortest = self._first.length + sum(piece.length for piece in self._middle) + self._last.length
+
+    def __call__(self, text: str) -> bool:
+        if len(text) < self._shortest or not self._first.at(text, 0):
+            return False
+        end = len(text) - self._last.length
+        if not self._last.at(text, end):
+            return False
+        position = self._first.length
+        for piece in self._middle:
+            position = piece.after(text, position, end)
+            if position < 0:
+                return False
+        return True
+
+
+class _Piece:
+    """Literals and `?`, of a fixed length."""
+
+    __slots__ = ("_expression", "_text", "length")
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self.length = sum(len(token.text) if isinstance(token, Literal) else 1 for token in tokens)
+        self._text = _text(tokens)
+        self._expression = _expression(tokens) if len(self._text) != self.length else None
+
+    def at(self, text: str, position: int) -> bool:
+        if self._expression is None:
+            return text.startswith(self._text, position)
+        return self._expression.match(text, position) is not None
+
+    def after(self, text: str, start: int, end: int) -> int:
+        """Where the leftmost occurrence within `start:end` ends, -1 where there is none."""
+        if self._expression is None:
+            found = text.find(self._text, start, end)
+            return -1 if found < 0 else found + self.length
+        match = self._expression.search(text, start, end)
+        return -1 if match is None else match.end()
+
+
+# --- ARNs ------------------------------------------------------------------------------------------------------------
+
+_PARTS: Final = 6
+
+
+def arn_parts(text: str) -> list[str] | None:
+    """The six parts of an ARN; colons in the last belong to it. None where the text is no ARN."""
+    parts = text.split(":", _PARTS - 1)
+    return parts if len(parts) == _PARTS else None
+
+
+@dataclass(frozen=True, slots=True)
+class ArnPattern:
+    """An ARN with wildcards: each of the six parts is matched on its own, so no wildcard swallows a colon.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+    """
+
+    parts: tuple[Match, ...]
+
+    def __call__(self, text: str) -> bool:
+        found = arn_parts(text)
+        if found is None:
+            return False
+        return all(match(part) for match, part in zip(self.parts, found, strict=True))
+
+
+def arn_glob(parts: tuple[tuple[Token, ...], ...]) -> Match:
+    """The matcher of an ARN pattern whose parts hold no variables."""
+    return ArnPattern(tuple(glob(part) for part in parts))
+
+
+def arn_tokens(text: str, *, variables_from: int, variables: bool) -> tuple[tuple[Token, ...], ...] | None:
+    """An ARN pattern's six parts in tokens, with variables from that part on; None where it has no six parts."""
+    parts = arn_parts(_shielded(text) if variables else text)
+    if parts is None:
+        return None
+    return tuple(
+        tokens_of(part.replace("\0", ":"), variables=variables and number >= variables_from, wildcards=True)
+        for number, part in enumerate(parts)
+    )
+
+
+def _shielded(text: str) -> str:
+    """Colons inside of `${…}` are not the ARN's."""
+    return _VARIABLE.sub(lambda match: match.group(0).replace(":", "\0"), text)
