@@ -154,12 +154,12 @@ def _loaded(document: str | Mapping[str, Any], name: str) -> Any:
     if not isinstance(document, str):
         return document
     try:
-        return json.loads(document, parse_constant=_no_constant)
+        return json.loads(document, parse_constant=no_constant)
     except (ValueError, RecursionError) as error:
         raise _error(name, "a policy must be JSON") from error
 
 
-def _no_constant(text: str) -> None:
+def no_constant(text: str) -> None:
     raise ValueError(text)
 
 

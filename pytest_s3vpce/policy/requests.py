@@ -1,0 +1,218 @@
+"""Decision requests as JSON lines: one line in, a request and its policies; one decision out, as its line."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.errors import PolicyError
+from pytest_s3vpce.policy.decision import UNKNOWN, Policies, Request, Unknown, decide, unsupported
+from pytest_s3vpce.policy.documents import Document, no_constant, parse, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_s3vpce.policy.decision import Decision
+
+_UNKNOWN: Final = "unknown"
+_LINE_KEYS: Final = frozenset({"id", "request", "policies"})
+_REQUEST_TEXTS: Final = ("action", "resource", "resource_account", "principal")
+_REQUEST_KEYS: Final = frozenset({*_REQUEST_TEXTS, "context"})
+_UNDECIDED: Final = ("access_point", "key", "acl", "block_public_access")
+_POLICIES_KEYS: Final = frozenset(
+    {
+        "identity",
+        "permissions_boundary",
+        "session",
+        "resource",
+        "vpc_endpoint",
+        "scps",
+        "rcps",
+        "access_point",
+        "key",
+    }
+)
+_OPTIONS: Final = frozenset(
+    {
+        "acl",
+        "block_public_access",
+        "object_ownership",
+        "principal_in_management_account",
+        "resource_in_management_account",
+        "endpoint_type",
+    }
+)
+_NAMED_KEYS: Final = frozenset({"name", "policy"})
+_LEVEL_KEYS: Final = frozenset({"level", "policies"})
+_ENDPOINT_TYPES: Final = ("gateway", "interface")
+_OWNERSHIPS: Final = ("BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter")
+
+
+def answer(line: str) -> tuple[str, bool]:
+    """The output line for an input line, and whether it was answered without an error. Never raises."""
+    given: Any = None
+    try:
+        given = _loaded(line)
+        request, policies = parse_request(given)
+        found = mapping_of(decide(request, policies))
+    except PolicyError as error:
+        return json.dumps({"id": _id_of(given), "error": str(error)}), False
+    return json.dumps({"id": _id_of(given), **found}), True
+
+
+def _loaded(line: str) -> Any:
+    try:
+        return json.loads(line, parse_constant=no_constant)
+    except (ValueError, RecursionError) as error:
+        raise PolicyError("the line is not JSON", remedy="give one JSON object a line") from error
+
+
+def _id_of(given: Any) -> Any:
+    found = given.get("id") if isinstance(given, dict) else None
+    return found if isinstance(found, (str, int, float)) else None
+
+
+def mapping_of(decision: Decision) -> dict[str, Any]:
+    """A decision in JSON's terms."""
+    return {
+        "decision": decision.effect.value,
+        "layer": decision.layer,
+        "policy": decision.policy,
+        "statement": decision.statement,
+        "layers": {name: effect.value for name, effect in decision.layers.items()},
+        "reason": decision.reason,
+    }
+
+
+def parse_request(given: Any) -> tuple[Request, Policies]:
+    """A request and the policies that apply to it. PolicyError names what is unknown, missing or of a wrong type."""
+    line = _object(given, "the line", _LINE_KEYS | _OPTIONS)
+    for name in ("request", "policies"):
+        if name not in line:
+            raise PolicyError(f"`{name}` is missing")
+    # The options may stand beside the policies or among them.
+    layers = _object(line["policies"], "`policies`", _POLICIES_KEYS | _OPTIONS)
+    options = {name: value for name, value in (*line.items(), *layers.items()) if name in _OPTIONS}
+    return _request(line["request"]), _policies(layers, options)
+
+
+# --- the request -----------------------------------------------------------------------------------------------------
+
+
+def _request(given: Any) -> Request:
+    row = _object(given, "`request`", _REQUEST_KEYS)
+    texts = {}
+    for name in _REQUEST_TEXTS:
+        if not isinstance(row.get(name), str):
+            raise PolicyError(f"`request.{name}` must be text")
+        texts[name] = row[name]
+    context = _object({} if row.get("context") is None else row["context"], "`request.context`", None)
+    return Request(**texts, context={key: _context_value(key, value) for key, value in context.items()})
+
+
+def _context_value(key: str, value: Any) -> str | list[str]:
+    fail = _fault_of(f"`request.context` `{key}`")
+    return [text_of(row, fail) for row in value] if isinstance(value, list) else text_of(value, fail)
+
+
+# --- the policies ----------------------------------------------------------------------------------------------------
+
+
+def _policies(layers: Mapping[str, Any], options: Mapping[str, Any]) -> Policies:
+    _refuse_undecided({**layers, **options})
+    boundary, session = layers.get("permissions_boundary"), layers.get("session")
+    return Policies(
+        identity=_named(layers.get("identity"), "identity"),
+        permissions_boundary=None if boundary is None else _named(boundary, "permissions_boundary"),
+        session=None if session is None else _named(session, "session"),
+        resource=_document(layers.get("resource"), "resource"),
+        vpc_endpoint=_document(layers.get("vpc_endpoint"), "vpc_endpoint"),
+        scps=_levels(layers.get("scps"), "scps"),
+        rcps=_levels(layers.get("rcps"), "rcps"),
+        endpoint_type=_choice(options, "endpoint_type", _ENDPOINT_TYPES),
+        principal_in_management_account=_flag(options, "principal_in_management_account"),
+        resource_in_management_account=_flag(options, "resource_in_management_account"),
+    )
+
+
+def _refuse_undecided(given: Mapping[str, Any]) -> None:
+    _choice(given, "object_ownership", _OWNERSHIPS)
+    block = given.get("block_public_access")
+    if isinstance(block, dict) and not any(block.values()):
+        block = None
+    unsupported({**{name: given.get(name) for name in _UNDECIDED}, "block_public_access": block})
+
+
+def _named(given: Any, where: str) -> tuple[Document, ...] | Unknown:
+    if given == _UNKNOWN:
+        return UNKNOWN
+    return tuple(_one(row, f"{where}[{number}]") for number, row in enumerate(_list(given, where)))
+
+
+def _one(given: Any, where: str) -> Document:
+    row = _object(given, f"`{where}`", _NAMED_KEYS)
+    if not isinstance(row.get("name"), str):
+        raise PolicyError(f"`{where}.name` must be text")
+    if "policy" not in row:
+        raise PolicyError(f"`{where}.policy` is missing")
+    return parse(row["policy"], name=row["name"])
+
+
+def _document(given: Any, where: str) -> Document | Unknown | None:
+    if given is None:
+        return None
+    return UNKNOWN if given == _UNKNOWN else parse(given, name=where)
+
+
+def _levels(given: Any, where: str) -> tuple[tuple[Document, ...], ...] | Unknown:
+    if given == _UNKNOWN:
+        return UNKNOWN
+    return tuple(_level(row, f"{where}[{number}]") for number, row in enumerate(_list(given, where)))
+
+
+def _level(given: Any, where: str) -> tuple[Document, ...]:
+    row = _object(given, f"`{where}`", _LEVEL_KEYS)
+    if not isinstance(row.get("level", ""), str):
+        raise PolicyError(f"`{where}.level` must be text")
+    return tuple(
+        _one(policy, f"{where}.policies[{number}]")
+        for number, policy in enumerate(_list(row.get("policies"), f"{where}.policies"))
+    )
+
+
+# --- pieces ----------------------------------------------------------------------------------------------------------
+
+
+def _object(given: Any, what: str, keys: frozenset[str] | None) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise PolicyError(f"{what} must be an object")
+    for key in given:
+        if keys is not None and key not in keys:
+            raise PolicyError(f"{what} has an unknown key `{key}`", remedy=f"keys are {', '.join(sorted(keys))}")
+    return given
+
+
+def _list(given: Any, where: str) -> list[Any]:
+    if given is None:
+        return []
+    if not isinstance(given, list):
+        raise PolicyError(f"`{where}` must be a list or `{_UNKNOWN}`")
+    return given
+
+
+def _choice(given: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> str | None:
+    value = given.get(name)
+    if value is None or value in choices:
+        return value
+    raise PolicyError(f"`{name}` must be one of {', '.join(choices)}")
+
+
+def _flag(given: Mapping[str, Any], name: str) -> bool:
+    value = given.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise PolicyError(f"`{name}` must be true or false")
+
+
+def _fault_of(what: str) -> Callable[..., PolicyError]:
+    return lambda text, remedy=None: PolicyError(f"{what} {text}", remedy=remedy)
