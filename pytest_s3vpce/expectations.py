@@ -37,7 +37,7 @@ from pytest_s3vpce.questions import (
     row_of_operation,
     variant_of,
 )
-from pytest_s3vpce.yamlplaces import Document, read
+from pytest_s3vpce.yamlplaces import Document, read, within
 
 PATTERN: Final = "test_*.access.yaml"
 _NO_TESTS: Final = ("*.egg", ".*", "build", "dist", "node_modules", "venv", "__pycache__")
@@ -357,7 +357,15 @@ def find_expectations(folder: Path) -> tuple[Path, ...]:
 
 def load_expectations(path: Path, inventory: Inventory) -> ExpectationFile:
     """Reads a file and checks its names; ExpectationError says the place, the bad value and what is accepted."""
-    document = read(path, error=ExpectationError)
+    return _checked(read(path, error=ExpectationError), inventory)
+
+
+def declared(data: Mapping[str, Any], inventory: Inventory, *, place: Place) -> ExpectationFile:
+    """What a Python test asks for, checked as a file's content is: `data` holds `expect` and `claims`."""
+    return _checked(Document(Path(place.path), within(data, place)), inventory)
+
+
+def _checked(document: Document, inventory: Inventory) -> ExpectationFile:
     try:
         rows = AccessFile.model_validate(document.data, context={"inventory": inventory})
     except ValidationError as found:
@@ -369,7 +377,7 @@ def load_expectations(path: Path, inventory: Inventory) -> ExpectationFile:
         for expect, at, who in entry.mentions()
     )
     claims = tuple(claim.spec(document, number) for number, claim in enumerate(rows.claims))
-    return ExpectationFile(path, wishes, claims)
+    return ExpectationFile(document.path, wishes, claims)
 
 
 def plan_cells(files: Sequence[ExpectationFile], inventory: Inventory) -> Plan:

@@ -103,9 +103,17 @@ class ProbeBuilder:
         self._clients: dict[tuple[Credentials | None, str, str | None, str], BaseClient] = {}
 
     def build(
-        self, probe: Probe, *, request_id: str, destination: Destination, credentials: Credentials | None
+        self,
+        probe: Probe,
+        *,
+        request_id: str,
+        destination: Destination,
+        credentials: Credentials | None,
+        ambient: str | None = None,
     ) -> SignedRequest:
-        """The request of a probe, signed with `credentials` (None: anonymous).
+        """The request of a probe, signed with `credentials` (None: anonymous, or signed by the agent).
+
+        `ambient` is the Region that the agent signs for, with the vantage point's own credentials.
 
         Raises S3VpceError where the operation has no fitting form or a parameter is not one of boto3's, TargetError
         where a write's canary was not read.
@@ -116,7 +124,7 @@ class ProbeBuilder:
         parameters = self._parameters(probe, row, form, destination)
         try:
             client = self._client(credentials, destination, cell.transport)
-            request = _captured(client, row, parameters)
+            request = _captured(client, row, self._typed(client, row, parameters))
         except ParamValidationError as error:
             detail = " ".join(str(error).split())
             raise S3VpceError(
@@ -133,6 +141,7 @@ class ProbeBuilder:
             signed_at=0.0 if credentials is None else time.time(),
             tls=cell.transport.tls,
             max_body=ANSWER_BYTES,
+            ambient=ambient,
         )
 
     def _parameters(self, probe: Probe, row: Operation, form: Form, destination: Destination) -> dict[str, Any]:
@@ -146,6 +155,13 @@ class ProbeBuilder:
         if row.on_object:
             parameters.setdefault("Key", destination.key)
         return {name: _fill(value, destination) for name, value in parameters.items()}
+
+    def _typed(self, client: BaseClient, row: Operation, parameters: dict[str, Any]) -> dict[str, Any]:
+        """The parameters as botocore's model has them: files hold text, the model says which are numbers."""
+        members = client.meta.service_model.operation_model(row.name).input_shape.members
+        if "ExpectedBucketOwner" not in members:
+            parameters.pop("ExpectedBucketOwner", None)
+        return {name: _as(members[name], value) if name in members else value for name, value in parameters.items()}
 
     def _client(self, credentials: Credentials | None, destination: Destination, transport: Transport) -> BaseClient:
         key = (credentials, destination.region, destination.endpoint_url, transport.scheme)
@@ -167,7 +183,7 @@ class ProbeBuilder:
         endpoint = destination.endpoint_url
         if endpoint and transport is Transport.HTTP:
             endpoint = endpoint.replace("https://", "http://", 1)
-        client = self._session.create_client(
+        client: BaseClient = self._session.create_client(
             "s3",
             region_name=destination.region,
             use_ssl=transport is not Transport.HTTP,
@@ -193,10 +209,20 @@ def _fill(value: Any, destination: Destination) -> Any:
     return value
 
 
+def _as(shape: Any, value: Any) -> Any:
+    """A value in the type of its shape where its text can be read as that; botocore judges what can't."""
+    if shape.type_name == "structure" and isinstance(value, dict):
+        return {name: _as(shape.members[name], row) if name in shape.members else row for name, row in value.items()}
+    if shape.type_name == "list" and isinstance(value, list):
+        return [_as(shape.member, row) for row in value]
+    if isinstance(value, str) and shape.type_name in ("integer", "long") and value.lstrip("-").isdecimal():
+        return int(value)
+    if isinstance(value, str) and shape.type_name == "boolean" and value in ("true", "false"):
+        return value == "true"
+    return value
+
+
 def _captured(client: BaseClient, row: Operation, parameters: Mapping[str, Any]) -> AWSPreparedRequest:
-    accepted = client.meta.service_model.operation_model(row.name).input_shape.members
-    if "ExpectedBucketOwner" in parameters and "ExpectedBucketOwner" not in accepted:
-        parameters = {name: value for name, value in parameters.items() if name != "ExpectedBucketOwner"}
     try:
         getattr(client, row.method)(**parameters)
     except _Captured as captured:

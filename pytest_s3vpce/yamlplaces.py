@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +13,7 @@ from pytest_s3vpce.faults import shown
 from pytest_s3vpce.model import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pytest_s3vpce.errors import FileError
@@ -99,6 +100,17 @@ class Document:
                 return self.place(*steps)
             node = child
         return node.keys.get(str(steps[-1])) or self.place(*steps)
+
+
+def within(value: Any, place: Place) -> Located:
+    """Plain data that a program gives where a file could: numbers and booleans as text, everything at one place."""
+    if isinstance(value, Mapping):
+        return Located({str(key): within(row, place) for key, row in value.items() if row is not None}, place)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return Located(tuple(within(row, place) for row in value), place)
+    if isinstance(value, bool):
+        return Located("true" if value else "false", place)
+    return Located(str(value), place)
 
 
 def read(path: Path, *, error: type[FileError]) -> Document:

@@ -8,16 +8,13 @@ import os
 import secrets
 import shutil
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.errors import RunError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-KEPT: Final = 10
-"""How many finished runs stay on disk; one whose ledger still lists something is never removed."""
+    from pathlib import Path
 
 
 def new_run_id() -> str:
@@ -83,12 +80,17 @@ class RunFolder:
             stream.write(text)
         draft.replace(target)
 
-    def read(self, name: str) -> Any | None:
-        """The JSON that was written under that name, None where nothing was."""
+    def text(self, name: str) -> str | None:
+        """The text that was written under that name, None where nothing was."""
         try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
+            return (self.path / name).read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
+
+    def read(self, name: str) -> Any | None:
+        """The JSON that was written under that name, None where nothing was."""
+        text = self.text(name)
+        return None if text is None else json.loads(text)
 
     def names(self, pattern: str) -> list[str]:
         return sorted(path.name for path in self.path.glob(pattern))
@@ -100,10 +102,6 @@ class RunFolder:
             stream.write(line.replace("\n", " ") + "\n")
 
     def tidy(self, *, keep: bool) -> None:
-        """Removes the folder unless something in it is still needed, and the oldest finished ones beyond KEPT."""
-        parent = self.path.parent
+        """Removes the folder unless something in it is still needed: a ledger that is not empty."""
         if not keep:
             shutil.rmtree(self.path, ignore_errors=True)
-        done = [path for path in parent.glob("run-*") if (path / "swept").exists()]
-        for old in sorted(done, key=lambda path: path.stat().st_mtime)[:-KEPT]:
-            shutil.rmtree(old, ignore_errors=True)

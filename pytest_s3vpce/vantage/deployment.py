@@ -25,10 +25,8 @@ if TYPE_CHECKING:
     from pytest_s3vpce.vantage.control import ControlPlane
     from pytest_s3vpce.vantage.ledger import Entry, Ledger
 
-RUNTIME: Final = "python3.13"
 TIMEOUT_MARGIN: Final = 30
 """Seconds that a function may take beyond a batch's deadline, for its start."""
-_MEMORY: Final = 512
 _NAME_LIMIT: Final = 64
 """Of functions and of roles."""
 _TRUST: Final = {
@@ -83,6 +81,10 @@ class Deployment:
     security_groups: tuple[str, ...]
     role: str | RunRole = RunRole()
     tags: Mapping[str, str] = field(default_factory=dict)
+    memory: int = 512
+    """MB; https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
+    architecture: str = "x86_64"
+    runtime: str = "python3.13"
 
 
 def resource_name(run_id: str, vantage: str) -> str:
@@ -181,13 +183,14 @@ class Deployer:
         notify(f"creating function {self.function}")
         arguments: dict[str, Any] = {
             "FunctionName": self.function,
-            "Runtime": RUNTIME,
+            "Runtime": self._deployment.runtime,
+            "Architectures": [self._deployment.architecture],
             "Role": role,
             "Handler": HANDLER,
             "Code": {"ZipFile": agent_zip()},
             "Description": "the agent of pytest-s3vpce, made for one run",
             "Timeout": timeout,
-            "MemorySize": _MEMORY,
+            "MemorySize": self._deployment.memory,
             "Environment": {"Variables": dict(environment)},
             "Tags": {**self._deployment.tags, **self._tags},
         }

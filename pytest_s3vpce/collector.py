@@ -1,0 +1,108 @@
+"""Items from expectation files: one per cell and one per claim."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_s3vpce.errors import S3VpceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from os import PathLike
+
+    from pytest_s3vpce.model import Place
+    from pytest_s3vpce.run.session import RunSession
+    from pytest_s3vpce.run.verdicts import ItemVerdict
+
+NO_MODE = (
+    "access tests need a mode: --s3vpce-lab runs them against the embedded lab, --s3vpce-live against AWS "
+    "(or set `s3vpce_mode` in the ini file); nothing was sent"
+)
+
+
+def running(config: pytest.Config) -> RunSession | None:
+    """The session of a run with a mode, None without one."""
+    found = config.pluginmanager.get_plugin("s3vpce-session")
+    return None if found is None else found.session
+
+
+class AccessFile(pytest.File):
+    """A `test_*.access.yaml`. Without a mode it is one item that errors; a wrong file is one collection error."""
+
+    def collect(self) -> Iterable[pytest.Item]:
+        session = running(self.config)
+        if session is None:
+            return [NoModeItem.from_parent(self, name="access")]
+        try:
+            return list(self._items(session))
+        except S3VpceError as error:
+            raise self.CollectError(str(error)) from error
+
+    def _items(self, session: RunSession) -> Iterator[pytest.Item]:
+        for row in session.items_of(self.path):
+            yield AccessItem.from_parent(self, name=row.id, place=row.place)
+
+
+class NoModeItem(pytest.Item):
+    """Stands for a whole file while no mode is given: it errors, so that nothing is silently skipped."""
+
+    def setup(self) -> None:
+        raise NoMode(NO_MODE)
+
+    def runtest(self) -> None:
+        """Never reached: setup raises."""
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, NoMode):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[PathLike[str] | str, int | None, str]:
+        return self.path, None, self.name
+
+
+class AccessItem(pytest.Item):
+    """A cell or a claim; its name is the id that reports and `-k` know."""
+
+    def __init__(self, *, place: Place, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.place = place
+
+    def setup(self) -> None:
+        """The first item probes everything that was selected; a run that can't go on is every item's error."""
+        session = running(self.config)
+        assert session is not None
+        chosen = [item.name for item in self.session.items if isinstance(item, AccessItem)]
+        session.run(chosen)
+
+    def runtest(self) -> None:
+        session = running(self.config)
+        assert session is not None
+        verdict = session.verdict(self.name)
+        self.user_properties.append(("s3vpce", verdict.short()))
+        if not verdict.passed:
+            raise AccessFailure(verdict)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, AccessFailure):
+            return excinfo.value.verdict.text
+        if isinstance(excinfo.value, S3VpceError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[PathLike[str] | str, int | None, str]:
+        return self.path, self.place.line - 1 if self.place.line else None, self.name
+
+
+class AccessFailure(Exception):  # noqa: N818 - a test's failure, not an error
+    """A cell that did not give what was expected, or a claim that is not proven."""
+
+    def __init__(self, verdict: ItemVerdict) -> None:
+        super().__init__(verdict.text)
+        self.verdict = verdict
+
+
+class NoMode(Exception):  # noqa: N818 - reads as what is wrong
+    """No mode was given."""

@@ -1,0 +1,194 @@
+"""The pytest plugin: options, hooks and the fixture; a thin shell, light enough for runs that don't use it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.matrix import Matrix
+    from pytest_s3vpce.run.fixture import S3vpce
+    from pytest_s3vpce.run.session import RunSession
+
+_NAME = "s3vpce-session"
+_MODES = ("lab", "live")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("s3vpce", "access tests of Amazon S3 (pytest-s3vpce)")
+    group.addoption("--s3vpce-lab", action="store_true", help="run access tests against the embedded lab")
+    group.addoption("--s3vpce-lab-ready", metavar="FILE", help="run them against the running lab of this ready file")
+    group.addoption("--s3vpce-live", action="store_true", help="run access tests against AWS, with real requests")
+    group.addoption(
+        "--s3vpce-inventory", metavar="FILE", help="the inventory (default: s3vpce.yaml in the root folder)"
+    )
+    group.addoption(
+        "--s3vpce-plan", action="store_true", help="print the cells, what would be created, its cost; send nothing"
+    )
+    group.addoption(
+        "--s3vpce-report",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="write the access matrix to a file; the suffix is its format (.json); repeatable",
+    )
+    group.addoption(
+        "--s3vpce-strict", action="store_true", help="fail denials that nothing controls, and gaps in coverage"
+    )
+    parser.addini("s3vpce_mode", "the mode of access tests where no option names one: lab or live")
+    parser.addini("s3vpce_inventory", "the inventory's path, relative to the root folder")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    mode = _mode(config)
+    if mode is not None:
+        _check_reports(config.getoption("--s3vpce-report"))
+        config.pluginmanager.register(_Access(config, mode), _NAME)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    if file_path.name.startswith("test_") and file_path.name.endswith(".access.yaml"):
+        from pytest_s3vpce.collector import AccessFile
+
+        return AccessFile.from_parent(parent, path=file_path)
+    return None
+
+
+@pytest.fixture(scope="session")
+def s3vpce(pytestconfig: pytest.Config) -> S3vpce:
+    """Live access tests in Python: `probe`, `prove`, `bucket`. Needs a mode: --s3vpce-lab or --s3vpce-live."""
+    from pytest_s3vpce.collector import NO_MODE, running
+
+    session = running(pytestconfig)
+    if session is None:
+        pytest.fail(NO_MODE, pytrace=False)
+    return session.fixture()
+
+
+def _mode(config: pytest.Config) -> str | None:
+    """`lab`, `lab-ready` or `live`; None where nothing names one. Two at once are a usage error."""
+    options = {"--s3vpce-lab": "lab", "--s3vpce-lab-ready": "lab-ready", "--s3vpce-live": "live"}
+    given = [name for name in options if config.getoption(name)]
+    if len(given) > 1:
+        raise pytest.UsageError(f"{' and '.join(given)} exclude each other; give one")
+    if given:
+        return options[given[0]]
+    ini = str(config.getini("s3vpce_mode") or "")
+    if ini and ini not in _MODES:
+        raise pytest.UsageError(f"s3vpce_mode is `{ini}` in the ini file; it is one of {', '.join(_MODES)}")
+    return ini or ("live" if config.getoption("--s3vpce-plan") else None)
+
+
+def _check_reports(paths: list[str]) -> None:
+    """A suffix that no writer knows is told before anything is sent."""
+    if paths:
+        from pytest_s3vpce.errors import S3VpceError
+        from pytest_s3vpce.report import writer_of
+
+        for path in paths:
+            try:
+                writer_of(path)
+            except S3VpceError as error:
+                raise pytest.UsageError(f"--s3vpce-report: {error}") from error
+
+
+class _Access:
+    """The hooks of a run with a mode; what they do is the session's."""
+
+    def __init__(self, config: pytest.Config, mode: str) -> None:
+        self.config = config
+        self.mode = mode
+        self._session: RunSession | None = None
+        self._matrix: Matrix | None = None
+
+    @property
+    def session(self) -> RunSession:
+        """Made when the first access file or fixture asks for it, so that other runs stay light."""
+        if self._session is None:
+            from pytest_s3vpce.run.session import RunSession, Settings
+
+            handed: str | None = getattr(self.config, "workerinput", {}).get("s3vpce")
+            option = self.config.getoption
+            settings = Settings(
+                mode=self.mode,
+                root=self.config.rootpath,
+                inventory=option("--s3vpce-inventory") or str(self.config.getini("s3vpce_inventory")) or None,
+                ready_file=option("--s3vpce-lab-ready"),
+                strict=option("--s3vpce-strict"),
+            )
+            self._session = RunSession(settings, handed=handed, notify=self._notify)
+        return self._session
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """xdist: every worker of this machine gets the one run folder; remote ones are refused."""
+        if not node.gateway.spec.popen:
+            raise pytest.UsageError("access tests run on workers of this machine only (`-n N`), not on remote ones")
+        node.workerinput["s3vpce"] = self.session.hand_over()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """The lab comes up while pytest still sets up; nothing starts where nothing was collected or sent."""
+        if self._session is not None and session.items and not self._only_looking():
+            self._session.start_lab()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> object:
+        if not self.config.getoption("--s3vpce-plan"):
+            return None
+        from pytest_s3vpce.collector import AccessItem
+
+        chosen = [item.name for item in session.items if isinstance(item, AccessItem)]
+        self._write(self.session.plan_text(chosen))
+        return True
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """The controller, or the only process, reports and removes; workers leave that to it."""
+        if self._session is not None and not hasattr(self.config, "workerinput"):
+            self._matrix = self._session.finish()
+            self._write_reports(self._session)
+
+    def _write_reports(self, session: RunSession) -> None:
+        for path in self.config.getoption("--s3vpce-report"):
+            if self._matrix is None:
+                session.left.append(f"{path} was not written: nothing was measured")
+            else:
+                from pytest_s3vpce.report import writer_of
+
+                writer_of(path)(self._matrix, Path(path))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._session is None:
+            return
+        if self._matrix is not None:
+            from pytest_s3vpce.report.terminal import Colour, render
+
+            colour = Colour.ANSI if terminalreporter.hasmarkup else Colour.PLAIN
+            width = min(shutil.get_terminal_size().columns, 160)
+            terminalreporter.section("access matrix")
+            encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+            terminalreporter.write(render(self._matrix, colour=colour, width=width, encoding=encoding) + "\n")
+        if self._session.left:
+            terminalreporter.section("left behind", red=True)
+            terminalreporter.write("\n".join(self._session.left) + "\n")
+
+    def _only_looking(self) -> bool:
+        return bool(self.config.getoption("--s3vpce-plan") or self.config.getoption("collectonly"))
+
+    def _notify(self, line: str) -> None:
+        """Progress, where somebody watches: quiet under -q, when not a terminal, and in workers."""
+        if self.config.getoption("verbose") >= 0 and not hasattr(self.config, "workerinput") and sys.stdout.isatty():
+            self._write(f"s3vpce: {line}")
+
+    def _write(self, text: str) -> None:
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        capture = self.config.pluginmanager.get_plugin("capturemanager")
+        if reporter is not None:
+            with capture.global_and_fixture_disabled() if capture else nullcontext():
+                reporter.ensure_newline()
+                reporter.write_line(text)

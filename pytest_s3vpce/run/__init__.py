@@ -1,0 +1,1 @@
+"""The access run: plan, one batch per vantage point, deliver."""

@@ -1,0 +1,279 @@
+"""The access run: plan, one batch per vantage point, outcomes, verdicts; what comes out is a matrix."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.claims import Results
+from pytest_s3vpce.errors import S3VpceError
+from pytest_s3vpce.model import Answer, FailureKind, Outcome, OutcomeKind, SignedRequest
+from pytest_s3vpce.operations import OPERATIONS, operation
+from pytest_s3vpce.outcome import classify, for_action
+from pytest_s3vpce.probe import Probe, ProbeBuilder, form_of
+from pytest_s3vpce.run.plan import Reader, helper_probes, probes_of, readers_of, writes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from pytest_s3vpce.claims import Claim, Setting
+    from pytest_s3vpce.expectations import ExpectedCell
+    from pytest_s3vpce.run.vantages import VantagePoints
+    from pytest_s3vpce.run.world import World
+
+_TRANSIENT: Final = frozenset(
+    {"SlowDown", "ServiceUnavailable", "InternalError", "ConditionalRequestConflict", "OperationAborted"}
+)
+"""S3's codes that ask to try again; a probe is sent a second time, once, in a batch of its own.
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+
+
+@dataclass(slots=True)
+class Observed:
+    """What a run saw: each probe's request and answer, or why there is none."""
+
+    requests: dict[Probe, SignedRequest] = field(default_factory=dict)
+    answers: dict[Probe, Answer] = field(default_factory=dict)
+    refusals: dict[Probe, str] = field(default_factory=dict)
+    canaries: dict[str, tuple[bool, str]] = field(default_factory=dict)
+    outcomes: dict[Probe, Outcome] = field(default_factory=dict)
+    """As classified."""
+    counted: dict[Probe, Outcome] = field(default_factory=dict)
+    """Counted for the action under test."""
+
+    def results(self) -> Results:
+        return Results(outcomes=self.counted, canaries=self.canaries)
+
+
+class AccessRun:
+    """Sends the probes of cells and claims, from every vantage point at once."""
+
+    def __init__(
+        self, world: World, vantages: VantagePoints, *, user_agent: str, notify: Callable[[str], None]
+    ) -> None:
+        self._world = world
+        self._vantages = vantages
+        self._builder = ProbeBuilder(user_agent=user_agent)
+        self._notify = notify
+        self._signed: dict[tuple[object, ...], SignedRequest] = {}
+
+    def observe(
+        self,
+        cells: Sequence[ExpectedCell],
+        claims: Iterable[Claim],
+        setting: Setting,
+        *,
+        declared_readers: dict[str, tuple[str, str]],
+        unmade: Mapping[str, str],
+    ) -> Observed:
+        """Everything that the cells and claims ask for, sent and classified. Vantage points must be prepared.
+
+        `unmade` are the buckets whose canary could not be made, and why: nothing of theirs is sent.
+        """
+        probes = probes_of(cells, claims, setting)
+        return self.send(probes, readers_of(cells, probes, declared_readers), unmade=unmade)
+
+    def send(
+        self, probes: Sequence[Probe], readers: Mapping[str, Reader | None], *, unmade: Mapping[str, str]
+    ) -> Observed:
+        """Reads the canaries, sends all probes, reads the canaries again, and classifies what came back."""
+        seen = Observed()
+        for bucket, why in unmade.items():
+            seen.canaries[bucket] = (False, why)
+        seen.refusals.update(
+            (probe, unmade[probe.cell.target.bucket]) for probe in probes if probe.cell.target.bucket in unmade
+        )
+        readers = {bucket: reader for bucket, reader in readers.items() if bucket not in unmade}
+        self._world.accounts.prepare(
+            self._world.session(probe)
+            for probe in (*probes, *(reader.probe() for reader in readers.values() if reader))
+        )
+        before = self._read_canaries(readers, seen)
+        self._notify(f"sending {len(probes)} requests from {len({p.cell.vantage for p in probes})} vantage points")
+        self._exchange([probe for probe in probes if self._may_send(probe, seen)], seen)
+        again = [probe for probe, answer in seen.answers.items() if _try_again(answer)]
+        self._exchange(again, seen)
+        if any(writes(probe) for probe in seen.answers):
+            self._compare_canaries(readers, before, seen)
+        self._classify(probes, seen)
+        return seen
+
+    def _may_send(self, probe: Probe, seen: Observed) -> bool:
+        bucket = probe.cell.target.bucket
+        if probe in seen.refusals:
+            return False
+        if not writes(probe) or bucket in self._world.canaries:
+            return True
+        _, why = seen.canaries.get(bucket, (False, f"the canary of {bucket} was not read"))
+        seen.refusals[probe] = f"not sent: {why}"
+        return False
+
+    # --- canaries ----------------------------------------------------------------------------------------------------
+
+    def _read_canaries(self, readers: Mapping[str, Reader | None], seen: Observed) -> dict[str, bytes]:
+        """Each bucket's canary through its reader; without that reading no write is signed."""
+        found: dict[str, bytes] = {}
+        for bucket, reader, answer in self._readings(readers, seen):
+            body, why = _canary_body(answer)
+            if body is None:
+                seen.canaries[bucket] = (False, f"the canary of {bucket} was not read by {reader}: {why}")
+            else:
+                found[bucket] = body
+                seen.canaries[bucket] = (True, f"the canary of {bucket} was read by {reader}")
+        self._world.canaries.update(found)
+        return found
+
+    def _compare_canaries(
+        self, readers: Mapping[str, Reader | None], before: Mapping[str, bytes], seen: Observed
+    ) -> None:
+        known = {bucket: reader for bucket, reader in readers.items() if bucket in before}
+        for bucket, reader, answer in self._readings(known, seen):
+            body, why = _canary_body(answer)
+            if body == before[bucket]:
+                seen.canaries[bucket] = (True, f"the canary of {bucket} is as it was, says {reader}")
+            else:
+                changed = "it CHANGED during the run" if body is not None else f"it could not be read again: {why}"
+                seen.canaries[bucket] = (False, f"the canary of {bucket}: {changed} (reader {reader})")
+
+    def _readings(
+        self, readers: Mapping[str, Reader | None], seen: Observed
+    ) -> Iterable[tuple[str, str, Answer | str]]:
+        probes = {}
+        for bucket, reader in readers.items():
+            if reader is None:
+                why = "no reader is declared, and no cell of it is expected to be allowed"
+                seen.canaries[bucket] = (False, f"the canary of {bucket} was not read: {why}")
+            else:
+                probes[bucket] = reader.probe()
+        readings = Observed()
+        self._exchange(list(probes.values()), readings)
+        for bucket, probe in probes.items():
+            answer = readings.answers.get(probe)
+            yield bucket, probe.cell.who, answer or readings.refusals.get(probe, "no answer came back")
+
+    # --- sending -----------------------------------------------------------------------------------------------------
+
+    def _exchange(self, probes: Sequence[Probe], seen: Observed) -> None:
+        """One batch per vantage point, all at once; stale signatures are made anew and sent once more."""
+        if not probes:
+            return
+        self._batches(probes, seen)
+        stale = [probe for probe in probes if _is_stale(seen.answers.get(probe))]
+        if stale:
+            self._signed.clear()
+            self._batches(stale, seen)
+
+    def _batches(self, probes: Sequence[Probe], seen: Observed) -> None:
+        by_vantage: dict[str, list[Probe]] = {}
+        for probe in probes:
+            try:
+                seen.requests[probe] = self._request(probe)
+            except S3VpceError as error:
+                seen.refusals[probe] = str(error)
+            else:
+                by_vantage.setdefault(probe.cell.vantage, []).append(probe)
+        with ThreadPoolExecutor(max(1, len(by_vantage))) as pool:
+            list(pool.map(lambda vantage: self._batch(vantage, by_vantage[vantage], seen), by_vantage))
+
+    def _batch(self, vantage: str, probes: Sequence[Probe], seen: Observed) -> None:
+        try:
+            answers = self._vantages.get(vantage).send([seen.requests[probe] for probe in probes])
+        except S3VpceError as error:
+            seen.refusals.update(dict.fromkeys(probes, str(error)))
+            return
+        for probe, answer in zip(probes, answers, strict=True):
+            seen.answers[probe] = answer
+
+    def _request(self, probe: Probe) -> SignedRequest:
+        """The signed request of a probe: one signature serves every vantage point that uses the same host."""
+        cell = probe.cell
+        kind = self._world.session(probe)
+        key = (
+            cell.operation,
+            cell.variant,
+            cell.label,
+            kind,
+            cell.transport,
+            probe.canary_range,
+            cell.target.key,
+            cell.mutating,
+        )
+        if key not in self._signed:
+            destination = self._world.destination(cell)
+            ambient = self._world.inventory.principals[cell.principal].ambient
+            self._signed[key] = self._builder.build(
+                probe,
+                request_id=f"r{len(self._signed)}",
+                destination=destination,
+                credentials=self._world.accounts.credentials(kind),
+                ambient=destination.region if ambient else None,
+            )
+        return self._signed[key]
+
+    # --- outcomes ----------------------------------------------------------------------------------------------------
+
+    def _classify(self, probes: Sequence[Probe], seen: Observed) -> None:
+        for probe in probes:
+            seen.outcomes[probe] = _outcome(probe, seen)
+        for probe in probes:
+            seen.counted[probe] = _counted(probe, seen)
+
+
+def _canary_body(answer: Answer | str) -> tuple[bytes | None, str]:
+    """The canary's bytes, or why they were not got."""
+    if isinstance(answer, str):
+        return None, answer
+    if answer.status in (200, 206) and not answer.truncated:
+        total = answer.headers.get("content-range", "").rpartition("/")[2]
+        if total.isdigit() and int(total) > len(answer.body):
+            return None, f"it is larger than 1 KiB ({total} bytes)"
+        return answer.body, ""
+    outcome = classify(answer, operation="GetObject")
+    return None, f"{outcome.kind.value}, {outcome.code or outcome.reason}"
+
+
+def _outcome(probe: Probe, seen: Observed) -> Outcome:
+    answer = seen.answers.get(probe)
+    if answer is None:
+        return Outcome(kind=OutcomeKind.INCONCLUSIVE, reason=seen.refusals.get(probe, "it was not sent"))
+    row = operation(probe.cell.operation)
+    form = form_of(probe.cell, row)
+    outcome = classify(answer, operation=row.name, authorised=form.authorised)
+    if outcome.allowed and not _is_s3s(answer):
+        # A proxy or portal may answer 200 to everything; S3 puts its request id into every answer.
+        reason = "the answer carries no request id of S3's: something in between gave it"
+        return replace(outcome, kind=OutcomeKind.INCONCLUSIVE, reason=reason)
+    return outcome
+
+
+def _is_s3s(answer: Answer) -> bool:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html"""
+    return answer.request_id is not None or "x-amz-id-2" in answer.headers
+
+
+def _counted(probe: Probe, seen: Observed) -> Outcome:
+    form = OPERATIONS[probe.cell.operation].safe
+    if form is None or not form.helpers or probe.cell.mutating:
+        return for_action(seen.outcomes[probe], action=probe.cell.action, helpers=(), shown=())
+    helpers = [helper.action for helper in form.helpers]
+    shown = [
+        helper.cell.action
+        for helper in helper_probes(probe.cell)
+        if helper in seen.outcomes and seen.outcomes[helper].allowed
+    ]
+    return for_action(seen.outcomes[probe], action=probe.cell.action, helpers=helpers, shown=shown)
+
+
+def _is_stale(answer: Answer | None) -> bool:
+    return answer is not None and answer.failure is FailureKind.STALE
+
+
+def _try_again(answer: Answer) -> bool:
+    return answer.status is not None and classify(answer).code in _TRANSIENT
+
+
+def now() -> float:
+    """Seconds since the epoch, rounded to milliseconds, as reports carry them."""
+    return round(time.time(), 3)

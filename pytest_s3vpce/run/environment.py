@@ -1,0 +1,63 @@
+"""What differs between AWS and a lab, and nothing else does: endpoint URLs, credentials, and where `local` stands."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pytest_s3vpce.accounts import AccountKeys, Connection
+from pytest_s3vpce.errors import LabError
+from pytest_s3vpce.probe import Credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """AWS itself by default; `from_ready_file` makes a lab's."""
+
+    mode: str = "live"
+    connection: Connection = field(default_factory=Connection)
+    connect_to: tuple[str, ...] = ()
+    """`host:port:address:port` as in curl: how `local` finds the lab under S3's real names."""
+    loopback: bool = False
+    """Whether agents may talk to loopback addresses: only where a lab is."""
+    ca_bundle: str | None = None
+    outputs: Mapping[str, Any] | None = None
+    """What the lab's provisioning returned; None: the inventory's infrastructure file is read."""
+
+
+def from_ready_file(path: Path) -> Environment:
+    """The environment of a running lab; LabError where the file is not one that a lab wrote."""
+    try:
+        ready = json.loads(path.read_text(encoding="utf-8"))
+        address = urlsplit(ready["endpoint_url"]).netloc
+        return Environment(
+            mode="lab",
+            connection=Connection(
+                endpoint_url=ready["endpoint_url"],
+                keys={name: _keys(row) for name, row in ready["accounts"].items()},
+            ),
+            connect_to=tuple(f"*:{port}:{address}" for port in (80, 443)),
+            loopback=True,
+            ca_bundle=ready["ca_bundle"],
+            outputs=ready.get("outputs") or {},
+        )
+    except OSError as error:
+        raise LabError(f"the lab's ready file `{path}` can't be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabError(
+            f"`{path}` is no lab's ready file", remedy="`s3vpce lab --ready-file FILE` writes one"
+        ) from error
+
+
+def _keys(row: Mapping[str, Any]) -> AccountKeys:
+    runner = row["runner"]
+    return AccountKeys(
+        credentials=Credentials(access_key_id=runner["access_key_id"], secret_access_key=runner["secret_access_key"]),
+        role=runner["role"],
+    )

@@ -1,0 +1,114 @@
+"""The `s3vpce` fixture's object: probes and proofs in Python tests."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_s3vpce.errors import ExpectationError
+from pytest_s3vpce.expectations import declared, plan_cells
+from pytest_s3vpce.matrix import CellResult, ClaimResult, Verdict
+from pytest_s3vpce.model import Outcome, Place
+from pytest_s3vpce.run.verdicts import verdicts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_s3vpce.run.session import RunSession
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedBucket:
+    """A bucket of the inventory with its references resolved."""
+
+    name: str
+    account_id: str
+    region: str
+    canary: str
+
+
+class NotProven(AssertionError):  # noqa: N818 - reads as what happened
+    """A claim that is not proven; `result` carries verdict, evidence and coverage."""
+
+    def __init__(self, text: str, result: ClaimResult) -> None:
+        super().__init__(text)
+        self.result = result
+
+
+class S3vpce:
+    """What a Python test may ask. Each `probe` is one send of its own; declared cells are batched."""
+
+    def __init__(self, session: RunSession) -> None:
+        self._session = session
+
+    def bucket(self, name: str) -> ResolvedBucket:
+        """A bucket by its name in the inventory. Raises ExpectationError where there is none."""
+        inventory = self._session.inventory
+        if name not in inventory.buckets:
+            raise ExpectationError(f"unknown bucket `{name}`", remedy=f"declared are {', '.join(inventory.buckets)}")
+        world = self._session.operator.world
+        facts = world.bucket(name)
+        return ResolvedBucket(name=facts.name, account_id=facts.account_id, region=world.region(name), canary=facts.key)
+
+    def probe(
+        self,
+        action: str,
+        *,
+        bucket: str,
+        principal: str,
+        vantage: str,
+        transport: str = "https",
+        parameters: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        host: str | None = None,
+        inferred: bool = False,
+        mutating: bool = False,
+    ) -> Outcome:
+        """Sends one probe and gives its outcome: `.allowed`, `.denied`, `.unreachable`, `.inconclusive`, `.layer`.
+
+        `action` is an IAM action or an operation's name; the other names are the inventory's. Raises ExpectationError
+        for a name that is not declared.
+        """
+        ask = {
+            "action" if ":" in action else "operation": action,
+            "parameters": parameters or {},
+            "inferred": inferred,
+            "mutating": mutating,
+        }
+        entry = {"bucket": bucket, "actions": [ask], "allow": [f"{principal}:{vantage}"], "transport": transport}
+        file = declared({"expect": [{**entry, "key": key, "host": host}]}, self._session.inventory, place=_here())
+        matrix = self._session.operator.observe(plan_cells([file], self._session.inventory).cells, [])
+        self._session.keep(replace(matrix, cells=()))
+        return _outcome(matrix.cells[0])
+
+    def prove(self, kind: str, **fields: Any) -> ClaimResult:
+        """Proves a claim, with the fields it has in YAML. Raises NotProven where it is refuted or inconclusive."""
+        file = declared({"claims": [{kind: fields}]}, self._session.inventory, place=_here())
+        matrix = self._session.operator.observe([], file.claims)
+        result = matrix.claims[0]
+        self._session.keep(matrix)
+        if result.verdict is not Verdict.PROVEN:
+            raise NotProven(verdicts_of(matrix)[result.id].text, result)
+        return result
+
+
+def _here() -> Place:
+    """Where the test called from: the first frame outside of this package."""
+    frame = sys._getframe(1)  # noqa: SLF001 - the documented way to a caller's line without building a whole stack
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("pytest_s3vpce."):
+        frame = frame.f_back
+    return Place(frame.f_code.co_filename, frame.f_lineno)
+
+
+def _outcome(row: CellResult) -> Outcome:
+    counted = row.counted
+    return Outcome(
+        kind=counted.outcome,
+        layer=counted.layer,
+        explicit=counted.explicit,
+        action=counted.action,
+        code=counted.code,
+        message=counted.message,
+        reason=counted.reason,
+    )

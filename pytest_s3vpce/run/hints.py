@@ -1,0 +1,56 @@
+"""What to look at where a cell did not give what was expected: one line for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.model import Expect, Layer, Outcome, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_s3vpce.claims import Setting
+    from pytest_s3vpce.expectations import ExpectedCell
+
+_LAYERS: Final[Mapping[Layer, str]] = {
+    Layer.IDENTITY: "the identity policies of {principal}",
+    Layer.RESOURCE: "the bucket policy of {bucket}",
+    Layer.VPC_ENDPOINT: "the policy of the VPC endpoint that {vantage} goes through",
+    Layer.SCP: "the service control policies of {principal}'s account",
+    Layer.RCP: "the resource control policies of the bucket's account",
+    Layer.PERMISSIONS_BOUNDARY: "the permissions boundary of {principal}",
+    Layer.SESSION: "the session policy that {principal} is assumed with",
+    Layer.BLOCK_PUBLIC_ACCESS: "Block Public Access of {bucket} and of its account",
+    Layer.ACL: "the ACLs and the object ownership of {bucket}",
+    Layer.KMS: "the KMS key's policy and {principal}'s rights on it",
+}
+
+
+def hint_of(row: ExpectedCell, outcome: Outcome, setting: Setting, *, path: str | None, controlled: bool | None) -> str:
+    """What to look at, given what was expected and what came out."""
+    cell = row.cell
+    names = {"principal": cell.principal, "bucket": cell.label, "vantage": cell.vantage}
+    if outcome.denied and outcome.layer is not None:
+        return _LAYERS[outcome.layer].format(**names) + _by(path, cell.vantage)
+    if outcome.denied and row.expect is Expect.ALLOW:
+        return f"the policies of {cell.principal}, of {cell.label} and of the endpoint: S3 named none" + _by(
+            path, cell.vantage
+        )
+    if outcome.denied and controlled is False:
+        return f"nothing shows that {cell.who} reaches S3 with good credentials: declare a control bucket it can read"
+    if outcome.allowed:
+        return (
+            f"what allows {cell.principal} there: the bucket policy of {cell.label} lacks a deny that matches requests "
+            f"from {cell.vantage}" + _by(path, cell.vantage)
+        )
+    if outcome.unreachable:
+        port = 80 if cell.transport is Transport.HTTP else 443
+        closed = setting.closed_ports.get((cell.vantage, port))
+        return closed or f"routes, security groups, network ACLs and DNS of {cell.vantage}"
+    return outcome.reason
+
+
+def _by(path: str | None, vantage: str) -> str:
+    if path is None:
+        return ""
+    return f" (requests from {vantage} go through {'no endpoint' if path == 'none' else path})"

@@ -1,0 +1,175 @@
+"""Who sends: the inventory resolved against AWS or a lab, and what comes out as a matrix."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from pytest_s3vpce import __version__
+from pytest_s3vpce.accounts import Accounts
+from pytest_s3vpce.claims import CrossAccount, EndpointOnly, TlsOnly
+from pytest_s3vpce.references import References
+from pytest_s3vpce.run.access import AccessRun
+from pytest_s3vpce.run.canaries import Canaries
+from pytest_s3vpce.run.describing import describe
+from pytest_s3vpce.run.results import matrix_of
+from pytest_s3vpce.run.vantages import VantagePoints
+from pytest_s3vpce.run.world import World
+from pytest_s3vpce.vantage import Ledger, sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from pytest_s3vpce.claims import Claim, Setting
+    from pytest_s3vpce.expectations import ClaimSpec, ExpectedCell, Plan
+    from pytest_s3vpce.inventory import Inventory
+    from pytest_s3vpce.matrix import Matrix
+    from pytest_s3vpce.run.environment import Environment
+    from pytest_s3vpce.run.folder import RunFolder
+    from pytest_s3vpce.vantage import Remaining
+
+
+class Operator:
+    """One process's hands on the accounts: sessions, vantage points, probes."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        environment: Environment,
+        folder: RunFolder,
+        *,
+        notify: Callable[[str], None],
+        strict: bool,
+    ) -> None:
+        self._strict = strict
+        outputs = environment.outputs if environment.outputs is not None else inventory.outputs_file()
+        self._folder = folder
+        self._notify = notify
+        self.environment = environment
+        self.accounts = Accounts(
+            inventory,
+            References(outputs),
+            connection=environment.connection,
+            session_name=f"s3vpce-{folder.run_id}",
+        )
+        self.world = World(inventory, References(outputs), self.accounts, run_id=folder.run_id)
+        self.vantages = VantagePoints(self.world, environment, folder, notify=notify)
+        self.canaries = Canaries(self.world, self.vantages, Ledger(folder.ledger), user_agent=self.user_agent)
+        self._guarded: set[str] = set()
+
+    @property
+    def user_agent(self) -> str:
+        """Every request says whose it is, so that logs can be read afterwards."""
+        return f"s3vpce/{__version__} run/{self._folder.run_id}"
+
+    def run(self, plan: Plan, chosen: Collection[str]) -> Matrix:
+        """Everything that the chosen cells and claims ask for, as a matrix."""
+        cells = [row for row in plan.cells if row.id in chosen]
+        specs = [row for row in plan.claims if row.id in chosen]
+        return self.observe(cells, specs)
+
+    def observe(self, cells: Sequence[ExpectedCell], specs: Sequence[ClaimSpec]) -> Matrix:
+        """Guard, make ready, describe, send, judge."""
+        started = time.time()
+        claims = [self.claim(spec) for spec in specs]
+        vantages = _vantages(cells, specs)
+        self._guard(_principals(cells, specs), vantages)
+        buckets = dict.fromkeys([*(row.cell.target.bucket for row in cells), *(spec.bucket for spec in specs)])
+        with ThreadPoolExecutor(1) as pool:
+            described = pool.submit(describe, self.world, vantages, buckets)
+            self.vantages.prepare(vantages)
+            unmade = self.canaries.make(buckets)
+            setting = self.world.setting(described.result())
+        run = AccessRun(self.world, self.vantages, user_agent=self.user_agent, notify=self._notify)
+        try:
+            seen = run.observe(cells, claims, setting, declared_readers=self._readers(buckets), unmade=unmade)
+        finally:
+            self.canaries.remove(buckets)
+        return matrix_of(
+            seen,
+            cells=cells,
+            claims=list(zip(specs, claims, strict=True)),
+            setting=setting,
+            world=self.world,
+            mode=self.environment.mode,
+            started=started,
+            strict=self._strict,
+        )
+
+    def claim(self, spec: ClaimSpec) -> Claim:
+        """A claim with its endpoints resolved."""
+        if spec.kind == "endpoint-only":
+            endpoints = tuple(
+                self.world.references.resolve(text, spec.place) if "${" in text else text for text in spec.endpoints
+            )
+            return EndpointOnly(
+                id=spec.id,
+                bucket=spec.bucket,
+                principals=spec.principals,
+                endpoints=endpoints,
+                inside=spec.inside,
+                outside=spec.outside,
+                actions=spec.actions,
+                by=spec.by,
+            )
+        if spec.kind == "tls-only":
+            return TlsOnly(
+                id=spec.id, bucket=spec.bucket, principal=spec.principal, at=spec.at, actions=spec.actions, by=spec.by
+            )
+        return CrossAccount(
+            id=spec.id,
+            bucket=spec.bucket,
+            granted=spec.granted,
+            refused=spec.refused,
+            actions=spec.actions,
+            by=spec.by,
+        )
+
+    def setting(self, vantages: Iterable[str], buckets: Iterable[str]) -> Setting:
+        return self.world.setting(describe(self.world, vantages, buckets))
+
+    def sweep(self) -> list[Remaining]:
+        """Removes what the ledger lists; what can't go yet comes back with its reason."""
+        ledger = Ledger(self._folder.ledger)
+        return sweep(ledger, self.vantages.control, notify=self._notify) if ledger.open_entries() else []
+
+    def _guard(self, principals: Iterable[str], vantages: Iterable[str]) -> None:
+        """Every account that is going to be used, compared with GetCallerIdentity before anything else happens."""
+        inventory = self.world.inventory
+        first = inventory.default_account
+        accounts = {inventory.principals[name].account or first for name in principals}
+        accounts |= {
+            inventory.vantage_points[name].account or first
+            for name in vantages
+            if inventory.vantage_points[name].lambda_ is not None
+        }
+        todo = accounts - self._guarded
+        self._guarded |= accounts
+        self.accounts.guard(sorted(todo))
+
+    def _readers(self, buckets: Iterable[str]) -> dict[str, tuple[str, str]]:
+        found = {}
+        for bucket in buckets:
+            canary = self.world.inventory.buckets[bucket].canary
+            who = canary.reader or canary.create
+            if who:
+                principal, _, vantage = who.partition(":")
+                found[bucket] = (principal, vantage)
+        return found
+
+
+def _vantages(cells: Sequence[ExpectedCell], specs: Sequence[ClaimSpec]) -> list[str]:
+    named = [row.cell.vantage for row in cells]
+    for spec in specs:
+        named += [*spec.inside, *spec.outside, *((spec.at,) if spec.at else ())]
+        named += [vantage for _, vantage in (*spec.granted, *spec.refused)]
+    return list(dict.fromkeys(named))
+
+
+def _principals(cells: Sequence[ExpectedCell], specs: Sequence[ClaimSpec]) -> list[str]:
+    named = [row.cell.principal for row in cells]
+    for spec in specs:
+        named += [*spec.principals, *((spec.principal,) if spec.principal else ())]
+        named += [principal for principal, _ in (*spec.granted, *spec.refused)]
+    return list(dict.fromkeys(named))

@@ -1,0 +1,116 @@
+"""From expected cells and claims to the probes of a run: the cells' own, the claims', and the controls of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_s3vpce.claims.findings import outside_hypotheses, outside_readers, reach_probes, readings_of
+from pytest_s3vpce.claims.setting import make_probe
+from pytest_s3vpce.model import Cell, Expect, Target, Transport
+from pytest_s3vpce.operations import Operation, operation
+from pytest_s3vpce.probe import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pytest_s3vpce.claims import Claim, Setting
+    from pytest_s3vpce.expectations import ExpectedCell
+
+CANARY_RANGE = "bytes=0-1023"
+"""A reader takes at most 1 KiB of a canary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads a bucket's canary before the first write and after the last."""
+
+    bucket: str
+    principal: str
+    vantage: str
+
+    def probe(self, key: str | None = None) -> Probe:
+        cell = Cell(
+            operation="GetObject",
+            action="s3:GetObject",
+            target=Target(bucket=self.bucket, key=key),
+            principal=self.principal,
+            vantage=self.vantage,
+        )
+        return Probe(cell=cell, canary_range=CANARY_RANGE)
+
+
+def probes_of(cells: Sequence[ExpectedCell], claims: Iterable[Claim], setting: Setting) -> tuple[Probe, ...]:
+    """Every probe of the run, each once: declared cells first, then claims, then controls."""
+    found: dict[Probe, None] = {}
+    for expected in cells:
+        found[Probe(cell=expected.cell)] = None
+    for claim in claims:
+        found.update(dict.fromkeys(claim.probes(setting)))
+    for expected in cells:
+        found.update(dict.fromkeys(_controls(expected, setting)))
+    vantages = dict.fromkeys(probe.cell.vantage for probe in found)
+    found.update(dict.fromkeys(_paths(vantages, setting)))
+    return tuple(found)
+
+
+def helper_probes(cell: Cell) -> Iterator[Probe]:
+    """For each helper action of a cell's form, a probe of its own that shows whether it is allowed."""
+    row = operation(cell.operation)
+    if row.safe is None or cell.mutating:
+        return
+    for helper in row.safe.helpers:
+        yield make_probe(
+            helper.action,
+            cell.target.bucket,
+            principal=cell.principal,
+            vantage=cell.vantage,
+            transport=cell.transport,
+        )
+
+
+def _controls(expected: ExpectedCell, setting: Setting) -> Iterator[Probe]:
+    cell = expected.cell
+    yield from helper_probes(cell)
+    if expected.expect in (Expect.DENY, Expect.BLOCKED) and cell.transport is not Transport.HTTP:
+        yield from reach_probes(setting, principal=cell.principal, vantage=cell.vantage, transport=cell.transport)
+
+
+def _paths(vantages: Iterable[str], setting: Setting) -> Iterator[Probe]:
+    """The path of every vantage point, read on the control buckets: the report's column heads say it."""
+    for vantage in vantages:
+        yield from readings_of(
+            setting,
+            "",
+            principals=outside_readers(setting),
+            vantage=vantage,
+            hypotheses=outside_hypotheses(setting, vantage, ()),
+        )
+
+
+def writes(probe: Probe) -> bool:
+    """Whether the probe could change something if its form did not hold: it is sent only after the canary was read."""
+    row: Operation = operation(probe.cell.operation)
+    return row.writes
+
+
+def readers_of(
+    cells: Sequence[ExpectedCell], probes: Iterable[Probe], declared: dict[str, tuple[str, str]]
+) -> dict[str, Reader | None]:
+    """The reader of each bucket that is written to: the declared one, else the bucket's first `allow` cell.
+
+    None where neither is there: then no write is sent to that bucket.
+    """
+    found: dict[str, Reader | None] = {}
+    for bucket in dict.fromkeys(probe.cell.target.bucket for probe in probes if writes(probe)):
+        if bucket in declared:
+            found[bucket] = Reader(bucket, *declared[bucket])
+            continue
+        allowed = (
+            expected.cell
+            for expected in cells
+            if expected.expect is Expect.ALLOW and expected.cell.target.bucket == bucket
+        )
+        first = next(allowed, None)
+        found[bucket] = Reader(bucket, first.principal, first.vantage) if first else None
+    return found

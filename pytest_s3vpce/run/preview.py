@@ -1,0 +1,69 @@
+"""What a run would do, without doing it: the cells, what would be created, and what it would cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from pytest_s3vpce.expectations import ExpectedCell, Plan
+    from pytest_s3vpce.inventory import Inventory
+
+# Per request in US dollars, eu-west-1 and us-east-1 alike within a tenth: https://aws.amazon.com/s3/pricing/. Refused
+# requests of one's own account are charged like others; https://aws.amazon.com/lambda/pricing/ for functions.
+_WRITE_OR_LIST: Final = 0.005 / 1000
+_READ: Final = 0.0004 / 1000
+_INVOKE: Final = 0.00002
+_CONTROLS: Final = 4
+"""Requests sent besides, per declared cell, for controls and path readings: a generous guess for the cost."""
+
+
+def preview(plan: Plan, inventory: Inventory, chosen: Collection[str]) -> str:
+    """A text for people; nothing is resolved, so names stand as the files have them."""
+    return "\n".join(_lines(plan, inventory, frozenset(chosen)))
+
+
+def _lines(plan: Plan, inventory: Inventory, chosen: frozenset[str]) -> Iterator[str]:
+    cells = [row for row in plan.cells if row.id in chosen]
+    claims = [row for row in plan.claims if row.id in chosen]
+    yield f"{len(cells)} cells and {len(claims)} claims would be probed; nothing was sent or created"
+    for row in cells:
+        yield f"  {row.id}  {row.expect.value}"
+    for claim in claims:
+        yield f"  {claim.id}"
+    named = Counter(row.cell.vantage for row in cells)
+    for claim in claims:
+        places = [*claim.inside, *claim.outside, claim.at, *(place for _, place in (*claim.granted, *claim.refused))]
+        named.update(place for place in places if place)
+    yield "would be created and removed again:"
+    created = [*_functions(inventory, named), *_canaries(inventory, {row.cell.target.bucket for row in cells})]
+    yield from created or ["  nothing"]
+    yield f"would cost about ${_cost(cells, len(named)):.4f} in requests and invocations, controls included"
+
+
+def _functions(inventory: Inventory, named: Collection[str]) -> Iterator[str]:
+    for name in named:
+        row = inventory.vantage_points[name].lambda_
+        if row is not None and row.function is None:
+            account = row.account or inventory.default_account
+            with_role = "" if row.role else " and a role for it"
+            yield f"  vantage point {name}: a Lambda function in account {account}, {', '.join(row.subnets)}{with_role}"
+
+
+def _canaries(inventory: Inventory, buckets: Collection[str]) -> Iterator[str]:
+    for name, bucket in inventory.buckets.items():
+        if name in buckets and bucket.canary.create:
+            yield f"  bucket {name}: a canary object, by {bucket.canary.create}"
+
+
+def _cost(cells: Collection[ExpectedCell], vantages: int) -> float:
+    prices = [_WRITE_OR_LIST if _is_dear(row.cell.operation) else _READ for row in cells]
+    return sum(prices) * (1 + _CONTROLS) + vantages * _INVOKE
+
+
+def _is_dear(operation: str) -> bool:
+    return OPERATIONS[operation].writes or operation.startswith("List")

@@ -1,0 +1,225 @@
+"""From what a run saw to the matrix: cells against their expectations, claims with verdict, evidence and coverage."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pytest_s3vpce import __version__
+from pytest_s3vpce.claims import Results, verdict_of
+from pytest_s3vpce.claims.findings import outside_readers, path_read
+from pytest_s3vpce.matrix import (
+    CellResult,
+    ClaimResult,
+    Coverage,
+    Evidence,
+    Judged,
+    Matrix,
+    Received,
+    Sent,
+    VantageResult,
+    Verdict,
+)
+from pytest_s3vpce.model import Expect, Outcome, OutcomeKind
+from pytest_s3vpce.probe import Probe
+from pytest_s3vpce.run.hints import hint_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_s3vpce.claims import Claim, Setting
+    from pytest_s3vpce.expectations import ClaimSpec, ExpectedCell
+    from pytest_s3vpce.model import Answer, SignedRequest
+    from pytest_s3vpce.run.access import Observed
+    from pytest_s3vpce.run.world import World
+
+_MEETS = {
+    Expect.ALLOW: frozenset({OutcomeKind.ALLOWED}),
+    Expect.DENY: frozenset({OutcomeKind.DENIED}),
+    Expect.UNREACHABLE: frozenset({OutcomeKind.UNREACHABLE}),
+    Expect.BLOCKED: frozenset({OutcomeKind.DENIED, OutcomeKind.UNREACHABLE}),
+}
+
+
+def matrix_of(
+    seen: Observed,
+    *,
+    cells: Sequence[ExpectedCell],
+    claims: Sequence[tuple[ClaimSpec, Claim]],
+    setting: Setting,
+    world: World,
+    mode: str,
+    started: float,
+    strict: bool,
+) -> Matrix:
+    """The matrix of one run. With `strict`, a denial that nothing controls and a gap in coverage fail as well."""
+    results = seen.results()
+    vantages = list(dict.fromkeys(probe.cell.vantage for probe in seen.outcomes))
+    rows = [_vantage(name, setting, results, world, seen) for name in vantages]
+    paths = {row.name: row.path for row in rows}
+    return Matrix(
+        mode=mode,
+        run_id=world.run_id,
+        version=__version__,
+        started=round(started, 3),
+        seconds=round(time.time() - started, 3),
+        cells=tuple(_cell(row, seen, setting, results, strict=strict, paths=paths) for row in cells),
+        claims=tuple(_claim(spec, claim, setting, results, strict=strict) for spec, claim in claims),
+        vantages=tuple(rows),
+        notes=tuple(sentence for same, sentence in seen.canaries.values() if not same),
+    )
+
+
+def judged(outcome: Outcome) -> Judged:
+    return Judged(
+        outcome=outcome.kind,
+        layer=outcome.layer,
+        explicit=outcome.explicit,
+        action=outcome.action,
+        code=outcome.code,
+        message=outcome.message,
+        reason=outcome.reason,
+    )
+
+
+def _vantage(name: str, setting: Setting, results: Results, world: World, seen: Observed) -> VantageResult:
+    row = world.inventory.vantage_points[name]
+    candidates = {*setting.vantage_endpoints.get(name, ()), *setting.endpoints}
+    path = path_read(setting, results, name, candidates=sorted(candidates)) if outside_readers(setting) else None
+    mine = [why for probe, why in seen.refusals.items() if probe.cell.vantage == name]
+    everything = all(probe in seen.refusals for probe in seen.outcomes if probe.cell.vantage == name)
+    return VantageResult(
+        name=name,
+        kind=row.kind,
+        path=path if path is None else path or "none",
+        error=mine[0] if mine and everything else None,
+    )
+
+
+def _cell(
+    row: ExpectedCell,
+    seen: Observed,
+    setting: Setting,
+    results: Results,
+    *,
+    strict: bool,
+    paths: dict[str, str | None],
+) -> CellResult:
+    probe = Probe(cell=row.cell)
+    cell, counted = row.cell, seen.counted[probe]
+    calibrated = not counted.allowed or results.calibrated(cell)
+    if not calibrated:
+        counted = Outcome(
+            kind=OutcomeKind.INCONCLUSIVE,
+            code=counted.code,
+            reason="it looks allowed, but its form is inferred and no denied caller got another answer in this run",
+        )
+    met = counted.kind in _MEETS[row.expect]
+    controlled = is_controlled(cell.principal, cell.vantage, setting, results) if counted.denied else None
+    passed = met and not (strict and controlled is False)
+    return CellResult(
+        id=row.id,
+        operation=cell.operation,
+        action=cell.action,
+        variant=cell.variant,
+        bucket=cell.label,
+        principal=cell.principal,
+        vantage=cell.vantage,
+        transport=cell.transport,
+        expect=row.expect,
+        measured=judged(seen.outcomes[probe]),
+        counted=judged(counted),
+        passed=passed,
+        controlled=controlled,
+        sent=_sent(seen.requests.get(probe)),
+        received=_received(seen.answers.get(probe)),
+        hint="" if passed else hint_of(row, counted, setting, path=paths.get(cell.vantage), controlled=controlled),
+        place=row.place,
+    )
+
+
+def is_controlled(principal: str, vantage: str, setting: Setting, results: Results) -> bool:
+    """Whether the run shows that the principal reaches S3 from there with good credentials; `anonymous`: any role."""
+    anonymous = setting.principals[principal].anonymous
+    return any(
+        outcome.allowed
+        and probe.cell.vantage == vantage
+        and (probe.cell.principal == principal or (anonymous and setting.principals[probe.cell.principal].role))
+        for probe, outcome in results.outcomes.items()
+    )
+
+
+def _sent(request: SignedRequest | None) -> Sent | None:
+    if request is None:
+        return None
+    parts = urlsplit(request.url)
+    return Sent(
+        method=request.method,
+        url=f"{parts.scheme}://{parts.netloc}{parts.path}",
+        signed_at=round(request.signed_at, 3),
+    )
+
+
+def _received(answer: Answer | None) -> Received | None:
+    if answer is None:
+        return None
+    return Received(
+        status=answer.status,
+        request_id=answer.request_id,
+        failure=answer.failure.value if answer.failure else None,
+        detail=answer.detail,
+        peer=answer.peer,
+        local=answer.local,
+        tls=answer.tls,
+        seconds=answer.timings.get("total"),
+    )
+
+
+def _claim(spec: ClaimSpec, claim: Claim, setting: Setting, results: Results, *, strict: bool) -> ClaimResult:
+    findings = claim.judge(setting, results)
+    verdict, sentence, cells = verdict_of(findings)
+    coverage = coverage_of(spec, claim, setting)
+    passed = verdict is Verdict.PROVEN and not (strict and coverage.gaps)
+    return ClaimResult(
+        id=spec.id,
+        kind=spec.kind,
+        bucket=spec.bucket,
+        verdict=verdict,
+        sentence=sentence,
+        cells=cells,
+        evidence=tuple(
+            Evidence(kind=row.kind.value, name=row.name, status=row.status, sentence=row.sentence, cell=row.cell)
+            for row in findings
+        ),
+        coverage=coverage,
+        passed=passed,
+        place=spec.place,
+    )
+
+
+def coverage_of(spec: ClaimSpec, claim: Claim, setting: Setting) -> Coverage:
+    """What the claim tried on its bucket, and what it knows it did not try."""
+    tried = [probe.cell for probe in claim.probes(setting) if probe.cell.target.bucket == spec.bucket]
+    bucket = setting.buckets[spec.bucket]
+    principals = _in_order(cell.principal for cell in tried)
+    return Coverage(
+        principals=principals,
+        operations=_in_order(cell.operation for cell in tried),
+        keys=(bucket.key,),
+        hosts=(bucket.name,),
+        vantages=_in_order(cell.vantage for cell in tried),
+        gaps=tuple(_gaps(spec, setting)),
+    )
+
+
+def _gaps(spec: ClaimSpec, setting: Setting) -> Iterable[str]:
+    exemptions = setting.exemptions.get(spec.bucket)
+    if exemptions is None:
+        yield f"the policy of {spec.bucket} could not be read, so its exemptions are not known"
+        return
+    yield from exemptions
+
+
+def _in_order(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))

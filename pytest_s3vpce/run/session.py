@@ -1,0 +1,252 @@
+"""One pytest run's access session: files, folder, lab, who probes and who reads, and what is left at the end."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.errors import ExpectationError, LabError, RunError, S3VpceError
+from pytest_s3vpce.expectations import find_expectations, load_expectations, plan_cells
+from pytest_s3vpce.inventory import find_inventory, load_inventory
+from pytest_s3vpce.matrix import Matrix
+from pytest_s3vpce.run.environment import Environment, from_ready_file
+from pytest_s3vpce.run.folder import RunFolder
+from pytest_s3vpce.run.operator import Operator
+from pytest_s3vpce.run.preview import preview
+from pytest_s3vpce.run.verdicts import ItemVerdict, verdicts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pytest_s3vpce.expectations import Plan
+    from pytest_s3vpce.inventory import Inventory
+    from pytest_s3vpce.lab.process import LabProcess
+    from pytest_s3vpce.model import Place
+    from pytest_s3vpce.run.fixture import S3vpce
+
+_LAB_SECONDS: Final = 120.0
+"""How long to wait for the lab."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the command line and the ini file say. `mode` is `lab`, `lab-ready` or `live`."""
+
+    mode: str
+    root: Path
+    inventory: str | None = None
+    ready_file: str | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An item to be: its id and where it was written."""
+
+    id: str
+    place: Place
+
+
+class RunSession:
+    """Made in the controller (or the only process), and in each worker with the folder that was handed over."""
+
+    def __init__(self, settings: Settings, *, handed: str | None, notify: Callable[[str], None]) -> None:
+        self.settings = settings
+        self._notify = notify
+        self._handed = handed
+        self._folder: RunFolder | None = RunFolder(Path(handed)) if handed else None
+        self._inventory: Inventory | None = None
+        self._plan: Plan | None = None
+        self._operator: Operator | None = None
+        self._verdicts: dict[str, ItemVerdict] = {}
+        self._error: S3VpceError | None = None
+        self._lab: LabProcess | None = None
+        self._starting: threading.Thread | None = None
+        self.left: list[str] = []
+        """What could not be removed at the end, and why."""
+
+    # --- files -------------------------------------------------------------------------------------------------------
+
+    @property
+    def inventory(self) -> Inventory:
+        if self._inventory is None:
+            self._inventory = load_inventory(find_inventory(self.settings.root, self.settings.inventory))
+        return self._inventory
+
+    @property
+    def plan(self) -> Plan:
+        """All expectation files that belong to the inventory: `everyone-else` needs every one of them."""
+        if self._plan is None:
+            inventory = self.inventory
+            files = [load_expectations(path, inventory) for path in find_expectations(inventory.path.parent)]
+            self._plan = plan_cells(files, inventory)
+        return self._plan
+
+    def items_of(self, path: Path) -> Iterator[Row]:
+        """The cells and claims that a file declares, in its order. ExpectationError where it belongs elsewhere."""
+        items = self.plan.items_of(path)
+        if not items:
+            raise ExpectationError(
+                f"`{path}` does not belong to the inventory `{self.inventory.path}`",
+                remedy="keep expectation files in the inventory's folder or below it, or name another inventory",
+            )
+        for item in items:
+            yield Row(item.id, item.place)
+
+    # --- the folder and the lab --------------------------------------------------------------------------------------
+
+    @property
+    def folder(self) -> RunFolder:
+        if self._folder is None:
+            self._folder = RunFolder.create(self.settings.root)
+        return self._folder
+
+    def hand_over(self) -> str:
+        """What a worker needs: the run folder's path. The lab starts now, so that workers collect while it comes up."""
+        self.start_lab()
+        return str(self.folder.path)
+
+    def start_lab(self) -> None:
+        """Starts the embedded lab in the background; `environment` waits for it."""
+        if self.settings.mode == "lab" and self._starting is None and self._handed is None:
+            self._starting = threading.Thread(target=self._start_lab, daemon=True)
+            self._starting.start()
+
+    def _start_lab(self) -> None:
+        from pytest_s3vpce.run.laboratory import start
+
+        try:
+            self._lab = start(self.inventory, self.folder)
+            self.folder.write("lab.json", {"ready_file": str(self._lab.ready_file)})
+        except S3VpceError as error:
+            self.folder.write("lab.json", {"error": str(error)})
+
+    @property
+    def environment(self) -> Environment:
+        """AWS, or the lab once it is ready. Raises LabError where it did not come up."""
+        if self.settings.mode == "live":
+            return Environment()
+        if self.settings.ready_file is not None:
+            return from_ready_file(Path(self.settings.ready_file))
+        self.start_lab()
+        deadline = time.monotonic() + _LAB_SECONDS
+        while (found := self.folder.read("lab.json")) is None:
+            if time.monotonic() > deadline:
+                raise LabError(f"the lab did not come up within {_LAB_SECONDS:.0f} s")
+            time.sleep(0.01)
+        if "error" in found:
+            raise LabError(found["error"])
+        return from_ready_file(Path(found["ready_file"]))
+
+    # --- the run -----------------------------------------------------------------------------------------------------
+
+    @property
+    def operator(self) -> Operator:
+        """Who sends: the inventory resolved against AWS or the lab, with this run's vantage points."""
+        if self._operator is None:
+            self._operator = Operator(
+                self.inventory, self.environment, self.folder, notify=self.say, strict=self.settings.strict
+            )
+        return self._operator
+
+    def say(self, line: str) -> None:
+        """A line of progress: into the folder for the controller, and to this process's terminal."""
+        self.folder.note(line)
+        self._notify(line)
+
+    def run(self, chosen: Sequence[str]) -> None:
+        """Probes every chosen item, once for all processes. Raises S3VpceError, the same for every item."""
+        if self._verdicts:
+            return
+        if self._error is None:
+            try:
+                self._verdicts = verdicts_of(self._answers(chosen))
+            except S3VpceError as error:
+                self._error = error
+        if self._error is not None:
+            raise self._error
+
+    def _answers(self, chosen: Sequence[str]) -> Matrix:
+        """The first process to hold the lock probes; the others read what it wrote."""
+        folder = self.folder
+        with folder.locked():
+            text = folder.text("answers.json")
+            if text is not None:
+                return Matrix.from_json(text)
+            failed = folder.read("failed.json")
+            if failed is not None:
+                raise RunError(failed["error"])
+            if folder.started.exists():
+                raise RunError(
+                    "the process that was probing died without answers, and nothing is deployed a second time",
+                    remedy="see its output, then run again",
+                )
+            folder.started.touch()
+            try:
+                matrix = self.operator.run(self.plan, set(chosen))
+            except S3VpceError as error:
+                folder.write("failed.json", {"error": str(error)})
+                raise
+            folder.write_text("answers.json", matrix.to_json())
+            return matrix
+
+    def plan_text(self, chosen: Sequence[str]) -> str:
+        """What a run of these items would do."""
+        return preview(self.plan, self.inventory, chosen)
+
+    def verdict(self, item: str) -> ItemVerdict:
+        """How an item ended; RunError where the run did not cover it."""
+        try:
+            return self._verdicts[item]
+        except KeyError:
+            raise RunError(f"`{item}` was not probed in this run", remedy="run it again") from None
+
+    def fixture(self) -> S3vpce:
+        """The object behind the `s3vpce` fixture."""
+        from pytest_s3vpce.run.fixture import S3vpce
+
+        return S3vpce(self)
+
+    def keep(self, matrix: Matrix) -> None:
+        """Adds what a Python test measured to the run's evidence."""
+        self.folder.write_text(f"more-{os.getpid()}-{time.monotonic_ns()}.json", matrix.to_json())
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def matrix(self) -> Matrix | None:
+        """Everything that all processes measured; None where nothing was."""
+        if self._folder is None:
+            return None
+        names = ["answers.json", *self._folder.names("more-*.json")]
+        found = [Matrix.from_json(text) for name in names if (text := self._folder.text(name)) is not None]
+        if not found:
+            return None
+        whole = found[0]
+        for other in found[1:]:
+            whole = whole.merged(other)
+        return whole
+
+    def finish(self) -> Matrix | None:
+        """Removes what the ledger lists and stops the lab. Comes back with the matrix."""
+        try:
+            return self.matrix()
+        finally:
+            self._clean_up()
+
+    def _clean_up(self) -> None:
+        try:
+            if self._folder is not None and self._folder.ledger.exists():
+                self.left += [str(row) for row in self.operator.sweep()]
+        except S3VpceError as error:
+            self.left.append(f"the ledger {self.folder.ledger} could not be swept: {error}")
+        finally:
+            if self._starting is not None:
+                self._starting.join(_LAB_SECONDS)
+            if self._lab is not None:
+                self._lab.stop()
+            if self._folder is not None:
+                self._folder.tidy(keep=bool(self.left))

@@ -1,0 +1,94 @@
+"""How each item of a run ended, in a text for people and a short form for JUnit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.matrix import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_s3vpce.matrix import CellResult, ClaimResult, Matrix
+
+_LONGEST: Final = 1900
+"""Bytes of an item's property; JUnit files stay readable."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemVerdict:
+    """One cell's or claim's end: `text` says why in a few lines, `data` is the short form."""
+
+    id: str
+    passed: bool
+    text: str
+    data: dict[str, Any]
+
+    def short(self) -> str:
+        text = json.dumps(self.data, separators=(",", ":"))
+        if len(text) <= _LONGEST:
+            return text
+        return json.dumps({"id": self.id[:500], "passed": self.passed}, separators=(",", ":"))
+
+
+def verdicts_of(matrix: Matrix) -> dict[str, ItemVerdict]:
+    """By id, every cell and claim of the matrix."""
+    found = {row.id: _of_cell(row) for row in matrix.cells}
+    found.update((row.id, _of_claim(row)) for row in matrix.claims)
+    return found
+
+
+def _of_cell(row: CellResult) -> ItemVerdict:
+    data = {
+        "id": row.id,
+        "expect": row.expect.value if row.expect else None,
+        "outcome": row.counted.outcome.value,
+        "layer": row.counted.layer.value if row.counted.layer else None,
+        "code": row.counted.code,
+        "request_id": row.received.request_id if row.received else None,
+        "controlled": row.controlled,
+        "passed": row.passed,
+    }
+    return ItemVerdict(row.id, bool(row.passed), "\n".join(_lines(row)), data)
+
+
+def _lines(row: CellResult) -> Iterator[str]:
+    expected = row.expect.value if row.expect else "nothing"
+    got = f"{row.counted.outcome.value}: {printable(row.counted.reason)}"
+    yield f"{row.place}: {row.id}: expected {expected}, got {got}"
+    if row.passed is False and row.controlled is False:
+        yield "the denial is uncontrolled: nothing shows that this principal reaches S3 from there"
+    if row.sent:
+        yield f"sent: {row.sent.method} {row.sent.url} by {row.principal} from {row.vantage}"
+    if row.received:
+        answer = row.received
+        came = (
+            f"status {answer.status}" if answer.status is not None else f"{answer.failure} {printable(answer.detail)}"
+        )
+        parts = [came, row.measured.code, row.measured.message, answer.request_id and f"request {answer.request_id}"]
+        parts += [answer.peer and f"from {answer.peer}", answer.tls]
+        yield "came back: " + ", ".join(printable(part) for part in parts if part)
+    if row.counted.layer:
+        yield f"layer: {row.counted.layer.value}"
+    if row.hint:
+        yield f"look at: {printable(row.hint)}"
+
+
+def _of_claim(row: ClaimResult) -> ItemVerdict:
+    data = {"id": row.id, "verdict": row.verdict.value, "sentence": row.sentence[:800], "passed": row.passed}
+    lines = [f"{row.place}: {row.id} is {row.verdict.value}: {printable(row.sentence)}"]
+    lines += [f"cell: {cell}" for cell in row.cells]
+    lines += [
+        f"{finding.status.value}: {finding.name}: {printable(finding.sentence)}"
+        for finding in row.evidence
+        if finding.status is not Status.GOOD
+    ]
+    lines += [f"not covered: {printable(gap)}" for gap in row.coverage.gaps]
+    return ItemVerdict(row.id, row.passed, "\n".join(lines), data)
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped: what comes from the network must not steer a terminal."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

@@ -1,0 +1,151 @@
+"""The inventory with everything resolved: where a probe goes, who signs it, and the setting of claims."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_s3vpce.accounts import CLEAR_SECONDS, SESSION_SECONDS, SessionKind
+from pytest_s3vpce.claims import BucketFacts, EndpointFacts, PrincipalFacts, Setting
+from pytest_s3vpce.claims.readings import limited
+from pytest_s3vpce.claims.setting import allowances
+from pytest_s3vpce.model import Cell, Transport
+from pytest_s3vpce.probe import Destination, Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_s3vpce.accounts import Accounts
+    from pytest_s3vpce.inventory import Inventory
+    from pytest_s3vpce.references import References
+
+CONTROL = "control:"
+"""Control buckets stand beside the declared ones under `control:ACCOUNT`, a name no inventory can give."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What the accounts' control planes said, as far as they may be asked."""
+
+    endpoints: Mapping[str, EndpointFacts] = field(default_factory=dict)
+    vantage_endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    closed_ports: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    exemptions: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+
+
+class World:
+    """Resolves names of the inventory, once each, where they are used."""
+
+    def __init__(self, inventory: Inventory, references: References, accounts: Accounts, *, run_id: str) -> None:
+        self.inventory = inventory
+        self.references = references
+        self.accounts = accounts
+        self.run_id = run_id
+        self.canaries: dict[str, bytes] = {}
+        self.made_keys: dict[str, str] = {}
+        """Bucket to the key of the canary that this run made."""
+        self._buckets: dict[str, BucketFacts] = {}
+
+    def resolve(self, text: str, *path: str) -> str:
+        return self.references.resolve(text, self.inventory.place(*path))
+
+    def resolve_list(self, texts: Sequence[str], *path: str) -> tuple[str, ...]:
+        return self.references.resolve_list(texts, self.inventory.place(*path))
+
+    def account_id(self, account: str) -> str:
+        return self.resolve(self.inventory.accounts[account].id, "accounts", account, "id")
+
+    def bucket(self, label: str) -> BucketFacts:
+        """A declared bucket or a control bucket, resolved."""
+        if label not in self._buckets:
+            self._buckets[label] = self._resolved_bucket(label)
+        return self._buckets[label]
+
+    def region(self, label: str) -> str:
+        """The Region a bucket is in: its own, or its account's."""
+        if label.startswith(CONTROL):
+            account = label.removeprefix(CONTROL)
+            own = self.inventory.controls[account].region
+            section: tuple[str, ...] = ("controls", account)
+        else:
+            row = self.inventory.buckets[label]
+            account, own, section = row.account or self.inventory.default_account, row.region, ("buckets", label)
+        return self.resolve(own, *section, "region") if own else self.accounts.region(account)
+
+    def destination(self, cell: Cell) -> Destination:
+        """Where a cell's probe goes, with the canary's bytes if its reader got them."""
+        label = cell.target.bucket
+        facts = self.bucket(label)
+        key = cell.target.key or self.made_keys.get(label) or facts.key
+        host = cell.target.host
+        return Destination(
+            bucket=facts.name,
+            owner=facts.account_id,
+            region=self.region(label),
+            key=self.resolve(key, "buckets", label) if "${" in key else key,
+            endpoint_url=self.resolve(host, "buckets", label) if host else None,
+            canary_body=self.canaries.get(label),
+            absent_key=f"{key}.absent-{self.run_id}",
+        )
+
+    def session(self, probe: Probe) -> SessionKind:
+        """The session that signs a probe: limited by a session policy where the probe says so or it crosses http.
+
+        A role's token crosses plain http only from a fresh short session limited to the probed operation.
+        """
+        policy = probe.session_policy
+        principal = self.inventory.principals[probe.cell.principal]
+        if not policy and probe.cell.transport is Transport.HTTP and principal.role:
+            policy = limited(allowances(probe, self.bucket(probe.cell.target.bucket)))
+        return SessionKind(probe.cell.principal, policy, CLEAR_SECONDS if policy else SESSION_SECONDS)
+
+    def setting(self, described: Described) -> Setting:
+        """The setting of this run's claims."""
+        labels = [*self.inventory.buckets, *(f"{CONTROL}{account}" for account in self.inventory.controls)]
+        return Setting(
+            principals={name: self._principal(name) for name in self.inventory.principals},
+            buckets={label: self.bucket(label) for label in labels},
+            vantages=tuple(self.inventory.vantage_points),
+            endpoints=described.endpoints,
+            vantage_endpoints=described.vantage_endpoints,
+            closed_ports=described.closed_ports,
+            exemptions=described.exemptions,
+        )
+
+    def _principal(self, name: str) -> PrincipalFacts:
+        row = self.inventory.principals[name]
+        return PrincipalFacts(
+            name=name,
+            account=row.account or self.inventory.default_account,
+            arn=self.resolve(row.role, "principals", name, "role") if row.role else None,
+            role=row.role is not None,
+            anonymous=row.anonymous,
+            clear=row.send_credentials_in_clear,
+        )
+
+    def _resolved_bucket(self, label: str) -> BucketFacts:
+        row: Any
+        if label.startswith(CONTROL):
+            account = label.removeprefix(CONTROL)
+            row, section = self.inventory.controls[account], ("controls", account)
+        else:
+            row, section = self.inventory.buckets[label], ("buckets", label)
+            account = row.account or self.inventory.default_account
+        key = row.canary.key
+        made = self.made_keys.get(label)
+        return BucketFacts(
+            label=label,
+            name=self.resolve(row.name, *section, "name"),
+            account=account,
+            account_id=self.account_id(account),
+            key=made or (self.resolve(key, *section, "canary") if key else f".s3vpce/canary-{self.run_id}"),
+            partition=partition_of(self.region(label)),
+        )
+
+
+def partition_of(region: str) -> str:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"""
+    for prefix, partition in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("eusc-", "aws-eusc")):
+        if region.startswith(prefix):
+            return partition
+    return "aws"
