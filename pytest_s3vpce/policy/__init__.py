@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pytest_s3vpce.policy.decision import UNKNOWN, Decision, Effect, Policies, Request, Unknown, decide
 from pytest_s3vpce.policy.documents import Document, Statement, parse
+from pytest_s3vpce.policy.requests import answer, mapping_of, parse_request
+from pytest_s3vpce.policy.validation import validate_bucket_policy
 
 __all__ = [
     "UNKNOWN",
@@ -14,6 +16,10 @@ __all__ = [
     "Request",
     "Statement",
     "Unknown",
+    "answer",
     "decide",
+    "mapping_of",
     "parse",
+    "parse_request",
+    "validate_bucket_policy",
 ]

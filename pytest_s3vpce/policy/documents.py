@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     Values = Mapping[str, tuple[str, ...]]
 
 CURRENT: Final = "2012-10-17"
-_VERSIONS: Final = (CURRENT, "2008-10-17")
-_DOCUMENT_KEYS: Final = frozenset({"Version", "Id", "Statement"})
-_STATEMENT_KEYS: Final = frozenset(
+VERSIONS: Final = (CURRENT, "2008-10-17")
+DOCUMENT_KEYS: Final = frozenset({"Version", "Id", "Statement"})
+STATEMENT_KEYS: Final = frozenset(
     {
         "Sid",
         "Effect",
@@ -129,11 +129,11 @@ def parse(document: str | Mapping[str, Any], *, name: str = "") -> Document:
     if not isinstance(data, dict):
         raise _error(name, "a policy must be a JSON object")
     for key in data:
-        if key not in _DOCUMENT_KEYS:
-            raise _error(name, f"unknown element `{key}`", f"elements are {', '.join(sorted(_DOCUMENT_KEYS))}")
-    version = data.get("Version", _VERSIONS[1])
-    if version not in _VERSIONS:
-        raise _error(name, f"Version `{version}` is unknown", f"versions are {' and '.join(_VERSIONS)}")
+        if key not in DOCUMENT_KEYS:
+            raise _error(name, f"unknown element `{key}`", f"elements are {', '.join(sorted(DOCUMENT_KEYS))}")
+    version = data.get("Version", VERSIONS[1])
+    if version not in VERSIONS:
+        raise _error(name, f"Version `{version}` is unknown", f"versions are {' and '.join(VERSIONS)}")
     if "Statement" not in data:
         raise _error(name, "element Statement is missing")
     rows = data["Statement"]
@@ -187,8 +187,8 @@ def _statement(row: Any, index: int, name: str, *, variables: bool) -> Statement
     if not isinstance(row, dict):
         raise faults.of("it")("must be an object")
     for key in row:
-        if key not in _STATEMENT_KEYS:
-            raise faults.of(f"element `{key}`")("is unknown", f"elements are {', '.join(sorted(_STATEMENT_KEYS))}")
+        if key not in STATEMENT_KEYS:
+            raise faults.of(f"element `{key}`")("is unknown", f"elements are {', '.join(sorted(STATEMENT_KEYS))}")
     if sid is not None and not isinstance(sid, str):
         raise faults.of("Sid")("must be text")
     if row.get("Effect") not in ("Allow", "Deny"):
