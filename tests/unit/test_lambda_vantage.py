@@ -305,6 +305,7 @@ def test_everything_is_made_in_order(
         {
             "FunctionName": NAME,
             "Runtime": "python3.13",
+            "Architectures": ["x86_64"],
             "Role": MADE,
             "Handler": "agent.handler",
             "Code": {"ZipFile": agent_zip()},
