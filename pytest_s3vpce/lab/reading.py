@@ -1,0 +1,189 @@
+"""The network of an account and Region, and a principal's policies, read from the objects that hold the state."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pytest_s3vpce.lab.compute import FunctionSpec
+from pytest_s3vpce.lab.resources import BucketState, FunctionState, PublicAccessBlock
+from pytest_s3vpce.network.topology import (
+    EgressRule,
+    Endpoint,
+    EndpointKind,
+    InternetGateway,
+    NatGateway,
+    Route,
+    RouteTable,
+    SecurityGroup,
+    Subnet,
+    Topology,
+    Vpc,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def topology(backend: Any, *, account: str, region: str) -> Topology:
+    """The EC2 state as the path through it needs it."""
+    lists = backend.managed_prefix_lists.values()
+    s3_list = next((entry.id for entry in lists if entry.prefix_list_name == f"com.amazonaws.{region}.s3"), None)
+    return Topology(
+        account=account,
+        region=region,
+        vpcs=tuple(Vpc(id=vpc.id, cidr=vpc.cidr_block) for vpc in _all(backend.vpcs)),
+        subnets=tuple(
+            Subnet(id=subnet.id, vpc_id=subnet.vpc_id, cidr=str(subnet.cidr_block))
+            for zone in _all(backend.subnets)
+            for subnet in _all(zone)
+        ),
+        route_tables=tuple(_route_table(table) for table in _all(backend.route_tables)),
+        endpoints=tuple(_endpoint(endpoint, account=account, region=region) for endpoint in _endpoints(backend)),
+        security_groups=tuple(_group(group) for groups in _all(backend.groups) for group in _all(groups)),
+        nat_gateways=tuple(_nat_gateway(gateway) for gateway in _all(backend.nat_gateways)),
+        internet_gateways=tuple(
+            InternetGateway(id=gateway.id, vpc_id=gateway.vpc.id if gateway.vpc else None)
+            for gateway in _all(backend.internet_gateways)
+        ),
+        s3_prefix_list=s3_list,
+    )
+
+
+def _all(mapping: Any) -> list[Any]:
+    """The values at this moment: other threads may add to them."""
+    return list(mapping.values())
+
+
+def _endpoints(backend: Any) -> Iterator[Any]:
+    return (endpoint for endpoint in _all(backend.vpc_end_points) if endpoint.state == "available")
+
+
+def _endpoint(endpoint: Any, *, account: str, region: str) -> Endpoint:
+    kind = EndpointKind((endpoint.vpc_endpoint_type or "Gateway").lower())
+    return Endpoint(
+        id=endpoint.id,
+        vpc_id=endpoint.vpc_id,
+        account=account,
+        region=region,
+        service=endpoint.service_name,
+        kind=kind,
+        route_table_ids=tuple(endpoint.route_table_ids or ()),
+        policy=_text(endpoint.policy_document),
+        private_dns=kind is EndpointKind.INTERFACE and bool(endpoint.private_dns_enabled),
+    )
+
+
+def _route_table(table: Any) -> RouteTable:
+    associations = list(table.associations)
+    return RouteTable(
+        id=table.id,
+        vpc_id=table.vpc_id,
+        is_main=any(entry["Main"] for entry in associations),
+        subnet_ids=tuple(entry["SubnetId"] for entry in associations if "SubnetId" in entry),
+        routes=tuple(route for route in map(_route, list(table.routes)) if route is not None),
+    )
+
+
+def _route(route: Any) -> Route | None:
+    """IPv6 routes are left out: the lab's S3 is reached by IPv4."""
+    prefix_list = route.destination_prefix_list
+    destination = route.destination_cidr_block or (prefix_list.id if prefix_list else None)
+    owners = (route.nat_gateway, route.instance, route.interface, route.transit_gateway, route.vpc_pcx)
+    other = next((owner.id for owner in owners if owner), None)
+    target = route.gateway_id or other
+    return Route(destination=destination, target=target) if destination and target else None
+
+
+def _group(group: Any) -> SecurityGroup:
+    return SecurityGroup(id=group.id, vpc_id=group.vpc_id or "", egress=tuple(map(_rule, list(group.egress_rules))))
+
+
+def _rule(rule: Any) -> EgressRule:
+    cidr = (rule.ip_range or {}).get("CidrIp")
+    return EgressRule(
+        protocol=str(rule.ip_protocol),
+        from_port=rule.from_port,
+        to_port=rule.to_port,
+        cidrs=(cidr,) if cidr else (),
+        prefix_list_ids=(rule.prefix_list_id,) if rule.prefix_list_id else (),
+    )
+
+
+def _nat_gateway(gateway: Any) -> NatGateway:
+    addresses = [entry.get("publicIp") for entry in gateway.address_set]
+    return NatGateway(
+        id=gateway.id,
+        subnet_id=gateway.subnet_id,
+        public_ips=tuple(address for address in addresses if address),
+        state=gateway.state,
+    )
+
+
+def bucket(found: Any, *, name: str) -> BucketState:
+    ownership = found.ownership_rule
+    if isinstance(ownership, dict):
+        ownership = ownership.get("ObjectOwnership")
+    return BucketState(
+        name=name,
+        account=found.account_id,
+        region=found.region_name,
+        policy=found.policy.decode() if isinstance(found.policy, bytes) else found.policy,
+        ownership=ownership,
+        public_access_block=public_access_block(found.public_access_block),
+        versioned=bool(found.is_versioned),
+    )
+
+
+def public_access_block(found: Any) -> PublicAccessBlock | None:
+    if found is None:
+        return None
+    return PublicAccessBlock(
+        block_public_acls=bool(found.block_public_acls),
+        ignore_public_acls=bool(found.ignore_public_acls),
+        block_public_policy=bool(found.block_public_policy),
+        restrict_public_buckets=bool(found.restrict_public_buckets),
+    )
+
+
+def policies(principal: Any) -> list[tuple[str, str]]:
+    """Inline policies by name, managed ones by ARN, in the version that is in force."""
+    inline = [(str(name), str(document)) for name, document in list(principal.policies.items())]
+    return inline + [(policy.arn, document(policy)) for policy in _all(principal.managed_policies)]
+
+
+def document(policy: Any) -> str:
+    """A managed policy's default version."""
+    return next(str(entry.document) for entry in policy.versions if entry.version_id == policy.default_version_id)
+
+
+def tags(found: Any) -> tuple[tuple[str, str], ...]:
+    """IAM keeps tags as a list of Key and Value, or by key in lower case."""
+    entries = found.values() if isinstance(found, dict) else found or ()
+    return tuple((entry["Key"], entry["Value"]) for entry in entries)
+
+
+def function(found: Any, *, account: str, region: str) -> FunctionState:
+    network = found._vpc_config or {}  # noqa: SLF001 - the public property invents a VPC
+    return FunctionState(
+        spec=FunctionSpec(
+            account=account,
+            region=region,
+            name=found.function_name,
+            arn=found.function_arn,
+            zip=found.code_bytes,
+            sha256=found.code_sha_256,
+            handler=found.handler or "",
+            environment=tuple(sorted((found.environment_vars or {}).items())),
+            timeout=float(found.timeout),
+            memory=int(found.memory_size),
+            role_arn=found.role,
+        ),
+        subnet_ids=tuple(network.get("SubnetIds") or ()),
+        security_group_ids=tuple(network.get("SecurityGroupIds") or ()),
+    )
+
+
+def _text(policy: Any) -> str | None:
+    """CloudFormation leaves the document as it was parsed."""
+    return policy if policy is None or isinstance(policy, str) else json.dumps(policy)

@@ -1,0 +1,419 @@
+"""The lab's account state, held by moto in this process: requests go in as HTTP, decisions read it directly.
+
+This is the only module that knows moto; `self_check` names what an upgrade of it would break.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from pytest_s3vpce.errors import LabError
+from pytest_s3vpce.lab import faultdocuments, mending, reading
+from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.resources import RUNNER, RoleState, RunnerKeys, UserKey
+from pytest_s3vpce.lab.wsgi import environ_of, hide_form, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_s3vpce.lab.resources import BucketState, FunctionState, PublicAccessBlock
+    from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
+    from pytest_s3vpce.lab.wsgi import Application
+    from pytest_s3vpce.network.topology import Topology
+
+_LOG = logging.getLogger(__name__)
+_PRELOADED = ("s3", "iam", "s3control", "ec2", "lambda")
+# Names in credential scopes that are other names here.
+_SERVICES = {
+    "monitoring": "cloudwatch",
+    "tagging": "resourcegroupstaggingapi",
+    "states": "stepfunctions",
+    "elasticloadbalancing": "elbv2",
+}
+_SETTINGS = {
+    "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
+    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
+    "MOTO_DISABLE_GLOBAL_CORS": "true",
+}
+# What can't change the network; every other request makes the known topologies stale.
+_APART = frozenset({"s3", "s3control", "sts", "iam", "lambda", "ssm", "kms", "logs"})
+_PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov", "eusc": "aws-eusc"}
+_ADMINISTRATOR = "arn:{partition}:iam::aws:policy/AdministratorAccess"
+_RUNNER_POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:GetCallerIdentity"], "Resource": "*"}],
+}
+
+
+def partition_of(region: str) -> str:
+    return next((name for start, name in _PARTITIONS.items() if region.startswith(f"{start}-")), "aws")
+
+
+class State:
+    """All accounts of the lab. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._loading = threading.RLock()
+        self._apps: dict[str, Application] = {}
+        self._backends: dict[str, Any] = {}
+        self._listeners: list[Callable[[], None]] = []
+        self._version = 0
+        self._topologies: dict[tuple[str, str], tuple[int, Topology]] = {}
+        _prepare()
+
+    # requests
+
+    def call(
+        self,
+        service: str,
+        request: HttpRequest,
+        *,
+        account: str,
+        region: str,
+        target: str | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str | None] | None = None,
+    ) -> HttpResponse:
+        """The answer of the account's service; `target`, `body` and `headers` override what was sent.
+
+        Nothing is checked here: who may do this was decided before.
+        """
+        name = _SERVICES.get(service, service)
+        try:
+            body = self._checked(name, request, account=account, region=region, body=body)
+            environ = environ_of(
+                request, service=name, account=account, region=region, target=target, body=body, headers=headers
+            )
+            response = self._run(name, environ)
+        except Refused as refused:
+            return faultdocuments.document(refused, service=name, request=request)
+        self._changed(name, request)
+        return response
+
+    def _run(self, service: str, environ: dict[str, Any]) -> HttpResponse:
+        hide_form(environ)
+        try:
+            return run(self._application(service), environ)
+        except NotImplementedError as missing:
+            raise Refused(
+                "NotImplemented", status=501, message=f"The lab has no such operation of {service}."
+            ) from missing
+        except Exception as failure:  # whatever it is, the client gets an answer of the service's kind
+            _LOG.exception("the account state failed at a request to %s", service)
+            message = "The lab's account state failed at this request."
+            raise Refused("InternalError", status=500, message=message) from failure
+
+    def _checked(
+        self, service: str, request: HttpRequest, *, account: str, region: str, body: bytes | None
+    ) -> bytes | None:
+        sent = request.body if body is None else body
+        if service == "ec2":
+            return mending.endpoint_form(sent)
+        if service == "lambda" and request.method in {"POST", "PUT"} and b"VpcConfig" in sent:
+            mending.check_function_network(sent, topology=lambda: self.topology(account, region))
+        return body
+
+    def on_network_change(self, listener: Callable[[], None]) -> None:
+        """Call this after every request that may have changed the network."""
+        self._listeners.append(listener)
+
+    def _changed(self, service: str, request: HttpRequest) -> None:
+        reads = service == "ec2" and (b"Action=Describe" in request.body or b"Action=Get" in request.body)
+        if service in _APART or reads:
+            return
+        self._version += 1
+        for listener in self._listeners:
+            listener()
+
+    # loading
+
+    def preload(self) -> threading.Thread:
+        """Load the services that every lab needs, in the background."""
+        thread = threading.Thread(target=self._preload, name="lab-preload", daemon=True)
+        thread.start()
+        return thread
+
+    def _preload(self) -> None:
+        for service in _PRELOADED:
+            self._application(service)
+
+    def _application(self, service: str) -> Application:
+        application = self._apps.get(service)
+        if application is None:
+            with self._loading:
+                if service not in self._apps:
+                    self._apps[service] = self._load(service)
+                application = self._apps[service]
+        return application
+
+    def _load(self, service: str) -> Application:
+        from moto.moto_server.werkzeug_app import create_backend_app
+
+        self._backend(service)
+        application: Application = create_backend_app(service)
+        return application
+
+    def _backend(self, service: str) -> Any:
+        """All accounts' objects of a service; loaded and mended at the first use."""
+        found = self._backends.get(service)
+        if found is None:
+            with self._loading:
+                if service not in self._backends:
+                    self._backends[service] = self._import(service)
+                found = self._backends[service]
+        return found
+
+    def _import(self, service: str) -> Any:
+        from moto import backends
+
+        try:
+            found = backends.get_backend(service)
+        except (ImportError, AttributeError, KeyError) as unknown:
+            raise NotImplementedError(service) from unknown
+        mend = _MENDINGS.get(service)
+        if mend is not None:
+            mend(self)
+        return found
+
+    def mend_s3(self) -> None:
+        from moto.iam.access_control import PermissionResult
+        from moto.s3.models import FakeBucket, PublicAccessBlock
+
+        if not _mended(FakeBucket):
+            mending.mend_buckets(FakeBucket, permitted=PermissionResult.PERMITTED, block_class=PublicAccessBlock)
+
+    def mend_ec2(self) -> None:
+        from moto.ec2.models import EC2Backend
+
+        if not _mended(EC2Backend):
+            mending.mend_endpoints(EC2Backend)
+
+    def mend_lambda(self) -> None:
+        from moto.awslambda.models import LambdaFunction
+
+        mending.mend_functions(LambdaFunction, vpc_of=self._vpc_of)
+
+    def _vpc_of(self, account: str, region: str, subnet_id: str) -> str | None:
+        subnet = self.topology(account, region).subnet(subnet_id)
+        return subnet.vpc_id if subnet else None
+
+    # reading S3
+
+    def bucket(self, name: str) -> BucketState | None:
+        found = self._bucket(name)
+        return None if found is None else reading.bucket(found, name=name)
+
+    def _bucket(self, name: str) -> Any:
+        backends = self._backend("s3")
+        owner = backends.bucket_accounts.get(name)
+        if owner is None:
+            return None
+        partition, account = owner
+        return backends[account][partition].buckets.get(name)
+
+    def account_public_access_block(self, account: str, region: str) -> PublicAccessBlock | None:
+        backend = self._backend("s3control")[account][partition_of(region)]
+        return reading.public_access_block(backend.public_access_block)
+
+    def object_exists(self, bucket: str, key: str, version: str | None = None) -> bool:
+        return self._object(bucket, key, version) is not None
+
+    def object_etag(self, bucket: str, key: str, version: str | None = None) -> str | None:
+        found = self._object(bucket, key, version)
+        return None if found is None else str(found.etag)
+
+    def _object(self, bucket: str, key: str, version: str | None) -> Any:
+        """The object; None where there is none or its newest version is a delete marker."""
+        found = self._bucket(bucket)
+        if found is None:
+            return None
+        versions = found.keys.getlist(key, default=[])
+        if version is not None:
+            versions = [entry for entry in versions if str(entry.version_id) == version]
+        newest = versions[-1] if versions else None
+        return newest if hasattr(newest, "etag") else None
+
+    def upload_exists(self, bucket: str, key: str, upload_id: str) -> bool:
+        found = self._bucket(bucket)
+        upload = None if found is None else found.multiparts.get(upload_id)
+        return upload is not None and upload.key_name == key
+
+    # reading IAM
+
+    def role(self, role_arn: str) -> RoleState | None:
+        found = self._principal(role_arn, kind="role")
+        if found is None:
+            return None
+        return RoleState(
+            arn=found.arn,
+            name=found.name,
+            id=found.id,
+            path=found.path,
+            account=found.account_id,
+            trust_policy=str(found.assume_role_policy_document),
+            max_session_seconds=int(found.max_session_duration or 3600),
+            tags=reading.tags(found.tags),
+        )
+
+    def trust_policy(self, role_arn: str) -> str | None:
+        role = self.role(role_arn)
+        return None if role is None else role.trust_policy
+
+    def identity_policies(self, arn: str) -> tuple[tuple[str, str], ...] | None:
+        """Name and text of every identity policy of a role or user; None where there is no such principal."""
+        principal = self._principal(arn, kind="role") or self._principal(arn, kind="user")
+        if principal is None:
+            return None
+        found = reading.policies(principal)
+        if ":user/" in arn:
+            groups = list(self._iam(arn).groups.values())
+            found += [entry for group in groups if principal in group.users for entry in reading.policies(group)]
+        return tuple(found)
+
+    def boundary(self, arn: str) -> tuple[str, str] | None:
+        """ARN and text of a role's permissions boundary; one that does not exist allows nothing."""
+        principal = self._principal(arn, kind="role")
+        boundary = principal.permissions_boundary_arn if principal is not None else None
+        if not boundary:
+            return None
+        policy = self._iam(arn).managed_policies.get(boundary)
+        return boundary, reading.document(policy) if policy else '{"Version": "2012-10-17", "Statement": []}'
+
+    def access_key(self, access_key_id: str) -> UserKey | None:
+        """An active key of a user of any account."""
+        for partitions in list(self._backend("iam").values()):
+            for backend in list(partitions.values()):
+                key = backend.access_keys.get(access_key_id)
+                user = backend.users.get(key.user_name) if key is not None else None
+                if key is not None and user is not None and key.status == "Active":
+                    tags = reading.tags(backend.tagger.list_tags_for_resource(user.arn)["Tags"])
+                    return UserKey(
+                        access_key_id=access_key_id,
+                        secret=key.secret_access_key,
+                        account=backend.account_id,
+                        user_arn=user.arn,
+                        user_id=user.id,
+                        tags=tags,
+                    )
+        return None
+
+    def _iam(self, arn: str) -> Any:
+        _, partition, _, _, account, _ = arn.split(":", 5)
+        return self._backend("iam")[account][partition]
+
+    def _principal(self, arn: str, *, kind: str) -> Any:
+        parts = arn.split(":", 5)
+        if len(parts) != 6 or parts[2] != "iam" or not parts[5].startswith(f"{kind}/"):
+            return None
+        if len(parts[4]) != 12 or not parts[4].isdigit() or parts[1] not in {"aws", *_PARTITIONS.values()}:
+            return None
+        backend = self._iam(arn)
+        entries = list((backend.roles if kind == "role" else backend.users).values())
+        return next((entry for entry in entries if entry.arn == arn), None)
+
+    # reading EC2 and Lambda
+
+    def topology(self, account: str, region: str) -> Topology:
+        version = self._version
+        known = self._topologies.get((account, region))
+        if known is not None and known[0] == version:
+            return known[1]
+        try:
+            backend = self._backend("ec2")[account][region]
+        except KeyError as unknown:
+            raise LabError(f"`{region}` is no Region", remedy="name one of AWS's Regions") from unknown
+        fresh = reading.topology(backend, account=account, region=region)
+        self._topologies[account, region] = (version, fresh)
+        return fresh
+
+    def function(self, account: str, region: str, name_or_arn: str) -> FunctionState | None:
+        """The function's newest code, by name, partial or full ARN; a qualifier is not looked at."""
+        name = name_or_arn.rpartition("function:")[2].partition(":")[0]
+        from moto.awslambda.exceptions import UnknownFunctionException
+
+        try:
+            found = self._backend("lambda")[account][region].get_function(name)
+        except (UnknownFunctionException, KeyError):
+            return None
+        return reading.function(found, account=account, region=region)
+
+    # making accounts
+
+    def make_account(self, account: str, region: str) -> RunnerKeys:
+        """An account's administrator role and the user that may assume it, both named `s3vpce-runner`."""
+        partition = partition_of(region)
+        iam = self._backend("iam")[account][partition]
+        principal = {"AWS": f"arn:{partition}:iam::{account}:root"}
+        trust = {"Effect": "Allow", "Principal": principal, "Action": ["sts:AssumeRole", "sts:TagSession"]}
+        role = iam.create_role(
+            role_name=RUNNER,
+            assume_role_policy_document=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+            path="/",
+            permissions_boundary=None,
+            description="Administrator of the lab's account",
+            tags=[],
+            max_session_duration="43200",
+        )
+        iam.attach_role_policy(_ADMINISTRATOR.format(partition=partition), RUNNER)
+        iam.create_user(region, RUNNER)
+        iam.put_user_policy(RUNNER, "assume-roles", json.dumps(_RUNNER_POLICY))
+        key = iam.create_access_key(RUNNER)
+        return RunnerKeys(access_key_id=key.access_key_id, secret_access_key=key.secret_access_key, role=str(role.arn))
+
+
+_MENDINGS: Mapping[str, Callable[[State], None]] = {
+    "s3": State.mend_s3,
+    "ec2": State.mend_ec2,
+    "lambda": State.mend_lambda,
+}
+
+
+def _mended(changed: Any) -> bool:
+    """Whether this class was mended before in this process; it counts as mended from now on."""
+    before = getattr(changed, "_s3vpce_mended", False)
+    changed._s3vpce_mended = True  # noqa: SLF001 - our own mark
+    return bool(before)
+
+
+def _prepare() -> None:
+    """Settings are read while moto is imported; those of the machine would change whose accounts it serves."""
+    for name in [name for name in os.environ if name.startswith("MOTO_")]:
+        del os.environ[name]
+    os.environ.update(_SETTINGS)
+    try:
+        importlib.import_module("moto")
+    except ImportError as missing:
+        raise LabError("the lab needs moto", remedy="pip install 'pytest-s3vpce[lab]'") from missing
+    import botocore.session
+
+    botocore.session.Session.get_available_regions = _regions  # type: ignore[method-assign]
+
+
+def _regions(
+    self: Any,
+    service_name: str,
+    partition_name: str = "aws",
+    allow_non_regional: bool = False,  # noqa: FBT001, FBT002
+) -> list[str]:
+    """As botocore's own, without loading a whole service model each time (0.1 s a call)."""
+    resolver = self._get_internal_component("endpoint_resolver")
+    prefix = _ENDPOINT_PREFIXES.get(service_name, service_name)
+    found: list[str] = resolver.get_available_endpoints(prefix, partition_name, allow_non_regional)
+    return found
+
+
+_ENDPOINT_PREFIXES = {
+    "cloudwatch": "monitoring",
+    "stepfunctions": "states",
+    "elbv2": "elasticloadbalancing",
+    "elb": "elasticloadbalancing",
+    "ses": "email",
+    "s3control": "s3-control",
+    "efs": "elasticfilesystem",
+    "emr": "elasticmapreduce",
+}
