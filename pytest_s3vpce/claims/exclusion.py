@@ -62,7 +62,9 @@ def policy_allows(setting: Setting, endpoint: EndpointFacts, probe: Probe) -> bo
         document = parse(endpoint.policy or "", name=endpoint.id)
         if not document.keys <= _derived(known):
             return False
-        policies = Policies(identity=UNKNOWN, resource=UNKNOWN, vpc_endpoint=document)
+        policies = Policies(
+            identity=UNKNOWN, resource=UNKNOWN, vpc_endpoint=document, endpoint_type=endpoint.type.lower()
+        )
         return all(_allows(check, bucket.arn(check), bucket.account_id, who, known, policies) for check in asked)
     except PolicyError:
         return False

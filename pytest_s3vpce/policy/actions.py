@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-OBJECT_ACTIONS: Final = frozenset(
-    """
+_ON_OBJECTS = """
     abortmultipartupload bypassgovernanceretention deleteobject deleteobjectannotation deleteobjecttagging
     deleteobjectversion deleteobjectversionannotation deleteobjectversiontagging getobject getobjectacl
     getobjectannotation getobjectattributes getobjectlegalhold getobjectretention getobjecttagging
@@ -19,11 +18,10 @@ OBJECT_ACTIONS: Final = frozenset(
     putobjectannotation putobjectlegalhold putobjectretention putobjecttagging putobjectversionacl
     putobjectversionannotation putobjectversiontagging replicatedelete replicateobject replicateobjectannotation
     replicatetags restoreobject updateobjectencryption
-    """.split()
-)
+"""
+OBJECT_ACTIONS: Final = frozenset(_ON_OBJECTS.split())
 
-BUCKET_ACTIONS: Final = frozenset(
-    """
+_ON_BUCKETS = """
     allowvendedlogdeliveryforresource createbucket createbucketmetadatatableconfiguration deletebucket
     deletebucketmetadatatableconfiguration deletebucketpolicy deletebucketwebsite getaccelerateconfiguration
     getanalyticsconfiguration getbucketabac getbucketacl getbucketcors getbucketlocation getbucketlogging
@@ -40,5 +38,5 @@ BUCKET_ACTIONS: Final = frozenset(
     putmetricsconfiguration putreplicationconfiguration tagresource untagresource
     updatebucketmetadataannotationtableconfiguration updatebucketmetadatainventorytableconfiguration
     updatebucketmetadatajournaltableconfiguration
-    """.split()
-)
+"""
+BUCKET_ACTIONS: Final = frozenset(_ON_BUCKETS.split())

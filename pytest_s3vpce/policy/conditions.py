@@ -16,8 +16,18 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.policy.doubts import SUBSTITUTED_WILDCARDS_IN_LIKE
-from pytest_s3vpce.policy.patterns import arn_glob, arn_tokens, glob, has_variables, keys_of, substituted, tokens_of
+from pytest_s3vpce.policy.doubts import LONE_STAR_IS_EVERY_ARN, SUBSTITUTED_WILDCARDS_IN_LIKE
+from pytest_s3vpce.policy.patterns import (
+    STAR,
+    arn_glob,
+    arn_parts,
+    arn_tokens,
+    glob,
+    has_variables,
+    keys_of,
+    substituted,
+    tokens_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -76,7 +86,8 @@ def _like(text: str, *, variables: bool) -> Bind:
 def _arn(text: str, *, variables: bool) -> Bind:
     parts = arn_tokens(text, variables_from=0, variables=variables)
     if parts is None:
-        return _constant(_never)
+        every = LONE_STAR_IS_EVERY_ARN and text == STAR
+        return _constant(_is_arn if every else _never)
     if not any(has_variables(part) for part in parts):
         return _constant(arn_glob(parts))
 
@@ -86,6 +97,10 @@ def _arn(text: str, *, variables: bool) -> Bind:
         return arn_glob(known) if len(known) == len(bound) else _never
 
     return bind
+
+
+def _is_arn(actual: str) -> bool:
+    return arn_parts(actual) is not None
 
 
 def _boolean(text: str, *, variables: bool) -> Bind:
@@ -256,7 +271,7 @@ class Condition:
             )
         matches = [bind(values) for bind in self._binds]
         parse = self._operator.parse
-        if parse is not None and any(parse(value) is None for value in actual):
+        if parse is not None and any(parse(value) is None for value in (*actual, *self.wanted)):
             return False
         return self._quantified([any(match(value) for match in matches) for value in actual])
 

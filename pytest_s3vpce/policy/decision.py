@@ -11,7 +11,7 @@ from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import PolicyError
-from pytest_s3vpce.policy.doubts import EMPTY_LIST_IS_ABSENT, UNNAMED_ENDPOINT_IS_GATEWAY
+from pytest_s3vpce.policy.doubts import EMPTY_LIST_IS_ABSENT, ROOT_GRANT_NEEDS_IDENTITY, UNNAMED_ENDPOINT_IS_GATEWAY
 from pytest_s3vpce.policy.principals import Caller, CallerKind, Grant, caller_of, with_context
 
 if TYPE_CHECKING:
@@ -107,6 +107,9 @@ _WORDS: Final = {
 _MANDATORY: Final = ("sts:assumerole", "kms:")
 _LIMITABLE: Final = frozenset({CallerKind.USER, CallerKind.ROLE, CallerKind.FEDERATED, CallerKind.SERVICE_LINKED})
 _SCP_BOUND: Final = frozenset({CallerKind.ROOT, CallerKind.USER, CallerKind.ROLE, CallerKind.FEDERATED})
+# The root user of the bucket's account keeps these whatever the bucket policy says:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html
+_OWNER_ROOT_KEEPS: Final = frozenset({"s3:getbucketpolicy", "s3:putbucketpolicy", "s3:deletebucketpolicy"})
 
 
 @dataclass(slots=True)
@@ -122,14 +125,16 @@ class _Layer:
 class _Asked:
     """A request in the form that statements are matched against."""
 
-    __slots__ = ("action", "bounded", "caller", "resource", "values")
+    __slots__ = ("action", "bounded", "caller", "resource", "same", "values")
 
     def __init__(self, request: Request, policies: Policies) -> None:
         self.values = _values(request.context)
         self.caller = with_context(caller_of(request.principal), self.values)
         self.action = request.action.lower()
         self.resource = request.resource
-        self.bounded = policies.permissions_boundary is not None
+        self.same = self.caller.account is not None and self.caller.account == request.resource_account
+        # One that could not be read may not be there: it leaves the request undecided by itself.
+        self.bounded = self.caller.kind in _LIMITABLE and isinstance(policies.permissions_boundary, tuple)
         _derive(self.values, self.caller, request.resource_account)
 
 
@@ -137,8 +142,8 @@ def decide(request: Request, policies: Policies) -> Decision:
     """The decision on a request. Raises PolicyError where the principal is of no known form."""
     asked = _Asked(request, policies)
     layers = dict(_layers(asked, policies))
-    same = asked.caller.account is not None and asked.caller.account == request.resource_account
-    effects = _effects(layers, asked, same=same)
+    grant = layers["resource"].grant if "resource" in layers else Grant.NONE
+    effects = _effects(layers, asked, grant=grant)
     explicit = next((name for name in _EXPLICIT_ORDER if effects.get(name) is Effect.EXPLICIT_DENY), None)
     if explicit is not None:
         return _explicit(explicit, layers[explicit], effects, asked)
@@ -147,6 +152,9 @@ def decide(request: Request, policies: Policies) -> Decision:
         return _implicit(implicit, effects, request)
     unread = [name for name, effect in effects.items() if effect is Effect.UNKNOWN]
     if unread:
+        if "resource" in unread:
+            # What the others say without it: that it might grant is no reason to call their refusals unneeded.
+            effects = _effects(layers, asked, grant=Grant.NONE)
         reason = f"the {' and '.join(_WORDS[name] for name in unread)} could not be read"
         return Decision(effect=Effect.UNKNOWN, layer=None, policy=None, statement=None, layers=effects, reason=reason)
     reason = f"{request.action} on {request.resource} is allowed by every layer that takes part"
@@ -194,8 +202,12 @@ def _layers(asked: _Asked, policies: Policies) -> Iterator[tuple[str, _Layer]]:
         yield "resource", _resource(policies.resource, asked)
     if kind in _LIMITABLE and policies.permissions_boundary is not None:
         yield "permissions_boundary", _union(policies.permissions_boundary, asked)
-    if kind in _LIMITABLE and policies.session is not None:
+    if policies.session is not None and (kind in _LIMITABLE or kind is CallerKind.ROOT):
         yield "session", _union(policies.session, asked)
+    elif kind is CallerKind.FEDERATED:
+        # Without a session policy such a session has no permissions but those that resources grant to it:
+        # https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html
+        yield "session", _Layer()
 
 
 def _matches(statement: Statement, asked: _Asked) -> bool:
@@ -227,19 +239,22 @@ def _levels(levels: tuple[tuple[Document, ...], ...] | Unknown, asked: _Asked, *
     return _Layer(deny=deny, allows=not needs_allow or all(row.allows for row in rows))
 
 
-def _resource(document: Document | Unknown, asked: _Asked) -> _Layer:
-    """The resource's own policy: whom its denies take in, and how its allows name the caller at their strongest."""
+def _resource(document: Document | Unknown, asked: _Asked, *, ignored: Grant = Grant.NONE) -> _Layer:
+    """The resource's own policy: whom its denies take in, and how its allows name the caller at their strongest.
+
+    Statements that name the caller in the `ignored` form only do not name it.
+    """
     if isinstance(document, Unknown):
         return _Layer(unknown=True, allows=True, grant=Grant.EVERYBODY)
     found = _Layer()
     for statement in document.denies:
-        named = statement.principals is not None or statement.not_principals is not None
-        if named and statement.denies(asked.caller, bounded=asked.bounded) and _matches(statement, asked):
+        takes_in = statement.denies(asked.caller, bounded=asked.bounded, ignored=ignored)
+        if takes_in and _matches(statement, asked):
             found.deny = (document, statement)
             break
     for statement in document.allows:
         grant = statement.grant(asked.caller)
-        if grant > found.grant and _matches(statement, asked):
+        if grant > found.grant and grant is not ignored and _matches(statement, asked):
             found.grant = grant
     found.allows = found.grant is not Grant.NONE
     return found
@@ -250,49 +265,35 @@ def _endpoint(document: Document | Unknown, asked: _Asked, *, endpoint_type: str
 
     https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html
     """
-    found = _resource(document, asked)
     gateway = endpoint_type == "gateway" or (endpoint_type is None and UNNAMED_ENDPOINT_IS_GATEWAY)
-    if isinstance(document, Unknown) or not gateway or asked.caller.kind is CallerKind.ROOT:
-        return found
-    if found.grant is Grant.ACCOUNT:
-        found.grant, found.allows = Grant.NONE, False
-    if found.deny is not None and found.deny[1].grant(asked.caller) is Grant.ACCOUNT:
-        others = (
-            statement
-            for statement in document.denies
-            if statement.grant(asked.caller) is not Grant.ACCOUNT
-            and (statement.principals is not None or statement.not_principals is not None)
-            and statement.denies(asked.caller, bounded=asked.bounded)
-            and _matches(statement, asked)
-        )
-        other = next(others, None)
-        found.deny = None if other is None else (document, other)
-    return found
+    narrow = gateway and asked.caller.kind is not CallerKind.ROOT
+    return _resource(document, asked, ignored=Grant.ACCOUNT if narrow else Grant.NONE)
 
 
 # --- the layers together ---------------------------------------------------------------------------------------------
 
 
-def _effects(layers: Mapping[str, _Layer], asked: _Asked, *, same: bool) -> dict[str, Effect]:
-    """The effect of each layer, given the others: an allow that was not needed is `no_impact`."""
+def _effects(layers: Mapping[str, _Layer], asked: _Asked, *, grant: Grant) -> dict[str, Effect]:
+    """The effect of each layer, given the others: an allow that was not needed is `no_impact`.
+
+    `grant` is how the resource's policy names the caller, at best where that policy could not be read.
+    """
     effects = {name: _own(row) for name, row in layers.items()}
-    grant = layers["resource"].grant if "resource" in layers else Grant.NONE
-    mandatory = asked.action.startswith(_MANDATORY)
-    limited = asked.caller.kind in _LIMITABLE
-    bypass = same and _bypasses(grant, asked.caller)
-    if limited and same and not mandatory:
-        _same_account(effects, grant=grant)
-    elif limited and same:
-        if grant > Grant.ACCOUNT:
-            _waive(effects, "identity")
-        _require(effects, "resource", layers)
-    elif asked.caller.kind is not CallerKind.ROOT or not same or mandatory:
-        _require(effects, "resource", layers)
-    elif effects.get("resource") is Effect.IMPLICIT_DENY:
+    kind = asked.caller.kind
+    owner_needed = not asked.same or asked.action.startswith(_MANDATORY)
+    if kind in _LIMITABLE and asked.same and _grants_alone(grant):
+        _waive(effects, "identity")
+        if _bypasses(grant, asked.caller, sessions="session" in layers):
+            _waive(effects, "permissions_boundary")
+            _waive(effects, "session")
+    if owner_needed:
+        effects.setdefault("resource", Effect.IMPLICIT_DENY)
+        return effects
+    _waive(effects, "resource")
+    if kind in _LIMITABLE and not _grants_alone(grant) and effects.get("resource") is Effect.ALLOW:
         effects["resource"] = Effect.NO_IMPACT
-    if bypass:
-        _waive(effects, "permissions_boundary")
-        _waive(effects, "session")
+    if kind is CallerKind.ROOT and "resource" in effects and asked.action in _OWNER_ROOT_KEEPS:
+        effects["resource"] = Effect.NO_IMPACT
     return effects
 
 
@@ -304,35 +305,25 @@ def _own(row: _Layer) -> Effect:
     return Effect.ALLOW if row.allows else Effect.IMPLICIT_DENY
 
 
-def _same_account(effects: dict[str, Effect], *, grant: Grant) -> None:
-    """In one account identity or resource is enough; a grant to the account's root only delegates to identity."""
-    if grant > Grant.ACCOUNT:
-        _waive(effects, "identity")
-    if effects.get("resource") is Effect.IMPLICIT_DENY or (
-        grant is Grant.ACCOUNT and effects.get("resource") is Effect.ALLOW
-    ):
-        effects["resource"] = Effect.NO_IMPACT
+def _grants_alone(grant: Grant) -> bool:
+    """Whether the resource's grant is enough without an identity policy's, in one account."""
+    return grant > (Grant.ACCOUNT if ROOT_GRANT_NEEDS_IDENTITY else Grant.NONE)
 
 
-def _bypasses(grant: Grant, caller: Caller) -> bool:
+def _bypasses(grant: Grant, caller: Caller, *, sessions: bool) -> bool:
     """Whether implicit denies of boundary and session do not limit the resource's grant, in one account.
 
+    A user with a session policy is a federated session of the user: a grant to the user is limited there.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     """
     if grant in (Grant.SESSION, Grant.EVERYBODY):
         return True
-    return grant is Grant.USER and caller.kind is CallerKind.USER
+    return grant is Grant.USER and caller.kind is CallerKind.USER and not sessions
 
 
 def _waive(effects: dict[str, Effect], name: str) -> None:
     if effects.get(name) is Effect.IMPLICIT_DENY:
         effects[name] = Effect.NO_IMPACT
-
-
-def _require(effects: dict[str, Effect], name: str, layers: Mapping[str, _Layer]) -> None:
-    """The owner must allow separately: where there is no policy at all, nothing does."""
-    if name not in layers:
-        effects[name] = Effect.IMPLICIT_DENY
 
 
 # --- what is said ----------------------------------------------------------------------------------------------------

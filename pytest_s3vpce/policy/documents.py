@@ -101,11 +101,14 @@ class Statement:
             return Grant.NONE if self.not_principals.grant(caller) is not Grant.NONE else Grant.EVERYBODY
         return Grant.NONE
 
-    def denies(self, caller: Caller, *, bounded: bool) -> bool:
-        """Whether a Deny's principals take the caller in. With NotPrincipal one with a boundary is never spared."""
+    def denies(self, caller: Caller, *, bounded: bool, ignored: Grant = Grant.NONE) -> bool:
+        """Whether a Deny's principals take the caller in. With NotPrincipal one with a boundary is never spared.
+
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+        """
         if self.not_principals is not None:
             return bounded or not self.not_principals.exempts(caller)
-        return self.principals is None or self.principals.grant(caller) is not Grant.NONE
+        return self.grant(caller) not in (Grant.NONE, ignored)
 
     def why(self, values: Values) -> str:
         """The conditions that made it match, in a clause."""

@@ -14,5 +14,9 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_pri
 EMPTY_LIST_IS_ABSENT: Final = True
 """Whether a condition key with no values counts as absent."""
 
-UNNAMED_ENDPOINT_IS_GATEWAY: Final = True
-"""Which rule for principals holds where a request does not say what type of endpoint it passed."""
+UNNAMED_ENDPOINT_IS_GATEWAY: Final = False
+"""Whether an account in an endpoint policy names its root user only, as on gateway endpoints, where a request does not
+say what type of endpoint it passed. Without that rule the policy is decided by its literal meaning."""
+
+LONE_STAR_IS_EVERY_ARN: Final = True
+"""Whether the ARN operators match any ARN by the value `*`, which has not the six parts of an ARN."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     Values = Mapping[str, tuple[str, ...]]
 
 
-_VARIABLE: Final = re.compile(r"\$\{\s*([^}'\s,]+|[*?$])\s*(?:,\s*'([^']*)'\s*)?\}")
+_VARIABLE: Final = re.compile(r"\$\{\s*([^{}',\s](?:[^{}',]*[^{}',\s])?)\s*(?:,\s*'([^']*)'\s*)?\}")
 _ESCAPES: Final = frozenset("*?$")
 STAR: Final = "*"
 ONE: Final = "?"

@@ -42,8 +42,6 @@ class Caller:
     account: str | None = None
     principal_arn: str | None = None
     session: str | None = None
-    user_arn: str | None = None
-    """Of a federated user's session: the user it was made for, where the request says so."""
     service: str | None = None
 
     @property
@@ -55,6 +53,7 @@ class Caller:
         return _TYPES[self.kind]
 
 
+_ROLES: Final = (CallerKind.ROLE, CallerKind.SERVICE_LINKED)
 _TYPES: Final[Mapping[CallerKind, str]] = {
     CallerKind.ROOT: "Account",
     CallerKind.USER: "User",
@@ -111,11 +110,13 @@ def _of_arn(text: str, service: str, account: str, rest: str) -> Caller | None:
 def with_context(caller: Caller, values: Mapping[str, tuple[str, ...]]) -> Caller:
     """The caller with what the request's own keys say: a session's ARN has no path, aws:PrincipalArn has it."""
     given = values.get("aws:principalarn", ())
-    if len(given) == 1 and caller.kind in (CallerKind.ROLE, CallerKind.SERVICE_LINKED) and given[0] != caller.text:
-        linked = ":role/aws-service-role/" in given[0]
-        kind = CallerKind.SERVICE_LINKED if linked else caller.kind
-        return replace(caller, principal_arn=given[0], kind=kind)
-    return caller
+    if len(given) != 1 or caller.kind not in _ROLES or caller.principal_arn is None:
+        return caller
+    role, name = given[0], caller.principal_arn.rpartition("/")[2]
+    if not role.startswith(caller.principal_arn.removesuffix(name)) or role.rpartition("/")[2] != name:
+        return caller
+    linked = ":role/aws-service-role/" in role
+    return replace(caller, principal_arn=role, kind=CallerKind.SERVICE_LINKED if linked else caller.kind)
 
 
 class Grant(IntEnum):
@@ -164,7 +165,7 @@ class Principals:
         if caller.kind is CallerKind.ANONYMOUS or caller.account not in self.accounts:
             return False
         chain = [caller.principal_arn, caller.session] if caller.kind is not CallerKind.ROOT else []
-        if caller.kind is CallerKind.ROLE and caller.session is None:
+        if caller.kind in _ROLES and caller.session is None:
             return False
         return all(arn in self.arns for arn in chain if arn is not None)
 
@@ -189,8 +190,8 @@ def compile_principals(element: Any, *, fail: Any) -> Principals:
 
 def _account_of(text: str) -> str | None:
     """A bare account id, or its root's ARN: both name the account."""
-    match = re.fullmatch(r"(?:arn:[^:]+:iam::)?(\d{12})(?::root)?", text)
-    return match.group(1) if match else None
+    match = re.fullmatch(r"(?:arn:[^:]+:iam::(\d{12}):root|(\d{12}))", text, re.ASCII)
+    return match.group(1) or match.group(2) if match else None
 
 
 def _texts(value: Any, fail: Any) -> Iterable[str]:
