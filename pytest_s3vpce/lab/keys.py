@@ -1,0 +1,142 @@
+"""Who an access key belongs to: root users, IAM users, and the role sessions that the lab's STS handed out."""
+
+from __future__ import annotations
+
+import secrets
+import string
+import threading
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from pytest_s3vpce.lab.signatures import Anonymous, Secret
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from pytest_s3vpce.lab.resources import RoleState, UserKey
+    from pytest_s3vpce.lab.signatures import Verified
+    from pytest_s3vpce.lab.state import State
+
+_LETTERS = string.ascii_uppercase + "234567"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks. `arn` is what messages show and policies match, `principal_arn` what aws:PrincipalArn holds."""
+
+    arn: str
+    account: str | None = None
+    principal_arn: str | None = None
+    userid: str | None = None
+    username: str | None = None
+    is_root: bool = False
+    session_policies: tuple[str, ...] | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def anonymous(self) -> bool:
+        return self.account is None
+
+
+ANONYMOUS = Caller(arn="anonymous")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Minted:
+    """Temporary keys of a role session."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(repr=False)
+    expires: datetime
+    caller: Caller
+
+
+class Keys:
+    """The table of keys. Safe to use from several threads."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._lock = threading.Lock()
+        self._roots: dict[str, tuple[str, str, str]] = {}
+        self._sessions: dict[str, Minted] = {}
+
+    def add_root(self, access_key_id: str, secret: str, *, account: str, partition: str) -> None:
+        """Keys of an account's root user: for provisioning."""
+        self._roots[access_key_id] = (secret, account, partition)
+
+    def mint(
+        self,
+        role: RoleState,
+        *,
+        session_name: str,
+        now: datetime,
+        seconds: int,
+        policies: tuple[str, ...] | None = None,
+        tags: tuple[tuple[str, str], ...] = (),
+    ) -> Minted:
+        """Keys of a new session of the role. https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html"""
+        partition = role.arn.split(":", 2)[1]
+        caller = Caller(
+            arn=f"arn:{partition}:sts::{role.account}:assumed-role/{role.name}/{session_name}",
+            account=role.account,
+            principal_arn=role.arn,
+            userid=f"{role.id}:{session_name}",
+            session_policies=policies,
+            tags=(*role.tags, *tags),
+        )
+        minted = Minted(
+            access_key_id="ASIA" + _random(_LETTERS, 16),
+            secret_access_key=_random(string.ascii_letters + string.digits, 40),
+            session_token=secrets.token_urlsafe(120),
+            expires=now + timedelta(seconds=seconds),
+            caller=caller,
+        )
+        with self._lock:
+            gone = [key for key, session in self._sessions.items() if session.expires < now - timedelta(hours=1)]
+            for key in gone:
+                del self._sessions[key]
+            self._sessions[minted.access_key_id] = minted
+        return minted
+
+    def lookup(self, access_key_id: str) -> Secret | None:
+        """What `signatures.verify` asks for."""
+        session = self._sessions.get(access_key_id)
+        if session is not None:
+            return Secret(session.secret_access_key, session.session_token, session.expires)
+        root = self._roots.get(access_key_id)
+        if root is not None:
+            return Secret(root[0])
+        user = self._state.access_key(access_key_id)
+        return None if user is None else Secret(user.secret)
+
+    def caller(self, verified: Verified | Anonymous) -> Caller:
+        """Who signed a verified request."""
+        if isinstance(verified, Anonymous):
+            return ANONYMOUS
+        session = self._sessions.get(verified.access_key_id)
+        if session is not None:
+            return session.caller
+        root = self._roots.get(verified.access_key_id)
+        if root is not None:
+            _, account, partition = root
+            arn = f"arn:{partition}:iam::{account}:root"
+            return Caller(arn=arn, account=account, principal_arn=arn, userid=account, is_root=True)
+        user = self._state.access_key(verified.access_key_id)
+        return ANONYMOUS if user is None else _user(user)
+
+
+def _user(user: UserKey) -> Caller:
+    return Caller(
+        arn=user.user_arn,
+        account=user.account,
+        principal_arn=user.user_arn,
+        userid=user.user_id,
+        username=user.user_arn.rpartition("/")[2],
+        tags=user.tags,
+    )
+
+
+def _random(letters: str, length: int) -> str:
+    return "".join(secrets.choice(letters) for _ in range(length))

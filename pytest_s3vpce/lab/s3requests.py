@@ -1,0 +1,145 @@
+"""From an HTTP request to the S3 operation it is, with its parameters; what is on no list is none, never another one.
+
+botocore's own model of S3 says which method, path, query and headers make an operation.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote
+
+import botocore.session
+
+from pytest_s3vpce.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_s3vpce.lab.wire import HttpRequest
+    from pytest_s3vpce.operations import Operation
+
+_HOST = re.compile(
+    r"(?:(?P<bucket>.+)\.)?s3(?:-fips)?(?:\.dualstack)?(?:[.-](?P<region>[a-z]{2}[a-z0-9-]*-\d))?\.amazonaws\.com(?:\.cn)?"
+)
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html"""
+_IGNORED_QUERY = re.compile(r"x-id|X-Amz-\w|x-amz-\w", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Request:
+    """What a request asks S3 for. `row` is None where no operation of the catalogue fits."""
+
+    row: Operation | None
+    bucket: str | None
+    key: str | None
+    parameters: Mapping[str, Any]
+    target: str
+    """The raw path-style target: `/bucket/key?query`, encoded as it was sent."""
+    host_region: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How an operation looks on the wire."""
+
+    name: str
+    method: str
+    level: int
+    """0: the service, 1: a bucket, 2: a key."""
+    literals: Mapping[str, str]
+    required_query: frozenset[str]
+    required_headers: frozenset[str]
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def weight(self) -> int:
+        return 2 * len(self.literals) + len(self.required_query) + len(self.required_headers)
+
+    def fits(self, method: str, level: int, query: Mapping[str, str], headers: Mapping[str, str]) -> bool:
+        return (
+            (method, level) == (self.method, self.level)
+            and all(name in query and value in ("", query[name]) for name, value in self.literals.items())
+            and self.required_query <= query.keys()
+            and self.required_headers <= headers.keys()
+        )
+
+
+def parse(request: HttpRequest) -> S3Request:
+    """The operation of a request, by host, path, query and headers."""
+    host = _HOST.fullmatch(request.host.rpartition(":")[0] if ":" in request.host else request.host)
+    path, _, raw_query = request.target.partition("?")
+    virtual = host["bucket"] if host else None
+    raw = path.lstrip("/") if not virtual else f"{virtual}/{path.removeprefix('/')}"
+    bucket, slash, raw_key = raw.partition("/")
+    key = unquote(raw_key) if slash and raw_key else None
+    level = 0 if not bucket else 1 if key is None else 2
+    query = dict(parse_qsl(raw_query, keep_blank_values=True))
+    headers = {name.lower(): value for name, value in request.headers}
+    shape = _match(request.method, level, query, headers)
+    parameters = _parameters(shape, query, headers) if shape else {}
+    target = f"/{bucket}" + (f"/{raw_key}" if key is not None else "") if bucket else "/"
+    return S3Request(
+        row=OPERATIONS.get(shape.name) if shape else None,
+        bucket=unquote(bucket) or None,
+        key=key,
+        parameters=parameters,
+        target=f"{target}?{raw_query}" if raw_query else target,
+        host_region=host["region"] if host else None,
+    )
+
+
+def _match(method: str, level: int, query: Mapping[str, str], headers: Mapping[str, str]) -> _Shape | None:
+    """The most specific operation that fits; None where the query names a sub-resource that it does not."""
+    shapes, subresources = _shapes()
+    fitting = [shape for shape in shapes if shape.fits(method, level, query, headers)]
+    if not fitting:
+        return None
+    best = max(fitting, key=lambda shape: shape.weight)
+    known = {*best.literals, *best.query}
+    strange = {name for name in query if name in subresources and name not in known}
+    return None if strange else best
+
+
+def _parameters(shape: _Shape, query: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {member: query[name] for name, member in shape.query.items() if name in query}
+    found.update({member: headers[name] for name, member in shape.headers.items() if name in headers})
+    return found
+
+
+@cache
+def _shapes() -> tuple[tuple[_Shape, ...], frozenset[str]]:
+    model = botocore.session.Session().get_service_model("s3")
+    shapes = tuple(_shape(model.operation_model(name)) for name in model.operation_names)
+    # The sub-resources of operations that the catalogue does not know count as well: they must not fall through.
+    return shapes, frozenset(name for shape in shapes for name in shape.literals if not _IGNORED_QUERY.match(name))
+
+
+def _shape(model: Any) -> _Shape:
+    path, _, literal = model.http["requestUri"].partition("?")
+    literals = {
+        name: value for name, value in parse_qsl(literal, keep_blank_values=True) if not _IGNORED_QUERY.match(name)
+    }
+    members = model.input_shape.members if model.input_shape else {}
+    required = set(model.input_shape.required_members) if model.input_shape else set()
+    query, headers = {}, {}
+    for member, shape in members.items():
+        location = shape.serialization.get("location")
+        name = shape.serialization.get("name", member)
+        if location == "querystring":
+            query[name] = member
+        elif location == "header":
+            headers[name.lower()] = member
+    return _Shape(
+        name=model.name,
+        method=model.http["method"],
+        level=2 if "{Key+}" in path else 1 if "{Bucket}" in path else 0,
+        literals=literals,
+        required_query=frozenset(name for name, member in query.items() if member in required),
+        required_headers=frozenset(name for name, member in headers.items() if member in required),
+        query=query,
+        headers=headers,
+    )
