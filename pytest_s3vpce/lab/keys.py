@@ -104,12 +104,16 @@ class Keys:
         """What `signatures.verify` asks for."""
         session = self._sessions.get(access_key_id)
         if session is not None:
-            return Secret(session.secret_access_key, session.session_token, session.expires)
+            return Secret(
+                secret_access_key=session.secret_access_key,
+                session_token=session.session_token,
+                expires=session.expires,
+            )
         root = self._roots.get(access_key_id)
         if root is not None:
-            return Secret(root[0])
+            return Secret(secret_access_key=root[0])
         user = self._state.access_key(access_key_id)
-        return None if user is None else Secret(user.secret)
+        return None if user is None else Secret(secret_access_key=user.secret)
 
     def caller(self, verified: Verified | Anonymous) -> Caller:
         """Who signed a verified request."""

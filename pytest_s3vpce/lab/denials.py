@@ -1,0 +1,53 @@
+"""A decision's denial in the words of the service that was asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.policy import Effect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_s3vpce.lab.keys import Caller
+    from pytest_s3vpce.policy import Decision
+
+_POLICY_TYPES: Final[Mapping[str, str]] = {
+    "identity": "identity-based policy",
+    "resource": "resource-based policy",
+    "permissions_boundary": "permissions boundary",
+    "session": "session policy",
+    "scp": "service control policy",
+    "rcp": "resource control policy",
+    "vpc_endpoint": "VPC endpoint policy",
+}
+PLAIN: Final = "Access Denied"
+
+
+def s3_denial(decision: Decision, *, caller: Caller, action: str, resource: str, owner: str) -> Refused:
+    """S3's 403: with the reason where the caller is of the bucket's account, plain otherwise and for `anonymous`.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html
+    """
+    message = PLAIN
+    if not caller.anonymous and caller.account == owner:
+        message = _reason(decision, caller=caller, action=action, shown=f'on resource: "{resource}"')
+    return Refused("AccessDenied", status=403, message=message)
+
+
+def sts_denial(caller: Caller, *, action: str, resource: str) -> Refused:
+    """STS names no policy. https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html"""
+    message = f"User: {caller.arn} is not authorized to perform: {action} on resource: {resource}"
+    return Refused("AccessDenied", status=403, message=message)
+
+
+def _reason(decision: Decision, *, caller: Caller, action: str, shown: str) -> str:
+    head = f"User: {caller.arn} is not authorized to perform: {action} {shown}"
+    kind = _POLICY_TYPES.get(decision.layer or "")
+    if kind is None:
+        return head
+    if decision.effect is Effect.EXPLICIT_DENY:
+        article = "an" if kind[0] == "i" else "a"
+        return f"{head} with an explicit deny in {article} {kind}"
+    return f"{head} because no {kind} allows the {action} action"

@@ -1,0 +1,173 @@
+"""The gateway: who asks, from where, which service; each request goes through here and is noted."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import re
+import secrets
+from collections import deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from pytest_s3vpce.errors import PolicyError
+from pytest_s3vpce.lab import faultdocuments
+from pytest_s3vpce.lab.judge import Judge
+from pytest_s3vpce.lab.origin import Internet
+from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3 import S3
+from pytest_s3vpce.lab.s3context import request_keys
+from pytest_s3vpce.lab.signatures import Anonymous, verify
+from pytest_s3vpce.lab.sts import Sts
+from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
+from pytest_s3vpce.network.path import Destination, Dropped, Path, Source, internet, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_s3vpce.lab.compute import Functions
+    from pytest_s3vpce.lab.keys import Caller, Keys
+    from pytest_s3vpce.lab.signatures import Verified
+    from pytest_s3vpce.lab.state import State
+
+_LOG: Final = logging.getLogger(__name__)
+_INVOKE: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)/invocations(?:\?.*)?")
+_FUNCTION: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)(?:\?.*)?")
+_NOTES: Final = 10_000
+
+
+class Gateway:
+    """Takes every request of the lab, whatever listener it came by."""
+
+    def __init__(
+        self,
+        state: State,
+        *,
+        keys: Keys,
+        functions: Functions,
+        log: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> None:
+        self._state = state
+        self._keys = keys
+        self._functions = functions
+        judge = Judge(state)
+        self._s3 = S3(state, judge)
+        self._sts = Sts(state, keys, judge)
+        self._log = log
+        self.notes: deque[dict[str, Any]] = deque(maxlen=_NOTES)
+        """The last requests: who, from where, by which path, which action, decision and reason."""
+
+    def handle(self, request: HttpRequest) -> HttpResponse:
+        """The answer, in the words of the service that was asked; never raises."""
+        now = datetime.now(UTC)
+        note: dict[str, Any] = {"at": now.isoformat(timespec="milliseconds"), "method": request.method}
+        service = "s3"
+        try:
+            verified = verify(request, lookup=self._keys.lookup, now=now)
+            service = "s3" if isinstance(verified, Anonymous) else verified.service
+            answer = self._answer(request, verified, service=service, now=now, note=note)
+        except Refused as refused:
+            note["code"] = refused.code
+            answer = faultdocuments.document(refused, service=service, request=request)
+        except PolicyError as error:
+            _LOG.warning("a stored policy can't be read: %s", error)
+            broken = Refused("InternalError", status=500, message="We encountered an internal error. Please try again.")
+            answer = faultdocuments.document(broken, service=service, request=request)
+        note.update(service=service, status=answer.status)
+        self._note(note)
+        return _with_ids(answer, request) if service == "s3" else answer
+
+    def _answer(
+        self,
+        request: HttpRequest,
+        verified: Verified | Anonymous,
+        *,
+        service: str,
+        now: datetime,
+        note: dict[str, Any],
+    ) -> HttpResponse:
+        caller = self._keys.caller(verified)
+        path = self._path(request, service=service)
+        note.update(caller=caller.arn, path=path.kind.value, endpoint=path.endpoint.id if path.endpoint else None)
+        if service == "s3":
+            return self._s3.handle(request, caller, verified, path=path, now=now, note=note)
+        if isinstance(verified, Anonymous) or caller.account is None:
+            raise Refused("MissingAuthenticationToken", status=403, message="Missing Authentication Token")
+        region = verified.region
+        if service == "sts":
+            context = request_keys(request, path, region=region, now=now)
+            return self._sts.handle(request, caller, context=context, now=now)
+        if service == "lambda":
+            invoked = _INVOKE.fullmatch(request.target)
+            if invoked is not None and request.method == "POST":
+                return self._invoke(request, caller, name=unquote(invoked["name"]), region=region)
+        answer = self._state.call(service, request, account=caller.account, region=region)
+        if service == "lambda" and request.method == "DELETE":
+            self._forget(request, caller, region=region)
+        return answer
+
+    def _path(self, request: HttpRequest, *, service: str) -> Path:
+        origin = request.origin
+        if isinstance(origin, Internet):
+            return internet(origin.address)
+        source = Source(
+            subnet_id=origin.subnet_id,
+            security_group_ids=origin.security_group_ids,
+            private_ip=origin.private_ip,
+        )
+        here: Any = origin.destination if service == "s3" else "other"
+        aim = Destination(service=here, region=origin.region, port=origin.port)
+        found = resolve(self._state.topology(origin.account, origin.region), source=source, destination=aim)
+        if isinstance(found, Dropped):
+            # The listener closes a moment later; until then nothing may get through.
+            raise Refused("ServiceUnavailable", status=503, message=f"The lab's network dropped this: {found.reason}")
+        return found
+
+    def _invoke(self, request: HttpRequest, caller: Caller, *, name: str, region: str) -> HttpResponse:
+        """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
+        assert caller.account is not None
+        account = name.split(":")[4] if name.startswith("arn:") else caller.account
+        found = self._state.function(account, region, name)
+        if found is None or account != caller.account:
+            message = f"Function not found: arn:aws:lambda:{region}:{account}:function:{name}"
+            raise Refused("ResourceNotFoundException", status=404, message=message)
+        placement = found.placement(self._state.topology(account, region))
+        result = self._functions.invoke(found.spec, payload=request.body or b"{}", placement=placement)
+        headers = [("Content-Type", "application/json"), ("X-Amz-Executed-Version", "$LATEST")]
+        if result.function_error:
+            headers.append(("X-Amz-Function-Error", result.function_error))
+        if (request.header("x-amz-log-type") or "").lower() == "tail":
+            headers.append(("X-Amz-Log-Result", base64.b64encode(_bytes(result.log_tail)).decode()))
+        return HttpResponse(status=result.status, headers=tuple(headers), body=result.payload)
+
+    def _forget(self, request: HttpRequest, caller: Caller, *, region: str) -> None:
+        deleted = _FUNCTION.fullmatch(request.target)
+        if deleted is not None:
+            name = unquote(deleted["name"])
+            arn = name if name.startswith("arn:") else f"arn:aws:lambda:{region}:{caller.account}:function:{name}"
+            self._functions.forget(arn)
+
+    def _note(self, note: dict[str, Any]) -> None:
+        self.notes.append(note)
+        if self._log is not None:
+            self._log(note)
+
+
+def _with_ids(answer: HttpResponse, request: HttpRequest) -> HttpResponse:
+    """Every answer of S3 carries two ids; a HEAD's errors have no body.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html
+    """
+    names = {name.lower() for name, _ in answer.headers}
+    extra = [("Server", "AmazonS3")] if "server" not in names else []
+    if "x-amz-request-id" not in names:
+        extra.append(("x-amz-request-id", secrets.token_hex(8).upper()))
+    if "x-amz-id-2" not in names:
+        extra.append(("x-amz-id-2", base64.b64encode(secrets.token_bytes(48)).decode()))
+    body = b"" if request.method == "HEAD" and answer.status >= 300 else answer.body
+    return HttpResponse(status=answer.status, headers=(*answer.headers, *extra), body=body)
+
+
+def _bytes(text: Any) -> bytes:
+    return text if isinstance(text, bytes) else str(text).encode()
