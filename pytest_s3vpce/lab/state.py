@@ -6,7 +6,6 @@ This is the only module that knows moto; `self_check` names what an upgrade of i
 from __future__ import annotations
 
 import importlib
-import json
 import logging
 import os
 import threading
@@ -14,14 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab import faultdocuments, mending, reading
+from pytest_s3vpce.lab.principals import Principals, partition_of
 from pytest_s3vpce.lab.refused import Refused
-from pytest_s3vpce.lab.resources import RUNNER, RoleState, RunnerKeys, UserKey
 from pytest_s3vpce.lab.wsgi import environ_of, hide_form, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_s3vpce.lab.resources import BucketState, FunctionState, PublicAccessBlock
+    from pytest_s3vpce.lab.resources import (
+        BucketState,
+        FunctionState,
+        PublicAccessBlock,
+        RoleState,
+        RunnerKeys,
+        UserKey,
+    )
     from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
     from pytest_s3vpce.lab.wsgi import Application
     from pytest_s3vpce.network.topology import Topology
@@ -42,16 +48,6 @@ _SETTINGS = {
 }
 # What can't change the network; every other request makes the known topologies stale.
 _APART = frozenset({"s3", "s3control", "sts", "iam", "lambda", "ssm", "kms", "logs"})
-_PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov", "eusc": "aws-eusc"}
-_ADMINISTRATOR = "arn:{partition}:iam::aws:policy/AdministratorAccess"
-_RUNNER_POLICY = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:GetCallerIdentity"], "Resource": "*"}],
-}
-
-
-def partition_of(region: str) -> str:
-    return next((name for start, name in _PARTITIONS.items() if region.startswith(f"{start}-")), "aws")
 
 
 class State:
@@ -60,7 +56,7 @@ class State:
     def __init__(self) -> None:
         self._loading = threading.RLock()
         self._apps: dict[str, Application] = {}
-        self._backends: dict[str, Any] = {}
+        self._loaded: dict[str, Any] = {}
         self._listeners: list[Callable[[], None]] = []
         self._version = 0
         self._topologies: dict[tuple[str, str], tuple[int, Topology]] = {}
@@ -154,18 +150,18 @@ class State:
     def _load(self, service: str) -> Application:
         from moto.moto_server.werkzeug_app import create_backend_app
 
-        self._backend(service)
+        self.backends(service)
         application: Application = create_backend_app(service)
         return application
 
-    def _backend(self, service: str) -> Any:
+    def backends(self, service: str) -> Any:
         """All accounts' objects of a service; loaded and mended at the first use."""
-        found = self._backends.get(service)
+        found = self._loaded.get(service)
         if found is None:
             with self._loading:
-                if service not in self._backends:
-                    self._backends[service] = self._import(service)
-                found = self._backends[service]
+                if service not in self._loaded:
+                    self._loaded[service] = self._import(service)
+                found = self._loaded[service]
         return found
 
     def _import(self, service: str) -> Any:
@@ -202,6 +198,12 @@ class State:
         subnet = self.topology(account, region).subnet(subnet_id)
         return subnet.vpc_id if subnet else None
 
+    def self_check(self) -> list[str]:
+        """What an upgrade of moto has broken; nothing as long as all is well."""
+        from pytest_s3vpce.lab.selfcheck import self_check
+
+        return self_check(self)
+
     # reading S3
 
     def bucket(self, name: str) -> BucketState | None:
@@ -209,7 +211,7 @@ class State:
         return None if found is None else reading.bucket(found, name=name)
 
     def _bucket(self, name: str) -> Any:
-        backends = self._backend("s3")
+        backends = self.backends("s3")
         owner = backends.bucket_accounts.get(name)
         if owner is None:
             return None
@@ -217,7 +219,7 @@ class State:
         return backends[account][partition].buckets.get(name)
 
     def account_public_access_block(self, account: str, region: str) -> PublicAccessBlock | None:
-        backend = self._backend("s3control")[account][partition_of(region)]
+        backend = self.backends("s3control")[account][partition_of(region)]
         return reading.public_access_block(backend.public_access_block)
 
     def object_exists(self, bucket: str, key: str, version: str | None = None) -> bool:
@@ -243,22 +245,10 @@ class State:
         upload = None if found is None else found.multiparts.get(upload_id)
         return upload is not None and upload.key_name == key
 
-    # reading IAM
+    # IAM
 
     def role(self, role_arn: str) -> RoleState | None:
-        found = self._principal(role_arn, kind="role")
-        if found is None:
-            return None
-        return RoleState(
-            arn=found.arn,
-            name=found.name,
-            id=found.id,
-            path=found.path,
-            account=found.account_id,
-            trust_policy=str(found.assume_role_policy_document),
-            max_session_seconds=int(found.max_session_duration or 3600),
-            tags=reading.tags(found.tags),
-        )
+        return self._people.role(role_arn)
 
     def trust_policy(self, role_arn: str) -> str | None:
         role = self.role(role_arn)
@@ -266,70 +256,42 @@ class State:
 
     def identity_policies(self, arn: str) -> tuple[tuple[str, str], ...] | None:
         """Name and text of every identity policy of a role or user; None where there is no such principal."""
-        principal = self._principal(arn, kind="role") or self._principal(arn, kind="user")
-        if principal is None:
-            return None
-        found = reading.policies(principal)
-        if ":user/" in arn:
-            groups = list(self._iam(arn).groups.values())
-            found += [entry for group in groups if principal in group.users for entry in reading.policies(group)]
-        return tuple(found)
+        return self._people.identity_policies(arn)
 
     def boundary(self, arn: str) -> tuple[str, str] | None:
         """ARN and text of a role's permissions boundary; one that does not exist allows nothing."""
-        principal = self._principal(arn, kind="role")
-        boundary = principal.permissions_boundary_arn if principal is not None else None
-        if not boundary:
-            return None
-        policy = self._iam(arn).managed_policies.get(boundary)
-        return boundary, reading.document(policy) if policy else '{"Version": "2012-10-17", "Statement": []}'
+        return self._people.boundary(arn)
 
     def access_key(self, access_key_id: str) -> UserKey | None:
         """An active key of a user of any account."""
-        for partitions in list(self._backend("iam").values()):
-            for backend in list(partitions.values()):
-                key = backend.access_keys.get(access_key_id)
-                user = backend.users.get(key.user_name) if key is not None else None
-                if key is not None and user is not None and key.status == "Active":
-                    tags = reading.tags(backend.tagger.list_tags_for_resource(user.arn)["Tags"])
-                    return UserKey(
-                        access_key_id=access_key_id,
-                        secret=key.secret_access_key,
-                        account=backend.account_id,
-                        user_arn=user.arn,
-                        user_id=user.id,
-                        tags=tags,
-                    )
-        return None
+        return self._people.access_key(access_key_id)
 
-    def _iam(self, arn: str) -> Any:
-        _, partition, _, _, account, _ = arn.split(":", 5)
-        return self._backend("iam")[account][partition]
+    def make_account(self, account: str, region: str) -> RunnerKeys:
+        """An account's administrator role and the user that may assume it, both named `s3vpce-runner`."""
+        return self._people.make_runner(account, region)
 
-    def _principal(self, arn: str, *, kind: str) -> Any:
-        parts = arn.split(":", 5)
-        if len(parts) != 6 or parts[2] != "iam" or not parts[5].startswith(f"{kind}/"):
-            return None
-        if len(parts[4]) != 12 or not parts[4].isdigit() or parts[1] not in {"aws", *_PARTITIONS.values()}:
-            return None
-        backend = self._iam(arn)
-        entries = list((backend.roles if kind == "role" else backend.users).values())
-        return next((entry for entry in entries if entry.arn == arn), None)
+    @property
+    def _people(self) -> Principals:
+        return Principals(self.backends("iam"))
 
     # reading EC2 and Lambda
 
     def topology(self, account: str, region: str) -> Topology:
+        """The network of an account and Region, read anew after each request that may have changed it."""
         version = self._version
         known = self._topologies.get((account, region))
         if known is not None and known[0] == version:
             return known[1]
-        try:
-            backend = self._backend("ec2")[account][region]
-        except KeyError as unknown:
-            raise LabError(f"`{region}` is no Region", remedy="name one of AWS's Regions") from unknown
-        fresh = reading.topology(backend, account=account, region=region)
+        fresh = self.read_topology(account, region)
         self._topologies[account, region] = (version, fresh)
         return fresh
+
+    def read_topology(self, account: str, region: str) -> Topology:
+        try:
+            backend = self.backends("ec2")[account][region]
+        except KeyError as unknown:
+            raise LabError(f"`{region}` is no Region", remedy="name one of AWS's Regions") from unknown
+        return reading.topology(backend, account=account, region=region)
 
     def function(self, account: str, region: str, name_or_arn: str) -> FunctionState | None:
         """The function's newest code, by name, partial or full ARN; a qualifier is not looked at."""
@@ -337,33 +299,10 @@ class State:
         from moto.awslambda.exceptions import UnknownFunctionException
 
         try:
-            found = self._backend("lambda")[account][region].get_function(name)
+            found = self.backends("lambda")[account][region].get_function(name)
         except (UnknownFunctionException, KeyError):
             return None
         return reading.function(found, account=account, region=region)
-
-    # making accounts
-
-    def make_account(self, account: str, region: str) -> RunnerKeys:
-        """An account's administrator role and the user that may assume it, both named `s3vpce-runner`."""
-        partition = partition_of(region)
-        iam = self._backend("iam")[account][partition]
-        principal = {"AWS": f"arn:{partition}:iam::{account}:root"}
-        trust = {"Effect": "Allow", "Principal": principal, "Action": ["sts:AssumeRole", "sts:TagSession"]}
-        role = iam.create_role(
-            role_name=RUNNER,
-            assume_role_policy_document=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
-            path="/",
-            permissions_boundary=None,
-            description="Administrator of the lab's account",
-            tags=[],
-            max_session_duration="43200",
-        )
-        iam.attach_role_policy(_ADMINISTRATOR.format(partition=partition), RUNNER)
-        iam.create_user(region, RUNNER)
-        iam.put_user_policy(RUNNER, "assume-roles", json.dumps(_RUNNER_POLICY))
-        key = iam.create_access_key(RUNNER)
-        return RunnerKeys(access_key_id=key.access_key_id, secret_access_key=key.secret_access_key, role=str(role.arn))
 
 
 _MENDINGS: Mapping[str, Callable[[State], None]] = {

@@ -1,0 +1,203 @@
+"""A whole lab put together: state, server, placements, functions, and the gateway in their midst."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import string
+import threading
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pytest_s3vpce.errors import LabError
+from pytest_s3vpce.lab.certificates import Certificates
+from pytest_s3vpce.lab.compute import Functions
+from pytest_s3vpce.lab.gateway import Gateway
+from pytest_s3vpce.lab.keys import Keys
+from pytest_s3vpce.lab.listener import Verdict
+from pytest_s3vpce.lab.origin import Internet
+from pytest_s3vpce.lab.placement import Placements
+from pytest_s3vpce.lab.principals import partition_of
+from pytest_s3vpce.lab.provisioning import AccountSession
+from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.server import Server
+from pytest_s3vpce.lab.state import State
+from pytest_s3vpce.network.path import Destination, Dropped, Source, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pytest_s3vpce.lab.compute import FunctionSpec
+    from pytest_s3vpce.lab.origin import Placement
+    from pytest_s3vpce.lab.resources import RunnerKeys
+    from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
+
+_LOG = logging.getLogger(__name__)
+_KEY_LETTERS = string.ascii_uppercase + "234567"
+_SECRET_LETTERS = string.ascii_letters + string.digits
+_FUNCTION_SESSION_SECONDS = 12 * 3600
+
+
+class Lab:
+    """A lab that answers; its accounts have their runner, and are otherwise empty."""
+
+    def __init__(
+        self, *, folder: Path, accounts: Mapping[str, tuple[str, str]], port: int = 0, log: Path | None = None
+    ) -> None:
+        _check_accounts(accounts)
+        self.state = State()
+        self.state.preload()
+        self.keys = Keys(self.state)
+        self._log = None if log is None else RequestLog(log)
+        self._certificates = Certificates(folder)
+        self._server = Server(self._handle, certificates=self._certificates)
+        try:
+            self._listener = self._server.listen(Internet(), port=port)
+            self._placements = Placements(self._server, folder=folder, verdict=self.verdict)
+            self._functions = Functions(
+                folder=folder,
+                placements=self._placements,
+                ca_pem=self._certificates.ca_pem,
+                credentials=self.credentials,
+            )
+            self._gateway = Gateway(state=self.state, keys=self.keys, functions=self._functions)
+            self.state.on_network_change(self._placements.refresh)
+            self._roots = {name: self._root_keys(*accounts[name]) for name in accounts}
+            self._runners = {name: self.state.make_account(*accounts[name]) for name in accounts}
+            self._check()
+        except BaseException:
+            self._server.close()
+            raise
+
+    def _check(self) -> None:
+        if wrong := self.state.self_check():
+            raise LabError(
+                f"this version of moto is not read rightly: {'; '.join(wrong)}",
+                remedy="pip install 'pytest-s3vpce[lab]'",
+            )
+
+    @property
+    def endpoint_url(self) -> str:
+        return f"http://{self._listener.host}:{self._listener.port}"
+
+    def sessions(self) -> Mapping[str, AccountSession]:
+        """The accounts' root keys, for the provisioning."""
+        return self._roots
+
+    def ready(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What the ready file says: where the lab is, and the keys of its accounts."""
+        return {
+            "endpoint_url": self.endpoint_url,
+            "https_endpoint_url": self.endpoint_url.replace("http:", "https:"),
+            "proxy_url": self.endpoint_url,
+            "ca_bundle": str(self._certificates.ca_pem),
+            "control_url": None,
+            "accounts": {name: _account(root, self._runners[name]) for name, root in self._roots.items()},
+            "outputs": dict(outputs),
+        }
+
+    def close(self) -> None:
+        self._functions.close()
+        self._placements.close()
+        self._server.close()
+
+    def verdict(self, placement: Placement, destination: str) -> Verdict:
+        """Whether a connection from this interface comes through at all."""
+        source = Source(
+            subnet_id=placement.subnet_id,
+            security_group_ids=placement.security_group_ids,
+            private_ip=placement.private_ip,
+        )
+        service: Any = destination
+        aim = Destination(service=service, region=placement.region, port=placement.port)
+        path = resolve(self.state.topology(placement.account, placement.region), source=source, destination=aim)
+        return Verdict.DROP if isinstance(path, Dropped) else Verdict.OPEN
+
+    def credentials(self, function: FunctionSpec) -> Mapping[str, str]:
+        """The environment of a function's role session, named after the function.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+        """
+        role = self.state.role(function.role_arn)
+        if role is None:
+            message = "The role defined for the function cannot be assumed by Lambda."
+            raise Refused("InvalidParameterValueException", status=400, message=message)
+        minted = self.keys.mint(
+            role, session_name=function.name, now=datetime.now(UTC), seconds=_FUNCTION_SESSION_SECONDS
+        )
+        return {
+            "AWS_ACCESS_KEY_ID": minted.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": minted.secret_access_key,
+            "AWS_SESSION_TOKEN": minted.session_token,
+        }
+
+    def _handle(self, request: HttpRequest) -> HttpResponse:
+        began = time.monotonic()
+        response = self._gateway.handle(request)
+        if self._log is not None:
+            self._log.add(request, response, seconds=time.monotonic() - began)
+        return response
+
+    def _root_keys(self, account: str, region: str) -> AccountSession:
+        made = AccountSession(
+            account_id=account,
+            region=region,
+            access_key_id="AKIA" + "".join(secrets.choice(_KEY_LETTERS) for _ in range(16)),
+            secret_access_key="".join(secrets.choice(_SECRET_LETTERS) for _ in range(40)),
+        )
+        self.keys.add_root(made.access_key_id, made.secret_access_key, account=account, partition=partition_of(region))
+        return made
+
+
+class RequestLog:
+    """A JSON line for each request: what was asked and answered, no header, query or body."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        try:
+            self._file = path.open("a", encoding="utf-8")
+        except OSError as failure:
+            raise LabError(f"`{path}` can't be written: {failure.strerror}", remedy="make its folder") from failure
+
+    def add(self, request: HttpRequest, response: HttpResponse, *, seconds: float) -> None:
+        line = {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "method": request.method,
+            "scheme": request.scheme,
+            "host": request.host,
+            "path": request.target.partition("?")[0],
+            "origin": str(getattr(request.origin, "subnet_id", "internet")),
+            "user_agent": request.header("user-agent") or "",
+            "status": response.status,
+            "milliseconds": round(seconds * 1000, 1),
+        }
+        with self._lock:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+
+
+def _check_accounts(accounts: Mapping[str, tuple[str, str]]) -> None:
+    seen: dict[str, str] = {}
+    for name, (account, _) in accounts.items():
+        if account in seen:
+            raise LabError(
+                f"accounts `{seen[account]}` and `{name}` have one id, `{account}`", remedy="give each its own"
+            )
+        seen[account] = name
+
+
+def _account(root: AccountSession, runner: RunnerKeys) -> dict[str, Any]:
+    return {
+        "account_id": root.account_id,
+        "access_key_id": root.access_key_id,
+        "secret_access_key": root.secret_access_key,
+        "region": root.region,
+        "runner": {
+            "access_key_id": runner.access_key_id,
+            "secret_access_key": runner.secret_access_key,
+            "role": runner.role,
+        },
+    }

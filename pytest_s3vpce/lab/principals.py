@@ -1,0 +1,116 @@
+"""Roles, users and their policies, read from the objects that hold IAM's state; and each account's runner."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pytest_s3vpce.lab import reading
+from pytest_s3vpce.lab.resources import RUNNER, RoleState, RunnerKeys, UserKey
+
+_PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov", "eusc": "aws-eusc"}
+_ADMINISTRATOR = "arn:{partition}:iam::aws:policy/AdministratorAccess"
+_RUNNER_POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:GetCallerIdentity"], "Resource": "*"}],
+}
+_NOTHING = '{"Version": "2012-10-17", "Statement": []}'
+
+
+def partition_of(region: str) -> str:
+    return next((name for start, name in _PARTITIONS.items() if region.startswith(f"{start}-")), "aws")
+
+
+class Principals:
+    """The IAM of all accounts: `backends` by account and partition."""
+
+    def __init__(self, backends: Any) -> None:
+        self._backends = backends
+
+    def role(self, role_arn: str) -> RoleState | None:
+        found = self._principal(role_arn, kind="role")
+        if found is None:
+            return None
+        return RoleState(
+            arn=found.arn,
+            name=found.name,
+            id=found.id,
+            path=found.path,
+            account=found.account_id,
+            trust_policy=str(found.assume_role_policy_document),
+            max_session_seconds=int(found.max_session_duration or 3600),
+            tags=reading.tags(found.tags),
+        )
+
+    def identity_policies(self, arn: str) -> tuple[tuple[str, str], ...] | None:
+        """Name and text of every identity policy of a role or user; None where there is no such principal."""
+        principal = self._principal(arn, kind="role") or self._principal(arn, kind="user")
+        if principal is None:
+            return None
+        found = reading.policies(principal)
+        if ":user/" in arn:
+            groups = list(self._iam(arn).groups.values())
+            found += [entry for group in groups if principal in group.users for entry in reading.policies(group)]
+        return tuple(found)
+
+    def boundary(self, arn: str) -> tuple[str, str] | None:
+        """ARN and text of a role's permissions boundary; one that does not exist allows nothing."""
+        principal = self._principal(arn, kind="role")
+        boundary = principal.permissions_boundary_arn if principal is not None else None
+        if not boundary:
+            return None
+        policy = self._iam(arn).managed_policies.get(boundary)
+        return boundary, reading.document(policy) if policy else _NOTHING
+
+    def access_key(self, access_key_id: str) -> UserKey | None:
+        """An active key of a user of any account."""
+        for partitions in list(self._backends.values()):
+            for backend in list(partitions.values()):
+                key = backend.access_keys.get(access_key_id)
+                user = backend.users.get(key.user_name) if key is not None else None
+                if key is not None and user is not None and key.status == "Active":
+                    tags = reading.tags(backend.tagger.list_tags_for_resource(user.arn)["Tags"])
+                    return UserKey(
+                        access_key_id=access_key_id,
+                        secret=key.secret_access_key,
+                        account=backend.account_id,
+                        user_arn=user.arn,
+                        user_id=user.id,
+                        tags=tags,
+                    )
+        return None
+
+    def _iam(self, arn: str) -> Any:
+        _, partition, _, _, account, _ = arn.split(":", 5)
+        return self._backends[account][partition]
+
+    def _principal(self, arn: str, *, kind: str) -> Any:
+        parts = arn.split(":", 5)
+        if len(parts) != 6 or parts[2] != "iam" or not parts[5].startswith(f"{kind}/"):
+            return None
+        if len(parts[4]) != 12 or not parts[4].isdigit() or parts[1] not in {"aws", *_PARTITIONS.values()}:
+            return None
+        backend = self._iam(arn)
+        entries = list((backend.roles if kind == "role" else backend.users).values())
+        return next((entry for entry in entries if entry.arn == arn), None)
+
+    def make_runner(self, account: str, region: str) -> RunnerKeys:
+        """An account's administrator role and the user that may assume it, both named `s3vpce-runner`."""
+        partition = partition_of(region)
+        iam = self._backends[account][partition]
+        principal = {"AWS": f"arn:{partition}:iam::{account}:root"}
+        trust = {"Effect": "Allow", "Principal": principal, "Action": ["sts:AssumeRole", "sts:TagSession"]}
+        role = iam.create_role(
+            role_name=RUNNER,
+            assume_role_policy_document=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+            path="/",
+            permissions_boundary=None,
+            description="Administrator of the lab's account",
+            tags=[],
+            max_session_duration="43200",
+        )
+        iam.attach_role_policy(_ADMINISTRATOR.format(partition=partition), RUNNER)
+        iam.create_user(region, RUNNER)
+        iam.put_user_policy(RUNNER, "assume-roles", json.dumps(_RUNNER_POLICY))
+        key = iam.create_access_key(RUNNER)
+        return RunnerKeys(access_key_id=key.access_key_id, secret_access_key=key.secret_access_key, role=str(role.arn))
