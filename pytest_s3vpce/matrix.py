@@ -208,4 +208,4 @@ def _named(first: tuple[VantageResult, ...], second: tuple[VantageResult, ...]) 
 
 @cache
 def _adapter() -> TypeAdapter[Matrix]:
-    return TypeAdapter(Matrix, config={"extra": "forbid"})
+    return TypeAdapter(Matrix)

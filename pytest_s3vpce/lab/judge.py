@@ -84,6 +84,5 @@ def _principal_keys(caller: Caller) -> dict[str, str]:
         "aws:userid": caller.userid,
         "aws:username": caller.username,
     }
-    return {key: value for key, value in named.items() if value is not None} | {
-        f"aws:PrincipalTag/{name}": value for name, value in caller.tags
-    }
+    found = {key: value for key, value in named.items() if value is not None}
+    return found | {f"aws:PrincipalTag/{name}": value for name, value in caller.tags}
