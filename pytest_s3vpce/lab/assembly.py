@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import secrets
 import string
 import threading
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.resources import RunnerKeys
     from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
 
-_LOG = logging.getLogger(__name__)
 _KEY_LETTERS = string.ascii_uppercase + "234567"
 _SECRET_LETTERS = string.ascii_letters + string.digits
 _FUNCTION_SESSION_SECONDS = 12 * 3600
@@ -51,7 +48,6 @@ class Lab:
         self.state = State()
         self.state.preload()
         self.keys = Keys(self.state)
-        self._log = None if log is None else RequestLog(log)
         self._certificates = Certificates(folder)
         self._server = Server(self._handle, certificates=self._certificates)
         try:
@@ -63,7 +59,9 @@ class Lab:
                 ca_pem=self._certificates.ca_pem,
                 credentials=self.credentials,
             )
-            self._gateway = Gateway(state=self.state, keys=self.keys, functions=self._functions)
+            self._gateway = Gateway(
+                self.state, keys=self.keys, functions=self._functions, log=None if log is None else RequestLog(log).add
+            )
             self.state.on_network_change(self._placements.refresh)
             self._roots = {name: self._root_keys(*accounts[name]) for name in accounts}
             self._runners = {name: self.state.make_account(*accounts[name]) for name in accounts}
@@ -135,11 +133,7 @@ class Lab:
         }
 
     def _handle(self, request: HttpRequest) -> HttpResponse:
-        began = time.monotonic()
-        response = self._gateway.handle(request)
-        if self._log is not None:
-            self._log.add(request, response, seconds=time.monotonic() - began)
-        return response
+        return self._gateway.handle(request)
 
     def _root_keys(self, account: str, region: str) -> AccountSession:
         made = AccountSession(
@@ -153,30 +147,18 @@ class Lab:
 
 
 class RequestLog:
-    """A JSON line for each request: what was asked and answered, no header, query or body."""
+    """A JSON line for each request: who, from where, what was decided and why."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         try:
-            self._file = path.open("a", encoding="utf-8")
+            self._file = path.open("a", encoding="utf-8", buffering=1)
         except OSError as failure:
             raise LabError(f"`{path}` can't be written: {failure.strerror}", remedy="make its folder") from failure
 
-    def add(self, request: HttpRequest, response: HttpResponse, *, seconds: float) -> None:
-        line = {
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "method": request.method,
-            "scheme": request.scheme,
-            "host": request.host,
-            "path": request.target.partition("?")[0],
-            "origin": str(getattr(request.origin, "subnet_id", "internet")),
-            "user_agent": request.header("user-agent") or "",
-            "status": response.status,
-            "milliseconds": round(seconds * 1000, 1),
-        }
+    def add(self, note: Mapping[str, Any]) -> None:
         with self._lock:
-            self._file.write(json.dumps(line) + "\n")
-            self._file.flush()
+            self._file.write(json.dumps(note, default=str) + "\n")
 
 
 def _check_accounts(accounts: Mapping[str, tuple[str, str]]) -> None:
