@@ -63,6 +63,8 @@ class Lab:
                 self.state, keys=self.keys, functions=self._functions, log=None if log is None else RequestLog(log).add
             )
             self.state.on_network_change(self._placements.refresh)
+            for account, region in accounts.values():
+                self.state.topology(account, region)  # refuses a Region that does not exist
             self._roots = {name: self._root_keys(*accounts[name]) for name in accounts}
             self._runners = {name: self.state.make_account(*accounts[name]) for name in accounts}
             self._check()

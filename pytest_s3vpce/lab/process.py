@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+_MODULE = "pytest_s3vpce.lab"
 _SECONDS = 330.0
 _POLL_SECONDS = 0.01
 _END_SECONDS = 5.0
@@ -77,7 +78,7 @@ def start_lab(
     ready = folder / "ready.json"
     for stale in (ready, error_file(ready)):
         stale.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest_s3vpce.lab", "--with-parent", "--folder", str(folder)]
+    command = [sys.executable, "-m", _MODULE, "--with-parent", "--folder", str(folder)]
     command += ["--ready-file", str(ready)]
     for name, (account, region) in accounts.items():
         command += ["--account", f"{name}={account}@{region}"]
