@@ -235,7 +235,7 @@ def parse_operator(name: str) -> tuple[str, str, bool] | None:
     rest = name.lower()
     quantifier = ""
     for prefix in _SETS:
-        if rest.startswith(prefix):
+        if not quantifier and rest.startswith(prefix):
             quantifier, rest = prefix.rstrip(":"), rest[len(prefix) :]
     if rest == _NULL:
         return quantifier, "Null", False

@@ -125,11 +125,12 @@ class _Layer:
 class _Asked:
     """A request in the form that statements are matched against."""
 
-    __slots__ = ("action", "bounded", "caller", "resource", "same", "values")
+    __slots__ = ("action", "bounded", "caller", "resource", "same", "values", "written")
 
     def __init__(self, request: Request, policies: Policies) -> None:
         self.values = _values(request.context)
         self.caller = with_context(caller_of(request.principal), self.values)
+        self.written = request.action
         self.action = request.action.lower()
         self.resource = request.resource
         self.same = self.caller.account is not None and self.caller.account == request.resource_account
@@ -332,7 +333,9 @@ def _waive(effects: dict[str, Effect], name: str) -> None:
 def _explicit(name: str, row: _Layer, effects: Mapping[str, Effect], asked: _Asked) -> Decision:
     assert row.deny is not None
     document, statement = row.deny
-    why = statement.why(asked.values) or f"`{statement.name}` denies {asked.action} on {asked.resource} unconditionally"
+    why = (
+        statement.why(asked.values) or f"`{statement.name}` denies {asked.written} on {asked.resource} unconditionally"
+    )
     return Decision(
         effect=Effect.EXPLICIT_DENY,
         layer=name,

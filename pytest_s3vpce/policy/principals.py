@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_s3vpce.errors import PolicyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
 ANONYMOUS: Final = "anonymous"
 _ARN: Final = re.compile(r"arn:[^:]+:(iam|sts)::(\d{12}):(.+)", re.DOTALL)
@@ -179,12 +179,13 @@ def compile_principals(element: Any, *, fail: Any) -> Principals:
     for kind in element:
         if kind not in _KINDS:
             raise fail(f"has no kind `{kind}`", f"kinds are {', '.join(_KINDS)}")
-    aws = _texts(element.get("AWS", ()), fail)
+    named = {kind: _texts(value, fail) for kind, value in element.items()}
+    aws = named.get("AWS", ())
     return Principals(
         everybody="*" in aws,
         arns=frozenset(text for text in aws if _account_of(text) is None),
         accounts=frozenset(account for text in aws if (account := _account_of(text)) is not None),
-        services=frozenset(_texts(element.get("Service", ()), fail)),
+        services=frozenset(named.get("Service", ())),
     )
 
 
@@ -194,8 +195,8 @@ def _account_of(text: str) -> str | None:
     return match.group(1) or match.group(2) if match else None
 
 
-def _texts(value: Any, fail: Any) -> Iterable[str]:
+def _texts(value: Any, fail: Any) -> Sequence[str]:
     rows = [value] if isinstance(value, str) else value
-    if not isinstance(rows, (list, tuple)) or not all(isinstance(row, str) for row in rows):
+    if not isinstance(rows, list) or not all(isinstance(row, str) for row in rows):
         raise fail("must hold text or a list of texts")
     return rows

@@ -1,0 +1,107 @@
+"""Condition operators: their table, the names they go by, values that can't be read, the clause that explains."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_s3vpce.policy.conditions import OPERATORS, compile_condition, parse_operator
+
+
+def _holds(written: str, wanted: list[str], *actual: str) -> bool:
+    condition = compile_condition(written, "k:K", wanted, variables=True)
+    return condition.holds({"k:k": actual} if actual else {})
+
+
+def test_the_table_is_the_documented_one() -> None:
+    comparisons = ("Equals", "NotEquals", "LessThan", "LessThanEquals", "GreaterThan", "GreaterThanEquals")
+    assert set(OPERATORS) == {
+        "StringEquals",
+        "StringNotEquals",
+        "StringEqualsIgnoreCase",
+        "StringNotEqualsIgnoreCase",
+        "StringLike",
+        "StringNotLike",
+        *(f"Numeric{name}" for name in comparisons),
+        *(f"Date{name}" for name in comparisons),
+        "Bool",
+        "BinaryEquals",
+        "IpAddress",
+        "NotIpAddress",
+        "ArnEquals",
+        "ArnNotEquals",
+        "ArnLike",
+        "ArnNotLike",
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "parsed"),
+    [
+        ("StringEquals", ("", "StringEquals", False)),
+        ("stringEQUALSifEXISTS", ("", "StringEquals", True)),
+        ("ForAllValues:StringLike", ("forallvalues", "StringLike", False)),
+        ("ForAnyValue:ArnNotLikeIfExists", ("foranyvalue", "ArnNotLike", True)),
+        ("Null", ("", "Null", False)),
+        ("NullIfExists", None),
+        ("StringEqual", None),
+        ("ForSomeValues:StringEquals", None),
+        ("ForAllValues:ForAnyValue:StringEquals", None),
+        ("ForAllValues:", None),
+        ("IfExists", None),
+        ("", None),
+    ],
+)
+def test_operator_names(written: str, parsed: tuple[str, str, bool] | None) -> None:
+    assert parse_operator(written) == parsed
+
+
+@pytest.mark.parametrize("name", ["NumericEquals", "NumericNotEquals", "DateLessThan", "DateNotEquals"])
+def test_what_cannot_be_read_never_holds(name: str) -> None:
+    good = "5" if name.startswith("Numeric") else "2026-01-01"
+    assert not _holds(name, [good], "?")
+    assert not _holds(name, ["?"], good)
+    assert not _holds(name, ["NaN"], good)
+    assert not _holds(f"ForAllValues:{name}", [good], good, "?")
+
+
+@pytest.mark.parametrize("text", ["9999-99-99", "0000", "2026-01-01T00:00:00+99:00", "9" * 400, "-", "٢٠٢٦", "2026-13"])
+def test_odd_dates_raise_nothing(text: str) -> None:
+    assert not _holds("DateEquals", [text], "2026-01-01")
+    assert not _holds("DateEquals", ["2026-01-01"], text)
+
+
+def test_several_values_without_a_set_operator() -> None:
+    assert _holds("StringEquals", ["a"], "a", "b")
+    assert not _holds("StringNotEquals", ["a"], "a", "b")
+    assert _holds("StringNotEquals", ["a"], "c", "b")
+
+
+def test_no_wanted_values() -> None:
+    assert not _holds("StringEquals", [], "a")
+    assert _holds("StringNotEquals", [], "a")
+    assert not _holds("Null", [], "a")
+
+
+def test_a_lone_star_is_every_arn_but_no_other_text() -> None:
+    assert _holds("ArnLike", ["*"], "arn:aws:iam::1:role/x")
+    assert not _holds("ArnLike", ["*"], "x")
+    assert not _holds("ArnLike", ["arn:aws:*"], "arn:aws:iam::1:role/x")
+
+
+def test_keys_read() -> None:
+    condition = compile_condition("StringLike", "S3:Prefix", ["${aws:UserName}/*", "${*}"], variables=True)
+    assert condition.keys == {"s3:prefix", "aws:username"}
+    assert compile_condition("StringLike", "A:b", ["${c:d}"], variables=False).keys == {"a:b"}
+
+
+@pytest.mark.parametrize(
+    ("written", "actual", "clause"),
+    [
+        ("StringNotEquals", (), "aws:SourceVpce is absent, so StringNotEquals [v1, v2] matches"),
+        ("StringNotEquals", ("v3",), "aws:SourceVpce is [v3], so StringNotEquals [v1, v2] matches"),
+        ("StringEquals", ("a", "b"), "aws:SourceVpce is [a, b], so StringEquals [v1, v2] does not match"),
+    ],
+)
+def test_why(written: str, actual: tuple[str, ...], clause: str) -> None:
+    condition = compile_condition(written, "aws:SourceVpce", ["v1", "v2"], variables=True)
+    assert condition.why({"aws:sourcevpce": actual} if actual else {}) == clause

@@ -1,0 +1,133 @@
+"""The decision's explanation, its layers, and the order they come in; which decision it is, is tests/cases/."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_s3vpce.errors import PolicyError
+from pytest_s3vpce.policy import UNKNOWN, Decision, Document, Effect, Policies, Request, decide, parse
+from pytest_s3vpce.policy.decision import unsupported
+
+_A = "111122223333"
+_ROLE = f"arn:aws:iam::{_A}:role/app"
+
+
+def _document(*, effect: str = "Allow", name: str = "p", **more: Any) -> Document:
+    return parse({"Statement": {"Effect": effect, "Action": "*", "Resource": "*", **more}}, name=name)
+
+
+_ALLOW = _document()
+_TO_ALL = _document(Principal="*")
+_OTHER = _document(Action="ec2:*", Principal="*")
+
+
+def _decided(*, principal: str = _ROLE, owner: str = _A, context: Any = None, **policies: Any) -> Decision:
+    request = Request(
+        action="s3:GetObject",
+        resource="arn:aws:s3:::b/k",
+        resource_account=owner,
+        principal=principal,
+        context=context or {},
+    )
+    return decide(request, Policies(**policies))
+
+
+def test_allow() -> None:
+    found = _decided(identity=(_ALLOW,))
+    assert found.allowed
+    assert found.effect is Effect.ALLOW
+    assert (found.layer, found.policy, found.statement) == (None, None, None)
+    assert found.reason == "s3:GetObject on arn:aws:s3:::b/k is allowed by every layer that takes part"
+
+
+def test_explicit_deny_names_policy_and_statement() -> None:
+    deny = _document(effect="Deny", name="guard", Sid="No", Condition={"StringNotEquals": {"aws:SourceVpce": "vpce-1"}})
+    found = _decided(identity=(_ALLOW, deny), context={"aws:sourcevpce": "vpce-2"})
+    assert not found.allowed
+    assert (found.layer, found.policy, found.statement) == ("identity", "guard", "No")
+    assert found.reason == "aws:SourceVpce is [vpce-2], so StringNotEquals [vpce-1] matches"
+
+
+def test_explicit_deny_without_conditions() -> None:
+    found = _decided(identity=(_ALLOW,), resource=_document(effect="Deny", name="", Principal="*"))
+    assert (found.policy, found.statement) == ("resource", "statement 0")
+    assert found.reason == "`statement 0` denies s3:GetObject on arn:aws:s3:::b/k unconditionally"
+
+
+def test_the_first_matching_deny_is_named() -> None:
+    denies = [_document(effect="Deny", name=name) for name in ("one", "two")]
+    assert _decided(identity=tuple(denies)).policy == "one"
+    assert _decided(scps=((_ALLOW,), (_ALLOW, denies[1]), (denies[0],))).policy == "two"
+
+
+def test_implicit_deny() -> None:
+    found = _decided()
+    assert (found.effect, found.layer, found.policy, found.statement) == (Effect.IMPLICIT_DENY, "identity", None, None)
+    assert found.reason == "no identity-based policy allows s3:GetObject on arn:aws:s3:::b/k"
+
+
+def test_unknown_names_what_was_not_read() -> None:
+    found = _decided(identity=UNKNOWN, scps=UNKNOWN)
+    assert (found.effect, found.layer) == (Effect.UNKNOWN, None)
+    assert found.reason == "the service control policy and identity-based policy could not be read"
+
+
+@pytest.mark.parametrize(
+    ("policies", "layers"),
+    [
+        ({"identity": (_ALLOW,)}, {"identity": "allow"}),
+        ({"identity": (_ALLOW,), "resource": _TO_ALL}, {"identity": "allow", "resource": "allow"}),
+        ({"resource": _TO_ALL}, {"identity": "no_impact", "resource": "allow"}),
+        ({"identity": (_ALLOW,), "resource": _OTHER}, {"identity": "allow", "resource": "no_impact"}),
+        ({"resource": _OTHER}, {"identity": "implicit_deny", "resource": "no_impact"}),
+        (
+            {"resource": _TO_ALL, "permissions_boundary": (), "session": ()},
+            {
+                "identity": "no_impact",
+                "resource": "allow",
+                "permissions_boundary": "no_impact",
+                "session": "no_impact",
+            },
+        ),
+        (
+            {"identity": (_ALLOW,), "resource": _document(Principal={"AWS": _A})},
+            {"identity": "allow", "resource": "no_impact"},
+        ),
+        ({"identity": (), "resource": UNKNOWN}, {"identity": "implicit_deny", "resource": "unknown"}),
+        (
+            {"identity": (_ALLOW,), "scps": ((_ALLOW,),), "rcps": ((),), "vpc_endpoint": _TO_ALL},
+            {"scp": "allow", "rcp": "allow", "vpc_endpoint": "allow", "identity": "allow"},
+        ),
+        ({"identity": (_ALLOW,), "principal": "service:x"}, {"resource": "implicit_deny"}),
+        ({"principal": f"arn:aws:iam::{_A}:root", "resource": _OTHER}, {"resource": "no_impact"}),
+        ({"principal": f"arn:aws:iam::{_A}:root"}, {}),
+    ],
+)
+def test_layers(policies: dict[str, Any], layers: dict[str, str]) -> None:
+    found = _decided(**policies).layers
+    assert dict(found) == layers
+    assert all(isinstance(effect, Effect) for effect in found.values())
+
+
+def test_an_empty_list_is_an_absent_key() -> None:
+    document = _document(Condition={"Null": {"aws:TagKeys": "true"}})
+    assert _decided(identity=(document,), context={"aws:TagKeys": []}).allowed
+    assert not _decided(identity=(document,), context={"aws:TagKeys": [""]}).allowed
+
+
+def test_given_keys_win() -> None:
+    document = _document(Condition={"StringEquals": {"aws:PrincipalAccount": "x", "aws:ResourceAccount": "y"}})
+    assert _decided(identity=(document,), context={"AWS:principalACCOUNT": "x", "aws:ResourceAccount": "y"}).allowed
+
+
+def test_unknown_principal_form() -> None:
+    with pytest.raises(PolicyError, match="principal `x` is of no known form"):
+        _decided(principal="x")
+
+
+def test_unsupported() -> None:
+    unsupported({"acl": None, "key": []})
+    with pytest.raises(PolicyError, match="`acl` is not decided yet; leave it out"):
+        unsupported({"acl": [1]})

@@ -1,0 +1,141 @@
+"""Wildcards, ARNs and variables, on their own; that no pattern takes long."""
+
+from __future__ import annotations
+
+import re
+import time
+from fnmatch import translate
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_s3vpce.policy.patterns import (
+    Literal,
+    Variable,
+    Wild,
+    arn_glob,
+    arn_parts,
+    arn_tokens,
+    glob,
+    has_variables,
+    keys_of,
+    substituted,
+    tokens_of,
+)
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return glob(tokens_of(pattern, variables=False, wildcards=True))(text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "expected"),
+    [
+        ("", "", True),
+        ("", "a", False),
+        ("*", "", True),
+        ("**", "a\nb", True),
+        ("?", "\n", True),
+        ("a*", "ba", False),
+        ("*a", "ab", False),
+        ("a*a", "a", False),
+        ("a*a", "aa", True),
+        ("*?", "", False),
+        ("*?", "x", True),
+        ("?*?", "x", False),
+        ("a?*b", "ab", False),
+        ("*ab*", "aab", True),
+        ("*a?b*", "aaxb", True),
+        ("*a?b*", "aab", True),
+        ("*a?b*", "ab", False),
+        ("*.*.*", "a.b", False),
+        ("a.c", "abc", False),
+        ("[a]", "a", False),
+        ("a*b?", "aXb", False),
+        ("a*b*c*d", "abcbd", True),
+        ("a*bc*c", "abc", False),
+    ],
+)
+def test_glob(pattern: str, text: str, expected: bool) -> None:
+    assert _matches(pattern, text) is expected
+
+
+@given(st.text("ab*?", max_size=12), st.text("ab", max_size=12))
+@settings(max_examples=300, deadline=None)
+def test_glob_agrees_with_fnmatch(pattern: str, text: str) -> None:
+    assert _matches(pattern, text) is (re.fullmatch(translate(pattern), text) is not None)
+
+
+@pytest.mark.parametrize("pattern", ["*a" * 5_000 + "b", "a*" * 5_000 + "b", "*?" * 5_000 + "b", "?*a" * 3_000 + "b"])
+def test_catastrophic_patterns_stay_fast(pattern: str) -> None:
+    match = glob(tokens_of(pattern, variables=False, wildcards=True))
+    start = time.process_time()
+    assert not match("a" * 10_240)
+    assert time.process_time() - start < 0.1
+
+
+def test_tokens() -> None:
+    text = "a${aws:UserName}*${*}${aws:PrincipalTag/cost center, 'no ne'}?"
+    assert tokens_of(text, variables=True, wildcards=True) == (
+        Literal("a"),
+        Variable("aws:username", None),
+        Wild("*"),
+        Literal("*"),
+        Variable("aws:principaltag/cost center", "no ne"),
+        Wild("?"),
+    )
+
+
+@pytest.mark.parametrize("text", ["${", "${}", "${a", "${a,b}", "$a", "${ }", "${a,'b}"])
+def test_what_is_no_variable_is_text(text: str) -> None:
+    assert tokens_of(text, variables=True, wildcards=False) == (Literal(text),)
+
+
+def test_variables_of_tokens() -> None:
+    tokens = tokens_of("${b:B}-${a:a}", variables=True, wildcards=False)
+    assert has_variables(tokens)
+    assert keys_of(tokens) == {"a:a", "b:b"}
+    assert substituted(tokens, {"b:b": ("x*",), "a:a": ("y",)}, wildcards=False) == (
+        Literal("x*"),
+        Literal("-"),
+        Literal("y"),
+    )
+    assert substituted(tokens, {"b:b": ("x*",), "a:a": ("",)}, wildcards=True) == (
+        Literal("x"),
+        Wild("*"),
+        Literal("-"),
+    )
+    assert substituted(tokens, {"b:b": ("x",)}, wildcards=False) is None
+    assert substituted(tokens, {"b:b": ("x", "y"), "a:a": ("z",)}, wildcards=False) is None
+
+
+def test_a_default_does_not_stand_for_several_values() -> None:
+    tokens = tokens_of("${a:a, 'd'}", variables=True, wildcards=False)
+    assert substituted(tokens, {}, wildcards=False) == (Literal("d"),)
+    assert substituted(tokens, {"a:a": ("x", "y")}, wildcards=False) is None
+
+
+def test_arn_parts() -> None:
+    assert arn_parts("arn:aws:sns:r:1:a:b") == ["arn", "aws", "sns", "r", "1", "a:b"]
+    assert arn_parts("arn:aws:s3::x") is None
+
+
+def test_arn_pattern() -> None:
+    parts = arn_tokens("arn:aws:iam::${aws:PrincipalTag/a:b}:role/*", variables_from=0, variables=True)
+    assert parts is not None
+    bound = tuple(substituted(part, {"aws:principaltag/a:b": ("12",)}, wildcards=False) or () for part in parts)
+    assert arn_glob(bound)("arn:aws:iam::12:role/x:y/z")
+    assert not arn_glob(bound)("arn:aws:iam::13:role/x")
+    assert not arn_glob(bound)("no ARN")
+
+
+def test_variables_before_their_part_are_text() -> None:
+    parts = arn_tokens("arn:${a:a}:s3:::${a:a}", variables_from=5, variables=True)
+    assert parts is not None
+    assert [has_variables(part) for part in parts] == [False] * 5 + [True]
+    assert parts[1] == (Literal("${a:a}"),)
+
+
+def test_too_few_parts_are_no_arn_pattern() -> None:
+    assert arn_tokens("arn:aws:${a:b:c:d}", variables_from=0, variables=True) is None

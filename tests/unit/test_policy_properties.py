@@ -1,0 +1,248 @@
+"""What holds for every request and every policy."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_s3vpce.errors import PolicyError
+from pytest_s3vpce.policy import Decision, Effect, Policies, Request, answer, decide, parse, validate_bucket_policy
+
+_QUICK = settings(max_examples=120, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+_A, _B = "111122223333", "444455556666"
+_CALLERS = st.sampled_from(
+    [
+        f"arn:aws:iam::{_A}:user/u",
+        f"arn:aws:iam::{_A}:role/r",
+        f"arn:aws:sts::{_A}:assumed-role/r/s",
+        f"arn:aws:sts::{_A}:federated-user/f",
+        f"arn:aws:iam::{_A}:root",
+        "service:x.amazonaws.com",
+        "anonymous",
+    ]
+)
+_ACTIONS = ["s3:GetObject", "s3:PutObject", "s3:GetBucketPolicy"]
+_KEYS = ["aws:SourceVpce", "aws:SourceIp", "aws:SecureTransport"]
+_VALUES = ["vpce-1", "10.0.0.1", "true", "false"]
+_PRINCIPALS = [
+    "*",
+    {"AWS": _A},
+    {"AWS": f"arn:aws:iam::{_A}:role/r"},
+    {"AWS": [f"arn:aws:sts::{_A}:assumed-role/r/s"]},
+    {"AWS": f"arn:aws:iam::{_A}:user/u"},
+    {"Service": "x.amazonaws.com"},
+]
+_OPERATORS = ["StringEquals", "StringNotEquals", "StringLikeIfExists", "Null", "Bool", "ForAllValues:StringNotEquals"]
+_CONDITIONS = st.dictionaries(
+    st.sampled_from(_OPERATORS),
+    st.dictionaries(st.sampled_from(_KEYS), st.lists(st.sampled_from(_VALUES), min_size=1, max_size=2), max_size=2),
+    max_size=2,
+)
+
+
+def _statements(*, principals: list[Any] | None, effects: tuple[str, ...] = ("Allow", "Deny")) -> Any:
+    fixed = {
+        "Effect": st.sampled_from(effects),
+        "Action": st.lists(st.sampled_from([*_ACTIONS, "s3:*", "s3:Get*"]), min_size=1, max_size=2),
+        "Resource": st.sampled_from(["*", "arn:aws:s3:::b/*", "arn:aws:s3:::c/*"]),
+        "Condition": _CONDITIONS,
+    }
+    if principals is None:
+        return st.fixed_dictionaries(fixed)
+    named = [st.fixed_dictionaries({**fixed, "Principal": st.sampled_from(principals)})]
+    named.append(st.fixed_dictionaries({**fixed, "NotPrincipal": st.sampled_from(principals[1:])}))
+    return st.one_of(named)
+
+
+_PLAIN = st.lists(_statements(principals=None), max_size=3)
+_WITH = st.lists(_statements(principals=_PRINCIPALS), max_size=3)
+_LAYERS = st.fixed_dictionaries(
+    {
+        "identity": st.lists(_PLAIN, max_size=2),
+        "permissions_boundary": st.none() | st.lists(_PLAIN, min_size=1, max_size=1),
+        "session": st.none() | st.lists(_PLAIN, max_size=2),
+        "resource": st.none() | _WITH,
+        "vpc_endpoint": st.none() | _WITH,
+        "scps": st.lists(st.lists(_PLAIN, min_size=1, max_size=2), max_size=2),
+        "rcps": st.lists(st.lists(_PLAIN, max_size=2), max_size=2),
+    }
+)
+_REQUESTS = st.builds(
+    Request,
+    action=st.sampled_from(_ACTIONS),
+    resource=st.sampled_from(["arn:aws:s3:::b/k", "arn:aws:s3:::b"]),
+    resource_account=st.sampled_from([_A, _B]),
+    principal=_CALLERS,
+    context=st.dictionaries(st.sampled_from(_KEYS), st.sampled_from(_VALUES), max_size=3),
+)
+
+
+def _parsed(statements: Any) -> Any:
+    return parse({"Version": "2012-10-17", "Statement": statements})
+
+
+def _decide(request: Request, layers: dict[str, Any]) -> Decision:
+    found: dict[str, Any] = {}
+    for name, value in layers.items():
+        if value is None:
+            found[name] = None
+        elif name in ("resource", "vpc_endpoint"):
+            found[name] = _parsed(value)
+        elif name in ("scps", "rcps"):
+            found[name] = tuple(tuple(map(_parsed, level)) for level in value)
+        else:
+            found[name] = tuple(map(_parsed, value))
+    return decide(request, Policies(**found))
+
+
+def _added(layers: dict[str, Any], statement: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """The layers with the statement added to the one named, in its first policy; None where it has none."""
+    value = layers[name]
+    if not value and name not in ("resource", "vpc_endpoint"):
+        return None
+    if value is None:
+        return None
+    row = {key: part for key, part in statement.items() if key not in ("Principal", "NotPrincipal")}
+    if name in ("resource", "vpc_endpoint"):
+        return {**layers, name: [*value, statement]}
+    if name in ("scps", "rcps"):
+        return {**layers, name: [[[row, *(value[0][0] if value[0] else [])], *value[0][1:]], *value[1:]]}
+    return {**layers, name: [[row, *value[0]], *value[1:]]}
+
+
+_NAMES = st.sampled_from(["identity", "permissions_boundary", "session", "resource", "vpc_endpoint", "scps", "rcps"])
+
+
+@given(_REQUESTS, _LAYERS, _statements(principals=_PRINCIPALS, effects=("Deny",)), _NAMES)
+@_QUICK
+def test_a_deny_never_opens(request: Request, layers: dict[str, Any], deny: dict[str, Any], name: str) -> None:
+    more = _added(layers, deny, name)
+    if more is not None and not _decide(request, layers).allowed:
+        assert not _decide(request, more).allowed
+
+
+@given(_REQUESTS, _LAYERS, _statements(principals=_PRINCIPALS, effects=("Allow",)), _NAMES)
+@_QUICK
+def test_an_allow_never_closes(request: Request, layers: dict[str, Any], grant: dict[str, Any], name: str) -> None:
+    more = _added(layers, grant, name)
+    if more is not None and _decide(request, layers).allowed:
+        assert _decide(request, more).allowed
+
+
+def _reversed(value: Any) -> Any:
+    """Every list of statements and of policies the other way round; levels and texts stay."""
+    if isinstance(value, list):
+        return [_reversed(row) for row in reversed(value)]
+    return value
+
+
+@given(_REQUESTS, _LAYERS)
+@_QUICK
+def test_order_does_not_matter(request: Request, layers: dict[str, Any]) -> None:
+    one, other = _decide(request, layers), _decide(request, {name: _reversed(row) for name, row in layers.items()})
+    assert (one.effect, one.layer, one.layers) == (other.effect, other.layer, other.layers)
+
+
+def _swapped(statement: dict[str, Any]) -> dict[str, Any]:
+    """Other case for actions, operators and condition keys."""
+    conditions = {
+        operator.swapcase(): {key.swapcase(): row for key, row in keys.items()}
+        for operator, keys in statement["Condition"].items()
+    }
+    return {**statement, "Action": [action.swapcase() for action in statement["Action"]], "Condition": conditions}
+
+
+@given(_REQUESTS, st.lists(_statements(principals=_PRINCIPALS), max_size=4), st.lists(_statements(principals=None)))
+@_QUICK
+def test_case_does_not_matter(request: Request, resource: list[Any], identity: list[Any]) -> None:
+    one = _decide(request, {"resource": resource, "identity": [identity]})
+    swapped = {"resource": [_swapped(row) for row in resource], "identity": [[_swapped(row) for row in identity]]}
+    upper = Request(
+        action=request.action.upper(),
+        resource=request.resource,
+        resource_account=request.resource_account,
+        principal=request.principal,
+        context={key.upper(): value for key, value in request.context.items()},
+    )
+    assert _decide(upper, swapped).layers == one.layers
+
+
+_WORDS = st.sampled_from(
+    [
+        *("Version", "Statement", "Effect", "Action", "NotAction", "Resource", "NotResource", "Principal", "AWS"),
+        *("NotPrincipal", "Condition", "Sid", "Id", "StringEquals", "Null", "DateEquals", "x", "id", "request"),
+        *("policies", "identity", "resource", "scps", "rcps", "name", "policy", "level", "context", "action"),
+    ]
+)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_WORDS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(_JSON)
+@_QUICK
+def test_any_json_is_a_policy_or_a_policy_error(value: Any) -> None:
+    for shape in (value, {"Statement": value}, {"Statement": [{"Effect": "Deny", "Action": "*", "Condition": value}]}):
+        with contextlib.suppress(PolicyError):
+            parse(shape)
+        validate_bucket_policy(json.dumps(shape), bucket="b")
+
+
+@given(_JSON, st.text(max_size=20))
+@_QUICK
+def test_any_line_is_answered(value: Any, text: str) -> None:
+    request = {"action": "a", "resource": "r", "resource_account": _A, "principal": "anonymous", "context": value}
+    for line in (text, json.dumps(value), json.dumps({"request": request, "policies": value})):
+        assert isinstance(json.loads(answer(line)[0]), dict)
+
+
+@given(
+    st.sampled_from([*_OPERATORS, "DateLessThan", "NumericEquals", "IpAddress", "ArnLike", "BinaryEquals"]),
+    st.text(),
+    st.text(),
+)
+@_QUICK
+def test_any_values_are_compared(operator: str, wanted: str, actual: str) -> None:
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {operator: {"a:b": wanted}}}
+    request = Request(
+        action="s3:GetObject",
+        resource="arn:aws:s3:::b/k",
+        resource_account=_A,
+        principal=f"arn:aws:iam::{_A}:user/u",
+        context={"a:b": actual},
+    )
+    assert _decide(request, {"identity": [[statement]]}).effect in (Effect.ALLOW, Effect.IMPLICIT_DENY)
+
+
+def test_a_large_policy_is_compiled_and_decided_in_time() -> None:
+    statements = [
+        {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*a*b*c",
+            "Resource": "arn:aws:s3:::b/" + "*a" * 40 + "${aws:username}",
+            "Condition": {"StringLike": {"aws:username": "*a" * 40 + "b"}},
+        }
+        for _ in range(60)
+    ]
+    text = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    start = time.process_time()
+    document = parse(text)
+    compiled = time.process_time() - start
+    request = Request(
+        action="s3:" + "abc" * 20,
+        resource="arn:aws:s3:::b/" + "a" * 1_000,
+        resource_account=_A,
+        principal="anonymous",
+        context={"aws:username": "a" * 60 + "b"},
+    )
+    start = time.process_time()
+    decide(request, Policies(resource=document))
+    assert (compiled < 0.05, time.process_time() - start < 0.05) == (True, True)
