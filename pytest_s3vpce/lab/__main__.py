@@ -57,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a lab until it is told to end."""
     options = parser().parse_args(arguments)
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]  # the lab is no client of the user's AWS; a missing profile would stop botocore
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -25,8 +25,8 @@ def document(refused: Refused, *, service: str, request: HttpRequest) -> HttpRes
     """
     write = _WRITERS.get(service)
     if write is None:
-        json_asked = request.header("x-amz-target") or "json" in (request.header("content-type") or "")
-        write = _json if json_asked else _query
+        # Services whose requests are forms answer in XML; nearly all others speak JSON.
+        write = _query if "form-urlencoded" in (request.header("content-type") or "") else _json
     return write(refused, str(uuid.uuid4()))
 
 
@@ -73,6 +73,8 @@ def _xml(status: int, text: str, request_id: str) -> HttpResponse:
 _WRITERS: dict[str, Callable[[Refused, str], HttpResponse]] = {
     "s3": _s3,
     "s3control": _query,
+    "route53": _query,
+    "cloudfront": _query,
     "ec2": _ec2,
     "lambda": _json,
     "iam": _query,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import os
 import signal
 import subprocess
 import sys
@@ -89,7 +88,11 @@ def start_lab(
     output = folder / "lab.log"
     with output.open("wb") as stderr:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command, stdin=subprocess.PIPE, stdout=stderr, stderr=subprocess.STDOUT, env=dict(os.environ)
+            command,
+            stdin=subprocess.PIPE,
+            stdout=stderr,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the run, which still has to clean up in the lab
         )
     lab = LabProcess(process, ready_file=ready)
     try:

@@ -130,7 +130,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     running = start_lab(folder / "files", accounts=ACCOUNTS, provision=script(folder, PROVISION), log=log)
     try:
         ready = json.loads(running.ready_file.read_text())
-        yield {**ready, "file": running.ready_file, "log": log, "folder": folder / "files"}
+        yield {**ready, "file": running.ready_file, "log": log, "pid": running.pid, "folder": folder / "files"}
     finally:
         running.stop()
         assert not running.alive
@@ -215,6 +215,26 @@ def test_a_function_in_a_subnet_with_the_endpoint_reads_the_bucket(
 
 def test_a_function_in_a_subnet_that_leads_nowhere_does_not_connect(invoke: Callable[[str], str]) -> None:
     assert invoke("Outside").startswith("ConnectTimeoutError")
+
+
+def test_a_function_whose_role_is_gone_is_refused(lab: dict[str, Any], invoke: Callable[[str], str]) -> None:
+    client = Client(lab).as_runner("lambda")
+    iam = Client(lab).as_runner("iam")
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    role = iam.create_role(RoleName="short", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("index.py", "def handler(event, context): pass")
+    client.create_function(
+        FunctionName="orphan",
+        Runtime="python3.12",
+        Role=role,
+        Handler="index.handler",
+        Code={"ZipFile": data.getvalue()},
+    )
+    iam.delete_role(RoleName="short")
+    with pytest.raises(client.exceptions.InvalidParameterValueException, match="cannot be assumed by Lambda"):
+        client.invoke(FunctionName="orphan")
 
 
 # --- provisioning that fails -----------------------------------------------------------------------------------------
@@ -339,6 +359,35 @@ def test_a_lab_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert time.monotonic() - began < 20
 
 
+def test_the_users_profile_does_not_disturb_the_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nonesuch")
+    monkeypatch.setenv("MOTO_ACCOUNT_ID", "999999999999")
+    running = start_lab(tmp_path, accounts=ACCOUNTS)
+    try:
+        ready = json.loads(running.ready_file.read_text())
+        monkeypatch.delenv("AWS_PROFILE")
+        vpc = Client(ready, account="partner").as_root("ec2").describe_vpcs()["Vpcs"][0]
+        assert vpc["OwnerId"] == ACCOUNTS["partner"][0]
+    finally:
+        running.stop()
+
+
+def test_ctrl_c_is_left_to_the_run(lab: dict[str, Any]) -> None:
+    """The run removes what it made before it stops the lab."""
+    assert os.getpgid(lab["pid"]) == lab["pid"] != os.getpgid(0)
+
+
+def test_a_lab_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(process, "_END_SECONDS", 0.1)
+    program = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+    child = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    with child.stdout as output:
+        output.readline()
+    process.LabProcess(child, ready_file=tmp_path / "ready.json").stop()
+    assert child.returncode == -signal.SIGKILL
+
+
 def test_an_interpreter_that_breaks_leaves_its_last_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(process, "_MODULE", "pytest_s3vpce.nonesuch")
     with pytest.raises(LabError, match=r"the lab ended before it was ready: .*No module named pytest_s3vpce.nonesuch"):
@@ -399,6 +448,7 @@ def test_a_taken_port_and_a_file_that_can_not_be_written_are_errors(
     ready = tmp_path / "ready.json"
     options = ["--ready-file", str(ready), "--account", f"a={'1' * 12}", "--folder", str(tmp_path)]
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    environment = dict(os.environ)
     try:
         assert main([*options, "--port", port]) == 1
         assert f"can't listen on port {port}" in capsys.readouterr().err
@@ -406,6 +456,7 @@ def test_a_taken_port_and_a_file_that_can_not_be_written_are_errors(
         assert main([*options, "--log-requests", str(tmp_path / "none" / "log")]) == 1
         assert "can't be written" in capsys.readouterr().err
     finally:
+        os.environ.update(environment)
         for number, handler in kept.items():
             signal.signal(number, handler)
 

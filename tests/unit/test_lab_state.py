@@ -15,11 +15,14 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from pytest_s3vpce.errors import LabError
-from pytest_s3vpce.lab import mending, selfcheck
+from pytest_s3vpce.lab import faultdocuments, mending, selfcheck
+from pytest_s3vpce.lab.compute import FunctionSpec
 from pytest_s3vpce.lab.origin import Internet
+from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import FunctionState, PublicAccessBlock, address_in
 from pytest_s3vpce.lab.state import State
 from pytest_s3vpce.lab.wire import HttpRequest
+from pytest_s3vpce.lab.wsgi import run
 from pytest_s3vpce.network.path import Destination, Dropped, Path, PathKind, Source, resolve
 
 if TYPE_CHECKING:
@@ -328,7 +331,7 @@ def test_the_accounts_own_block_is_read(account: Account) -> None:
     assert account.state.account_public_access_block(account.id, REGION) is None
     target, body = "/v20180820/configuration/publicAccessBlock", b"<PublicAccessBlockConfiguration><BlockPublicPolicy>"
     body += b"true</BlockPublicPolicy></PublicAccessBlockConfiguration>"
-    request = wire("PUT", target, body)
+    request = wire("PUT", target, body, **{"x-amz-account-id": account.id})
     assert account.state.call("s3control", request, account=account.id, region=REGION).status < 300
     found = account.state.account_public_access_block(account.id, REGION)
     assert found == PublicAccessBlock(block_public_policy=True)
@@ -584,10 +587,6 @@ def test_an_address_lies_in_the_subnet_and_not_at_its_reserved_ends() -> None:
 
 def test_a_subnet_that_is_gone_still_gives_a_placement(state: State) -> None:
     account = Account(state)
-    found = account.state.function(account.id, REGION, "none")
-    assert found is None
-    from pytest_s3vpce.lab.compute import FunctionSpec
-
     spec = FunctionSpec(
         account=account.id, region=REGION, name="f", arn="a", zip=b"", sha256="", handler="h", role_arn="r"
     )
@@ -603,7 +602,8 @@ def test_what_is_not_served_is_a_typed_501_at_once(account: Account) -> None:
     ec2 = account.client("ec2")
     call = ec2.create_network_insights_path
     assert code_of(call, Source="eni-1", Destination="eni-2", Protocol="tcp") == (501, "NotImplemented")
-    assert code_of(account.client("accessanalyzer").list_analyzers)[0] == 501
+    assert code_of(account.client("accessanalyzer").list_analyzers) == (501, "NotImplemented")
+    assert code_of(account.client("autoscaling").describe_adjustment_types) == (501, "NotImplemented")
     assert code_of(account.client("cloudtrail").lookup_events) == (501, "NotImplemented")
 
 
@@ -619,11 +619,39 @@ def test_a_failure_in_the_state_is_an_answer_of_the_services_kind(
     assert "ZeroDivisionError" in caplog.text
 
 
-@pytest.mark.parametrize("service", ["s3control", "iam", "sts"])
-def test_errors_of_other_services_have_their_own_form(account: Account, service: str) -> None:
-    account.state._apps.setdefault(service, None)  # type: ignore[arg-type]
-    answer = account.state.call(service, wire("PATCH", "/no/such/thing"), account=account.id, region=REGION)
-    assert answer.status >= 400
+@pytest.mark.parametrize(
+    ("service", "headers", "start"),
+    [
+        ("s3", {}, "<Error><Code>Teapot</Code><Message>a &amp; b</Message><Detail>&lt;</Detail>"),
+        ("s3control", {}, "<ErrorResponse><Error><Type>Sender</Type><Code>Teapot</Code><Message>a &amp; b</Message>"),
+        ("ec2", {}, "<Response><Errors><Error><Code>Teapot</Code><Message>a &amp; b</Message></Error></Errors>"),
+        ("rds", {"Content-Type": "application/x-www-form-urlencoded"}, "<ErrorResponse><Error><Type>Sender</Type>"),
+        ("kms", {"X-Amz-Target": "TrentService.Encrypt"}, '{"__type": "Teapot", "message": "a & b"'),
+        ("accessanalyzer", {}, '{"__type": "Teapot", "message": "a & b"'),
+    ],
+)
+def test_a_refusal_is_worded_as_its_service_does(service: str, headers: dict[str, str], start: str) -> None:
+    refused = Refused("Teapot", status=418, message="a & b", details=(("Detail", "<"),))
+    answer = faultdocuments.document(refused, service=service, request=wire("POST", "/", b"", **headers))
+    text = answer.body.decode().removeprefix('<?xml version="1.0" encoding="UTF-8"?>\n')
+    assert (answer.status, text[: len(start)]) == (418, start)
+
+
+def test_a_policy_kept_as_it_was_parsed_is_read_as_text(account: Account, network: dict[str, str]) -> None:
+    endpoints = account.state.backends("ec2")[account.id][REGION].vpc_end_points
+    endpoints[network["endpoint"]].policy_document = {"Statement": []}
+    found = account.state.read_topology(account.id, REGION).endpoint(network["endpoint"])
+    assert found is not None
+    assert found.policy == '{"Statement": []}'
+
+
+def test_a_services_body_is_closed_whatever_it_is() -> None:
+    def application(_: object, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("A", "b")])(b"")
+        return [b"x", b"y"]
+
+    answer = run(application, {})
+    assert (answer.status, answer.headers, answer.body) == (200, (("A", "b"),), b"xy")
 
 
 # --- the self-check --------------------------------------------------------------------------------------------------
