@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.policy.doubts import EMPTY_LIST_IS_ABSENT, ROOT_GRANT_NEEDS_IDENTITY, UNNAMED_ENDPOINT_IS_GATEWAY
 from pytest_s3vpce.policy.principals import Caller, CallerKind, Grant, caller_of, with_context
+from pytest_s3vpce.policy.public import public_statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,6 +70,8 @@ class Policies:
     vpc_endpoint: Document | Unknown | None = None
     scps: tuple[tuple[Document, ...], ...] | Unknown = ()
     rcps: tuple[tuple[Document, ...], ...] | Unknown = ()
+    restrict_public_buckets: bool = False
+    """Block Public Access: while the bucket policy is public, only its own account and AWS services get in."""
     endpoint_type: str | None = None
     """`gateway` or `interface`."""
     principal_in_management_account: bool = False
@@ -92,7 +95,16 @@ class Decision:
 
 
 # Which layer is named, where several deny.
-_EXPLICIT_ORDER: Final = ("scp", "rcp", "vpc_endpoint", "resource", "identity", "permissions_boundary", "session")
+_EXPLICIT_ORDER: Final = (
+    "scp",
+    "rcp",
+    "vpc_endpoint",
+    "resource",
+    "block_public_access",
+    "identity",
+    "permissions_boundary",
+    "session",
+)
 _IMPLICIT_ORDER: Final = ("scp", "vpc_endpoint", "identity", "resource", "permissions_boundary", "session")
 _WORDS: Final = {
     "scp": "service control policy",
@@ -102,6 +114,7 @@ _WORDS: Final = {
     "identity": "identity-based policy",
     "permissions_boundary": "permissions boundary",
     "session": "session policy",
+    "block_public_access": "public access block",
 }
 # Where the resource's own policy must allow even in one account: role trust policies and KMS key policies.
 _MANDATORY: Final = ("sts:assumerole", "kms:")
@@ -201,6 +214,8 @@ def _layers(asked: _Asked, policies: Policies) -> Iterator[tuple[str, _Layer]]:
         yield "identity", _union(policies.identity, asked)
     if policies.resource is not None:
         yield "resource", _resource(policies.resource, asked)
+        if policies.restrict_public_buckets and kind is not CallerKind.SERVICE and not asked.same:
+            yield "block_public_access", _restricted(policies.resource)
     if kind in _LIMITABLE and policies.permissions_boundary is not None:
         yield "permissions_boundary", _union(policies.permissions_boundary, asked)
     if policies.session is not None and (kind in _LIMITABLE or kind is CallerKind.ROOT):
@@ -271,6 +286,17 @@ def _endpoint(document: Document | Unknown, asked: _Asked, *, endpoint_type: str
     return _resource(document, asked, ignored=Grant.ACCOUNT if narrow else Grant.NONE)
 
 
+def _restricted(document: Document | Unknown) -> _Layer:
+    """RestrictPublicBuckets, for callers from outside of the bucket's account.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
+    """
+    if isinstance(document, Unknown):
+        return _Layer(unknown=True, allows=True)
+    public = next(iter(public_statements(document)), None)
+    return _Layer(deny=None if public is None else (document, public), allows=True)
+
+
 # --- the layers together ---------------------------------------------------------------------------------------------
 
 
@@ -333,16 +359,18 @@ def _waive(effects: dict[str, Effect], name: str) -> None:
 def _explicit(name: str, row: _Layer, effects: Mapping[str, Effect], asked: _Asked) -> Decision:
     assert row.deny is not None
     document, statement = row.deny
+    if name == "block_public_access":
+        why = f"RestrictPublicBuckets is on, and `{statement.name}` makes the bucket policy public"
+        return _denial(name, document.name or "resource", statement.name, effects=effects, reason=why)
     why = (
         statement.why(asked.values) or f"`{statement.name}` denies {asked.written} on {asked.resource} unconditionally"
     )
+    return _denial(name, document.name or name, statement.name, effects=effects, reason=why)
+
+
+def _denial(layer: str, policy: str, statement: str, *, effects: Mapping[str, Effect], reason: str) -> Decision:
     return Decision(
-        effect=Effect.EXPLICIT_DENY,
-        layer=name,
-        policy=document.name or name,
-        statement=statement.name,
-        layers=effects,
-        reason=why,
+        effect=Effect.EXPLICIT_DENY, layer=layer, policy=policy, statement=statement, layers=effects, reason=reason
     )
 
 

@@ -18,7 +18,7 @@ _UNKNOWN: Final = "unknown"
 _LINE_KEYS: Final = frozenset({"id", "request", "policies"})
 _REQUEST_TEXTS: Final = ("action", "resource", "resource_account", "principal")
 _REQUEST_KEYS: Final = frozenset({*_REQUEST_TEXTS, "context"})
-_UNDECIDED: Final = ("access_point", "key", "acl", "block_public_access")
+_UNDECIDED: Final = ("access_point", "key", "acl")
 _POLICIES_KEYS: Final = frozenset(
     {
         "identity",
@@ -45,6 +45,9 @@ _OPTIONS: Final = frozenset(
 _NAMED_KEYS: Final = frozenset({"name", "policy"})
 _LEVEL_KEYS: Final = frozenset({"level", "policies"})
 _ENDPOINT_TYPES: Final = ("gateway", "interface")
+_BLOCKS: Final = frozenset(
+    {"block_public_acls", "ignore_public_acls", "block_public_policy", "restrict_public_buckets"}
+)
 _OWNERSHIPS: Final = ("BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter")
 
 
@@ -129,6 +132,7 @@ def _policies(layers: Mapping[str, Any], options: Mapping[str, Any]) -> Policies
         vpc_endpoint=_document(layers.get("vpc_endpoint"), "vpc_endpoint"),
         scps=_levels(layers.get("scps"), "scps"),
         rcps=_levels(layers.get("rcps"), "rcps"),
+        restrict_public_buckets=_restricts(options.get("block_public_access")),
         endpoint_type=_choice(options, "endpoint_type", _ENDPOINT_TYPES),
         principal_in_management_account=_flag(options, "principal_in_management_account"),
         resource_in_management_account=_flag(options, "resource_in_management_account"),
@@ -137,10 +141,17 @@ def _policies(layers: Mapping[str, Any], options: Mapping[str, Any]) -> Policies
 
 def _refuse_undecided(given: Mapping[str, Any]) -> None:
     _choice(given, "object_ownership", _OWNERSHIPS)
-    block = given.get("block_public_access")
-    if isinstance(block, dict) and not any(block.values()):
-        block = None
-    unsupported({**{name: given.get(name) for name in _UNDECIDED}, "block_public_access": block})
+    undecided = {name: given.get(name) for name in _UNDECIDED}
+    if given.get("object_ownership") == _OWNERSHIPS[0]:
+        # S3 ignores ACLs then: https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html
+        undecided["acl"] = None
+    unsupported(undecided)
+
+
+def _restricts(given: Any) -> bool:
+    """Of Block Public Access, only RestrictPublicBuckets takes part in decisions without ACLs."""
+    block = _object({} if given is None else given, "`block_public_access`", _BLOCKS)
+    return {name: _flag(block, name) for name in sorted(_BLOCKS)}["restrict_public_buckets"]
 
 
 def _named(given: Any, where: str) -> tuple[Document, ...] | Unknown:

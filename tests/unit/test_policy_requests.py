@@ -99,6 +99,14 @@ def test_answer_on_allow() -> None:
         (_line(policies={"scps": [{"level": 1, "policies": []}]}), "`scps[0].level` must be text"),
         (_line(policies={"rcps": [{"level": "r", "policies": {}}]}), "`rcps[0].policies` must be a list"),
         (_line(policies={"rcps": [{"level": "r", "policies": [{}]}]}), "`rcps[0].policies[0].name` must be text"),
+        (_line(policies={"access_point": _DENY}), "`access_point` is not decided yet; leave it out"),
+        (_line(policies={"key": _DENY}), "`key` is not decided yet"),
+        (_line(acl=[{}]), "`acl` is not decided yet"),
+        (_line(acl=[{}], object_ownership="ObjectWriter"), "`acl` is not decided yet"),
+        (_line(object_ownership="mine"), "`object_ownership` must be one of BucketOwnerEnforced"),
+        (_line(block_public_access=[]), "`block_public_access` must be an object"),
+        (_line(block_public_access={"all": True}), "`block_public_access` has an unknown key `all`"),
+        (_line(block_public_access={"block_public_acls": 1}), "`block_public_acls` must be true or false"),
         (_line(endpoint_type="other"), "`endpoint_type` must be one of gateway, interface"),
         (_line(principal_in_management_account="yes"), "`principal_in_management_account` must be true or false"),
     ],
@@ -129,6 +137,16 @@ def test_options_beside_or_among_policies(place: str) -> None:
     assert policies.endpoint_type == "gateway"
     assert policies.principal_in_management_account
     assert not policies.resource_in_management_account
+
+
+def test_block_public_access() -> None:
+    for given, restricts in ((None, False), ({}, False), ({"restrict_public_buckets": True}, True)):
+        _, policies = parse_request(json.loads(_line(block_public_access=given)))
+        assert policies.restrict_public_buckets is restricts
+
+
+def test_acls_are_off_where_ownership_is_enforced() -> None:
+    assert answer(_line(acl=[{}], object_ownership="BucketOwnerEnforced"))[1]
 
 
 def test_unknown_layers() -> None:

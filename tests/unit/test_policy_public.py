@@ -1,0 +1,46 @@
+"""Which statements make a bucket policy public; the table of keys is in tests/cases/public.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_s3vpce.policy import Policies, Request, decide, parse
+from pytest_s3vpce.policy.public import public_statements
+
+
+def _statement(**more: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": "s3:*", "Resource": "*", **more}
+
+
+@pytest.mark.parametrize(
+    ("statement", "public"),
+    [
+        (_statement(Principal="*"), True),
+        (_statement(Principal={"AWS": "111122223333"}), False),
+        (_statement(Principal={"AWS": "arn:aws:iam::111122223333:role/*"}), True),
+        (_statement(NotPrincipal={"AWS": "111122223333"}), True),
+        (_statement(), False),
+        (_statement(Principal="*", Effect="Deny"), False),
+        (_statement(Principal="*", Condition={"StringEquals": {"aws:SourceVpce": []}}), True),
+    ],
+)
+def test_public(statement: dict[str, Any], public: bool) -> None:
+    assert bool(public_statements(parse({"Statement": statement}))) is public
+
+
+def test_public_statements_are_named() -> None:
+    rows = [_statement(Sid=sid, Principal=who) for sid, who in (("a", "*"), ("b", {"Service": "s"}), ("c", "*"))]
+    assert [row.name for row in public_statements(parse({"Statement": rows}))] == ["a", "c"]
+
+
+def test_the_refusal_names_the_statement() -> None:
+    policy = parse({"Statement": [_statement(Sid="Open", Principal="*")]}, name="bucket")
+    request = Request(
+        action="s3:GetObject", resource="arn:aws:s3:::b/k", resource_account="111122223333", principal="anonymous"
+    )
+    found = decide(request, Policies(resource=policy, restrict_public_buckets=True))
+    assert (found.layer, found.policy, found.statement) == ("block_public_access", "bucket", "Open")
+    assert found.reason == "RestrictPublicBuckets is on, and `Open` makes the bucket policy public"
+    assert found.layers == {"resource": "allow", "block_public_access": "explicit_deny"}
