@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -97,6 +98,7 @@ def _serve(options: argparse.Namespace, *, folder: Path, stop: threading.Event) 
                 options.provision, endpoint_url=lab.endpoint_url, accounts=lab.sessions(), folder=folder, stop=stop
             )
         if not stop.is_set():
+            gc.freeze()  # what is loaded stays: neither requests nor the end need look through it again
             _write(options.ready_file, json.dumps(lab.ready(outputs), indent=1))
             stop.wait()
     finally:

@@ -330,29 +330,17 @@ def _prepare() -> None:
         raise LabError("the lab needs moto", remedy="pip install 'pytest-s3vpce[lab]'") from missing
     import botocore.session
 
-    botocore.session.Session.get_available_regions = _regions  # type: ignore[method-assign]
+    session = botocore.session.Session
+    if not _mended(session):
+        session.get_available_regions = _quick(session.get_available_regions)  # type: ignore[method-assign]
 
 
-def _regions(
-    self: Any,
-    service_name: str,
-    partition_name: str = "aws",
-    allow_non_regional: bool = False,  # noqa: FBT001, FBT002
-) -> list[str]:
+def _quick(original: Callable[..., list[str]]) -> Callable[..., list[str]]:
     """As botocore's own, without loading a whole service model each time (0.1 s a call)."""
-    resolver = self._get_internal_component("endpoint_resolver")
-    prefix = _ENDPOINT_PREFIXES.get(service_name, service_name)
-    found: list[str] = resolver.get_available_endpoints(prefix, partition_name, allow_non_regional)
-    return found
 
+    def regions(session: Any, service_name: str, partition_name: str = "aws", **named: Any) -> list[str]:
+        resolver = session._get_internal_component("endpoint_resolver")  # noqa: SLF001 - as the original does
+        found: list[str] = resolver.get_available_endpoints(service_name, partition_name)
+        return found or original(session, service_name, partition_name, **named)
 
-_ENDPOINT_PREFIXES = {
-    "cloudwatch": "monitoring",
-    "stepfunctions": "states",
-    "elbv2": "elasticloadbalancing",
-    "elb": "elasticloadbalancing",
-    "ses": "email",
-    "s3control": "s3-control",
-    "efs": "elasticfilesystem",
-    "emr": "elasticmapreduce",
-}
+    return regions
