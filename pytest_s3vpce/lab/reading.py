@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 from pytest_s3vpce.lab.compute import FunctionSpec
 from pytest_s3vpce.lab.resources import BucketState, FunctionState, PublicAccessBlock
 from pytest_s3vpce.network.topology import (
+    AclRule,
+    Direction,
+    Effect,
     EgressRule,
     Endpoint,
     EndpointKind,
     InternetGateway,
     NatGateway,
+    NetworkAcl,
     Route,
     RouteTable,
     SecurityGroup,
@@ -41,6 +45,7 @@ def topology(backend: Any, *, account: str, region: str) -> Topology:
         route_tables=tuple(_route_table(table) for table in _all(backend.route_tables)),
         endpoints=tuple(_endpoint(endpoint, account=account, region=region) for endpoint in _endpoints(backend)),
         security_groups=tuple(_group(group) for groups in _all(backend.groups) for group in _all(groups)),
+        network_acls=tuple(_acl(acl) for acl in _all(backend.network_acls)),
         nat_gateways=tuple(_nat_gateway(gateway) for gateway in _all(backend.nat_gateways)),
         internet_gateways=tuple(
             InternetGateway(id=gateway.id, vpc_id=gateway.vpc.id if gateway.vpc else None)
@@ -107,6 +112,28 @@ def _rule(rule: Any) -> EgressRule:
         to_port=rule.to_port,
         cidrs=(cidr,) if cidr else (),
         prefix_list_ids=(rule.prefix_list_id,) if rule.prefix_list_id else (),
+    )
+
+
+def _acl(acl: Any) -> NetworkAcl:
+    rules = (_acl_rule(entry) for entry in list(acl.network_acl_entries) if entry.cidr_block)
+    return NetworkAcl(
+        id=acl.id,
+        vpc_id=acl.vpc_id,
+        subnet_ids=tuple(association.subnet_id for association in list(acl.associations) if association.subnet_id),
+        rules=tuple(rules),
+    )
+
+
+def _acl_rule(entry: Any) -> AclRule:
+    return AclRule(
+        number=int(entry.rule_number),
+        direction=Direction.OUT if str(entry.egress).lower() == "true" else Direction.IN,
+        effect=Effect(entry.rule_action),
+        protocol=str(entry.protocol),
+        cidr=entry.cidr_block,
+        from_port=None if entry.port_range_from is None else int(entry.port_range_from),
+        to_port=None if entry.port_range_to is None else int(entry.port_range_to),
     )
 
 

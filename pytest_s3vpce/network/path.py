@@ -7,15 +7,17 @@ from enum import StrEnum
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Literal
 
-from pytest_s3vpce.network.topology import AVAILABLE, EndpointKind
+from pytest_s3vpce.network.topology import AVAILABLE, Direction, Effect, EndpointKind
 
 if TYPE_CHECKING:
-    from pytest_s3vpce.network.topology import EgressRule, Endpoint, RouteTable, Subnet, Topology
+    from pytest_s3vpce.network.topology import AclRule, EgressRule, Endpoint, RouteTable, Subnet, Topology
 
 _S3 = "s3"
 _TCP = frozenset({"-1", "tcp", "6"})
 # One address stands for all of a service: S3's is in the managed prefix list, the other one is not.
 _ADDRESSES = {_S3: ip_address("52.216.0.1"), "other": ip_address("54.240.0.1")}
+# Answers come back to a port that the client's system chose: Linux takes 32768 to 60999.
+_EPHEMERAL = 40_000
 _PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov", "eusc": "aws-eusc"}
 
 
@@ -99,6 +101,8 @@ def resolve(topology: Topology, *, source: Source, destination: Destination) -> 
         return Dropped(reason=f"subnet `{source.subnet_id}` does not exist")
     if (refusal := _egress(topology, source=source, destination=destination)) is not None:
         return refusal
+    if (refusal := _acl(topology, subnet=subnet, destination=destination)) is not None:
+        return refusal
     table = topology.route_table(subnet)
     if table is None:
         return Dropped(reason=f"subnet `{subnet.id}` has no route table")
@@ -131,6 +135,30 @@ def _lets_out(rule: EgressRule, *, topology: Topology, destination: Destination)
             return False
     in_list = _in_prefix_list(topology, destination=destination) and topology.s3_prefix_list in rule.prefix_list_ids
     return in_list or any(_covers(cidr, destination) for cidr in rule.cidrs)
+
+
+def _acl(topology: Topology, *, subnet: Subnet, destination: Destination) -> Dropped | None:
+    """A subnet's network ACL keeps no state: it must let the request out and the answer in.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/nacl-basics.html
+    """
+    acl = topology.network_acl(subnet)
+    if acl is None:
+        return None
+    for direction, port in ((Direction.OUT, destination.port), (Direction.IN, _EPHEMERAL)):
+        rules = sorted((rule for rule in acl.rules if rule.direction is direction), key=lambda rule: rule.number)
+        first = next((rule for rule in rules if _applies(rule, destination=destination, port=port)), None)
+        if first is None or first.effect is Effect.DENY:
+            return Dropped(reason=f"network ACL `{acl.id}` of subnet `{subnet.id}` lets port {port} not {direction}")
+    return None
+
+
+def _applies(rule: AclRule, *, destination: Destination, port: int) -> bool:
+    if rule.protocol not in _TCP or not _covers(rule.cidr, destination):
+        return False
+    if rule.protocol == "-1" or rule.from_port is None or rule.to_port is None:
+        return True
+    return rule.from_port <= port <= rule.to_port
 
 
 def _endpoint(topology: Topology, *, subnet: Subnet, table: RouteTable, destination: Destination) -> Endpoint | None:
@@ -186,6 +214,8 @@ def _through_nat(topology: Topology, *, gateway_id: str, destination: Destinatio
     if not gateway.public_ips:
         return Dropped(reason=f"NAT gateway `{gateway_id}` has no public address")
     subnet = topology.subnet(gateway.subnet_id)
+    if subnet and (refusal := _acl(topology, subnet=subnet, destination=destination)) is not None:
+        return refusal
     table = topology.route_table(subnet) if subnet else None
     target = _target(table, destination=destination) if table else None
     attached = topology.internet_gateway(target) if target else None

@@ -97,6 +97,43 @@ class SecurityGroup:
     egress: tuple[EgressRule, ...] = ()
 
 
+class Direction(StrEnum):
+    """Of traffic, as the subnet sees it."""
+
+    OUT = "out"
+    IN = "in"
+
+
+class Effect(StrEnum):
+    """What a network ACL's rule does with the traffic it names."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AclRule:
+    """A rule of a network ACL; the lowest number that applies decides. No ports means all ports."""
+
+    number: int
+    direction: Direction
+    effect: Effect
+    protocol: str = "-1"
+    cidr: str = "0.0.0.0/0"
+    from_port: int | None = None
+    to_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkAcl:
+    """A network ACL and the subnets it guards."""
+
+    id: str
+    vpc_id: str
+    subnet_ids: tuple[str, ...] = ()
+    rules: tuple[AclRule, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NatGateway:
     """A NAT gateway and the public addresses its traffic leaves from."""
@@ -126,6 +163,7 @@ class Topology:
     route_tables: tuple[RouteTable, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     security_groups: tuple[SecurityGroup, ...] = ()
+    network_acls: tuple[NetworkAcl, ...] = ()
     nat_gateways: tuple[NatGateway, ...] = ()
     internet_gateways: tuple[InternetGateway, ...] = ()
     s3_prefix_list: str | None = None
@@ -136,6 +174,9 @@ class Topology:
 
     def security_group(self, group_id: str) -> SecurityGroup | None:
         return next((group for group in self.security_groups if group.id == group_id), None)
+
+    def network_acl(self, subnet: Subnet) -> NetworkAcl | None:
+        return next((acl for acl in self.network_acls if subnet.id in acl.subnet_ids), None)
 
     def nat_gateway(self, gateway_id: str) -> NatGateway | None:
         return next((gateway for gateway in self.nat_gateways if gateway.id == gateway_id), None)

@@ -245,6 +245,21 @@ def test_egress_rules_are_read_with_ports_and_prefix_lists(account: Account, net
     assert isinstance(way(account, network, Destination(service="s3", region=REGION, port=80)), Dropped)
 
 
+def test_network_acls_are_read_as_they_stand(account: Account, network: dict[str, str]) -> None:
+    ec2 = account.client("ec2")
+    found = ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [network["vpc"]]}])["NetworkAcls"]
+    rule = {"NetworkAclId": found[0]["NetworkAclId"], "RuleNumber": 50, "Protocol": "6", "CidrBlock": "0.0.0.0/0"}
+    assert isinstance(way(account, network), Path)
+    ec2.create_network_acl_entry(**rule, RuleAction="deny", Egress=True, PortRange={"From": 443, "To": 443})
+    dropped = way(account, network)
+    assert isinstance(dropped, Dropped)
+    assert "lets port 443 not out" in dropped.reason
+    assert isinstance(way(account, network, Destination(service="s3", region=REGION, port=80)), Path)
+    ec2.delete_network_acl_entry(NetworkAclId=rule["NetworkAclId"], RuleNumber=50, Egress=True)
+    ec2.create_network_acl_entry(**rule, RuleAction="deny", Egress=False, PortRange={"From": 1024, "To": 65535})
+    assert isinstance(way(account, network), Dropped)
+
+
 def test_changes_of_the_network_are_told_and_mere_looks_are_not(account: Account) -> None:
     told: list[int] = []
     account.state.on_network_change(lambda: told.append(1))

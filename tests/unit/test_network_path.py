@@ -8,11 +8,15 @@ import pytest
 
 from pytest_s3vpce.network.path import Destination, Dropped, Loss, Path, PathKind, Source, internet, resolve
 from pytest_s3vpce.network.topology import (
+    AclRule,
+    Direction,
+    Effect,
     EgressRule,
     Endpoint,
     EndpointKind,
     InternetGateway,
     NatGateway,
+    NetworkAcl,
     Route,
     RouteTable,
     SecurityGroup,
@@ -204,6 +208,45 @@ def test_the_rules_of_several_groups_add_up() -> None:
         resolve(topology, source=source(groups=("sg-closed", "sg-gone")), destination=S3)
     )
     assert "(none)" in reason(resolve(topology, source=source(groups=()), destination=S3))
+
+
+OUT = AclRule(number=100, direction=Direction.OUT, effect=Effect.ALLOW)
+IN = AclRule(number=100, direction=Direction.IN, effect=Effect.ALLOW)
+
+
+@pytest.mark.parametrize(
+    ("rules", "missing"),
+    [
+        ((OUT, IN), None),
+        ((replace(OUT, protocol="6", from_port=443, to_port=443), IN), None),
+        ((OUT, replace(IN, protocol="6", from_port=1024, to_port=65535)), None),
+        ((OUT, replace(OUT, number=200, effect=Effect.DENY), IN), None),
+        ((replace(OUT, number=200), replace(OUT, effect=Effect.DENY, cidr="10.0.0.0/8"), IN), None),
+        ((replace(OUT, protocol="tcp", from_port=None), IN), None),
+        ((IN,), "443 not out"),
+        ((OUT,), "40000 not in"),
+        ((replace(OUT, number=200), replace(OUT, effect=Effect.DENY), IN), "443 not out"),
+        ((replace(OUT, protocol="6", from_port=80, to_port=80), IN), "443 not out"),
+        ((replace(OUT, protocol="17"), IN), "443 not out"),
+        ((OUT, replace(IN, protocol="6", from_port=443, to_port=443)), "40000 not in"),
+    ],
+)
+def test_a_network_acl_must_let_the_request_out_and_the_answer_in(
+    rules: tuple[AclRule, ...], missing: str | None
+) -> None:
+    acl = NetworkAcl(id="acl-1", vpc_id="vpc-1", subnet_ids=("subnet-app",), rules=rules)
+    found = way(replace(NETWORK, network_acls=(acl,)))
+    if missing is None:
+        assert isinstance(found, Path)
+    else:
+        assert reason(found) == f"network ACL `acl-1` of subnet `subnet-app` lets port {missing}"
+
+
+def test_the_network_acl_of_the_nat_gateways_subnet_counts_too() -> None:
+    closed = NetworkAcl(id="acl-1", vpc_id="vpc-1", subnet_ids=("subnet-public",))
+    topology = replace(NETWORK, network_acls=(closed,))
+    assert "`acl-1` of subnet `subnet-public`" in reason(way(topology, subnet="subnet-other"))
+    assert isinstance(way(topology), Path)
 
 
 def test_an_interface_in_a_public_subnet_has_no_public_address() -> None:
