@@ -306,7 +306,7 @@ def compile_condition(written: str, key: str, wanted: Sequence[str], *, variable
     row = OPERATORS.get(name)
     texts = tuple(text.lower() for text in wanted) if row is None else tuple(wanted)
     reads = frozenset({key.lower()}).union(
-        *(keys_of(tokens_of(text, variables=variables, wildcards=False)) for text in texts)
+        *(keys_of(tokens_of(text, variables=variables, wildcards=False)) for text in texts if "${" in text)
     )
     return Condition(
         written=written,

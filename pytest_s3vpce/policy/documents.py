@@ -85,13 +85,27 @@ class Statement:
 
     def covers(self, action: str, resource: str, values: Values) -> bool:
         """Whether action (in lower case), resource and conditions match; principals are the layer's matter."""
-        if any(match(action) for match in self.actions) is self.not_action:
-            return False
-        if self.resources is not None:
-            hit = any(pattern.matches(resource, values) for pattern in self.resources)
-            if hit is self.not_resource:
+        # Loops, not any() and all(): this is where the time of a decision goes.
+        for match in self.actions:
+            if match(action):
+                if self.not_action:
+                    return False
+                break
+        else:
+            if not self.not_action:
                 return False
-        return all(condition.holds(values) for condition in self.conditions)
+        if self.resources is not None and self._names(resource, values) is self.not_resource:
+            return False
+        for condition in self.conditions:  # noqa: SIM110
+            if not condition.holds(values):
+                return False
+        return True
+
+    def _names(self, resource: str, values: Values) -> bool:
+        for pattern in self.resources or ():  # noqa: SIM110
+            if pattern.matches(resource, values):
+                return True
+        return False
 
     def grant(self, caller: Caller) -> Grant:
         """How the statement names the caller: Grant.NONE where it does not, or has no such element."""
@@ -135,6 +149,8 @@ def parse(document: str | Mapping[str, Any], *, name: str = "") -> Document:
         if key not in DOCUMENT_KEYS:
             raise _error(name, f"unknown element `{key}`", f"elements are {', '.join(sorted(DOCUMENT_KEYS))}")
     version = data.get("Version", VERSIONS[1])
+    if not isinstance(version, str):
+        raise _error(name, "Version must be text", f"versions are {' and '.join(VERSIONS)}")
     if version not in VERSIONS:
         raise _error(name, f"Version `{version}` is unknown", f"versions are {' and '.join(VERSIONS)}")
     if "Statement" not in data:
@@ -225,7 +241,7 @@ def _statement(row: Any, index: int, name: str, *, variables: bool) -> Statement
 
 def _keys(conditions: Sequence[Condition], resources: Sequence[str], *, variables: bool) -> frozenset[str]:
     read = [condition.keys for condition in conditions]
-    read += [keys_of(tokens_of(text, variables=variables, wildcards=False)) for text in resources]
+    read += [keys_of(tokens_of(text, variables=variables, wildcards=False)) for text in resources if "${" in text]
     return frozenset().union(*read)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import marshal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import PolicyError
@@ -96,7 +98,7 @@ def parse_request(given: Any) -> tuple[Request, Policies]:
     # The options may stand beside the policies or among them.
     layers = _object(line["policies"], "`policies`", _POLICIES_KEYS | _OPTIONS)
     options = {name: value for name, value in (*line.items(), *layers.items()) if name in _OPTIONS}
-    return _request(line["request"]), _policies(layers, options)
+    return _request(line["request"]), _cached(layers, options)
 
 
 # --- the request -----------------------------------------------------------------------------------------------------
@@ -116,6 +118,36 @@ def _request(given: Any) -> Request:
 def _context_value(key: str, value: Any) -> str | list[str]:
     fail = _fault_of(f"`request.context` `{key}`")
     return [text_of(row, fail) for row in value] if isinstance(value, list) else text_of(value, fail)
+
+
+# --- policies that come again ----------------------------------------------------------------------------------------
+
+# Lines of one file repeat their policies, and compiling costs more than deciding: the last ones are kept, by content.
+_SETS_KEPT: Final = 256
+_DOCUMENTS_KEPT: Final = 1024
+_MARSHAL_BY_VALUE: Final = 2
+"""The last version of the format in which equal values have equal bytes."""
+
+
+def _packed(value: Any) -> bytes:
+    try:
+        return marshal.dumps(value, _MARSHAL_BY_VALUE)
+    except ValueError as error:
+        raise PolicyError("`policies` can't be read as JSON") from error
+
+
+def _cached(layers: Mapping[str, Any], options: Mapping[str, Any]) -> Policies:
+    return _compiled(_packed((layers, options)))
+
+
+@lru_cache(maxsize=_SETS_KEPT)
+def _compiled(packed: bytes) -> Policies:
+    return _policies(*marshal.loads(packed))  # noqa: S302 - bytes that _packed made
+
+
+@lru_cache(maxsize=_DOCUMENTS_KEPT)
+def _parsed(packed: bytes, name: str) -> Document:
+    return parse(marshal.loads(packed), name=name)  # noqa: S302 - bytes that _packed made
 
 
 # --- the policies ----------------------------------------------------------------------------------------------------
@@ -166,13 +198,13 @@ def _one(given: Any, where: str) -> Document:
         raise PolicyError(f"`{where}.name` must be text")
     if "policy" not in row:
         raise PolicyError(f"`{where}.policy` is missing")
-    return parse(row["policy"], name=row["name"])
+    return _parsed(_packed(row["policy"]), row["name"])
 
 
 def _document(given: Any, where: str) -> Document | Unknown | None:
     if given is None:
         return None
-    return UNKNOWN if given == _UNKNOWN else parse(given, name=where)
+    return UNKNOWN if given == _UNKNOWN else _parsed(_packed(given), where)
 
 
 def _levels(given: Any, where: str) -> tuple[tuple[Document, ...], ...] | Unknown:

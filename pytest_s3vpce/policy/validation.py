@@ -94,8 +94,9 @@ def _statement(row: Any, *, root: str, partition: str) -> None:
     for name in ("Effect", "Principal", "Action", "Resource"):
         if name not in row and f"Not{name}" not in row:
             raise _Refused(f"Missing required field {name}")
-    if row.get("Effect") not in ("Allow", "Deny"):
-        raise _Refused(f"Invalid effect: {row.get('Effect')}")
+    effect = row.get("Effect")
+    if effect not in ("Allow", "Deny"):
+        raise _Refused(f"Invalid effect: {effect}" if isinstance(effect, str) else _SYNTAX)
     _principal(row["Principal"] if "Principal" in row else row["NotPrincipal"], row, partition=partition)
     actions = [_actions(text) for text in _texts(row["Action"] if "Action" in row else row["NotAction"])]
     resources = _texts(row["Resource"] if "Resource" in row else row["NotResource"])

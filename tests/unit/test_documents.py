@@ -29,7 +29,7 @@ def _changed(**changes: Any) -> dict[str, Any]:
         ({}, "element Statement is missing"),
         ({"Foo": 1}, "unknown element `Foo`; elements are Id, Statement, Version"),
         ({"Version": "2012"}, "Version `2012` is unknown; versions are 2012-10-17 and 2008-10-17"),
-        ({"Version": []}, "Version `[]` is unknown"),
+        ({"Version": []}, "Version must be text; versions are 2012-10-17 and 2008-10-17"),
         ({"Statement": "x"}, "Statement must be an object or a list of objects"),
         ({"Statement": [_GOOD, 5]}, "statement 1: it must be an object"),
         ({"Statement": _changed(Foo=1)}, "statement 0: element `Foo` is unknown; elements are Action"),

@@ -130,11 +130,26 @@ def test_arn_pattern() -> None:
     assert not arn_glob(bound)("no ARN")
 
 
+@pytest.mark.parametrize("value", ["1:b", "1"])
+def test_a_value_with_a_colon_fills_one_part(value: str) -> None:
+    parts = arn_tokens("arn:aws:iam::${a:a}:c", variables_from=0, variables=True)
+    assert parts is not None
+    bound = tuple(substituted(part, {"a:a": (value,)}, wildcards=False) or () for part in parts)
+    assert not arn_glob(bound)("arn:aws:iam::1:b:c")
+
+
 def test_variables_before_their_part_are_text() -> None:
     parts = arn_tokens("arn:${a:a}:s3:::${a:a}", variables_from=5, variables=True)
     assert parts is not None
     assert [has_variables(part) for part in parts] == [False] * 5 + [True]
     assert parts[1] == (Literal("${a:a}"),)
+
+
+def test_wildcards_before_the_last_part_want_an_arn() -> None:
+    parts = arn_tokens("arn:aws:*:::*", variables_from=0, variables=False)
+    assert parts is not None
+    assert arn_glob(parts)("arn:aws:s3:::b:c")
+    assert not arn_glob(parts)("arn:aws:s3")
 
 
 def test_too_few_parts_are_no_arn_pattern() -> None:

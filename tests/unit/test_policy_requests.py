@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_s3vpce.errors import PolicyError
-from pytest_s3vpce.policy import UNKNOWN, answer, parse_request
+from pytest_s3vpce.policy import UNKNOWN, answer, parse_request, validate_bucket_policy
 
 _ALLOW = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
 _REQUEST = {
@@ -175,6 +175,34 @@ def test_context_values_become_text() -> None:
     given = {"a:b": True, "c:d": 5, "e:f": ["x", False], "g:h": 1.3}
     request, _ = parse_request(json.loads(_line({"context": given})))
     assert request.context == {"a:b": "true", "c:d": "5", "e:f": ["x", "false"], "g:h": "1.3"}
+
+
+@pytest.mark.parametrize("depth", [50, 500, 900, 960, 980, 100_000])
+def test_deep_nesting_raises_nothing(depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    for place in ("Version", "Statement", "Id"):
+        line = _line(policies={"resource": {"Statement": [], place: "@"}}).replace('"@"', deep)
+        validate_bucket_policy(f'{{"Statement": {deep}, "Version": {deep}}}', bucket="b")
+        assert isinstance(json.loads(answer(line)[0]), dict)
+    assert not answer(_line({"context": {"a:b": "@"}}).replace('"@"', deep))[1]
+
+
+def test_policies_that_are_no_json() -> None:
+    with pytest.raises(PolicyError, match="`policies` can't be read as JSON"):
+        parse_request({"request": _REQUEST, "policies": {"resource": object()}})
+
+
+def test_policies_that_come_again_are_compiled_once() -> None:
+    one, other = (parse_request(json.loads(_line({"action": action})))[1] for action in ("s3:a", "s3:b"))
+    assert one is other
+    changed = parse_request(json.loads(_line(principal_in_management_account=True)))[1]
+    assert changed is not one
+    assert changed.identity == one.identity
+
+
+def test_true_and_one_are_not_the_same_policy() -> None:
+    assert answer(_line(principal_in_management_account=True))[1]
+    assert not answer(_line(principal_in_management_account=1))[1]
 
 
 def test_a_request_that_is_no_mapping_has_its_own_error() -> None:

@@ -64,6 +64,8 @@ def test_missing_field(field: str) -> None:
     ("changes", "message"),
     [
         ({"Effect": "allow"}, "Invalid effect: allow"),
+        ({"Effect": ["Allow"]}, _SYNTAX),
+        ({"NotEffect": "Allow", "Effect": None}, "Unknown field NotEffect"),
         ({"Foo": 1}, "Unknown field Foo"),
         ({"Sid": 5}, _SYNTAX),
         ({"NotAction": "s3:PutObject"}, _SYNTAX),
