@@ -76,6 +76,12 @@ def test_several_values_without_a_set_operator() -> None:
     assert _holds("StringNotEquals", ["a"], "c", "b")
 
 
+def test_bytes_are_strict_base64() -> None:
+    assert _holds("BinaryEquals", ["aGk="], "aGk=")
+    assert not _holds("BinaryEquals", ["aGk="], "a!Gk=")
+    assert not _holds("BinaryEquals", ["a!Gk="], "aGk=")
+
+
 def test_no_wanted_values() -> None:
     assert not _holds("StringEquals", [], "a")
     assert _holds("StringNotEquals", [], "a")

@@ -111,6 +111,13 @@ def test_layers(policies: dict[str, Any], layers: dict[str, str]) -> None:
     assert all(isinstance(effect, Effect) for effect in found.values())
 
 
+def test_one_allow_of_a_policy_is_enough_and_none_is_not() -> None:
+    rows = [{"Effect": "Allow", "Action": action, "Resource": "*"} for action in ("ec2:*", "s3:*", "kms:*")]
+    assert _decided(identity=(parse({"Statement": rows}),)).allowed
+    assert not _decided(identity=(_document(effect="Deny", Action="ec2:*"),)).allowed
+    assert not _decided(identity=(parse({"Statement": []}),)).allowed
+
+
 def test_an_empty_list_is_an_absent_key() -> None:
     document = _document(Condition={"Null": {"aws:TagKeys": "true"}})
     assert _decided(identity=(document,), context={"aws:TagKeys": []}).allowed

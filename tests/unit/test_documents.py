@@ -41,6 +41,7 @@ def _changed(**changes: Any) -> dict[str, Any]:
         ({"Statement": _changed(NotResource="x")}, "Resource and NotResource exclude each other"),
         ({"Statement": _changed(Principal="*", NotPrincipal="*")}, "Principal and NotPrincipal exclude each other"),
         ({"Statement": _changed(Action=[5])}, "statement 0: Action must be text or a list of texts"),
+        ({"Statement": _changed(Action=["s3:*", 5])}, "statement 0: Action must be text or a list of texts"),
         ({"Statement": _changed(Action={})}, "statement 0: Action must be text or a list of texts"),
         ({"Statement": _changed(Action=..., NotAction=5)}, "NotAction must be text or a list of texts"),
         ({"Statement": _changed(Resource=None)}, "Resource must be text or a list of texts"),
@@ -106,11 +107,21 @@ def test_no_statements() -> None:
         ("arn:aws:s3*", "arn:aws:s3:::b", True),
         ("arn:aws:s3:::b", "b", False),
         ("*b", "arn:aws:s3:::b", True),
+        ("x${aws:username}", "x${aws:username}", True),
+        ("x${aws:username}", "xann", False),
     ],
 )
 def test_resources_that_are_no_arns(resource: str, arn: str, expected: bool) -> None:
-    (statement,) = parse({"Statement": _changed(Resource=resource)}).statements
-    assert statement.covers("s3:getobject", arn, {}) is expected
+    (statement,) = parse({"Version": "2012-10-17", "Statement": _changed(Resource=resource)}).statements
+    assert statement.covers("s3:getobject", arn, {"aws:username": ("ann",)}) is expected
+
+
+def test_actions_have_no_variables() -> None:
+    document = {"Version": "2012-10-17", "Statement": _changed(Action="s3:${aws:username}")}
+    (statement,) = parse(document).statements
+    values = {"aws:username": ("getobject",)}
+    assert statement.covers("s3:${aws:username}", "x", values)
+    assert not statement.covers("s3:getobject", "x", values)
 
 
 def test_no_resource_element_is_every_resource() -> None:

@@ -24,6 +24,7 @@ def _statement(**more: Any) -> dict[str, Any]:
         (_statement(), False),
         (_statement(Principal="*", Effect="Deny"), False),
         (_statement(Principal="*", Condition={"StringEquals": {"aws:SourceVpce": []}}), True),
+        (_statement(Principal="*", Condition={"IpAddress": {"aws:SourceIp": "203.0.113.7/24"}}), False),
     ],
 )
 def test_public(statement: dict[str, Any], public: bool) -> None:
