@@ -21,6 +21,7 @@ _POLICY_TYPES: Final[Mapping[str, str]] = {
     "scp": "service control policy",
     "rcp": "resource control policy",
     "vpc_endpoint": "VPC endpoint policy",
+    "block_public_access": "resource-based policy",
 }
 PLAIN: Final = "Access Denied"
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import secrets
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
 
+from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.wire import HttpResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from pytest_s3vpce.lab.refused import Refused
     from pytest_s3vpce.lab.wire import HttpRequest
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -27,7 +29,14 @@ def document(refused: Refused, *, service: str, request: HttpRequest) -> HttpRes
     if write is None:
         # Services whose requests are forms answer in XML; nearly all others speak JSON.
         write = _query if "form-urlencoded" in (request.header("content-type") or "") else _json
-    return write(refused, str(uuid.uuid4()))
+    return write(_reworded(refused, _FAILED_AUTHENTICATION.get(write, {})), str(uuid.uuid4()))
+
+
+def _reworded(refused: Refused, words: Mapping[str, tuple[str, int, str]]) -> Refused:
+    if refused.code not in words:
+        return refused
+    code, status, message = words[refused.code]
+    return Refused(code, status=status, message=message or refused.message)
 
 
 def _json(refused: Refused, request_id: str) -> HttpResponse:
@@ -56,13 +65,26 @@ def _ec2(refused: Refused, request_id: str) -> HttpResponse:
     return _xml(refused.status, text, request_id)
 
 
-def _s3(refused: Refused, request_id: str) -> HttpResponse:
+def _s3(refused: Refused, _: str) -> HttpResponse:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+    request_id, host_id = s3_ids()
     details = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in refused.details)
     text = (
         f"<Error><Code>{escape(refused.code)}</Code><Message>{escape(refused.message)}</Message>{details}"
-        f"<RequestId>{request_id}</RequestId></Error>"
+        f"<RequestId>{request_id}</RequestId><HostId>{host_id}</HostId></Error>"
     )
-    return _xml(refused.status, text, request_id)
+    headers = (
+        ("Content-Type", "application/xml"),
+        ("x-amz-request-id", request_id),
+        ("x-amz-id-2", host_id),
+        *refused.headers,
+    )
+    return HttpResponse(status=refused.status, headers=headers, body=(_DECLARATION + text).encode())
+
+
+def s3_ids() -> tuple[str, str]:
+    """The two ids of an answer of S3's, in the shape of its own."""
+    return secrets.token_hex(8).upper(), base64.b64encode(secrets.token_bytes(48)).decode()
 
 
 def _xml(status: int, text: str, request_id: str) -> HttpResponse:
@@ -79,4 +101,33 @@ _WRITERS: dict[str, Callable[[Refused, str], HttpResponse]] = {
     "lambda": _json,
     "iam": _query,
     "sts": _query,
+}
+
+# S3's names of failed authentication in the words of the other protocols.
+# https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html and
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html#CommonErrors
+_INVALID: Final = "The security token included in the request is invalid."
+_EXPIRED: Final = "The security token included in the request is expired"
+_NOT_VALIDATED: Final = "AWS was not able to validate the provided access credentials"
+_FAILED_AUTHENTICATION: Final[Mapping[Callable[[Refused, str], HttpResponse], Mapping[str, tuple[str, int, str]]]] = {
+    _query: {
+        "InvalidAccessKeyId": ("InvalidClientTokenId", 403, _INVALID),
+        "InvalidToken": ("InvalidClientTokenId", 403, _INVALID),
+        "ExpiredToken": ("ExpiredToken", 403, _EXPIRED),
+        "RequestTimeTooSkewed": ("SignatureDoesNotMatch", 403, ""),
+    },
+    _json: {
+        "InvalidAccessKeyId": ("UnrecognizedClientException", 403, _INVALID),
+        "InvalidToken": ("UnrecognizedClientException", 403, _INVALID),
+        "ExpiredToken": ("ExpiredTokenException", 403, _EXPIRED),
+        "SignatureDoesNotMatch": ("InvalidSignatureException", 403, ""),
+        "RequestTimeTooSkewed": ("InvalidSignatureException", 403, ""),
+    },
+    _ec2: {
+        "InvalidAccessKeyId": ("AuthFailure", 401, _NOT_VALIDATED),
+        "InvalidToken": ("AuthFailure", 401, _NOT_VALIDATED),
+        "SignatureDoesNotMatch": ("AuthFailure", 401, _NOT_VALIDATED),
+        "ExpiredToken": ("RequestExpired", 400, "Request has expired."),
+        "RequestTimeTooSkewed": ("RequestExpired", 400, "Request has expired."),
+    },
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import logging
 import re
-import secrets
 from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +16,7 @@ from pytest_s3vpce.lab.judge import Judge
 from pytest_s3vpce.lab.origin import Internet
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3 import S3
+from pytest_s3vpce.lab.s3answers import finish
 from pytest_s3vpce.lab.s3context import request_keys
 from pytest_s3vpce.lab.signatures import Anonymous, verify
 from pytest_s3vpce.lab.sts import Sts
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 _INVOKE: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)/invocations(?:\?.*)?")
 _FUNCTION: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)(?:\?.*)?")
+_SCOPE: Final = re.compile(r"Credential=[^/,&\s]+/\d+/[^/,&\s]+/(?P<service>[a-z0-9-]+)/aws4_request")
 _NOTES: Final = 10_000
 
 
@@ -62,7 +63,7 @@ class Gateway:
         """The answer, in the words of the service that was asked; never raises."""
         now = datetime.now(UTC)
         note: dict[str, Any] = {"at": now.isoformat(timespec="milliseconds"), "method": request.method}
-        service = "s3"
+        service = _claimed_service(request)
         try:
             verified = verify(request, lookup=self._keys.lookup, now=now)
             service = "s3" if isinstance(verified, Anonymous) else verified.service
@@ -76,7 +77,7 @@ class Gateway:
             answer = faultdocuments.document(broken, service=service, request=request)
         note.update(service=service, status=answer.status)
         self._note(note)
-        return _with_ids(answer, request) if service == "s3" else answer
+        return finish(answer, request) if service == "s3" else answer
 
     def _answer(
         self,
@@ -132,6 +133,11 @@ class Gateway:
         if found is None or account != caller.account:
             message = f"Function not found: arn:aws:lambda:{region}:{account}:function:{name}"
             raise Refused("ResourceNotFoundException", status=404, message=message)
+        kind = request.header("x-amz-invocation-type") or "RequestResponse"
+        if kind == "DryRun":
+            return HttpResponse(status=204, headers=(), body=b"")
+        if kind != "RequestResponse":
+            raise Refused("NotImplemented", status=501, message=f"The lab does not invoke by `{kind}`.")
         placement = found.placement(self._state.topology(account, region))
         result = self._functions.invoke(found.spec, payload=request.body or b"{}", placement=placement)
         headers = [("Content-Type", "application/json"), ("X-Amz-Executed-Version", "$LATEST")]
@@ -154,19 +160,10 @@ class Gateway:
             self._log(note)
 
 
-def _with_ids(answer: HttpResponse, request: HttpRequest) -> HttpResponse:
-    """Every answer of S3 carries two ids; a HEAD's errors have no body.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html
-    """
-    names = {name.lower() for name, _ in answer.headers}
-    extra = [("Server", "AmazonS3")] if "server" not in names else []
-    if "x-amz-request-id" not in names:
-        extra.append(("x-amz-request-id", secrets.token_hex(8).upper()))
-    if "x-amz-id-2" not in names:
-        extra.append(("x-amz-id-2", base64.b64encode(secrets.token_bytes(48)).decode()))
-    body = b"" if request.method == "HEAD" and answer.status >= 300 else answer.body
-    return HttpResponse(status=answer.status, headers=(*answer.headers, *extra), body=body)
+def _claimed_service(request: HttpRequest) -> str:
+    """The service that a request says it is for, so that its refusal is in that service's words."""
+    scope = _SCOPE.search(request.header("authorization") or "") or _SCOPE.search(unquote(request.target))
+    return scope["service"] if scope else "s3"
 
 
 def _bytes(text: Any) -> bytes:

@@ -32,6 +32,8 @@ class Question:
     resource: str
     owner: str
     resource_policy: str | None
+    restricts_public: bool = False
+    """Whether RestrictPublicBuckets is on for it."""
     endpoint: Endpoint | None = None
     context: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
 
@@ -63,6 +65,7 @@ class Judge:
             if caller.session_policies is None
             else tuple(_document(text, "session policy") for text in caller.session_policies),
             resource=None if question.resource_policy is None else _document(question.resource_policy, "resource"),
+            restrict_public_buckets=question.restricts_public,
             vpc_endpoint=None if endpoint is None else _document(endpoint.policy or _OPEN, endpoint.id),
             endpoint_type=None if endpoint is None else endpoint.kind.value,
         )

@@ -8,9 +8,18 @@ from pytest_s3vpce.errors import LabError
 class Refused(LabError):  # noqa: N818 - what happened, as in "the request was refused"
     """Not a fault of the lab: the front turns it into the service's own error document."""
 
-    def __init__(self, code: str, *, status: int, message: str, details: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(
+        self,
+        code: str,
+        *,
+        status: int,
+        message: str,
+        details: tuple[tuple[str, str], ...] = (),
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.status = status
         self.message = message
         self.details = details
+        self.headers = headers

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
-from xml.etree import ElementTree as ET
-from xml.sax.saxutils import escape
 
-from pytest_s3vpce.lab import s3checks
+from pytest_s3vpce.lab import s3checks, s3deletes
 from pytest_s3vpce.lab.denials import PLAIN, s3_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3context import request_keys, s3_keys
 from pytest_s3vpce.lab.s3requests import parse
 from pytest_s3vpce.lab.signatures import Verified
-from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
 from pytest_s3vpce.operations import OPERATIONS, Check, Resource, checks
+from pytest_s3vpce.operations import context as parameter_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,26 +25,14 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.s3requests import S3Request
     from pytest_s3vpce.lab.signatures import Anonymous
     from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
     from pytest_s3vpce.network.path import Path
 
 _POLICY_OPERATIONS: Final = frozenset({"GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"})
 """What the owner's root user may always do, whatever the bucket's policy says.
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html"""
+_REGION_HEADER: Final = "x-amz-bucket-region"
 _ANY_REGION: Final = frozenset({"CreateBucket", "ListBuckets", "GetBucketLocation", "HeadBucket"})
-_XML: Final = re.compile(r"\{[^}]*\}")
-# What S3 gives a new bucket since 2023: https://docs.aws.amazon.com/AmazonS3/latest/userguide/default-bucket-encryption-faq.html
-_DEFAULTS: Final[Mapping[str, str]] = {
-    "publicAccessBlock": "<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls>"
-    "<IgnorePublicAcls>true</IgnorePublicAcls><BlockPublicPolicy>true</BlockPublicPolicy>"
-    "<RestrictPublicBuckets>true</RestrictPublicBuckets></PublicAccessBlockConfiguration>",
-    "encryption": "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>"
-    "<SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault>"
-    "<BucketKeyEnabled>false</BucketKeyEnabled></Rule></ServerSideEncryptionConfiguration>",
-}
-_ENFORCED: Final[Mapping[str, str]] = {
-    "ownershipControls": "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule>"
-    "</OwnershipControls>"
-}
 
 
 class S3:
@@ -88,17 +73,37 @@ class S3:
         trial = _Trial(self._state, self._judge, caller, path=path, context=context, note=note)
         if asked.row.name == "DeleteObjects":
             return self._delete_objects(request, asked, bucket, trial)
-        trial.authorise(asked, bucket)
-        _check_owner(asked, bucket)
+        try:
+            trial.authorise(asked, bucket)
+            _check_owner(asked, bucket)
+        except Refused as denial:
+            if asked.row.name == "HeadBucket":
+                denial.headers = _region_header(bucket)
+            raise
+        self._check_state(request, asked, bucket, trial)
+        answer = self._call(request, asked, bucket)
+        if asked.row.name == "HeadBucket":
+            others = [(name, value) for name, value in answer.headers if name.lower() != _REGION_HEADER]
+            answer = replace(answer, headers=(*others, *_region_header(bucket)))
+        return answer
+
+    def _check_state(self, request: HttpRequest, asked: S3Request, bucket: BucketState, trial: _Trial) -> None:
+        """What S3 looks at once the caller is authorised; that a key is absent is told to those who may list."""
+        assert asked.row is not None
+        if trial.is_foreign(bucket) and asked.row.name in _POLICY_OPERATIONS:
+            message = "The specified method is not allowed against this resource."
+            raise Refused("MethodNotAllowed", status=405, message=message)
+        listing = Check("s3:ListBucket", Resource.BUCKET)
         if asked.row.name in s3checks.NEEDS_OBJECT and asked.key is not None:
             version = asked.parameters.get("VersionId")
             if not self._state.object_exists(bucket.name, asked.key, version):
-                trial.require(Check("s3:ListBucket", Resource.BUCKET), asked, bucket)
+                trial.require(listing, asked, bucket)
+        if "CopySource" in asked.parameters:
+            source = s3checks.copy_source(asked)
+            owner = self._state.bucket(source.bucket)
+            if owner is not None and not self._state.object_exists(source.bucket, source.key, source.version):
+                trial.require(listing, asked, owner)
         s3checks.check(self._state, request, asked, bucket)
-        answer = self._state.call("s3", request, account=bucket.account, region=bucket.region, target=asked.target)
-        if asked.row.name == "HeadBucket":
-            answer = replace(answer, headers=(*answer.headers, ("x-amz-bucket-region", bucket.region)))
-        return answer
 
     def _unowned(
         self,
@@ -123,66 +128,38 @@ class S3:
         if taken is not None and taken.account != caller.account:
             message = "The requested bucket name is not available. The bucket namespace is shared by all users."
             raise Refused("BucketAlreadyExists", status=409, message=message)
-        answer = self._state.call("s3", request, account=caller.account, region=region, target=asked.target)
-        if asked.bucket is not None and answer.status == 200 and taken is None:
-            self._modernise(request, asked, account=caller.account, region=region)
-        return answer
-
-    def _modernise(self, request: HttpRequest, asked: S3Request, *, account: str, region: str) -> None:
-        """Block Public Access on, ACLs off, default encryption: what a new bucket has on AWS."""
-        given = "ObjectOwnership" in asked.parameters
-        for name, body in (_DEFAULTS if given else {**_DEFAULTS, **_ENFORCED}).items():
-            plain = replace(request, method="PUT", headers=(("content-type", "application/xml"),), body=body.encode())
-            self._state.call("s3", plain, account=account, region=region, target=f"/{asked.bucket}?{name}")
+        return self._state.call("s3", request, account=caller.account, region=region, target=asked.target)
 
     def _delete_objects(
         self, request: HttpRequest, asked: S3Request, bucket: BucketState, trial: _Trial
     ) -> HttpResponse:
-        """Each key is decided on its own, and refused on its own inside of a 200.
-
-        https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
-        """
+        """Each key is decided on its own, and refused on its own inside of a 200."""
+        _check_owner(asked, bucket)
         s3checks.check(self._state, request, asked, bucket)
-        root = _parsed(request.body)
-        refused = []
-        for entry in [child for child in root if _name(child) == "Object"]:
-            fields = {_name(child): child.text or "" for child in entry}
-            one = replace(
-                asked,
-                row=OPERATIONS["DeleteObject"],
-                key=fields.get("Key", ""),
-                parameters={"VersionId": fields["VersionId"]} if "VersionId" in fields else {},
-            )
+        entries, quiet = s3deletes.read(request.body)
+        refused: list[tuple[s3deletes.Deletion, Refused]] = []
+        left: list[s3deletes.Deletion] = []
+        for entry in entries:
+            parameters = {**asked.parameters, **entry.parameters()}
+            one = replace(asked, row=OPERATIONS["DeleteObject"], key=entry.key, parameters=parameters)
             try:
                 trial.authorise(one, bucket)
+                s3checks.check_etag(self._state, bucket.name, entry.key, wanted=entry.etag)
             except Refused as denial:
-                root.remove(entry)
-                refused.append((fields.get("Key", ""), denial))
-        body = ET.tostring(root)
-        left = any(_name(child) == "Object" for child in root)
-        headers = {"content-md5": None, "x-amz-checksum-crc32": None, "x-amz-sdk-checksum-algorithm": None}
-        answer = (
-            self._state.call(
-                "s3",
-                request,
-                account=bucket.account,
-                region=bucket.region,
-                target=asked.target,
-                body=body,
-                headers=headers,
-            )
-            if left
-            else HttpResponse(
-                status=200,
-                headers=(("Content-Type", "application/xml"),),
-                body=b'<DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></DeleteResult>',
-            )
+                refused.append((entry, denial))
+            else:
+                left.append(entry)
+        answer = s3deletes.nothing_deleted()
+        if left:
+            plain = {"content-md5": None, "content-type": "application/xml", "x-amz-checksum-crc32": None}
+            body = s3deletes.written(left)
+            answer = self._call(request, asked, bucket, body=body, headers=plain)
+        return s3deletes.with_failures(answer, refused, quiet=quiet)
+
+    def _call(self, request: HttpRequest, asked: S3Request, bucket: BucketState, **overrides: Any) -> HttpResponse:
+        return self._state.call(
+            "s3", request, account=bucket.account, region=bucket.region, target=asked.target, **overrides
         )
-        errors = "".join(
-            f"<Error><Key>{escape(key)}</Key><Code>{denial.code}</Code><Message>{escape(denial.message)}</Message></Error>"
-            for key, denial in refused
-        )
-        return replace(answer, body=answer.body.replace(b"</DeleteResult>", f"{errors}</DeleteResult>".encode()))
 
 
 class BucketLike:
@@ -220,6 +197,10 @@ class _Trial:
         for check in checks(asked.row, asked.parameters):
             self.require(check, asked, bucket)
 
+    def is_foreign(self, bucket: BucketState) -> bool:
+        """Whether the caller is of another account than the bucket."""
+        return self._caller.account != bucket.account
+
     def require(self, check: Check, asked: S3Request, bucket: BucketState | BucketLike) -> None:
         """Raises S3's 403 unless the check is allowed."""
         assert asked.row is not None
@@ -229,11 +210,11 @@ class _Trial:
         elif check.resource is Resource.OBJECT:
             resource = f"{resource}/{asked.key}"
         elif check.resource is Resource.SOURCE:
-            name, key = s3checks.copy_source(asked)
-            found = self._state.bucket(name)
+            source = s3checks.copy_source(asked)
+            found = self._state.bucket(source.bucket)
             if found is None:
                 raise Refused("NoSuchBucket", status=404, message="The specified bucket does not exist")
-            owner, resource = found, f"arn:aws:s3:::{name}/{key}"
+            owner, resource = found, f"arn:aws:s3:::{source.bucket}/{source.key}"
         policy = owner.policy
         if self._caller.is_root and self._caller.account == owner.account and asked.row.name in _POLICY_OPERATIONS:
             policy = None
@@ -242,8 +223,9 @@ class _Trial:
             resource=resource,
             owner=owner.account,
             resource_policy=policy,
+            restricts_public=self._restricts_public(owner),
             endpoint=self._path.endpoint,
-            context=self._context,
+            context={**self._context, **parameter_keys(asked.row, asked.parameters)},
         )
         decision = self._judge.decide(self._caller, question)
         self._note.update(
@@ -251,6 +233,16 @@ class _Trial:
         )
         if not decision.allowed:
             raise s3_denial(decision, caller=self._caller, action=check.action, resource=resource, owner=owner.account)
+
+    def _restricts_public(self, owner: BucketState | BucketLike) -> bool:
+        """The stricter of the bucket's setting and its account's.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
+        """
+        if isinstance(owner, BucketLike):
+            return False
+        blocks = (owner.public_access_block, self._state.account_public_access_block(owner.account, owner.region))
+        return any(block is not None and block.restrict_public_buckets for block in blocks)
 
 
 def _check_region(asked: S3Request, bucket: BucketState, verified: Verified | Anonymous) -> None:
@@ -265,6 +257,7 @@ def _check_region(asked: S3Request, bucket: BucketState, verified: Verified | An
             message="The bucket you are attempting to access must be addressed using the specified endpoint. Please "
             "send all future requests to this endpoint.",
             details=(("Endpoint", f"{bucket.name}.s3.{bucket.region}.amazonaws.com"), ("Bucket", bucket.name)),
+            headers=_region_header(bucket),
         )
     if isinstance(verified, Verified) and verified.region != bucket.region:
         raise Refused(
@@ -273,7 +266,13 @@ def _check_region(asked: S3Request, bucket: BucketState, verified: Verified | An
             message=f"The authorization header is malformed; the region '{verified.region}' is wrong; expecting "
             f"'{bucket.region}'",
             details=(("Region", bucket.region),),
+            headers=_region_header(bucket),
         )
+
+
+def _region_header(bucket: BucketState) -> tuple[tuple[str, str], ...]:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html"""
+    return ((_REGION_HEADER, bucket.region),)
 
 
 def _check_owner(asked: S3Request, bucket: BucketState) -> None:
@@ -281,21 +280,3 @@ def _check_owner(asked: S3Request, bucket: BucketState) -> None:
     wanted = asked.parameters.get("ExpectedBucketOwner")
     if wanted is not None and wanted != bucket.account:
         raise Refused("AccessDenied", status=403, message=PLAIN)
-
-
-def _parsed(body: bytes) -> ET.Element:
-    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
-        raise _malformed()
-    try:
-        return ET.fromstring(body)  # noqa: S314 - document types are refused above, so nothing expands
-    except ET.ParseError as error:
-        raise _malformed() from error
-
-
-def _malformed() -> Refused:
-    message = "The XML you provided was not well-formed or did not validate against our published schema"
-    return Refused("MalformedXML", status=400, message=message)
-
-
-def _name(element: ET.Element) -> str:
-    return _XML.sub("", element.tag)

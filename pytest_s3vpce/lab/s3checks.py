@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
@@ -39,6 +40,9 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""
 _UPLOAD_OPERATIONS: Final = frozenset(
     {"UploadPart", "UploadPartCopy", "CompleteMultipartUpload", "AbortMultipartUpload", "ListParts"}
 )
+_ACL_WRITES: Final = frozenset({"PutObjectAcl", "PutBucketAcl"})
+_ACL_OPERATIONS: Final = _ACL_WRITES | {"PutObject", "CopyObject", "CreateMultipartUpload"}
+_CHANGES: Final = frozenset({"StorageClass", "ServerSideEncryption", "SSECustomerAlgorithm", "WebsiteRedirectLocation"})
 _DIGESTS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "content-md5": lambda body: hashlib.md5(body, usedforsecurity=False).digest(),
     "x-amz-checksum-crc32": lambda body: zlib.crc32(body).to_bytes(4, "big"),
@@ -46,6 +50,15 @@ _DIGESTS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "x-amz-checksum-sha256": lambda body: hashlib.sha256(body).digest(),
 }
 _FAILED: Final = "At least one of the pre-conditions you specified did not hold"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopySource:
+    """The object that a copy reads."""
+
+    bucket: str
+    key: str
+    version: str | None = None
 
 
 def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketState) -> None:
@@ -59,15 +72,33 @@ def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketSt
             raise Refused("MalformedPolicy", status=400, message=problem)
     if name in _UPLOAD_OPERATIONS:
         _check_upload(state, asked)
-    if name == "CopyObject":
+    if name in _ACL_OPERATIONS and bucket.ownership == "BucketOwnerEnforced":
+        _check_no_acl(request, asked)
+    if "CopySource" in asked.parameters:
         _check_copy(state, asked)
 
 
-def copy_source(asked: S3Request) -> tuple[str, str]:
-    """Bucket and key of a copy's source."""
-    text = unquote(str(asked.parameters["CopySource"])).partition("?versionId=")[0].lstrip("/")
-    bucket, _, key = text.partition("/")
-    return bucket, key
+def copy_source(asked: S3Request) -> CopySource:
+    """A copy's source: only the path is encoded, so that a key may hold what separates the version.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+    """
+    path, _, version = str(asked.parameters["CopySource"]).partition("?versionId=")
+    bucket, _, key = unquote(path).removeprefix("/").partition("/")
+    return CopySource(bucket=bucket, key=key, version=version or None)
+
+
+def _check_no_acl(request: HttpRequest, asked: S3Request) -> None:
+    """Where ACLs are off only the one that changes nothing may be set.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-ownership-error-responses.html
+    """
+    assert asked.row is not None
+    acl = asked.parameters.get("ACL")
+    grants = [name for name in asked.parameters if name.startswith("Grant")]
+    as_document = asked.row.name in _ACL_WRITES and acl is None and bool(request.body)
+    if grants or as_document or acl not in (None, "bucket-owner-full-control"):
+        raise Refused("AccessControlListNotSupported", status=400, message="The bucket does not allow ACLs")
 
 
 def _check_digests(request: HttpRequest) -> None:
@@ -101,15 +132,53 @@ def _check_upload(state: State, asked: S3Request) -> None:
 
 
 def _check_copy(state: State, asked: S3Request) -> None:
-    bucket, key = copy_source(asked)
-    etag = state.object_etag(bucket, key)
+    assert asked.row is not None
+    source = copy_source(asked)
+    owner = state.bucket(source.bucket)
+    expected = asked.parameters.get("ExpectedSourceBucketOwner")
+    if expected is not None and (owner is None or owner.account != expected):
+        raise Refused("AccessDenied", status=403, message="Access Denied")
+    etag = state.object_etag(source.bucket, source.key, source.version)
     if etag is None:
         raise Refused("NoSuchKey", status=404, message="The specified key does not exist.")
-    wanted = asked.parameters.get("CopySourceIfMatch")
-    if wanted is not None and str(wanted).strip('"') != etag.strip('"'):
+    wanted, unwanted = (asked.parameters.get(name) for name in ("CopySourceIfMatch", "CopySourceIfNoneMatch"))
+    if wanted is not None and not _same_etag(wanted, etag):
         raise _precondition("x-amz-copy-source-If-Match")
+    if unwanted is not None and _same_etag(unwanted, etag):
+        raise _precondition("x-amz-copy-source-If-None-Match")
+    if asked.row.name != "CopyObject":
+        return
     if asked.parameters.get("IfNoneMatch") == "*" and state.object_exists(asked.bucket or "", asked.key or ""):
         raise _precondition("If-None-Match")
+    _check_changes(asked, source)
+
+
+def _check_changes(asked: S3Request, source: CopySource) -> None:
+    """An object is copied onto itself only to change something about it.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+    """
+    onto_itself = (source.bucket, source.key, source.version) == (asked.bucket, asked.key, None)
+    replaced = any(asked.parameters.get(name) == "REPLACE" for name in ("MetadataDirective", "TaggingDirective"))
+    if onto_itself and not replaced and not _CHANGES & asked.parameters.keys():
+        message = (
+            "This copy request is illegal because it is trying to copy an object to itself without changing the "
+            "object's metadata, storage class, website redirect location or encryption attributes."
+        )
+        raise Refused("InvalidRequest", status=400, message=message)
+
+
+def check_etag(state: State, bucket: str, key: str, *, wanted: str | None) -> None:
+    """The condition of one entry of DeleteObjects: `*` is any object, nothing is no condition."""
+    if wanted is None:
+        return
+    etag = state.object_etag(bucket, key)
+    if etag is None or (wanted != "*" and not _same_etag(wanted, etag)):
+        raise _precondition("If-Match")
+
+
+def _same_etag(one: object, other: str) -> bool:
+    return str(one).strip('"') == other.strip('"')
 
 
 def _precondition(condition: str) -> Refused:

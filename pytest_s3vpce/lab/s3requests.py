@@ -77,8 +77,9 @@ def parse(request: HttpRequest) -> S3Request:
     bucket, slash, raw_key = raw.partition("/")
     key = unquote(raw_key) if slash and raw_key else None
     level = 0 if not bucket else 1 if key is None else 2
-    query = dict(parse_qsl(raw_query, keep_blank_values=True))
-    headers = {name.lower(): value for name, value in request.headers}
+    # Of a parameter that comes twice the first counts, as for the state behind: what is decided is what is done.
+    query = dict(reversed(parse_qsl(raw_query, keep_blank_values=True)))
+    headers = {name.lower(): request.header(name) or "" for name, _ in request.headers}
     shape = _match(request.method, level, query, headers)
     parameters = _parameters(shape, query, headers) if shape else {}
     target = f"/{bucket}" + (f"/{raw_key}" if key is not None else "") if bucket else "/"
@@ -115,7 +116,8 @@ def _shapes() -> tuple[tuple[_Shape, ...], frozenset[str]]:
     model = botocore.session.Session().get_service_model("s3")
     shapes = tuple(_shape(model.operation_model(name)) for name in model.operation_names)
     # The sub-resources of operations that the catalogue does not know count as well: they must not fall through.
-    return shapes, frozenset(name for shape in shapes for name in shape.literals if not _IGNORED_QUERY.match(name))
+    names = {name for shape in shapes for name in (*shape.literals, *shape.required_query)}
+    return shapes, frozenset(name for name in names if not _IGNORED_QUERY.match(name))
 
 
 def _shape(model: Any) -> _Shape:

@@ -1,0 +1,44 @@
+"""What the state behind answers, given the outside of an answer of S3's.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.lab.faultdocuments import s3_ids
+from pytest_s3vpce.lab.wire import HttpResponse
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.lab.wire import HttpRequest
+
+# Not S3's: a request's own header sent back, and the id that other services use.
+_STRANGE: Final = frozenset({"x-amz-sdk-checksum-algorithm", "x-amzn-requestid"})
+_ID: Final = re.compile(rb"<RequestI[Dd]>[^<]*</RequestI[Dd]>")
+_REDIRECTS: Final = 300
+
+
+def finish(answer: HttpResponse, request: HttpRequest) -> HttpResponse:
+    """Ids on every answer, in an error's document too; a HEAD's errors have no body."""
+    given = {name.lower(): value for name, value in answer.headers}
+    made = s3_ids()
+    request_id, host_id = given.get("x-amz-request-id", made[0]), given.get("x-amz-id-2", made[1])
+    added = {"Server": "AmazonS3", "x-amz-request-id": request_id, "x-amz-id-2": host_id}
+    headers = [(name, value) for name, value in answer.headers if _kept(name, answer, request)]
+    headers += [(name, value) for name, value in added.items() if name.lower() not in given]
+    body = answer.body
+    if answer.status >= _REDIRECTS:
+        ids = f"<RequestId>{request_id}</RequestId><HostId>{host_id}</HostId>"
+        if b"<HostId>" not in body:
+            body = _ID.sub(ids.encode(), body, count=1)
+        if request.method == "HEAD":
+            body = b""
+    return HttpResponse(status=answer.status, headers=tuple(headers), body=body)
+
+
+def _kept(name: str, answer: HttpResponse, request: HttpRequest) -> bool:
+    lowered = name.lower()
+    empty = lowered == "content-type" and not answer.body and request.method not in {"GET", "HEAD"}
+    return lowered not in _STRANGE and not empty
