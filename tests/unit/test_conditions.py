@@ -76,6 +76,12 @@ def test_several_values_without_a_set_operator() -> None:
     assert _holds("StringNotEquals", ["a"], "c", "b")
 
 
+def test_a_star_in_a_value_is_text_without_case_too() -> None:
+    condition = compile_condition("StringEqualsIgnoreCase", "k:k", ["A${v:v}"], variables=True)
+    assert condition.holds({"k:k": ("a*",), "v:v": ("*",)})
+    assert not condition.holds({"k:k": ("ab",), "v:v": ("*",)})
+
+
 def test_bytes_are_strict_base64() -> None:
     assert _holds("BinaryEquals", ["aGk="], "aGk=")
     assert not _holds("BinaryEquals", ["aGk="], "a!Gk=")

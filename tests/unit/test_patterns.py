@@ -45,6 +45,8 @@ def _matches(pattern: str, text: str) -> bool:
         ("*?", "x", True),
         ("?*?", "x", False),
         ("a?*b", "ab", False),
+        ("a?*", "a", False),
+        ("a?*", "ab", True),
         ("*a*", "a", True),
         ("*a*", "", False),
         ("*ab*", "aab", True),

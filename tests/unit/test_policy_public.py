@@ -36,6 +36,20 @@ def test_public_statements_are_named() -> None:
     assert [row.name for row in public_statements(parse({"Statement": rows}))] == ["a", "c"]
 
 
+def test_a_policy_that_is_not_public_passes_and_the_setting_is_off_by_default() -> None:
+    named = _statement(Principal={"AWS": "444455556666"})
+    request = Request(
+        action="s3:GetObject",
+        resource="arn:aws:s3:::b/k",
+        resource_account="111122223333",
+        principal="arn:aws:iam::444455556666:root",
+    )
+    policy = parse({"Statement": named})
+    found = decide(request, Policies(resource=policy, restrict_public_buckets=True))
+    assert found.layers == {"resource": "allow", "block_public_access": "allow"}
+    assert decide(request, Policies(resource=policy)).layers == {"resource": "allow"}
+
+
 def test_the_refusal_names_the_statement() -> None:
     policy = parse({"Statement": [_statement(Sid="Open", Principal="*")]}, name="bucket")
     request = Request(
