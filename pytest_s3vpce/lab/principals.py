@@ -62,6 +62,14 @@ class Principals:
         policy = self._iam(arn).managed_policies.get(boundary)
         return boundary, reading.document(policy) if policy else _NOTHING
 
+    def managed_policy(self, policy_arn: str, *, account: str) -> str | None:
+        """The text of a policy of this account or of AWS."""
+        parts = policy_arn.split(":", 5)
+        if len(parts) != 6 or parts[1] not in {"aws", *_PARTITIONS.values()} or parts[4] not in {account, "aws"}:
+            return None
+        policy = self._backends[account][parts[1]].managed_policies.get(policy_arn)
+        return None if policy is None else reading.document(policy)
+
     def access_key(self, access_key_id: str) -> UserKey | None:
         """An active key of a user of any account."""
         for partitions in list(self._backends.values()):

@@ -262,6 +262,10 @@ class State:
         """ARN and text of a role's permissions boundary; one that does not exist allows nothing."""
         return self._people.boundary(arn)
 
+    def managed_policy(self, policy_arn: str, *, account: str) -> str | None:
+        """The text of a managed policy of this account or of AWS; None where there is none."""
+        return self._people.managed_policy(policy_arn, account=account)
+
     def access_key(self, access_key_id: str) -> UserKey | None:
         """An active key of a user of any account."""
         return self._people.access_key(access_key_id)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
 _SESSION_NAME: Final = re.compile(r"[\w+=,.@-]{2,64}")
 _POLICY_LIMIT: Final = 2048
+_MOST_POLICIES: Final = 10
+_POLICY_ARN: Final = re.compile(r"PolicyArns\.member\.\d+\.arn")
+_UNSERVED: Final = ("Tags.", "TransitiveTagKeys.", "SourceIdentity", "SerialNumber", "ProvidedContexts.")
 _SHORTEST, _DEFAULT, _CHAINED = 900, 3600, 3600
 
 
@@ -68,7 +71,8 @@ class Sts:
         self, form: Mapping[str, str], caller: Caller, *, context: Mapping[str, Any], now: datetime
     ) -> str:
         arn, session_name = form.get("RoleArn", ""), form.get("RoleSessionName", "")
-        seconds, policies = _checked(form, session_name)
+        seconds = _seconds(form, session_name)
+        inline = _inline_policy(form)
         denied = sts_denial(caller, action="sts:AssumeRole", resource=arn)
         if caller.is_root:
             raise Refused("AccessDenied", status=403, message="Roles may not be assumed by root accounts.")
@@ -93,31 +97,54 @@ class Sts:
                 "The requested DurationSeconds exceeds the MaxSessionDuration set for this role, or the 1 hour session "
                 "limit for roles assumed by role chaining"
             )
+        policies = self._session_policies(form, inline, account=role.account)
         minted = self._keys.mint(role, session_name=session_name, now=now, seconds=seconds, policies=policies)
         return _session(minted, role_id=role.id, session_name=session_name)
 
+    def _session_policies(
+        self, form: Mapping[str, str], inline: tuple[str, ...], *, account: str
+    ) -> tuple[str, ...] | None:
+        """The inline policy and the managed ones, of the role's account; None where the session is not limited."""
+        arns = [value for name, value in form.items() if _POLICY_ARN.fullmatch(name)]
+        if len(arns) > _MOST_POLICIES:
+            raise _invalid(f"Value at 'policyArns' failed to satisfy constraint: at most {_MOST_POLICIES} policies")
+        managed = []
+        for arn in arns:
+            text = self._state.managed_policy(arn, account=account)
+            if text is None:
+                raise _malformed(f"Policy {arn} does not exist or is not attachable.")
+            managed.append(text)
+        return (*inline, *managed) or None
 
-def _checked(form: Mapping[str, str], session_name: str) -> tuple[int, tuple[str, ...] | None]:
-    """Duration and session policies, as STS checks them before it looks at the role."""
+
+def _seconds(form: Mapping[str, str], session_name: str) -> int:
+    """The session's duration; STS checks it, and the session's name, before it looks at the role."""
     if not _SESSION_NAME.fullmatch(session_name):
         raise _invalid(f"Value '{session_name}' at 'roleSessionName' failed to satisfy constraint")
     text = form.get("DurationSeconds", str(_DEFAULT))
     if not text.isdigit() or int(text) < _SHORTEST:
         raise _invalid(f"Value '{text}' at 'durationSeconds' failed to satisfy constraint: at least {_SHORTEST}")
-    unserved = sorted(name for name in form if name.startswith(("PolicyArns.", "Tags.", "TransitiveTagKeys.")))
+    unserved = sorted(name for name in form if name.startswith(_UNSERVED))
     if unserved:
         raise Refused("NotImplemented", status=501, message=f"The lab's AssumeRole does not take {unserved[0]}.")
+    return int(text)
+
+
+def _inline_policy(form: Mapping[str, str]) -> tuple[str, ...]:
     policy = form.get("Policy")
     if policy is None:
-        return int(text), None
+        return ()
     if len(policy) > _POLICY_LIMIT:
         raise _invalid(f"Value at 'policy' failed to satisfy constraint: at most {_POLICY_LIMIT} characters")
     try:
         parse(policy, name="session policy")
     except PolicyError as error:
-        message = f"This policy contains invalid Json or a wrong element: {error.what}"
-        raise Refused("MalformedPolicyDocument", status=400, message=message) from error
-    return int(text), (policy,)
+        raise _malformed(f"This policy contains invalid Json or a wrong element: {error.what}") from error
+    return (policy,)
+
+
+def _malformed(message: str) -> Refused:
+    return Refused("MalformedPolicyDocument", status=400, message=message)
 
 
 def _invalid(message: str) -> Refused:
