@@ -35,6 +35,7 @@ _LOG: Final = logging.getLogger(__name__)
 _INVOKE: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)/invocations(?:\?.*)?")
 _FUNCTION: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)(?:\?.*)?")
 _SCOPE: Final = re.compile(r"Credential=[^/,&\s]+/\d+/[^/,&\s]+/(?P<service>[a-z0-9-]+)/aws4_request")
+_HOST: Final = re.compile(r"(?P<service>(?!s3)[a-z0-9-]+)(?:\.[a-z]{2}[a-z-]*-\d)?\.amazonaws\.com(?:\.cn)?")
 _NOTES: Final = 10_000
 
 
@@ -66,7 +67,7 @@ class Gateway:
         service = _claimed_service(request)
         try:
             verified = verify(request, lookup=self._keys.lookup, now=now)
-            service = "s3" if isinstance(verified, Anonymous) else verified.service
+            service = service if isinstance(verified, Anonymous) else verified.service
             answer = self._answer(request, verified, service=service, now=now, note=note)
         except Refused as refused:
             note["code"] = refused.code
@@ -144,7 +145,7 @@ class Gateway:
         if result.function_error:
             headers.append(("X-Amz-Function-Error", result.function_error))
         if (request.header("x-amz-log-type") or "").lower() == "tail":
-            headers.append(("X-Amz-Log-Result", base64.b64encode(_bytes(result.log_tail)).decode()))
+            headers.append(("X-Amz-Log-Result", base64.b64encode(result.log_tail).decode()))
         return HttpResponse(status=result.status, headers=tuple(headers), body=result.payload)
 
     def _forget(self, request: HttpRequest, caller: Caller, *, region: str) -> None:
@@ -161,10 +162,7 @@ class Gateway:
 
 
 def _claimed_service(request: HttpRequest) -> str:
-    """The service that a request says it is for, so that its refusal is in that service's words."""
+    """The service that a request says it is for: by its signature, else by its host."""
     scope = _SCOPE.search(request.header("authorization") or "") or _SCOPE.search(unquote(request.target))
-    return scope["service"] if scope else "s3"
-
-
-def _bytes(text: Any) -> bytes:
-    return text if isinstance(text, bytes) else str(text).encode()
+    found = scope or _HOST.fullmatch(request.host.partition(":")[0])
+    return found["service"] if found else "s3"
