@@ -10,6 +10,7 @@ from pytest_s3vpce.lab.denials import PLAIN, s3_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3context import request_keys, s3_keys
+from pytest_s3vpce.lab.s3payload import as_stored
 from pytest_s3vpce.lab.s3requests import parse
 from pytest_s3vpce.lab.signatures import Verified
 from pytest_s3vpce.operations import OPERATIONS, Check, Resource, checks
@@ -157,8 +158,9 @@ class S3:
         return s3deletes.with_failures(answer, refused, quiet=quiet)
 
     def _call(self, request: HttpRequest, asked: S3Request, bucket: BucketState, **overrides: Any) -> HttpResponse:
+        changed = {**as_stored(request), **overrides}
         return self._state.call(
-            "s3", request, account=bucket.account, region=bucket.region, target=asked.target, **overrides
+            "s3", request, account=bucket.account, region=bucket.region, target=asked.target, **changed
         )
 
 

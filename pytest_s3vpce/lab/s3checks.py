@@ -5,19 +5,15 @@ Each raises Refused in S3's words: https://docs.aws.amazon.com/AmazonS3/latest/A
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3payload import check_digests
 from pytest_s3vpce.policy import validate_bucket_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from pytest_s3vpce.lab.resources import BucketState
     from pytest_s3vpce.lab.s3requests import S3Request
     from pytest_s3vpce.lab.state import State
@@ -43,12 +39,6 @@ _UPLOAD_OPERATIONS: Final = frozenset(
 _ACL_WRITES: Final = frozenset({"PutObjectAcl", "PutBucketAcl"})
 _ACL_OPERATIONS: Final = _ACL_WRITES | {"PutObject", "CopyObject", "CreateMultipartUpload"}
 _CHANGES: Final = frozenset({"StorageClass", "ServerSideEncryption", "SSECustomerAlgorithm", "WebsiteRedirectLocation"})
-_DIGESTS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
-    "content-md5": lambda body: hashlib.md5(body, usedforsecurity=False).digest(),
-    "x-amz-checksum-crc32": lambda body: zlib.crc32(body).to_bytes(4, "big"),
-    "x-amz-checksum-sha1": lambda body: hashlib.sha1(body, usedforsecurity=False).digest(),
-    "x-amz-checksum-sha256": lambda body: hashlib.sha256(body).digest(),
-}
 _FAILED: Final = "At least one of the pre-conditions you specified did not hold"
 
 
@@ -65,7 +55,7 @@ def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketSt
     """Everything that applies to the operation, in S3's order: conditions of the wire before those of the state."""
     assert asked.row is not None
     name = asked.row.name
-    _check_digests(request)
+    check_digests(request)
     if name == "PutBucketPolicy":
         problem = validate_bucket_policy(request.body.decode("utf-8", errors="replace"), bucket=bucket.name)
         if problem is not None:
@@ -99,25 +89,6 @@ def _check_no_acl(request: HttpRequest, asked: S3Request) -> None:
     as_document = asked.row.name in _ACL_WRITES and acl is None and bool(request.body)
     if grants or as_document or acl not in (None, "bucket-owner-full-control"):
         raise Refused("AccessControlListNotSupported", status=400, message="The bucket does not allow ACLs")
-
-
-def _check_digests(request: HttpRequest) -> None:
-    if "aws-chunked" in (request.header("content-encoding") or ""):
-        return
-    for name, digest in _DIGESTS.items():
-        given = request.header(name)
-        if given is None:
-            continue
-        what = "Content-MD5" if name == "content-md5" else name
-        try:
-            wanted = base64.b64decode(given, validate=True)
-        except ValueError:
-            wanted = b""
-        found = digest(request.body)
-        if len(wanted) != len(found):
-            raise Refused("InvalidDigest", status=400, message=f"The {what} you specified was invalid.")
-        if wanted != found:
-            raise Refused("BadDigest", status=400, message=f"The {what} you specified did not match what we received.")
 
 
 def _check_upload(state: State, asked: S3Request) -> None:

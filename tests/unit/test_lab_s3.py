@@ -1,0 +1,496 @@
+"""S3 behind the gateway: what is answered to those who may, and in which order the others are refused."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from labstage import INTERNET, REGION, Person, Stage, allow, answered, deny, make_role, policy, refusal
+
+from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3deletes import read
+
+MAIN, PARTNER = "320000000001", "320000000002"
+USER = f"arn:aws:iam::{MAIN}:user/s3vpce-runner"
+ADMIN = f"arn:aws:iam::{MAIN}:role/s3vpce-runner"
+PARTNER_ADMIN = f"arn:aws:iam::{PARTNER}:role/s3vpce-runner"
+BUCKET = "lab-s3"
+OBJECTS = f"arn:aws:s3:::{BUCKET}/*"
+EVERYTHING = [f"arn:aws:s3:::{BUCKET}", OBJECTS]
+WRONG_MD5 = base64.b64encode(b"0" * 16).decode()
+
+
+@pytest.fixture(scope="module")
+def stage() -> Stage:
+    made = Stage(MAIN, PARTNER)
+    made.admin(MAIN).client("s3").create_bucket(Bucket=BUCKET)
+    return made
+
+
+@pytest.fixture(scope="module")
+def reader(stage: Stage) -> Any:
+    role = make_role(stage.admin(MAIN), "reader", allow("s3:GetObject"), trust={"AWS": USER})
+    return stage.user(MAIN).assume(role).client("s3")
+
+
+@pytest.fixture
+def s3(stage: Stage) -> Any:
+    """The administrator's client, and the bucket as it was."""
+    client = stage.admin(MAIN).client("s3")
+    client.put_object(Bucket=BUCKET, Key="k", Body=b"x")
+    stage.root(MAIN).client("s3").delete_bucket_policy(Bucket=BUCKET)
+    return client
+
+
+def names(s3: Any) -> set[str]:
+    return {entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])}
+
+
+# --- allowed ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "key", ["a//b", "/lead", "x/../y", "a b+c%25", "ü/ñ", "q?x=1", "k#h", "dir/", "a\\b", "a&b=c", "%2F", "~!*'()"]
+)
+def test_keys_are_what_they_are(s3: Any, key: str) -> None:
+    s3.put_object(Bucket=BUCKET, Key=key, Body=key.encode())
+    assert s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == key.encode()
+    s3.copy_object(Bucket=BUCKET, Key="copied", CopySource={"Bucket": BUCKET, "Key": key})
+    assert s3.get_object(Bucket=BUCKET, Key="copied")["Body"].read() == key.encode()
+    deleted = s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": key}]})
+    assert [entry["Key"] for entry in deleted["Deleted"]] == [key]
+    assert key not in names(s3)
+
+
+@pytest.mark.parametrize("url", [None, "http://127.0.0.1:1"])
+def test_a_write_arrives_over_https_and_over_http(stage: Stage, s3: Any, url: str | None) -> None:
+    client = stage.admin(MAIN).client("s3", url=url)
+    answer = client.put_object(Bucket=BUCKET, Key="k", Body=b"chunked or not", ContentEncoding="zip")
+    stored = client.head_object(Bucket=BUCKET, Key="k", ChecksumMode="ENABLED")
+    assert (stored["ContentEncoding"], stored["ChecksumCRC32"]) == ("zip", answer["ChecksumCRC32"])
+    assert client.get_object(Bucket=BUCKET, Key="k")["Body"].read() == b"chunked or not"
+    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    assert headers["x-amz-server-side-encryption"] == "AES256"
+    assert {"x-amz-request-id", "x-amz-id-2"} <= headers.keys()
+    assert not {"content-type", "x-amzn-requestid", "access-control-allow-origin"} & headers.keys()
+    note = stage.notes[-3]
+    assert (note["operation"], note["bucket"], note["key"], note["status"]) == ("PutObject", BUCKET, "k", 200)
+    assert (note["path"], note["endpoint"], note["decision"]) == ("internet", None, "allow")
+    assert note["caller"] == f"arn:aws:sts::{MAIN}:assumed-role/s3vpce-runner/test"
+
+
+def test_an_upload_in_parts(s3: Any) -> None:
+    target = {"Bucket": BUCKET, "Key": "parts"}
+    upload = {**target, "UploadId": s3.create_multipart_upload(**target)["UploadId"]}
+    one = s3.upload_part(**upload, PartNumber=1, Body=b"a" * 10)
+    assert len(s3.list_parts(**upload)["Parts"]) == 1
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": [{"ETag": one["ETag"], "PartNumber": 1}]})
+    assert s3.head_object(**target)["ContentLength"] == 10
+
+
+def test_a_bucket_is_made_in_the_callers_account_and_its_name_is_taken(stage: Stage) -> None:
+    ours, theirs = stage.admin(MAIN).client("s3"), stage.admin(PARTNER).client("s3")
+    ours.create_bucket(Bucket="lab-s3-taken", ObjectOwnership="ObjectWriter")
+    owner = ours.get_bucket_ownership_controls(Bucket="lab-s3-taken")["OwnershipControls"]
+    assert owner == {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+    assert ours.get_public_access_block(Bucket="lab-s3-taken")["PublicAccessBlockConfiguration"]["BlockPublicPolicy"]
+    assert refusal(theirs.create_bucket, Bucket="lab-s3-taken")[:2] == (409, "BucketAlreadyExists")
+    assert "lab-s3-taken" in [bucket["Name"] for bucket in ours.list_buckets()["Buckets"]]
+    assert "lab-s3-taken" not in [bucket["Name"] for bucket in theirs.list_buckets()["Buckets"]]
+    ours.delete_bucket(Bucket="lab-s3-taken")
+    assert refusal(ours.head_bucket, Bucket="lab-s3-taken")[0] == 404
+
+
+# --- refused ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_denial_says_why_within_the_account(reader: Any, s3: Any) -> None:
+    status, code, message = refusal(reader.put_object, Bucket=BUCKET, Key="k", Body=b"")
+    assert (status, code) == (403, "AccessDenied")
+    assert message == (
+        f"User: arn:aws:sts::{MAIN}:assumed-role/reader/test is not authorized to perform: s3:PutObject on resource: "
+        f'"arn:aws:s3:::{BUCKET}/k" because no identity-based policy allows the s3:PutObject action'
+    )
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=policy(deny("s3:GetObject", OBJECTS, Principal={"AWS": ADMIN})))
+    _, _, message = refusal(s3.get_object, Bucket=BUCKET, Key="k")
+    assert message.endswith(f'on resource: "arn:aws:s3:::{BUCKET}/k" with an explicit deny in a resource-based policy')
+
+
+def test_a_denial_says_nothing_to_other_accounts_and_to_nobody(stage: Stage, s3: Any) -> None:
+    from botocore import UNSIGNED
+
+    partner = stage.admin(PARTNER).client("s3")
+    assert refusal(partner.get_object, Bucket=BUCKET, Key="k") == (403, "AccessDenied", "Access Denied")
+    nobody = stage.admin(MAIN).client("s3", signature_version=UNSIGNED)
+    assert refusal(nobody.get_object, Bucket=BUCKET, Key="k") == (403, "AccessDenied", "Access Denied")
+    assert refusal(nobody.list_buckets) == (403, "AccessDenied", "Access Denied")
+    assert stage.notes[-1]["caller"] == "anonymous"
+
+
+def test_an_errors_document_carries_the_ids_of_its_headers(stage: Stage, reader: Any, s3: Any) -> None:
+    for call, parameters in ((reader.put_object, {"Body": b""}), (s3.get_object_tagging, {"VersionId": "none"})):
+        with pytest.raises(reader.exceptions.ClientError) as caught:
+            call(Bucket=BUCKET, Key="k", **parameters)
+        found = caught.value.response["ResponseMetadata"]
+        assert found["RequestId"] == found["HTTPHeaders"]["x-amz-request-id"]
+        assert found["HostId"] == found["HTTPHeaders"]["x-amz-id-2"]
+
+
+def test_head_gives_a_status_alone_and_the_buckets_region(reader: Any, s3: Any) -> None:
+    for client, status in ((s3, 200), (reader, 403)):
+        if status == 200:
+            found = client.head_bucket(Bucket=BUCKET)
+        else:
+            with pytest.raises(client.exceptions.ClientError) as caught:
+                client.head_bucket(Bucket=BUCKET)
+            found = caught.value.response
+        assert found["ResponseMetadata"]["HTTPStatusCode"] == status
+        assert found["ResponseMetadata"]["HTTPHeaders"]["x-amz-bucket-region"] == REGION
+    assert refusal(reader.head_object, Bucket=BUCKET, Key="absent")[:2] == (403, "403")
+    assert refusal(s3.head_object, Bucket=BUCKET, Key="absent")[:2] == (404, "404")
+
+
+def test_that_a_key_is_absent_is_told_to_those_who_may_list(reader: Any, s3: Any) -> None:
+    assert refusal(s3.get_object, Bucket=BUCKET, Key="absent")[:2] == (404, "NoSuchKey")
+    status, _, message = refusal(reader.get_object, Bucket=BUCKET, Key="absent")
+    assert status == 403
+    assert f's3:ListBucket on resource: "arn:aws:s3:::{BUCKET}"' in message
+    s3.put_bucket_policy(
+        Bucket=BUCKET, Policy=policy(allow("s3:PutObject", OBJECTS, Principal={"AWS": f"arn:aws:iam::{MAIN}:root"}))
+    )
+    copy = {"Bucket": BUCKET, "Key": "to", "CopySource": f"{BUCKET}/absent"}
+    assert refusal(s3.copy_object, **copy)[:2] == (404, "NoSuchKey")
+
+
+def test_a_copy_of_what_is_absent_needs_the_right_to_list_too(stage: Stage, s3: Any) -> None:
+    role = make_role(stage.admin(MAIN), "copier", allow(["s3:GetObject", "s3:PutObject"]), trust={"AWS": USER})
+    copier = stage.user(MAIN).assume(role).client("s3")
+    assert copier.copy_object(Bucket=BUCKET, Key="to", CopySource=f"{BUCKET}/k")
+    assert refusal(copier.copy_object, Bucket=BUCKET, Key="to", CopySource=f"{BUCKET}/absent")[0] == 403
+    assert refusal(copier.copy_object, Bucket=BUCKET, Key="to", CopySource="no-such-lab-bucket/k")[:2] == (
+        404,
+        "NoSuchBucket",
+    )
+
+
+def test_an_unknown_bucket_is_unknown_to_everybody(reader: Any) -> None:
+    assert refusal(reader.get_object, Bucket="no-such-lab-bucket", Key="k")[:2] == (404, "NoSuchBucket")
+
+
+FORMS: list[tuple[str, dict[str, Any], int, str]] = [
+    ("put_object", {"Body": b"x", "IfNoneMatch": "*"}, 412, "PreconditionFailed"),
+    ("put_object", {"Body": b"x", "IfMatch": '"bogus"'}, 412, "PreconditionFailed"),
+    ("put_object", {"Body": b"x", "ContentMD5": WRONG_MD5}, 400, "BadDigest"),
+    ("put_object", {"Body": b"x", "ContentMD5": "no base64!"}, 400, "InvalidDigest"),
+    ("put_object", {"Body": b"x", "ChecksumCRC32": "AAAAAA=="}, 400, "BadDigest"),
+    ("put_object", {"Body": b"x", "ChecksumSHA1": base64.b64encode(b"0" * 20).decode()}, 400, "BadDigest"),
+    ("put_object", {"Body": b"x", "ChecksumSHA256": base64.b64encode(b"0" * 32).decode()}, 400, "BadDigest"),
+    ("put_object", {"Body": b"x", "ACL": "public-read"}, 400, "AccessControlListNotSupported"),
+    ("put_object_acl", {"ACL": "private"}, 400, "AccessControlListNotSupported"),
+    (
+        "put_object_acl",
+        {"AccessControlPolicy": {"Grants": [], "Owner": {"ID": "0" * 64}}},
+        400,
+        "AccessControlListNotSupported",
+    ),
+    ("delete_object", {"IfMatch": '"bogus"'}, 412, "PreconditionFailed"),
+    ("get_object", {"IfMatch": '"bogus"'}, 412, "PreconditionFailed"),
+    ("upload_part", {"UploadId": "bogus", "PartNumber": 1, "Body": b""}, 404, "NoSuchUpload"),
+    ("list_parts", {"UploadId": "bogus"}, 404, "NoSuchUpload"),
+    ("abort_multipart_upload", {"UploadId": "bogus"}, 404, "NoSuchUpload"),
+    (
+        "complete_multipart_upload",
+        {"UploadId": "bogus", "MultipartUpload": {"Parts": [{"ETag": "x", "PartNumber": 1}]}},
+        404,
+        "NoSuchUpload",
+    ),
+    ("copy_object", {"CopySource": f"{BUCKET}/k", "CopySourceIfMatch": '"bogus"'}, 412, "PreconditionFailed"),
+    ("copy_object", {"CopySource": f"{BUCKET}/k", "IfNoneMatch": "*"}, 412, "PreconditionFailed"),
+    ("copy_object", {"CopySource": f"{BUCKET}/k"}, 400, "InvalidRequest"),
+]
+
+
+@pytest.mark.parametrize(("operation", "parameters", "answer"), [(*form[:2], form[2:]) for form in FORMS])
+def test_the_safe_forms_of_writes_change_nothing(
+    s3: Any, reader: Any, operation: str, parameters: dict[str, Any], answer: tuple[int, str]
+) -> None:
+    before = s3.head_object(Bucket=BUCKET, Key="k")
+    assert refusal(getattr(s3, operation), Bucket=BUCKET, Key="k", **parameters)[:2] == answer
+    after = s3.head_object(Bucket=BUCKET, Key="k")
+    assert (after["ETag"], after["LastModified"]) == (before["ETag"], before["LastModified"])
+    if operation != "get_object":
+        # Who may not write learns no more than that.
+        assert refusal(getattr(reader, operation), Bucket=BUCKET, Key="k", **parameters)[:2] == (403, "AccessDenied")
+
+
+def test_conditions_that_hold_and_changes_that_are_made(s3: Any) -> None:
+    etag = s3.head_object(Bucket=BUCKET, Key="k")["ETag"]
+    source = f"{BUCKET}/k"
+    s3.copy_object(Bucket=BUCKET, Key="k", CopySource=source, MetadataDirective="REPLACE", Metadata={"a": "b"})
+    s3.copy_object(Bucket=BUCKET, Key="k", CopySource=source, ServerSideEncryption="AES256")
+    s3.copy_object(Bucket=BUCKET, Key="if", CopySource=source, CopySourceIfMatch=etag)
+    none = refusal(s3.copy_object, Bucket=BUCKET, Key="if", CopySource=source, CopySourceIfNoneMatch=etag)
+    assert none[:2] == (412, "PreconditionFailed")
+    s3.put_object(Bucket=BUCKET, Key="k", Body=b"x", ACL="bucket-owner-full-control")
+    upload = s3.create_multipart_upload(Bucket=BUCKET, Key="k")["UploadId"]
+    part = {"Bucket": BUCKET, "Key": "k", "UploadId": upload, "PartNumber": 1, "CopySource": source}
+    assert s3.upload_part_copy(**part)["CopyPartResult"]["ETag"] == etag
+    assert refusal(s3.upload_part_copy, **part, CopySourceIfMatch='"no"')[:2] == (412, "PreconditionFailed")
+    s3.abort_multipart_upload(Bucket=BUCKET, Key="k", UploadId=upload)
+
+
+def test_acls_are_taken_where_they_are_on(stage: Stage) -> None:
+    s3 = stage.admin(MAIN).client("s3")
+    s3.create_bucket(Bucket="lab-s3-acls", ObjectOwnership="ObjectWriter")
+    s3.put_object(Bucket="lab-s3-acls", Key="k", Body=b"", ACL="public-read")
+    assert len(s3.get_object_acl(Bucket="lab-s3-acls", Key="k")["Grants"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters"),
+    [
+        ("get_object", {"Key": "k"}),
+        ("put_object", {"Key": "k", "Body": b""}),
+        ("list_objects_v2", {}),
+        ("delete_objects", {"Delete": {"Objects": [{"Key": "k"}]}}),
+        ("head_bucket", {}),
+    ],
+)
+def test_another_expected_owner_is_refused(s3: Any, operation: str, parameters: dict[str, Any]) -> None:
+    wrong = refusal(getattr(s3, operation), Bucket=BUCKET, ExpectedBucketOwner=PARTNER, **parameters)
+    assert wrong[0] == 403
+    assert "k" in names(s3)
+    getattr(s3, operation)(Bucket=BUCKET, ExpectedBucketOwner=MAIN, **parameters)
+
+
+def test_another_expected_owner_of_a_copys_source_is_refused(s3: Any) -> None:
+    copy = {"Bucket": BUCKET, "Key": "to", "CopySource": f"{BUCKET}/k"}
+    assert refusal(s3.copy_object, **copy, ExpectedSourceBucketOwner=PARTNER)[:2] == (403, "AccessDenied")
+    assert s3.copy_object(**copy, ExpectedSourceBucketOwner=MAIN)
+
+
+# --- DeleteObjects ---------------------------------------------------------------------------------------------------
+
+
+def test_each_key_is_deleted_or_refused_on_its_own(s3: Any, reader: Any) -> None:
+    for key in ("mine", "yours", "other"):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"")
+    grant = allow(
+        "s3:DeleteObject", f"arn:aws:s3:::{BUCKET}/mine", Principal={"AWS": f"arn:aws:iam::{MAIN}:role/reader"}
+    )
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=policy(grant))
+    found = reader.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "mine"}, {"Key": "yours"}]})
+    assert [entry["Key"] for entry in found["Deleted"]] == ["mine"]
+    assert [(entry["Key"], entry["Code"]) for entry in found["Errors"]] == [("yours", "AccessDenied")]
+    assert "is not authorized to perform: s3:DeleteObject" in found["Errors"][0]["Message"]
+    assert {"yours", "other"} <= names(s3)
+    none = reader.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "yours"}, {"Key": "other"}]})
+    assert ("Deleted" in none, len(none["Errors"])) == (False, 2)
+    quiet = s3.delete_objects(Bucket=BUCKET, Delete={"Quiet": True, "Objects": [{"Key": "yours"}, {"Key": "other"}]})
+    assert not {"Deleted", "Errors"} & quiet.keys()
+    assert not {"yours", "other"} & names(s3)
+
+
+def test_a_key_is_deleted_only_if_its_condition_holds(s3: Any) -> None:
+    etag = s3.head_object(Bucket=BUCKET, Key="k")["ETag"]
+    for wanted in ('"bogus"', "bogus"):
+        found = s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "k", "ETag": wanted}]})
+        assert [(entry["Key"], entry["Code"]) for entry in found["Errors"]] == [("k", "PreconditionFailed")]
+    assert "k" in names(s3)
+    absent = s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "absent", "ETag": "*"}]})
+    assert [entry["Code"] for entry in absent["Errors"]] == ["PreconditionFailed"]
+    s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "k", "ETag": etag}]})
+    assert "k" not in names(s3)
+
+
+def test_a_version_is_deleted_by_its_own_action(stage: Stage, s3: Any) -> None:
+    s3.create_bucket(Bucket="lab-s3-versions")
+    s3.put_bucket_versioning(Bucket="lab-s3-versions", VersioningConfiguration={"Status": "Enabled"})
+    version = s3.put_object(Bucket="lab-s3-versions", Key="k", Body=b"")["VersionId"]
+    role = make_role(stage.admin(MAIN), "deleter", allow("s3:DeleteObject"), trust={"AWS": USER})
+    deleter = stage.user(MAIN).assume(role).client("s3")
+    one = {"Objects": [{"Key": "k", "VersionId": version}]}
+    found = deleter.delete_objects(Bucket="lab-s3-versions", Delete=one)
+    assert [(entry["VersionId"], entry["Code"]) for entry in found["Errors"]] == [(version, "AccessDenied")]
+    assert "s3:DeleteObjectVersion" in found["Errors"][0]["Message"]
+    assert s3.delete_objects(Bucket="lab-s3-versions", Delete=one)["Deleted"][0]["VersionId"] == version
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<Delete>",
+        b"<Delete></Delete>",
+        b"<Delete><Object><Key></Key></Object></Delete>",
+        b"<Other><Object><Key>k</Key></Object></Other>",
+        b'<!DOCTYPE d [<!ENTITY e "k">]><Delete><Object><Key>&e;</Key></Object></Delete>',
+        b"<Delete>" + b"<Object><Key>k</Key></Object>" * 1001 + b"</Delete>",
+    ],
+)
+def test_a_list_that_is_none_is_malformed(body: bytes) -> None:
+    with pytest.raises(Refused, match="MalformedXML"):
+        read(body)
+
+
+# --- the bucket's policy ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", "hello", "{}", '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow"}]}'])
+def test_a_policy_that_is_none_is_not_stored(s3: Any, text: str) -> None:
+    assert refusal(s3.put_bucket_policy, Bucket=BUCKET, Policy=text)[:2] == (400, "MalformedPolicy")
+    assert refusal(s3.get_bucket_policy, Bucket=BUCKET)[:2] == (404, "NoSuchBucketPolicy")
+
+
+def test_the_owners_root_repairs_a_policy_that_locks_everybody_out(stage: Stage, s3: Any) -> None:
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=policy(deny("s3:*", EVERYTHING, Principal="*")))
+    assert refusal(s3.delete_bucket_policy, Bucket=BUCKET)[:2] == (403, "AccessDenied")
+    root = stage.root(MAIN).client("s3")
+    assert refusal(root.get_object, Bucket=BUCKET, Key="k")[:2] == (403, "AccessDenied")
+    assert json.loads(root.get_bucket_policy(Bucket=BUCKET)["Policy"])
+    assert refusal(stage.root(PARTNER).client("s3").get_bucket_policy, Bucket=BUCKET)[0] == 403
+    root.delete_bucket_policy(Bucket=BUCKET)
+    assert s3.get_object(Bucket=BUCKET, Key="k")
+
+
+def test_another_accounts_principal_gets_what_it_is_granted_and_never_the_policy(stage: Stage, s3: Any) -> None:
+    partner = stage.admin(PARTNER).client("s3")
+    grant = allow(["s3:GetObject", "s3:PutBucketPolicy"], EVERYTHING, Principal={"AWS": PARTNER_ADMIN})
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=policy(grant))
+    assert partner.get_object(Bucket=BUCKET, Key="k")
+    assert refusal(partner.put_object, Bucket=BUCKET, Key="k", Body=b"") == (403, "AccessDenied", "Access Denied")
+    assert refusal(partner.put_bucket_policy, Bucket=BUCKET, Policy="{}")[:2] == (405, "MethodNotAllowed")
+    assert refusal(partner.get_bucket_policy, Bucket=BUCKET)[:2] == (403, "AccessDenied")
+
+
+def test_a_public_policy_lets_nobody_in_while_public_buckets_are_restricted(stage: Stage, s3: Any) -> None:
+    from botocore import UNSIGNED
+
+    nobody = stage.admin(MAIN).client("s3", signature_version=UNSIGNED)
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=policy(allow("s3:GetObject", OBJECTS, Principal="*")))
+    assert refusal(nobody.get_object, Bucket=BUCKET, Key="k")[:2] == (403, "AccessDenied")
+    assert s3.get_object(Bucket=BUCKET, Key="k")
+    s3.delete_public_access_block(Bucket=BUCKET)
+    assert nobody.get_object(Bucket=BUCKET, Key="k")["Body"].read() == b"x"
+
+
+def test_a_stored_policy_that_can_not_be_read_is_an_internal_error(stage: Stage, s3: Any) -> None:
+    bucket = stage.state.backends("s3")[MAIN]["aws"].buckets[BUCKET]
+    bucket.policy = b"{"
+    try:
+        assert refusal(s3.get_object, Bucket=BUCKET, Key="k")[:2] == (500, "InternalError")
+    finally:
+        bucket.policy = None
+
+
+# --- Regions, and requests that are none of the catalogue's ----------------------------------------------------------
+
+
+def test_another_region_is_pointed_out(stage: Stage, s3: Any) -> None:
+    west = stage.admin(MAIN).client("s3", region="eu-west-1")
+    where = {"LocationConstraint": "eu-west-1"}
+    west.create_bucket(Bucket="lab-s3-west", CreateBucketConfiguration=where)
+    assert west.put_object(Bucket="lab-s3-west", Key="k", Body=b"")
+    assert s3.get_bucket_location(Bucket="lab-s3-west")["LocationConstraint"] == "eu-west-1"
+
+    by_host = asked(stage.admin(MAIN), f"https://lab-s3-west.s3.{REGION}.amazonaws.com/k")
+    assert (by_host.status_code, by_host.headers["x-amz-bucket-region"]) == (301, "eu-west-1")
+    assert b"<Code>PermanentRedirect</Code>" in by_host.content
+    assert b"<Endpoint>lab-s3-west.s3.eu-west-1.amazonaws.com</Endpoint>" in by_host.content
+    by_scope = asked(stage.admin(MAIN), "http://127.0.0.1:1/lab-s3-west/k")
+    assert (by_scope.status_code, by_scope.headers["x-amz-bucket-region"]) == (400, "eu-west-1")
+    assert b"<Code>AuthorizationHeaderMalformed</Code>" in by_scope.content
+    assert b"<Region>eu-west-1</Region>" in by_scope.content
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters"),
+    [
+        ("delete_bucket_metrics_configuration", {"Id": "x"}),
+        ("get_bucket_metrics_configuration", {"Id": "x"}),
+        ("get_object_torrent", {"Key": "k"}),
+        ("rename_object", {"Key": "k", "RenameSource": "other"}),
+        ("restore_object", {"Key": "k"}),
+        ("put_bucket_replication", {"ReplicationConfiguration": {"Role": "r", "Rules": []}}),
+    ],
+)
+def test_what_the_catalogue_has_not_is_a_typed_501_and_does_nothing(
+    s3: Any, operation: str, parameters: dict[str, Any]
+) -> None:
+    assert refusal(getattr(s3, operation), Bucket=BUCKET, **parameters)[:2] == (501, "NotImplemented")
+    assert s3.get_object(Bucket=BUCKET, Key="k")["Body"].read() == b"x"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "list-type=2&prefix=secret/&prefix=home/",
+        "prefix=secret/&prefix=home/",
+        "list-type=2&policy",
+        "acl&tagging",
+        "uploads&list-type=2&policy",
+    ],
+)
+def test_a_query_that_says_two_things_does_nothing_that_was_not_decided(stage: Stage, s3: Any, query: str) -> None:
+    s3.put_object(Bucket=BUCKET, Key="secret/1", Body=b"")
+    service = f"https://s3.{REGION}.amazonaws.com/{BUCKET}"
+    home = {"StringEquals": {"s3:prefix": "home/"}}
+    session = stage.user(MAIN).assume(ADMIN, Policy=policy(allow("s3:ListBucket", Condition=home)))
+    assert b"secret/1" not in asked(session, f"{service}?{query}").content
+    assert b"secret/1" in asked(stage.admin(MAIN), f"{service}?list-type=2&prefix=secret/").content
+
+
+@pytest.mark.parametrize(("method", "target"), [("POST", f"/{BUCKET}"), ("PATCH", f"/{BUCKET}/k"), ("PUT", "/")])
+def test_a_method_that_no_operation_has_is_a_typed_501(stage: Stage, method: str, target: str) -> None:
+    answer = asked(stage.admin(MAIN), f"https://s3.{REGION}.amazonaws.com{target}", method=method)
+    assert answer.status_code == 501
+    assert b"<Code>NotImplemented</Code>" in answer.content
+
+
+def asked(person: Person, url: str, *, method: str = "GET", chunks: bytes | None = None) -> Any:
+    """The answer to a signed request, whatever its status."""
+    request = AWSRequest(method, url, data=chunks or b"")
+    if chunks is not None:
+        request.headers["Content-Encoding"] = "aws-chunked"
+        request.headers["X-Amz-Decoded-Content-Length"] = "1"
+        request.context["checksum"] = {"request_algorithm": {"in": "trailer"}}
+    S3SigV4Auth(Credentials(person.key, person.secret, person.token), "s3", REGION).add_auth(request)
+    return answered(person.stage, request.prepare(), origin=INTERNET)
+
+
+# --- what is meant to be stored --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"1\r\nx\r\n0\r\nx-amz-checksum-crc32:jNwWgw==\r\n\r\n", 200, b""),
+        (b"1;chunk-signature=0\r\nx\r\n0;chunk-signature=0\r\n\r\n", 200, b""),
+        (b"1\r\nx\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n", 400, b"BadDigest"),
+        (b"2\r\nx\r\n0\r\n\r\n", 400, b"IncompleteBody"),
+        (b"1\r\nx\r\n", 400, b"IncompleteBody"),
+    ],
+)
+def test_digests_behind_the_last_chunk_count(stage: Stage, s3: Any, body: bytes, status: int, code: bytes) -> None:
+    url = f"https://s3.{REGION}.amazonaws.com/{BUCKET}/k"
+    answer = asked(stage.admin(MAIN), url, method="PUT", chunks=body)
+    assert answer.status_code == status
+    assert code in answer.content
+    assert s3.get_object(Bucket=BUCKET, Key="k")["Body"].read() == b"x"
+
+
+def test_tags_of_a_write_are_seen_by_conditions(stage: Stage, s3: Any) -> None:
+    tagged = {
+        "StringEquals": {"s3:RequestObjectTag/team": "red"},
+        "ForAllValues:StringEquals": {"s3:RequestObjectTagKeys": ["team"]},
+    }
+    rights = allow(["s3:PutObject", "s3:PutObjectTagging"], Condition=tagged)
+    tagger = stage.user(MAIN).assume(ADMIN, Policy=policy(rights)).client("s3")
+    assert tagger.put_object(Bucket=BUCKET, Key="k", Body=b"x", Tagging="team=red")
+    for wrong in ({}, {"Tagging": "team=blue"}, {"Tagging": "team=red&more=1"}):
+        assert refusal(tagger.put_object, Bucket=BUCKET, Key="k", Body=b"x", **wrong)[:2] == (403, "AccessDenied")
