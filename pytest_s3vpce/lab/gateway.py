@@ -12,7 +12,8 @@ from urllib.parse import unquote
 
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.lab import faultdocuments
-from pytest_s3vpce.lab.judge import Judge
+from pytest_s3vpce.lab.judge import Judge, Question
+from pytest_s3vpce.lab.keys import Caller
 from pytest_s3vpce.lab.origin import Internet
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3 import S3
@@ -27,13 +28,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_s3vpce.lab.compute import Functions
-    from pytest_s3vpce.lab.keys import Caller, Keys
+    from pytest_s3vpce.lab.keys import Keys
     from pytest_s3vpce.lab.signatures import Verified
     from pytest_s3vpce.lab.state import State
 
 _LOG: Final = logging.getLogger(__name__)
 _INVOKE: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)/invocations(?:\?.*)?")
 _FUNCTION: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)(?:\?.*)?")
+_FUNCTIONS: Final = "/2015-03-31/functions"
+_ROLE: Final = re.compile(rb'"Role"\s*:\s*"([^"]+)"')
+_LAMBDA: Final = Caller(arn="service:lambda.amazonaws.com")
 _SCOPE: Final = re.compile(r"Credential=[^/,&\s]+/\d+/[^/,&\s]+/(?P<service>[a-z0-9-]+)/aws4_request")
 _HOST: Final = re.compile(r"(?P<service>(?!s3)[a-z0-9-]+)(?:\.[a-z]{2}[a-z-]*-\d)?\.amazonaws\.com(?:\.cn)?")
 _NOTES: Final = 10_000
@@ -53,7 +57,7 @@ class Gateway:
         self._state = state
         self._keys = keys
         self._functions = functions
-        judge = Judge(state)
+        self._judge = judge = Judge(state)
         self._s3 = S3(state, judge)
         self._sts = Sts(state, keys, judge)
         self._log = log
@@ -104,6 +108,7 @@ class Gateway:
             invoked = _INVOKE.fullmatch(request.target)
             if invoked is not None and request.method == "POST":
                 return self._invoke(request, caller, name=unquote(invoked["name"]), region=region)
+            self._check_role(request)
         answer = self._state.call(service, request, account=caller.account, region=region)
         if service == "lambda" and request.method == "DELETE":
             self._forget(request, caller, region=region)
@@ -147,6 +152,21 @@ class Gateway:
         if (request.header("x-amz-log-type") or "").lower() == "tail":
             headers.append(("X-Amz-Log-Result", base64.b64encode(result.log_tail).decode()))
         return HttpResponse(status=result.status, headers=tuple(headers), body=result.payload)
+
+    def _check_role(self, request: HttpRequest) -> None:
+        """A function's role must trust Lambda. https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html"""
+        if (request.method, request.target.partition("?")[0]) != ("POST", _FUNCTIONS):
+            return
+        named = _ROLE.search(request.body)
+        role = self._state.role(named[1].decode()) if named else None
+        if role is None:
+            return
+        question = Question(
+            action="sts:AssumeRole", resource=role.arn, owner=role.account, resource_policy=role.trust_policy
+        )
+        if not self._judge.decide(_LAMBDA, question).allowed:
+            message = "The role defined for the function cannot be assumed by Lambda."
+            raise Refused("InvalidParameterValueException", status=400, message=message)
 
     def _forget(self, request: HttpRequest, caller: Caller, *, region: str) -> None:
         deleted = _FUNCTION.fullmatch(request.target)

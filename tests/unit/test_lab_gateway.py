@@ -293,6 +293,20 @@ def function(stage: Stage, network: Network) -> str:
     return arn
 
 
+def test_a_functions_role_must_trust_lambda(stage: Stage, network: Network) -> None:
+    role = make_role(stage.admin(MAIN), "trusts-others", trust={"Service": "ec2.amazonaws.com"})
+    client = stage.admin(MAIN).client("lambda")
+    code = {"ZipFile": b"PK\x05\x06" + b"\0" * 18}
+    made = {"FunctionName": "unborn", "Runtime": "python3.12", "Handler": "index.handler", "Code": code}
+    assert refusal(client.create_function, **made, Role=role) == (
+        400,
+        "InvalidParameterValueException",
+        "The role defined for the function cannot be assumed by Lambda.",
+    )
+    assert refusal(client.create_function, **made, Role=f"{role}-that-is-not-there")[0] == 400
+    assert refusal(client.get_function, FunctionName="unborn")[:2] == (404, "ResourceNotFoundException")
+
+
 def test_an_invocation_runs_the_function_in_its_subnet(stage: Stage, function: str, network: Network) -> None:
     client = stage.admin(MAIN).client("lambda")
     for name in ("fn", function):

@@ -220,7 +220,8 @@ def test_a_function_in_a_subnet_that_leads_nowhere_does_not_connect(invoke: Call
 def test_a_function_whose_role_is_gone_is_refused(lab: dict[str, Any], invoke: Callable[[str], str]) -> None:
     client = Client(lab).as_runner("lambda")
     iam = Client(lab).as_runner("iam")
-    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    service = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [service]})
     role = iam.create_role(RoleName="short", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
