@@ -95,12 +95,17 @@ def form_of(cell: Cell, row: Operation) -> Form:
 
 
 class ProbeBuilder:
-    """Builds signed requests; keeps one botocore client per (credentials, Region, endpoint, transport)."""
+    """Builds signed requests; keeps one botocore client per (Region, endpoint, transport). Not for several threads.
+
+    A client takes 20 ms to make and a run has dozens of sessions, so all sign through one session's credentials,
+    which are set before each call.
+    """
 
     def __init__(self, *, user_agent: str) -> None:
         self._session = botocore.session.Session()
+        self._session.set_credentials("unset", "unset", "unset")
         self._user_agent = user_agent
-        self._clients: dict[tuple[Credentials | None, str, str | None, str], BaseClient] = {}
+        self._clients: dict[tuple[bool, str, str | None, str], BaseClient] = {}
 
     def build(
         self,
@@ -164,16 +169,19 @@ class ProbeBuilder:
         return {name: _as(members[name], value) if name in members else value for name, value in parameters.items()}
 
     def _client(self, credentials: Credentials | None, destination: Destination, transport: Transport) -> BaseClient:
-        key = (credentials, destination.region, destination.endpoint_url, transport.scheme)
+        key = (credentials is not None, destination.region, destination.endpoint_url, transport.scheme)
         if key not in self._clients:
-            self._clients[key] = self._make_client(credentials, destination, transport)
+            self._clients[key] = self._make_client(destination, transport, signed=credentials is not None)
+        if credentials is not None:
+            current: Any = self._session.get_credentials()
+            current.access_key = credentials.access_key_id
+            current.secret_key = credentials.secret_access_key
+            current.token = credentials.session_token
         return self._clients[key]
 
-    def _make_client(
-        self, credentials: Credentials | None, destination: Destination, transport: Transport
-    ) -> BaseClient:
+    def _make_client(self, destination: Destination, transport: Transport, *, signed: bool) -> BaseClient:
         config = Config(
-            signature_version="s3v4" if credentials else UNSIGNED,
+            signature_version="s3v4" if signed else UNSIGNED,
             s3=dict(_S3_OPTIONS),
             retries={"total_max_attempts": 1},
             request_checksum_calculation="when_required",
@@ -188,9 +196,6 @@ class ProbeBuilder:
             region_name=destination.region,
             use_ssl=transport is not Transport.HTTP,
             endpoint_url=endpoint,
-            aws_access_key_id=credentials.access_key_id if credentials else None,
-            aws_secret_access_key=credentials.secret_access_key if credentials else None,
-            aws_session_token=credentials.session_token if credentials else None,
             config=config,
         )
         client.meta.events.register("before-send.s3", _capture)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_s3vpce.claims.readings import BASELINE, IMPOSSIBLE, NO_ENDPOINT, Hypothesis, exactly, none_of
 from pytest_s3vpce.claims.setting import make_probe
 from pytest_s3vpce.matrix import Status
-from pytest_s3vpce.model import Layer, Outcome, Transport
+from pytest_s3vpce.model import Cell, Layer, Outcome, Transport
 from pytest_s3vpce.operations import OPERATIONS
 
 if TYPE_CHECKING:
@@ -167,6 +167,9 @@ def positive(results: Results, probe: Probe, *, controls: Finding, cause: str = 
         sentence = (
             f"{cell.operation} by {cell.who} looks allowed, but its probe form is inferred and was not calibrated"
         )
+    elif outcome.denied and controls.status is Status.GOOD and not _canary_known(results, cell):
+        status = Status.MISSING
+        sentence = f"{cell.operation} by {cell.who} was {describe(outcome)}, but its canary was not shown to be there"
     elif outcome.denied and controls.status is Status.GOOD:
         because = f"; {cause}" if cause else ""
         status, sentence = (
@@ -181,6 +184,11 @@ def positive(results: Results, probe: Probe, *, controls: Finding, cause: str = 
     else:
         status, sentence = Status.MISSING, f"{cell.operation} by {cell.who} was {describe(outcome)}: {outcome.reason}"
     return Finding(kind=Kind.POSITIVE, name=name, status=status, sentence=sentence, cell=cell.id)
+
+
+def _canary_known(results: Results, cell: Cell) -> bool:
+    """Of a key where nothing is, S3 answers a caller who may not list with a 403 as well."""
+    return not OPERATIONS[cell.operation].on_object or results.canaries.get(cell.target.bucket, (False, ""))[0]
 
 
 def negative(results: Results, probe: Probe, *, not_outside: str = "", cause: str = "") -> Finding:

@@ -97,12 +97,16 @@ def writes(probe: Probe) -> bool:
 def readers_of(
     cells: Sequence[ExpectedCell], probes: Iterable[Probe], declared: dict[str, tuple[str, str]]
 ) -> dict[str, Reader | None]:
-    """The reader of each bucket that is written to: the declared one, else the bucket's first `allow` cell.
+    """The reader of each bucket whose objects are probed: the declared one, else the bucket's first `allow` cell.
 
-    None where neither is there: then no write is sent to that bucket.
+    None where neither is there: then no write is sent to that bucket, and no claim takes a denial there for a
+    counterexample. Control buckets need none: their canaries are read anyway.
     """
     found: dict[str, Reader | None] = {}
-    for bucket in dict.fromkeys(probe.cell.target.bucket for probe in probes if writes(probe)):
+    named = (probe.cell.target.bucket for probe in probes if operation(probe.cell.operation).on_object)
+    for bucket in dict.fromkeys(named):
+        if bucket.startswith("control:"):
+            continue
         if bucket in declared:
             found[bucket] = Reader(bucket, *declared[bucket])
             continue

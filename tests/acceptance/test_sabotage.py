@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -107,8 +108,9 @@ def test_an_identity_policy_that_names_the_control_bucket_but_not_the_target(
 def test_a_role_that_can_not_be_assumed(stage: Stage) -> None:
     iam = stage.client("iam")
     before = iam.get_role(RoleName="app")["Role"]["AssumeRolePolicyDocument"]
-    nobody = '{"Version": "2012-10-17", "Statement": []}'
-    iam.update_assume_role_policy(RoleName="app", PolicyDocument=nobody)
+    others = copy.deepcopy(before)
+    others["Statement"][0]["Principal"] = {"AWS": "arn:aws:iam::444455556666:root"}
+    iam.update_assume_role_policy(RoleName="app", PolicyDocument=json.dumps(others))
     try:
         matrix = stage.run()
     finally:
@@ -180,16 +182,24 @@ def test_a_bucket_open_to_everybody_is_refuted(stage: Stage) -> None:
             }
         ]
 
+    with unblocked(stage), stage.bucket_policy(opened):
+        found = stage.claims()
+    assert found == dict.fromkeys(ALL, "refuted")
+
+
+@contextmanager
+def unblocked(stage: Stage) -> Iterator[None]:
+    """Block Public Access off, as somebody must have switched it for a bucket to be open."""
     s3 = stage.client("s3")
     bucket = stage.outputs["ReportsBucket"]
-    before = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
-    s3.delete_public_access_block(Bucket=bucket)
+    with stage.bucket_policy(open_for_root):
+        before = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+        s3.delete_public_access_block(Bucket=bucket)
     try:
-        with stage.bucket_policy(opened):
-            found = stage.claims()
+        yield
     finally:
-        s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=before)
-    assert found == dict.fromkeys(ALL, "refuted")
+        with stage.bucket_policy(open_for_root):
+            s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=before)
 
 
 # --- paths and endpoint policies -------------------------------------------------------------------------------------
