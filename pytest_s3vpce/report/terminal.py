@@ -1,0 +1,246 @@
+"""The report for a terminal: the access matrix, the claims, and why what failed failed; readable without colour."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from tabulate import tabulate
+
+from pytest_s3vpce.matrix import Status, Verdict
+from pytest_s3vpce.model import OutcomeKind, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pytest_s3vpce.matrix import CellResult, ClaimResult, Matrix, VantageResult
+
+_T = TypeVar("_T")
+
+LAB: Final = "embedded lab: measured against this project's AWS look-alike, not against AWS"
+LIVE: Final = "live: measured against AWS"
+
+
+class Colour(StrEnum):
+    """Whether the text carries terminal colours."""
+
+    PLAIN = "plain"
+    ANSI = "ansi"
+
+
+@dataclass(frozen=True, slots=True)
+class _Signs:
+    good: str
+    bad: str
+    open: str
+    grid: str
+
+
+_UNICODE: Final = _Signs("✔", "✘", "?", "rounded_outline")
+_ASCII: Final = _Signs("+", "x", "?", "outline")
+_RED, _GREEN, _YELLOW, _BOLD, _RESET = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[1m", "\x1b[0m"
+_NARROW: Final = 24
+"""Columns that one vantage point's column takes at the most, for splitting wide tables."""
+_VERDICTS: Final[Mapping[Verdict, str]] = {
+    Verdict.PROVEN: _GREEN,
+    Verdict.REFUTED: _RED,
+    Verdict.INCONCLUSIVE: _YELLOW,
+}
+
+
+def render(matrix: Matrix, *, colour: Colour, width: int, encoding: str = "utf-8") -> str:
+    """The whole report as text no wider than `width` where that can be, in characters that the encoding has."""
+    return _Page(matrix, colour=colour, width=max(width, 60), signs=_signs(encoding)).text()
+
+
+def escaped(text: str) -> str:
+    """The text with control characters escaped: what comes from the network must not steer a terminal."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def _signs(encoding: str) -> _Signs:
+    try:
+        "✔✘╭─│".encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return _ASCII
+    return _UNICODE
+
+
+class _Page:
+    """One report in the making."""
+
+    def __init__(self, matrix: Matrix, *, colour: Colour, width: int, signs: _Signs) -> None:
+        self._matrix = matrix
+        self._colour = colour
+        self._width = width
+        self._signs = signs
+
+    def text(self) -> str:
+        parts = [self._head(), *self._tables(), *self._claims(), *self._failures(), *self._notes()]
+        return "\n\n".join(part for part in parts if part)
+
+    def _paint(self, text: str, colour: str) -> str:
+        return f"{colour}{text}{_RESET}" if self._colour is Colour.ANSI else text
+
+    def _head(self) -> str:
+        matrix = self._matrix
+        where = LAB if matrix.mode == "lab" else LIVE
+        counts = (
+            f"run {matrix.run_id}: {len(matrix.cells)} cells, {len(matrix.claims)} claims in {matrix.seconds:.1f} s"
+        )
+        return f"{where}\n{counts}"
+
+    # --- the matrix --------------------------------------------------------------------------------------------------
+
+    def _tables(self) -> Iterator[str]:
+        """Rows are operation, bucket and principal; columns the vantage points, in groups that fit the width."""
+        if not self._matrix.cells:
+            return
+        names = _in_order(cell.vantage for cell in self._matrix.cells)
+        rows = _in_order((_what(cell), cell.bucket, cell.principal) for cell in self._matrix.cells)
+        left = 10 + sum(max(len(row[place]) for row in rows) for place in range(3))
+        fit = max(1, (self._width - left) // _NARROW)
+        known = {(_what(cell), cell.bucket, cell.principal, cell.vantage): cell for cell in self._matrix.cells}
+        for start in range(0, len(names), fit):
+            group = names[start : start + fit]
+            yield self._table(rows, group, known)
+        if any(cell.controlled is False and cell.counted.outcome is OutcomeKind.DENIED for cell in self._matrix.cells):
+            yield "* uncontrolled: nothing in this run shows that the principal reaches S3 from there"
+
+    def _table(
+        self,
+        rows: Sequence[tuple[str, str, str]],
+        names: Sequence[str],
+        known: Mapping[tuple[str, str, str, str], CellResult],
+    ) -> str:
+        vantages = {row.name: row for row in self._matrix.vantages}
+        heads = ["operation", "bucket", "principal", *(f"{name}\n{_path(vantages.get(name))}" for name in names)]
+        body = []
+        before = ("", "", "")
+        for row in rows:
+            cells = [known.get((*row, name)) for name in names]
+            if any(cells):
+                shown = [text if row[: place + 1] != before[: place + 1] else "" for place, text in enumerate(row)]
+                shown[2] = row[2]
+                body.append([*shown, *(self._mark(cell) for cell in cells)])
+                before = row
+        return tabulate(body, headers=heads, tablefmt=self._signs.grid, disable_numparse=True)
+
+    def _mark(self, cell: CellResult | None) -> str:
+        """Symbol, what was measured, and what was wanted where that differs."""
+        if cell is None:
+            return ""
+        outcome = cell.counted.outcome
+        star = "*" if cell.controlled is False and outcome is OutcomeKind.DENIED else ""
+        if cell.passed:
+            return self._paint(f"{self._signs.good} {outcome.value}{star}", _GREEN)
+        wanted = f" (want {cell.expect.value})" if cell.expect else ""
+        if outcome is OutcomeKind.INCONCLUSIVE:
+            return self._paint(f"{self._signs.open} inconclusive", _YELLOW)
+        return self._paint(f"{self._signs.bad} {outcome.value}{star}{wanted}", _RED)
+
+    # --- the claims --------------------------------------------------------------------------------------------------
+
+    def _claims(self) -> Iterator[str]:
+        if self._matrix.claims:
+            yield "\n".join(line for claim in self._matrix.claims for line in self._claim(claim))
+
+    def _claim(self, claim: ClaimResult) -> Iterator[str]:
+        sign = {Verdict.PROVEN: self._signs.good, Verdict.REFUTED: self._signs.bad}.get(claim.verdict, self._signs.open)
+        yield self._paint(f"{sign} {claim.verdict.value}", _VERDICTS[claim.verdict]) + f"  {claim.id}"
+        yield from self._wrapped(escaped(claim.sentence))
+        tried = claim.coverage
+        yield from self._wrapped(
+            f"tried: {', '.join(tried.operations)} by {', '.join(tried.principals)} from {', '.join(tried.vantages)}, "
+            f"key {escaped(', '.join(tried.keys))}"
+        )
+        for gap in tried.gaps:
+            yield from self._wrapped(f"not covered: {escaped(gap)}")
+
+    def _wrapped(self, text: str, indent: str = "    ") -> list[str]:
+        return textwrap.wrap(
+            text,
+            self._width,
+            initial_indent=indent,
+            subsequent_indent=indent + "  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+    # --- what failed -------------------------------------------------------------------------------------------------
+
+    def _failures(self) -> Iterator[str]:
+        for cell in self._matrix.cells:
+            if cell.passed is False:
+                yield "\n".join(self._failed_cell(cell))
+        for claim in self._matrix.claims:
+            if not claim.passed:
+                yield "\n".join(self._failed_claim(claim))
+
+    def _failed_cell(self, cell: CellResult) -> Iterator[str]:
+        wanted = cell.expect.value if cell.expect else "nothing"
+        yield self._paint(f"{self._signs.bad} {cell.id}", _RED)
+        yield from self._wrapped(
+            f"expected {wanted} ({cell.place}), got {cell.counted.outcome.value}: {escaped(cell.counted.reason)}"
+        )
+        if cell.sent:
+            yield from self._wrapped(f"sent: {cell.sent.method} {escaped(cell.sent.url)}, by {_who(cell)}")
+        if cell.received:
+            yield from self._wrapped(f"came back: {_came(cell)}")
+        if cell.counted.layer:
+            yield from self._wrapped(f"layer: {cell.counted.layer.value}")
+        if cell.hint:
+            yield from self._wrapped(f"look at: {escaped(cell.hint)}")
+
+    def _failed_claim(self, claim: ClaimResult) -> Iterator[str]:
+        yield self._paint(f"{self._signs.bad} {claim.id}", _RED) + f"  {claim.verdict.value} ({claim.place})"
+        shown: dict[str, None] = {}
+        for finding in claim.evidence:
+            if finding.status is not Status.GOOD:
+                shown[f"{finding.status.value}: {escaped(finding.sentence)}"] = None
+        for line in shown:
+            yield from self._wrapped(line)
+        for cell in claim.cells:
+            yield from self._wrapped(f"cell: {cell}")
+
+    def _notes(self) -> Iterator[str]:
+        broken = [f"{row.name}: {row.error}" for row in self._matrix.vantages if row.error]
+        lines = [line for note in (*broken, *self._matrix.notes) for line in self._wrapped(escaped(note), "  ")]
+        if lines:
+            yield "notes\n" + "\n".join(lines)
+
+
+def _what(cell: CellResult) -> str:
+    name = f"{cell.operation}+{cell.variant}" if cell.variant else cell.operation
+    return name if cell.transport is Transport.HTTPS else f"{name} ({cell.transport.value})"
+
+
+def _path(row: VantageResult | None) -> str:
+    if row is None or row.path is None:
+        return "path unknown"
+    return "no endpoint" if row.path == "none" else row.path
+
+
+def _who(cell: CellResult) -> str:
+    return f"{cell.principal} from {cell.vantage}"
+
+
+def _came(cell: CellResult) -> str:
+    answer = cell.received
+    assert answer is not None
+    first = f"status {answer.status}" if answer.status is not None else f"{answer.failure}: {answer.detail}"
+    parts = [
+        first,
+        cell.measured.code,
+        cell.measured.message,
+        answer.request_id and f"request {answer.request_id}",
+        answer.peer and f"peer {answer.peer}",
+        answer.tls,
+    ]
+    return escaped(", ".join(part for part in parts if part))
+
+
+def _in_order(values: Iterator[_T]) -> list[_T]:
+    return list(dict.fromkeys(values))
