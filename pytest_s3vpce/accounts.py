@@ -53,7 +53,15 @@ class Connection:
     """Where the control plane is and with what keys: AWS itself (all defaults), or a lab."""
 
     endpoint_url: str | None = None
+    ca_bundle: str | None = None
+    """Whose certificates the endpoint has; None: what boto3 trusts."""
     keys: Mapping[str, AccountKeys] = field(default_factory=dict)
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """What boto3's `client` takes besides."""
+        given = {"endpoint_url": self.endpoint_url, "verify": self.ca_bundle}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,7 @@ class Accounts:
             key = (service, account, where)
             if key not in self._clients:
                 self._clients[key] = session.client(
-                    service, region_name=where, endpoint_url=self._connection.endpoint_url, config=_CONTROL
+                    service, region_name=where, config=_CONTROL, **self._connection.arguments
                 )
             return self._clients[key]
 
@@ -171,7 +179,8 @@ class Accounts:
         self, base: boto3.Session, *, role: str, external_id: str | None, region: str, place: Place
     ) -> boto3.Session:
         arguments = {"ExternalId": external_id} if external_id else {}
-        client = base.client("sts", region_name=region, endpoint_url=self._connection.endpoint_url, config=_CONTROL)
+        plain: Any = base
+        client = plain.client("sts", region_name=region, config=_CONTROL, **self._connection.arguments)
         with translated(profile=None, place=place, role=role):
             made = self._assume(client, role=role, arguments=arguments)
         return boto3.Session(

@@ -21,10 +21,10 @@ from pytest_s3vpce.policy.patterns import (
     STAR,
     arn_glob,
     arn_parts,
-    arn_tokens,
     glob,
     has_variables,
     keys_of,
+    split_arn,
     substituted,
     tokens_of,
 )
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     Bind = Callable[[Values], Match]
     """From a request's values to what a policy value matches in that request."""
 
+_LONE_STAR: Final = tokens_of(STAR, variables=False, wildcards=True)
+_NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE | re.ASCII)
+_EPOCH: Final = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 _EPOCH_DIGITS: Final = 5
 """From this many digits on, a number is seconds since the epoch, not a year."""
 
@@ -84,12 +87,11 @@ def _like(text: str, *, variables: bool) -> Bind:
 
 
 def _arn(text: str, *, variables: bool) -> Bind:
-    parts = arn_tokens(text, variables_from=0, variables=variables)
-    if parts is None:
-        every = LONE_STAR_IS_EVERY_ARN and text == STAR
-        return _constant(_is_arn if every else _never)
-    if not any(has_variables(part) for part in parts):
-        return _constant(arn_glob(parts))
+    tokens = tokens_of(text, variables=variables, wildcards=True)
+    parts = split_arn(tokens)
+    if parts is None or not has_variables(tokens):
+        # A variable may hold several parts, up to the whole ARN.
+        return _templated(tokens, _arn_match, wildcards=SUBSTITUTED_WILDCARDS_IN_LIKE)
 
     def bind(values: Values) -> Match:
         bound = tuple(substituted(part, values, wildcards=SUBSTITUTED_WILDCARDS_IN_LIKE) for part in parts)
@@ -97,6 +99,13 @@ def _arn(text: str, *, variables: bool) -> Bind:
         return arn_glob(known) if len(known) == len(bound) else _never
 
     return bind
+
+
+def _arn_match(tokens: tuple[Token, ...]) -> Match:
+    parts = split_arn(tokens)
+    if parts is not None:
+        return arn_glob(parts)
+    return _is_arn if LONE_STAR_IS_EVERY_ARN and tokens == _LONE_STAR else _never
 
 
 def _is_arn(actual: str) -> bool:
@@ -143,18 +152,20 @@ def _parsed_address(text: str) -> tuple[int, int] | None:
 
 
 def _number(text: str) -> Decimal | None:
-    try:
-        found = Decimal(text.strip())
-    except InvalidOperation:
+    text = text.strip()
+    if _NUMBER.fullmatch(text) is None:
         return None
-    return found if found.is_finite() else None
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # an exponent beyond all bounds
+        return None
 
 
 @lru_cache(maxsize=1024)
 def _instant(text: str) -> float | None:
     """ISO 8601 as W3C has it, or seconds since the epoch: https://www.w3.org/TR/NOTE-datetime."""
     text = text.strip()
-    if re.fullmatch(r"-?\d+(\.\d+)?", text) and len(text) >= _EPOCH_DIGITS:
+    if _EPOCH.fullmatch(text) and len(text) >= _EPOCH_DIGITS:
         return float(text)
     if re.fullmatch(r"\d{4}", text):
         text += "-01-01"

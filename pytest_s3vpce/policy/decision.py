@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.policy.doubts import EMPTY_LIST_IS_ABSENT, ROOT_GRANT_NEEDS_IDENTITY, UNNAMED_ENDPOINT_IS_GATEWAY
 from pytest_s3vpce.policy.principals import Caller, CallerKind, Grant, caller_of, with_context
 from pytest_s3vpce.policy.public import public_statements
@@ -58,9 +57,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """What applies to a request. None or empty: there is none of that kind; UNKNOWN: it could not be read.
+    """What applies to a request. None: there is none of that kind; UNKNOWN: it could not be read.
 
-    `scps` and `rcps` are the levels from root to account, each with its policies.
+    A boundary or session of no policies is there, and allows nothing. `scps` and `rcps` are the levels from root to
+    account, each with its policies; without levels there is no organization.
     """
 
     identity: tuple[Document, ...] | Unknown = ()
@@ -118,6 +118,11 @@ _WORDS: Final = {
 }
 # Where the resource's own policy must allow even in one account: role trust policies and KMS key policies.
 _MANDATORY: Final = ("sts:assumerole", "kms:")
+# Asked of the trust policy too where a role is assumed with tags or a source identity:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
+_MANDATORY_ON_ROLES: Final = frozenset({"sts:tagsession", "sts:setsourceidentity"})
+# https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html
+_RCP_EXEMPT: Final = frozenset({"kms:retiregrant"})
 _LIMITABLE: Final = frozenset({CallerKind.USER, CallerKind.ROLE, CallerKind.FEDERATED, CallerKind.SERVICE_LINKED})
 _SCP_BOUND: Final = frozenset({CallerKind.ROOT, CallerKind.USER, CallerKind.ROLE, CallerKind.FEDERATED})
 # The root user of the bucket's account keeps these whatever the bucket policy says:
@@ -206,7 +211,7 @@ def _layers(asked: _Asked, policies: Policies) -> Iterator[tuple[str, _Layer]]:
     kind = asked.caller.kind
     if policies.scps and kind in _SCP_BOUND and not policies.principal_in_management_account:
         yield "scp", _levels(policies.scps, asked, needs_allow=True)
-    if policies.rcps and kind is not CallerKind.SERVICE_LINKED and not policies.resource_in_management_account:
+    if policies.rcps and _rcps_apply(asked) and not policies.resource_in_management_account:
         yield "rcp", _levels(policies.rcps, asked, needs_allow=False)
     if policies.vpc_endpoint is not None:
         yield "vpc_endpoint", _endpoint(policies.vpc_endpoint, asked, endpoint_type=policies.endpoint_type)
@@ -224,6 +229,10 @@ def _layers(asked: _Asked, policies: Policies) -> Iterator[tuple[str, _Layer]]:
         # Without a session policy such a session has no permissions but those that resources grant to it:
         # https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html
         yield "session", _Layer()
+
+
+def _rcps_apply(asked: _Asked) -> bool:
+    return asked.caller.kind is not CallerKind.SERVICE_LINKED and asked.action not in _RCP_EXEMPT
 
 
 def _matches(statement: Statement, asked: _Asked) -> bool:
@@ -307,7 +316,7 @@ def _effects(layers: Mapping[str, _Layer], asked: _Asked, *, grant: Grant) -> di
     """
     effects = {name: _own(row) for name, row in layers.items()}
     kind = asked.caller.kind
-    owner_needed = not asked.same or asked.action.startswith(_MANDATORY)
+    owner_needed = not asked.same or _mandatory(asked)
     if kind in _LIMITABLE and asked.same and _grants_alone(grant):
         _waive(effects, "identity")
         if _bypasses(grant, asked.caller, sessions="session" in layers):
@@ -322,6 +331,11 @@ def _effects(layers: Mapping[str, _Layer], asked: _Asked, *, grant: Grant) -> di
     if kind is CallerKind.ROOT and "resource" in effects and asked.action in _OWNER_ROOT_KEEPS:
         effects["resource"] = Effect.NO_IMPACT
     return effects
+
+
+def _mandatory(asked: _Asked) -> bool:
+    on_role = asked.action in _MANDATORY_ON_ROLES and ":role/" in asked.resource
+    return on_role or asked.action.startswith(_MANDATORY)
 
 
 def _own(row: _Layer) -> Effect:
@@ -383,10 +397,3 @@ def _implicit(name: str, effects: Mapping[str, Effect], request: Request) -> Dec
         layers=effects,
         reason=f"no {_WORDS[name]} allows {request.action} on {request.resource}",
     )
-
-
-def unsupported(given: Mapping[str, Any]) -> None:
-    """Raises PolicyError for inputs that take part in AWS's decision and not yet in this one."""
-    for name, value in given.items():
-        if value not in (None, [], {}):
-            raise PolicyError(f"`{name}` is not decided yet", remedy="leave it out; nothing is ignored silently")

@@ -13,10 +13,10 @@ from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.policy.conditions import Condition, compile_condition, parse_operator
 from pytest_s3vpce.policy.patterns import (
     arn_glob,
-    arn_tokens,
     glob,
     has_variables,
     keys_of,
+    split_arn,
     substituted,
     tokens_of,
 )
@@ -46,9 +46,6 @@ STATEMENT_KEYS: Final = frozenset(
         "Condition",
     }
 )
-_RESOURCE_VARIABLES_FROM: Final = 5
-"""Variables may stand in an ARN's last part only.
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,12 +257,15 @@ def _either(row: Mapping[str, Any], element: str, faults: _Faults) -> tuple[list
 def _resource(text: str, *, variables: bool) -> ResourcePattern:
     if text.strip("*") == "" and text:
         return ResourcePattern(lambda _arn: True)
-    parts = arn_tokens(text, variables_from=_RESOURCE_VARIABLES_FROM, variables=variables)
+    tokens = tokens_of(text, variables=variables, wildcards=True)
+    parts = split_arn(tokens)
     if parts is None:
         return ResourcePattern(glob(tokens_of(text, variables=False, wildcards=True)))
-    if any(has_variables(part) for part in parts):
-        return ResourcePattern(None, parts)
-    return ResourcePattern(arn_glob(parts))
+    # Variables may stand in an ARN's last part only, elsewhere they are text, which no ARN has there:
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+    if any(map(has_variables, parts[:-1])):
+        return ResourcePattern(lambda _arn: False)
+    return ResourcePattern(None, parts) if has_variables(tokens) else ResourcePattern(arn_glob(parts))
 
 
 def _conditions(element: Any, faults: _Faults, *, variables: bool) -> tuple[Condition, ...]:

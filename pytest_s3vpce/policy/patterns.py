@@ -238,17 +238,14 @@ def arn_glob(parts: tuple[tuple[Token, ...], ...]) -> Match:
     return ArnPattern(tuple(glob(part) for part in parts))
 
 
-def arn_tokens(text: str, *, variables_from: int, variables: bool) -> tuple[tuple[Token, ...], ...] | None:
-    """An ARN pattern's six parts in tokens, with variables from that part on; None where it has no six parts."""
-    parts = arn_parts(_shielded(text) if variables else text)
-    if parts is None:
-        return None
-    return tuple(
-        tokens_of(part.replace("\0", ":"), variables=variables and number >= variables_from, wildcards=True)
-        for number, part in enumerate(parts)
-    )
-
-
-def _shielded(text: str) -> str:
-    """Colons inside of `${…}` are not the ARN's."""
-    return _VARIABLE.sub(lambda match: match.group(0).replace(":", "\0"), text)
+def split_arn(tokens: tuple[Token, ...]) -> tuple[tuple[Token, ...], ...] | None:
+    """A pattern's six parts, split at the first colons outside of variables; None where there are fewer."""
+    parts: list[list[Token]] = [[]]
+    for token in tokens:
+        if not isinstance(token, Literal):
+            parts[-1].append(token)
+            continue
+        first, *others = token.text.split(":", _PARTS - len(parts))
+        parts[-1] += _plain(first, wildcards=False)
+        parts += [_plain(text, wildcards=False) for text in others]
+    return tuple(map(tuple, parts)) if len(parts) == _PARTS else None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import marshal
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import PolicyError
-from pytest_s3vpce.policy.decision import UNKNOWN, Policies, Request, Unknown, decide, unsupported
+from pytest_s3vpce.policy.decision import UNKNOWN, Policies, Request, Unknown, decide
 from pytest_s3vpce.policy.documents import Document, no_constant, parse, text_of
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def _loaded(line: str) -> Any:
 
 def _id_of(given: Any) -> Any:
     found = given.get("id") if isinstance(given, dict) else None
-    return found if isinstance(found, (str, int, float)) else None
+    written = isinstance(found, (str, int)) or (isinstance(found, float) and math.isfinite(found))
+    return found if written else None
 
 
 def mapping_of(decision: Decision) -> dict[str, Any]:
@@ -177,7 +179,9 @@ def _refuse_undecided(given: Mapping[str, Any]) -> None:
     if given.get("object_ownership") == _OWNERSHIPS[0]:
         # S3 ignores ACLs then: https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html
         undecided["acl"] = None
-    unsupported(undecided)
+    for name, value in undecided.items():
+        if value not in (None, [], {}):
+            raise PolicyError(f"`{name}` is not decided yet", remedy="leave it out; nothing is ignored silently")
 
 
 def _restricts(given: Any) -> bool:

@@ -38,11 +38,12 @@ class _Signs:
     grid: str
 
 
+_HEADS: Final = ("operation", "bucket", "principal")
 _UNICODE: Final = _Signs("✔", "✘", "?", "rounded_outline")
 _ASCII: Final = _Signs("+", "x", "?", "outline")
 _RED, _GREEN, _YELLOW, _BOLD, _RESET = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[1m", "\x1b[0m"
-_NARROW: Final = 24
-"""Columns that one vantage point's column takes at the most, for splitting wide tables."""
+_PATH_WIDTH: Final = 14
+"""A path under a vantage point's name is wrapped at this width, so that more columns fit."""
 _VERDICTS: Final[Mapping[Verdict, str]] = {
     Verdict.PROVEN: _GREEN,
     Verdict.REFUTED: _RED,
@@ -100,14 +101,26 @@ class _Page:
             return
         names = _in_order(cell.vantage for cell in self._matrix.cells)
         rows = _in_order((_what(cell), cell.bucket, cell.principal) for cell in self._matrix.cells)
-        left = 10 + sum(max(len(row[place]) for row in rows) for place in range(3))
-        fit = max(1, (self._width - left) // _NARROW)
         known = {(_what(cell), cell.bucket, cell.principal, cell.vantage): cell for cell in self._matrix.cells}
-        for start in range(0, len(names), fit):
-            group = names[start : start + fit]
+        left = 1 + sum(3 + max(len(row[place]) for row in (*rows, _HEADS)) for place in range(3))
+        for group in self._groups(names, self._width - left):
             yield self._table(rows, group, known)
         if any(cell.controlled is False and cell.counted.outcome is OutcomeKind.DENIED for cell in self._matrix.cells):
             yield "* uncontrolled: nothing in this run shows that the principal reaches S3 from there"
+
+    def _groups(self, names: Sequence[str], room: int) -> Iterator[list[str]]:
+        """The vantage points in groups whose columns fit the room; one alone where not even that does."""
+        group: list[str] = []
+        used = 0
+        for name in names:
+            marks = (_plain_mark(cell) for cell in self._matrix.cells if cell.vantage == name)
+            size = 3 + max(_PATH_WIDTH, len(name), *(len(mark) for mark in marks))
+            if group and used + size > room:
+                yield group
+                group, used = [], 0
+            group.append(name)
+            used += size
+        yield group
 
     def _table(
         self,
@@ -116,7 +129,7 @@ class _Page:
         known: Mapping[tuple[str, str, str, str], CellResult],
     ) -> str:
         vantages = {row.name: row for row in self._matrix.vantages}
-        heads = ["operation", "bucket", "principal", *(f"{name}\n{_path(vantages.get(name))}" for name in names)]
+        heads = [*_HEADS, *(f"{name}\n{_path(vantages.get(name))}" for name in names)]
         body = []
         before = ("", "", "")
         for row in rows:
@@ -132,14 +145,12 @@ class _Page:
         """Symbol, what was measured, and what was wanted where that differs."""
         if cell is None:
             return ""
-        outcome = cell.counted.outcome
-        star = "*" if cell.controlled is False and outcome is OutcomeKind.DENIED else ""
+        text = _plain_mark(cell)
         if cell.passed:
-            return self._paint(f"{self._signs.good} {outcome.value}{star}", _GREEN)
-        wanted = f" (want {cell.expect.value})" if cell.expect else ""
-        if outcome is OutcomeKind.INCONCLUSIVE:
-            return self._paint(f"{self._signs.open} inconclusive", _YELLOW)
-        return self._paint(f"{self._signs.bad} {outcome.value}{star}{wanted}", _RED)
+            return self._paint(f"{self._signs.good} {text}", _GREEN)
+        if cell.counted.outcome is OutcomeKind.INCONCLUSIVE:
+            return self._paint(f"{self._signs.open} {text}", _YELLOW)
+        return self._paint(f"{self._signs.bad} {text}", _RED)
 
     # --- the claims --------------------------------------------------------------------------------------------------
 
@@ -217,10 +228,18 @@ def _what(cell: CellResult) -> str:
     return name if cell.transport is Transport.HTTPS else f"{name} ({cell.transport.value})"
 
 
+def _plain_mark(cell: CellResult) -> str:
+    """What was measured, and what was wanted where that differs."""
+    outcome = cell.counted.outcome
+    star = "*" if cell.controlled is False and outcome is OutcomeKind.DENIED else ""
+    wanted = "" if cell.passed or cell.expect is None else f", want {cell.expect.value}"
+    return f"{outcome.value}{star}{wanted}"
+
+
 def _path(row: VantageResult | None) -> str:
     if row is None or row.path is None:
         return "path unknown"
-    return "no endpoint" if row.path == "none" else row.path
+    return "no endpoint" if row.path == "none" else "\n".join(textwrap.wrap(row.path, _PATH_WIDTH, break_on_hyphens=False))
 
 
 def _who(cell: CellResult) -> str:

@@ -39,7 +39,8 @@ def from_ready_file(path: Path) -> Environment:
         return Environment(
             mode="lab",
             connection=Connection(
-                endpoint_url=ready["endpoint_url"],
+                endpoint_url=ready["https_endpoint_url"],
+                ca_bundle=ready["ca_bundle"],
                 keys={name: _keys(row) for name, row in ready["accounts"].items()},
             ),
             connect_to=tuple(f"*:{port}:{address}" for port in (80, 443)),

@@ -68,6 +68,7 @@ class VantagePoints:
                     session=session,
                     region=self._world.accounts.region(account),
                     endpoint_url=self._environment.connection.endpoint_url,
+                    ca_bundle=self._environment.connection.ca_bundle,
                 )
             return self._planes[account]
 

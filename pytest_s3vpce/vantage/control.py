@@ -23,11 +23,20 @@ class ControlPlane:
     Clients are made once, under a lock, because a boto3 session is not made for several threads: share one per account.
     """
 
-    def __init__(self, account: str, *, session: boto3.Session, region: str, endpoint_url: str | None = None) -> None:
+    def __init__(
+        self,
+        account: str,
+        *,
+        session: boto3.Session,
+        region: str,
+        endpoint_url: str | None = None,
+        ca_bundle: str | None = None,
+    ) -> None:
         self.account = account
         self.region = region
         self._session = session
         self._endpoint_url = endpoint_url
+        self._ca_bundle = ca_bundle
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str, Config], Any] = {}
 
@@ -42,7 +51,11 @@ class ControlPlane:
         with self._lock:
             if key not in self._clients:
                 self._clients[key] = self._session.client(  # type: ignore[call-overload]
-                    service, region_name=key[1], endpoint_url=self._endpoint_url, config=config
+                    service,
+                    region_name=key[1],
+                    endpoint_url=self._endpoint_url,
+                    verify=self._ca_bundle,
+                    config=config,
                 )
             return self._clients[key]
 

@@ -100,6 +100,40 @@ def test_a_lone_star_is_every_arn_but_no_other_text() -> None:
     assert not _holds("ArnLike", ["arn:aws:*"], "arn:aws:iam::1:role/x")
 
 
+@pytest.mark.parametrize(
+    ("wanted", "tag", "holds"),
+    [
+        ("${v:v}", "arn:aws:iam::1:role/x", True),
+        ("${v:v}", "arn:aws:iam::1:role/y", False),
+        ("${v:v}", "arn:aws:iam::*:role/*", True),
+        ("${v:v}", "*", True),
+        ("${v:v}", "x", False),
+        ("${v:v}:role/x", "arn:aws:iam::1", True),
+        ("arn:aws:iam::${v:v}:role/x", "1", True),
+        ("arn:aws:iam::${v:v}:role/x", "1:role/x:", False),
+    ],
+)
+def test_a_variable_holds_a_part_of_an_arn_or_several(wanted: str, tag: str, holds: bool) -> None:
+    for written, expected in (("ArnLike", holds), ("ArnEquals", holds), ("ArnNotLike", not holds)):
+        condition = compile_condition(written, "k:k", [wanted], variables=True)
+        assert condition.holds({"k:k": ("arn:aws:iam::1:role/x",), "v:v": (tag,)}) is expected
+    absent = compile_condition("ArnNotEquals", "k:k", [wanted], variables=True)
+    assert absent.holds({"k:k": ("arn:aws:iam::1:role/x",)})
+
+
+@pytest.mark.parametrize("text", ["10", "10.0", "+10", "010", "1e1", "1.E+1", " 10 "])
+def test_numbers(text: str) -> None:
+    assert _holds("NumericEquals", [text], "10")
+    assert _holds("NumericLessThan", ["10.5"], text)
+
+
+@pytest.mark.parametrize("text", ["1_0", "١٠", "", ".", "0x0a", "1e9999999999999999999", "Infinity", "10 0", "sNaN"])
+def test_odd_numbers_are_none(text: str) -> None:
+    assert not _holds("NumericEquals", [text], text)
+    assert not _holds("NumericNotEquals", [text], "10")
+    assert not _holds("NumericNotEquals", ["10"], text)
+
+
 def test_keys_read() -> None:
     condition = compile_condition("StringLike", "S3:Prefix", ["${aws:UserName}/*", "${*}"], variables=True)
     assert condition.keys == {"s3:prefix", "aws:username"}

@@ -8,7 +8,6 @@ import pytest
 
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.policy import UNKNOWN, Decision, Document, Effect, Policies, Request, decide, parse
-from pytest_s3vpce.policy.decision import unsupported
 
 _A = "111122223333"
 _ROLE = f"arn:aws:iam::{_A}:role/app"
@@ -134,7 +133,8 @@ def test_unknown_principal_form() -> None:
         _decided(principal="x")
 
 
-def test_unsupported() -> None:
-    unsupported({"acl": None, "key": []})
-    with pytest.raises(PolicyError, match="`acl` is not decided yet; leave it out"):
-        unsupported({"acl": [1]})
+@pytest.mark.parametrize("layer", ["permissions_boundary", "session"])
+def test_a_limit_of_no_policies_allows_nothing(layer: str) -> None:
+    found = _decided(identity=(_ALLOW,), **{layer: ()})
+    assert (found.effect, found.layer) == (Effect.IMPLICIT_DENY, layer)
+    assert _decided(identity=(_ALLOW,), **{layer: None}).allowed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from fnmatch import translate
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -16,13 +17,16 @@ from pytest_s3vpce.policy.patterns import (
     Wild,
     arn_glob,
     arn_parts,
-    arn_tokens,
     glob,
     has_variables,
     keys_of,
+    split_arn,
     substituted,
     tokens_of,
 )
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.policy.patterns import Token
 
 
 def _matches(pattern: str, text: str) -> bool:
@@ -125,8 +129,36 @@ def test_arn_parts() -> None:
     assert arn_parts("arn:aws:s3::x") is None
 
 
+def _split(text: str, *, variables: bool = True) -> tuple[tuple[Token, ...], ...] | None:
+    return split_arn(tokens_of(text, variables=variables, wildcards=True))
+
+
+def test_split_arn() -> None:
+    assert _split("arn:a*s:s3:::b:c/?") == (
+        (Literal("arn"),),
+        (Literal("a"), Wild("*"), Literal("s")),
+        (Literal("s3"),),
+        (),
+        (),
+        (Literal("b:c/"), Wild("?")),
+    )
+    assert _split("arn:aws:s3::b") is None
+
+
+def test_colons_in_variables_are_not_the_arns() -> None:
+    assert _split("arn:aws:${a:b:c:d}") is None
+    assert _split("arn:aws:${a:b:c:d}", variables=False) is not None
+
+
+def test_a_nul_is_a_character_like_any_other() -> None:
+    parts = _split("arn:aws:s3:::b/\0")
+    assert parts is not None
+    assert arn_glob(parts)("arn:aws:s3:::b/\0")
+    assert not arn_glob(parts)("arn:aws:s3:::b/:")
+
+
 def test_arn_pattern() -> None:
-    parts = arn_tokens("arn:aws:iam::${aws:PrincipalTag/a:b}:role/*", variables_from=0, variables=True)
+    parts = _split("arn:aws:iam::${aws:PrincipalTag/a:b}:role/*")
     assert parts is not None
     bound = tuple(substituted(part, {"aws:principaltag/a:b": ("12",)}, wildcards=False) or () for part in parts)
     assert arn_glob(bound)("arn:aws:iam::12:role/x:y/z")
@@ -136,25 +168,14 @@ def test_arn_pattern() -> None:
 
 @pytest.mark.parametrize("value", ["1:b", "1"])
 def test_a_value_with_a_colon_fills_one_part(value: str) -> None:
-    parts = arn_tokens("arn:aws:iam::${a:a}:c", variables_from=0, variables=True)
+    parts = _split("arn:aws:iam::${a:a}:c")
     assert parts is not None
     bound = tuple(substituted(part, {"a:a": (value,)}, wildcards=False) or () for part in parts)
     assert not arn_glob(bound)("arn:aws:iam::1:b:c")
 
 
-def test_variables_before_their_part_are_text() -> None:
-    parts = arn_tokens("arn:${a:a}:s3:::${a:a}", variables_from=5, variables=True)
-    assert parts is not None
-    assert [has_variables(part) for part in parts] == [False] * 5 + [True]
-    assert parts[1] == (Literal("${a:a}"),)
-
-
 def test_wildcards_before_the_last_part_want_an_arn() -> None:
-    parts = arn_tokens("arn:aws:*:::*", variables_from=0, variables=False)
+    parts = _split("arn:aws:*:::*")
     assert parts is not None
     assert arn_glob(parts)("arn:aws:s3:::b:c")
     assert not arn_glob(parts)("arn:aws:s3")
-
-
-def test_too_few_parts_are_no_arn_pattern() -> None:
-    assert arn_tokens("arn:aws:${a:b:c:d}", variables_from=0, variables=True) is None
