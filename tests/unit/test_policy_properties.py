@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.policy import Decision, Effect, Policies, Request, answer, decide, parse, validate_bucket_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _QUICK = settings(max_examples=120, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 _A, _B = "111122223333", "444455556666"
@@ -227,6 +230,16 @@ _SLOWER = 5 if sys.gettrace() else 1
 """Under a tracer (coverage) everything takes longer."""
 
 
+def _least(work: Callable[[], object]) -> float:
+    """The seconds that the work itself takes: the least of some runs, as others hold a collection of garbage."""
+    found = []
+    for _ in range(3):
+        start = time.process_time()
+        work()
+        found.append(time.process_time() - start)
+    return min(found)
+
+
 @pytest.mark.parametrize(
     ("pattern", "times"),
     [
@@ -249,9 +262,6 @@ def test_a_large_policy_is_compiled_and_decided_in_time(pattern: str, times: int
         "Condition": {"StringLike": {"aws:username": "*a" * 40 + "b"}},
     }
     text = json.dumps({"Version": "2012-10-17", "Statement": statement})
-    start = time.process_time()
-    document = parse(text)
-    compiled = time.process_time() - start
     request = Request(
         action="s3:GetObject",
         resource="arn:aws:s3:::b/" + "a" * 1_023,
@@ -259,7 +269,7 @@ def test_a_large_policy_is_compiled_and_decided_in_time(pattern: str, times: int
         principal="anonymous",
         context={"aws:username": "a" * 60 + "b"},
     )
-    start = time.process_time()
-    decide(request, Policies(resource=document))
-    decided = time.process_time() - start
-    assert (compiled < 0.05 * _SLOWER, decided < 0.01 * _SLOWER) == (True, True), (compiled, decided)
+    compiled = _least(lambda: parse(text))
+    policies = Policies(resource=parse(text))
+    decided = _least(lambda: decide(request, policies))
+    assert (compiled < 0.05 * _SLOWER, decided < 0.005 * _SLOWER) == (True, True), (compiled, decided)

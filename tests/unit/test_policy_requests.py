@@ -121,11 +121,16 @@ def test_refused(line: str, fragment: str) -> None:
 
 @pytest.mark.parametrize(
     ("given", "kept"),
-    [("x", "x"), (5, 5), (None, None), ([1], None), ({}, None), (True, True)],
+    [("x", "x"), (5, 5), (1.5, 1.5), (None, None), ([1], None), ({}, None), (True, True)],
 )
 def test_id_is_kept(given: object, kept: object) -> None:
     assert json.loads(answer(_line(id=given))[0])["id"] == kept
     assert json.loads(answer(_line(id=given, extra=1))[0])["id"] == kept
+
+
+def test_an_id_beyond_all_numbers_is_not_kept() -> None:
+    # JSON has no word for the infinity that Python reads there.
+    assert answer('{"id": 1e999}')[0].startswith('{"id": null, ')
 
 
 @pytest.mark.parametrize("place", ["policies", "line"])
