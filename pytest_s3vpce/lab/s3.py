@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab import s3checks, s3deletes
@@ -10,6 +11,7 @@ from pytest_s3vpce.lab.denials import PLAIN, s3_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3context import request_keys, s3_keys
+from pytest_s3vpce.lab.s3forms import check_form, malformed
 from pytest_s3vpce.lab.s3payload import as_stored
 from pytest_s3vpce.lab.s3requests import parse
 from pytest_s3vpce.lab.signatures import Verified
@@ -83,6 +85,8 @@ class S3:
             raise
         self._check_state(request, asked, bucket, trial)
         answer = self._call(request, asked, bucket)
+        if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and asked.document is not None:
+            raise malformed()  # its root was right; what it holds could not be read
         if asked.row.name == "HeadBucket":
             others = [(name, value) for name, value in answer.headers if name.lower() != _REGION_HEADER]
             answer = replace(answer, headers=(*others, *_region_header(bucket)))
@@ -99,6 +103,9 @@ class S3:
             version = asked.parameters.get("VersionId")
             if not self._state.object_exists(bucket.name, asked.key, version):
                 trial.require(listing, asked, bucket)
+                check_form(asked, request.body)
+                marker = self._state.is_delete_marker(bucket.name, asked.key, version)
+                raise s3checks.deleted(version) if marker else s3checks.absent(version)
         if "CopySource" in asked.parameters:
             source = s3checks.copy_source(asked)
             owner = self._state.bucket(source.bucket)
@@ -125,6 +132,7 @@ class S3:
         context = {**request_keys(request, path, region=region, now=now), **s3_keys(request, asked, verified)}
         trial = _Trial(self._state, self._judge, caller, path=path, context=context, note=note)
         trial.authorise(asked, owner)
+        check_form(asked, request.body)
         taken = self._state.bucket(asked.bucket) if asked.bucket else None
         if taken is not None and taken.account != caller.account:
             message = "The requested bucket name is not available. The bucket namespace is shared by all users."

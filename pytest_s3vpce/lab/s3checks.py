@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3forms import check_form
 from pytest_s3vpce.lab.s3payload import check_digests
 from pytest_s3vpce.policy import validate_bucket_policy
 
@@ -56,6 +57,7 @@ def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketSt
     assert asked.row is not None
     name = asked.row.name
     check_digests(request)
+    check_form(asked, request.body)
     if name == "PutBucketPolicy":
         problem = validate_bucket_policy(request.body.decode("utf-8", errors="replace"), bucket=bucket.name)
         if problem is not None:
@@ -66,6 +68,22 @@ def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketSt
         _check_no_acl(request, asked)
     if "CopySource" in asked.parameters:
         _check_copy(state, asked)
+
+
+def absent(version: object) -> Refused:
+    """The answer to a caller who may know that nothing is there."""
+    if version is not None:
+        return Refused("NoSuchVersion", status=404, message="The specified version does not exist.")
+    return Refused("NoSuchKey", status=404, message="The specified key does not exist.")
+
+
+def deleted(version: object) -> Refused:
+    """The answer where a delete marker is. https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html"""
+    headers = (("x-amz-delete-marker", "true"),)
+    if version is not None:
+        message = "The specified method is not allowed against this resource."
+        return Refused("MethodNotAllowed", status=405, message=message, headers=headers)
+    return Refused("NoSuchKey", status=404, message="The specified key does not exist.", headers=headers)
 
 
 def copy_source(asked: S3Request) -> CopySource:
@@ -111,7 +129,7 @@ def _check_copy(state: State, asked: S3Request) -> None:
         raise Refused("AccessDenied", status=403, message="Access Denied")
     etag = state.object_etag(source.bucket, source.key, source.version)
     if etag is None:
-        raise Refused("NoSuchKey", status=404, message="The specified key does not exist.")
+        raise absent(source.version)
     wanted, unwanted = (asked.parameters.get(name) for name in ("CopySourceIfMatch", "CopySourceIfNoneMatch"))
     if wanted is not None and not _same_etag(wanted, etag):
         raise _precondition("x-amz-copy-source-If-Match")

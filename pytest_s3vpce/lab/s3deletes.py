@@ -8,14 +8,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
-from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3forms import element, malformed
 from pytest_s3vpce.lab.wire import HttpResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from xml.etree import ElementTree as ET
+
+    from pytest_s3vpce.lab.refused import Refused
 
 _NAMESPACE: Final = re.compile(r"\{[^}]*\}")
 _END: Final = b"</DeleteResult>"
@@ -38,16 +40,10 @@ class Deletion:
 
 def read(body: bytes) -> tuple[tuple[Deletion, ...], bool]:
     """The entries, and whether the caller wants to hear of failures only."""
-    # No document that this operation takes has a document type: refused, so that nothing in it expands.
-    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
-        raise _malformed()
-    try:
-        root = ET.fromstring(body)  # noqa: S314 - see above
-    except ET.ParseError as error:
-        raise _malformed() from error
+    root = element(body)
     entries = tuple(_deletion(child) for child in root if _name(child) == "Object")
     if _name(root) != "Delete" or not 0 < len(entries) <= _MOST:
-        raise _malformed()
+        raise malformed()
     quiet = any(_name(child) == "Quiet" and (child.text or "").strip().lower() == "true" for child in root)
     return entries, quiet
 
@@ -55,7 +51,7 @@ def read(body: bytes) -> tuple[tuple[Deletion, ...], bool]:
 def _deletion(element: ET.Element) -> Deletion:
     fields = {_name(child): child.text or "" for child in element}
     if not fields.get("Key"):
-        raise _malformed()
+        raise malformed()
     return Deletion(key=fields["Key"], version=fields.get("VersionId"), etag=fields.get("ETag"))
 
 
@@ -91,11 +87,6 @@ def with_failures(answer: HttpResponse, failures: Iterable[tuple[Deletion, Refus
 def _escaped(text: str) -> str:
     """A bare carriage return would become a line feed."""
     return escape(text, {"\r": "&#13;"})
-
-
-def _malformed() -> Refused:
-    message = "The XML you provided was not well-formed or did not validate against our published schema"
-    return Refused("MalformedXML", status=400, message=message)
 
 
 def _name(element: ET.Element) -> str:

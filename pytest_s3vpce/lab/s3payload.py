@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 import zlib
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab.refused import Refused
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.wire import HttpRequest
 
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[^\r\n]*)?\r\n")
+_DATES: Final = ("if-modified-since", "if-unmodified-since")
 _DIGESTS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "content-md5": lambda body: hashlib.md5(body, usedforsecurity=False).digest(),
     "x-amz-checksum-crc32": lambda body: zlib.crc32(body).to_bytes(4, "big"),
@@ -71,15 +73,25 @@ def unchunked(request: HttpRequest) -> tuple[bytes, Mapping[str, str]]:
 
 
 def as_stored(request: HttpRequest) -> dict[str, Any]:
-    """What takes the place of the body and headers of a request that came in chunks: it as if it came whole."""
+    """What takes the place of body and headers: a request that came in chunks is as if it came whole."""
+    unread: dict[str, str | None] = {name: None for name in _DATES if not _is_date(request.header(name))}
     if not _in_chunks(request):
-        return {}
+        return {"headers": unread}
     body, trailers = unchunked(request)
     encodings = [name.strip() for name in (request.header("content-encoding") or "").split(",")]
     left = ",".join(name for name in encodings if name != "aws-chunked")
     framing = dict.fromkeys(("x-amz-content-sha256", "x-amz-decoded-content-length", "x-amz-trailer"))
     checksums = {name: value for name, value in trailers.items() if name.startswith("x-amz-checksum-")}
-    return {"body": body, "headers": {**framing, "content-encoding": left or None, **checksums}}
+    return {"body": body, "headers": {**unread, **framing, "content-encoding": left or None, **checksums}}
+
+
+def _is_date(text: str | None) -> bool:
+    """A condition whose date can't be read is no condition: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.3"""
+    try:
+        datetime.strptime(text or "", "%a, %d %b %Y %H:%M:%S GMT")  # noqa: DTZ007 - only whether it can be read
+    except ValueError:
+        return False
+    return True
 
 
 def _in_chunks(request: HttpRequest) -> bool:

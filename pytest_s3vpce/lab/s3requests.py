@@ -25,6 +25,7 @@ _HOST = re.compile(
     r"(?:(?P<bucket>.+)\.)?s3(?:-fips)?(?:\.dualstack)?(?:[.-](?P<region>[a-z]{2}[a-z0-9-]*-\d))?\.amazonaws\.com(?:\.cn)?"
 )
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html"""
+_INTEGERS = frozenset({"integer", "long"})
 _IGNORED_QUERY = re.compile(r"x-id|X-Amz-\w|x-amz-\w", re.IGNORECASE)
 
 
@@ -39,6 +40,11 @@ class S3Request:
     target: str
     """The raw path-style target: `/bucket/key?query`, encoded as it was sent."""
     host_region: str | None
+    document: str | None = None
+    """The root element of the body, where that is to be an XML document."""
+    document_required: bool = False
+    integers: frozenset[str] = frozenset()
+    """The names of parameters that are sent as whole numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,9 @@ class _Shape:
     required_headers: frozenset[str]
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    integers: frozenset[str] = frozenset()
+    document: str | None = None
+    document_required: bool = False
 
     @property
     def weight(self) -> int:
@@ -90,6 +99,9 @@ def parse(request: HttpRequest) -> S3Request:
         parameters=parameters,
         target=f"{target}?{raw_query}" if raw_query else target,
         host_region=host["region"] if host else None,
+        document=shape.document if shape else None,
+        document_required=shape is not None and shape.document_required,
+        integers=frozenset(shape.integers & parameters.keys()) if shape else frozenset(),
     )
 
 
@@ -135,6 +147,8 @@ def _shape(model: Any) -> _Shape:
             query[name] = member
         elif location == "header":
             headers[name.lower()] = member
+    payload = (model.input_shape.serialization.get("payload") if model.input_shape else None) or ""
+    document = members[payload] if payload and members[payload].type_name == "structure" else None
     return _Shape(
         name=model.name,
         method=model.http["method"],
@@ -144,4 +158,7 @@ def _shape(model: Any) -> _Shape:
         required_headers=frozenset(name for name, member in headers.items() if member in required),
         query=query,
         headers=headers,
+        integers=frozenset(member for member, shape in members.items() if shape.type_name in _INTEGERS),
+        document=document.serialization.get("name", payload) if document else None,
+        document_required=payload in required,
     )

@@ -222,6 +222,10 @@ class State:
         backend = self.backends("s3control")[account][partition_of(region)]
         return reading.public_access_block(backend.public_access_block)
 
+    def is_delete_marker(self, bucket: str, key: str, version: str | None = None) -> bool:
+        newest = self._newest(bucket, key, version)
+        return newest is not None and not hasattr(newest, "etag")
+
     def object_exists(self, bucket: str, key: str, version: str | None = None) -> bool:
         return self._object(bucket, key, version) is not None
 
@@ -231,14 +235,17 @@ class State:
 
     def _object(self, bucket: str, key: str, version: str | None) -> Any:
         """The object; None where there is none or its newest version is a delete marker."""
+        newest = self._newest(bucket, key, version)
+        return newest if hasattr(newest, "etag") else None
+
+    def _newest(self, bucket: str, key: str, version: str | None) -> Any:
         found = self._bucket(bucket)
         if found is None:
             return None
         versions = found.keys.getlist(key, default=[])
         if version is not None:
             versions = [entry for entry in versions if str(entry.version_id) == version]
-        newest = versions[-1] if versions else None
-        return newest if hasattr(newest, "etag") else None
+        return versions[-1] if versions else None
 
     def upload_exists(self, bucket: str, key: str, upload_id: str) -> bool:
         found = self._bucket(bucket)

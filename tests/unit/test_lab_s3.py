@@ -14,6 +14,7 @@ from labstage import INTERNET, REGION, Person, Stage, allow, answered, deny, mak
 
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3deletes import read
+from pytest_s3vpce.lab.wire import HttpResponse
 
 MAIN, PARTNER = "320000000001", "320000000002"
 USER = f"arn:aws:iam::{MAIN}:user/s3vpce-runner"
@@ -452,9 +453,19 @@ def test_a_method_that_no_operation_has_is_a_typed_501(stage: Stage, method: str
     assert b"<Code>NotImplemented</Code>" in answer.content
 
 
-def asked(person: Person, url: str, *, method: str = "GET", chunks: bytes | None = None) -> Any:
+def asked(
+    person: Person,
+    url: str,
+    *,
+    method: str = "GET",
+    data: bytes = b"",
+    chunks: bytes | None = None,
+    modified_since: str = "",
+) -> Any:
     """The answer to a signed request, whatever its status."""
-    request = AWSRequest(method, url, data=chunks or b"")
+    request = AWSRequest(method, url, data=chunks or data)
+    if modified_since:
+        request.headers["If-Modified-Since"] = modified_since
     if chunks is not None:
         request.headers["Content-Encoding"] = "aws-chunked"
         request.headers["X-Amz-Decoded-Content-Length"] = "1"
@@ -494,3 +505,73 @@ def test_tags_of_a_write_are_seen_by_conditions(stage: Stage, s3: Any) -> None:
     assert tagger.put_object(Bucket=BUCKET, Key="k", Body=b"x", Tagging="team=red")
     for wrong in ({}, {"Tagging": "team=blue"}, {"Tagging": "team=red&more=1"}):
         assert refusal(tagger.put_object, Bucket=BUCKET, Key="k", Body=b"x", **wrong)[:2] == (403, "AccessDenied")
+
+
+# --- what can not be read --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "body", "code"),
+    [
+        ("PUT", "?tagging", b"", b"MissingRequestBodyError"),
+        ("PUT", "?tagging", b"<Tagging>", b"MalformedXML"),
+        ("PUT", "?tagging", b"<Other/>", b"MalformedXML"),
+        ("PUT", "?tagging", b"<!DOCTYPE x><Tagging/>", b"MalformedXML"),
+        ("PUT", "?versioning", b"\xff\xfe", b"MalformedXML"),
+        ("PUT", "?ownershipControls", b"{}", b"MalformedXML"),
+        ("GET", "?max-keys=many", b"", b"InvalidArgument"),
+        ("GET", "?max-keys=-1", b"", b"InvalidArgument"),
+        ("GET", "/k?partNumber=x", b"", b"InvalidArgument"),
+        ("PUT", "-new", b"no document", b"MalformedXML"),
+    ],
+)
+def test_what_can_not_be_read_is_refused_after_authorisation(
+    stage: Stage, method: str, query: str, body: bytes, code: bytes
+) -> None:
+    url = f"https://s3.{REGION}.amazonaws.com/{BUCKET}{query}"
+    answer = asked(stage.admin(MAIN), url, method=method, data=body)
+    assert (answer.status_code, b"<Code>" + code + b"</Code>" in answer.content) == (400, True)
+    nobody = stage.user(MAIN).assume(ADMIN, Policy=policy(allow("sts:*")))
+    assert asked(nobody, url, method=method, data=body).status_code == 403
+
+
+def test_a_document_that_only_the_state_could_not_read_is_malformed_too(
+    stage: Stage, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage.state, "call", lambda *_, **__: HttpResponse(status=500))
+    tags = {"TagSet": [{"Key": "a", "Value": "b"}]}
+    assert refusal(s3.put_bucket_tagging, Bucket=BUCKET, Tagging=tags)[:2] == (400, "MalformedXML")
+    assert refusal(s3.list_objects_v2, Bucket=BUCKET)[0] == 500
+
+
+def test_a_canned_acl_is_one_of_s3s(s3: Any) -> None:
+    assert refusal(s3.put_object, Bucket=BUCKET, Key="k", Body=b"", ACL="everybody")[:2] == (400, "InvalidArgument")
+
+
+@pytest.mark.parametrize("operation", ["get_object_tagging", "delete_object_tagging", "get_object_acl"])
+def test_what_lies_below_an_absent_key_is_absent(s3: Any, operation: str) -> None:
+    call = getattr(s3, operation)
+    assert refusal(call, Bucket=BUCKET, Key="absent")[:2] == (404, "NoSuchKey")
+    assert refusal(call, Bucket=BUCKET, Key="k", VersionId="bogus")[:2] == (404, "NoSuchVersion")
+
+
+def test_a_delete_marker_says_so(s3: Any) -> None:
+    bucket = "lab-s3-markers"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    version = s3.put_object(Bucket=bucket, Key="k", Body=b"kept")["VersionId"]
+    marker = s3.delete_object(Bucket=bucket, Key="k")["VersionId"]
+    for parameters, answer in (({}, (404, "NoSuchKey")), ({"VersionId": marker}, (405, "MethodNotAllowed"))):
+        with pytest.raises(s3.exceptions.ClientError) as caught:
+            s3.get_object(Bucket=bucket, Key="k", **parameters)
+        found = caught.value.response
+        assert (found["ResponseMetadata"]["HTTPStatusCode"], found["Error"]["Code"]) == answer
+        assert found["ResponseMetadata"]["HTTPHeaders"]["x-amz-delete-marker"] == "true"
+    assert s3.get_object(Bucket=bucket, Key="k", VersionId=version)["Body"].read() == b"kept"
+
+
+def test_a_date_that_can_not_be_read_is_no_condition(stage: Stage, s3: Any) -> None:
+    url = f"https://s3.{REGION}.amazonaws.com/{BUCKET}/k"
+    later = "Wed, 01 Jan 2070 00:00:00 GMT"
+    assert asked(stage.admin(MAIN), url, modified_since="yesterday").status_code == 200
+    assert asked(stage.admin(MAIN), url, modified_since=later).status_code == 304

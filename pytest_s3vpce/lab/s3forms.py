@@ -1,0 +1,61 @@
+"""Whether what a request says can be read at all: its document, its numbers, its canned ACL.
+
+S3 looks at these after authorisation here; the order is documented nowhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from xml.etree import ElementTree as ET
+
+from pytest_s3vpce.lab.refused import Refused
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.lab.s3requests import S3Request
+
+_LARGEST: Final = 2**31 - 1
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl
+_CANNED: Final = frozenset(
+    {
+        "private",
+        "public-read",
+        "public-read-write",
+        "authenticated-read",
+        "aws-exec-read",
+        "bucket-owner-read",
+        "bucket-owner-full-control",
+        "log-delivery-write",
+    }
+)
+
+
+def check_form(asked: S3Request, body: bytes) -> None:
+    """Refuse what S3 would not understand. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+    for name in sorted(asked.integers):
+        text = str(asked.parameters[name])
+        if not (text.isascii() and text.isdigit() and int(text) <= _LARGEST):
+            message = f"Provided {name} not an integer or within integer range"
+            raise Refused("InvalidArgument", status=400, message=message)
+    if asked.parameters.get("ACL", "private") not in _CANNED:
+        raise Refused("InvalidArgument", status=400, message="The canned ACL is not one of S3's.")
+    if asked.document is None or (not body and not asked.document_required):
+        return
+    if not body:
+        raise Refused("MissingRequestBodyError", status=400, message="Request Body is empty")
+    if element(body).tag.rpartition("}")[2] != asked.document:
+        raise malformed()
+
+
+def element(body: bytes) -> ET.Element:
+    """The document's root. None that S3 takes has a document type: refused, so that nothing in it expands."""
+    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
+        raise malformed()
+    try:
+        return ET.fromstring(body)  # noqa: S314 - see above
+    except (ET.ParseError, ValueError, LookupError) as error:
+        raise malformed() from error
+
+
+def malformed() -> Refused:
+    message = "The XML you provided was not well-formed or did not validate against our published schema"
+    return Refused("MalformedXML", status=400, message=message)
