@@ -248,7 +248,7 @@ class Accounts:
             found = session.get_credentials()
             if found is None:
                 raise NoCredentialsError
-            keys = found.get_frozen_credentials()
+            keys: Any = found.get_frozen_credentials()
         return Credentials(access_key_id=keys.access_key, secret_access_key=keys.secret_key, session_token=keys.token)
 
     def _resolved(self, text: str | None, place: Place) -> str | None:

@@ -1,4 +1,4 @@
-"""`cross-account`: granted foreign principals get in from the named places, refused ones don't, by the owner's policies."""
+"""`cross-account`: granted foreign principals get in from the named places, refused ones do not."""
 
 from __future__ import annotations
 
@@ -62,8 +62,10 @@ class CrossAccount:
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
         findings = list(self._foreign(setting))
-        for probe in self._cells(self.granted):
-            findings.append(positive(results, probe, controls=self._reach(setting, results, probe)))
+        findings += [
+            positive(results, probe, controls=self._reach(setting, results, probe))
+            for probe in self._cells(self.granted)
+        ]
         for probe in self._cells(self.refused):
             findings.append(self._reach(setting, results, probe))
             findings.append(negative(results, probe))

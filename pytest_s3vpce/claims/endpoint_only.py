@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce.claims.exclusion import endpoint_exclusion
@@ -84,7 +84,7 @@ class EndpointOnly:
             )
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
-        findings = []
+        findings: list[Finding] = []
         inside = {vantage: self._inside_path(setting, results, vantage) for vantage in self.inside}
         findings += inside.values()
         findings += self._exercised(setting, results)
@@ -102,7 +102,7 @@ class EndpointOnly:
 
     def _positive(self, setting: Setting, results: Results, probe: Probe, *, path: Finding) -> Finding:
         controls = _reach(setting, results, principal=probe.cell.principal, vantage=probe.cell.vantage)
-        cause = "" if path.status is Status.GOOD else path.sentence
+        cause = "" if path.status is Status.GOOD or path.name.startswith("unread") else path.sentence
         return positive(results, probe, controls=controls, cause=cause)
 
     def _inside_path(self, setting: Setting, results: Results, vantage: str) -> Finding:
@@ -117,22 +117,26 @@ class EndpointOnly:
                 f"{self.bucket} let a request from {vantage} in although S3 saw none of {', '.join(self.endpoints)}"
             )
             return _path(vantage, Status.BAD, sentence)
-        return _path(vantage, Status.MISSING, self._inside_cause(setting, results, vantage))
+        return self._inside_cause(setting, results, vantage)
 
-    def _inside_cause(self, setting: Setting, results: Results, vantage: str) -> str:
+    def _inside_cause(self, setting: Setting, results: Results, vantage: str) -> Finding:
+        """Why the target showed no path: what the control bucket shows of it may name the cause."""
         candidates = (*self.endpoints, *setting.vantage_endpoints.get(vantage, ()))
         named = ", ".join(self.endpoints)
         read = path_read(setting, results, vantage, candidates=candidates)
         if read is None:
-            return f"the path from {vantage} could not be read, so nothing shows that it goes through {named}"
-        if not read:
-            return (
+            sentence = f"the path from {vantage} could not be read, so nothing shows that it goes through {named}"
+        elif not read:
+            sentence = (
                 f"requests from {vantage} reach S3 through no VPC endpoint: look at the endpoint's route table "
                 f"associations and the subnet's route table"
             )
-        if read in self.endpoints:
-            return f"requests from {vantage} do reach S3 through {read}"
-        return f"requests from {vantage} reach S3 through {read}, which is not {named}"
+        elif read not in self.endpoints:
+            sentence = f"requests from {vantage} reach S3 through {read}, which is not {named}"
+        else:
+            sentence = f"{self.bucket} let no reading in from {vantage}, whose path to the control bucket is {read}"
+            return replace(_path(vantage, Status.MISSING, sentence), name=f"unread path {vantage}")
+        return _path(vantage, Status.MISSING, sentence)
 
     def _exercised(self, setting: Setting, results: Results) -> Iterator[Finding]:
         """Each named endpoint must have been gone through."""

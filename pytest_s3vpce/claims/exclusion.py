@@ -65,7 +65,20 @@ def policy_allows(setting: Setting, endpoint: EndpointFacts, probe: Probe) -> bo
         policies = Policies(
             identity=UNKNOWN, resource=UNKNOWN, vpc_endpoint=document, endpoint_type=endpoint.type.lower()
         )
-        return all(_allows(check, bucket.arn(check), bucket.account_id, who, known, policies) for check in asked)
+        return all(
+            decide(
+                Request(
+                    action=check.action,
+                    resource=bucket.arn(check),
+                    resource_account=bucket.account_id,
+                    principal=who,
+                    context=known,
+                ),
+                policies,
+            ).layers.get(Layer.VPC_ENDPOINT)
+            == "allow"
+            for check in asked
+        )
     except PolicyError:
         return False
 
@@ -73,8 +86,3 @@ def policy_allows(setting: Setting, endpoint: EndpointFacts, probe: Probe) -> bo
 def _derived(known: dict[str, Any]) -> set[str]:
     derived = ("aws:principalarn", "aws:principalaccount", "aws:principaltype", "aws:resourceaccount")
     return {key.lower() for key in known} | {*derived, "s3:resourceaccount"}
-
-
-def _allows(check: Check, arn: str, owner: str, who: str, known: dict[str, str], policies: Policies) -> bool:
-    request = Request(action=check.action, resource=arn, resource_account=owner, principal=who, context=known)
-    return decide(request, policies).layers.get(Layer.VPC_ENDPOINT) == "allow"

@@ -239,7 +239,9 @@ def _plain_mark(cell: CellResult) -> str:
 def _path(row: VantageResult | None) -> str:
     if row is None or row.path is None:
         return "path unknown"
-    return "no endpoint" if row.path == "none" else "\n".join(textwrap.wrap(row.path, _PATH_WIDTH, break_on_hyphens=False))
+    return (
+        "no endpoint" if row.path == "none" else "\n".join(textwrap.wrap(row.path, _PATH_WIDTH, break_on_hyphens=False))
+    )
 
 
 def _who(cell: CellResult) -> str:

@@ -57,7 +57,9 @@ def _of_cell(row: CellResult) -> ItemVerdict:
 def _lines(row: CellResult) -> Iterator[str]:
     expected = row.expect.value if row.expect else "nothing"
     got = f"{row.counted.outcome.value}: {printable(row.counted.reason)}"
-    yield f"{row.place}: {row.id}: expected {expected}, got {got}"
+    yield f"expected {expected}, got {got}"
+    yield f"cell: {row.id}"
+    yield f"declared: {row.place}"
     if row.passed is False and row.controlled is False:
         yield "the denial is uncontrolled: nothing shows that this principal reaches S3 from there"
     if row.sent:
@@ -78,7 +80,7 @@ def _lines(row: CellResult) -> Iterator[str]:
 
 def _of_claim(row: ClaimResult) -> ItemVerdict:
     data = {"id": row.id, "verdict": row.verdict.value, "sentence": row.sentence[:800], "passed": row.passed}
-    lines = [f"{row.place}: {row.id} is {row.verdict.value}: {printable(row.sentence)}"]
+    lines = [f"{row.verdict.value}: {printable(row.sentence)}", f"claim: {row.id}", f"declared: {row.place}"]
     lines += [f"cell: {cell}" for cell in row.cells]
     lines += [
         f"{finding.status.value}: {finding.name}: {printable(finding.sentence)}"

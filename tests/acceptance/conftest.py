@@ -123,7 +123,7 @@ class Stage:
 
     @contextmanager
     def unrouted(self, *, to: str | None = None) -> Iterator[None]:
-        """The app subnet's route table taken from the endpoint; with `to`, given a default route to that NAT instead."""
+        """The app subnet's route table taken from the endpoint; with `to`, given a route to that NAT instead."""
         ec2 = self.client("ec2")
         table, endpoint = self.route_table(), self.outputs["Endpoint"]
         ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, RemoveRouteTableIds=[table])

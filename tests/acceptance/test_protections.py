@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +10,8 @@ import pytest
 from tests.acceptance.conftest import EXAMPLES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.acceptance.conftest import Stage
 
 _spec = importlib.util.spec_from_file_location("example_provision", EXAMPLES / "endpoint_only" / "provision.py")
