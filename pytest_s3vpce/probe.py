@@ -30,7 +30,7 @@ ANSWER_BYTES: Final = 4096
 # https://boto3.amazonaws.com/v1/documentation/api/latest/guide/configuration.html and botocore's own behaviour:
 # `max_attempts: 1` would send twice; us-east-1 would still use the global host, outside private DNS; SigV2 query
 # authentication would stand in for SigV4; a default checksum would turn the body into aws-chunked with a trailer.
-_S3_OPTIONS: Final = {"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}
+_S3_OPTIONS: Final[Any] = {"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +163,8 @@ class ProbeBuilder:
 
     def _typed(self, client: BaseClient, row: Operation, parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters as botocore's model has them: files hold text, the model says which are numbers."""
-        members = client.meta.service_model.operation_model(row.name).input_shape.members
+        shape: Any = client.meta.service_model.operation_model(row.name).input_shape
+        members = shape.members
         if "ExpectedBucketOwner" not in members:
             parameters.pop("ExpectedBucketOwner", None)
         return {name: _as(members[name], value) if name in members else value for name, value in parameters.items()}
@@ -182,7 +183,7 @@ class ProbeBuilder:
     def _make_client(self, destination: Destination, transport: Transport, *, signed: bool) -> BaseClient:
         config = Config(
             signature_version="s3v4" if signed else UNSIGNED,
-            s3=dict(_S3_OPTIONS),
+            s3=_S3_OPTIONS,
             retries={"total_max_attempts": 1},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -237,7 +238,8 @@ def _captured(client: BaseClient, row: Operation, parameters: Mapping[str, Any])
 
 def _headers(request: AWSPreparedRequest) -> tuple[tuple[str, str], ...]:
     found = []
-    for name, value in request.headers.items():
+    rows: Any = request.headers.items()
+    for name, value in rows:
         if name.lower() not in _UNSIGNED_EXTRAS:
             found.append((name, value.decode("latin-1") if isinstance(value, bytes) else str(value)))
     return tuple(found)

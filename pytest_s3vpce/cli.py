@@ -1,0 +1,168 @@
+"""The `s3vpce` command: filters and small tools around the plugin; thin."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pytest_s3vpce import __version__
+from pytest_s3vpce.errors import S3VpceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_s3vpce.model import Answer
+
+
+class _Group(click.Group):
+    """Our own errors are one line on stderr and exit status 2; a reader that goes away ends the command quietly."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except S3VpceError as error:
+            click.echo(f"s3vpce: {error}", err=True)
+            ctx.exit(2)
+        except BrokenPipeError:
+            # Python would complain once more when it closes what is left.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(1)
+
+
+@click.group(cls=_Group)
+@click.version_option(__version__, prog_name="pytest-s3vpce")
+def main() -> None:
+    """Live access tests for Amazon S3: tools around the pytest plugin."""
+
+
+@main.command()
+def classify() -> None:
+    """Answers of S3 as JSON lines on stdin, their outcomes as JSON lines on stdout."""
+    _filter(_classified)
+
+
+@main.command()
+def decide() -> None:
+    """Decision requests as JSON lines on stdin, decisions as JSON lines on stdout."""
+    from pytest_s3vpce.policy import answer
+
+    _filter(answer)
+
+
+@main.command()
+def operations() -> None:
+    """The operation catalogue: actions, and how each operation is probed without changing anything."""
+    from tabulate import tabulate
+
+    from pytest_s3vpce.operations import OPERATIONS
+
+    rows = []
+    for row in OPERATIONS.values():
+        form = "none" if row.safe is None else "documented" if row.safe.documented else "inferred"
+        helpers = ", ".join(helper.action for helper in row.safe.helpers) if row.safe else ""
+        rows.append([row.name, ", ".join(row.actions), form, helpers, "yes" if row.mutating else ""])
+    click.echo(tabulate(rows, headers=["operation", "actions", "safe form", "its helpers", "mutating form"]))
+
+
+@main.command()
+@click.option("--output", type=click.Path(path_type=Path), help="a folder to write the schemas into, instead of stdout")
+def schema(output: Path | None) -> None:
+    """The JSON Schemas of the inventory and of expectation files, for editors."""
+    from pytest_s3vpce.expectations import schemas
+
+    for name, content in schemas().items():
+        text = json.dumps(content, indent=2) + "\n"
+        if output is None:
+            click.echo(text, nl=False)
+        else:
+            output.mkdir(parents=True, exist_ok=True)
+            (output / name).write_text(text, encoding="utf-8")
+            click.echo(f"{output / name}")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def report(file: Path) -> None:
+    """Shows a report that `--s3vpce-report FILE.json` wrote."""
+    import shutil
+
+    from pytest_s3vpce.report.json import read
+    from pytest_s3vpce.report.terminal import Colour, render
+
+    colour = Colour.ANSI if sys.stdout.isatty() else Colour.PLAIN
+    width = shutil.get_terminal_size().columns
+    click.echo(render(read(file), colour=colour, width=width, encoding=sys.stdout.encoding or "utf-8"))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml beside .s3vpce)"
+)
+def sweep(folder: Path, inventory: Path | None) -> None:
+    """Removes what a run that was killed left behind, as the ledger in its run folder lists it."""
+    from pytest_s3vpce.inventory import load_inventory
+    from pytest_s3vpce.run.sweeping import sweep_folder
+
+    found = load_inventory(inventory or folder.resolve().parent.parent / "s3vpce.yaml")
+    left = sweep_folder(folder, found, notify=click.echo)
+    for row in left:
+        click.echo(f"left: {row}", err=True)
+    if left:
+        sys.exit(1)
+    click.echo("nothing is left")
+
+
+def _filter(answer: Callable[[str], tuple[str, bool]]) -> None:
+    """Line by line, in constant memory; exit status 1 where a line could not be answered."""
+    good = True
+    for line in sys.stdin:
+        if line.strip():
+            text, answered = answer(line)
+            good = good and answered
+            sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+    if not good:
+        sys.exit(1)
+
+
+def _classified(line: str) -> tuple[str, bool]:
+    from pytest_s3vpce.outcome import classify as outcome_of
+
+    name = None
+    try:
+        row = json.loads(line)
+        name = row.get("id")
+        answer = _answer_of(row)
+    except (ValueError, TypeError, AttributeError) as error:
+        return json.dumps({"id": name, "error": f"no answer can be read from this line: {error}"}), False
+    outcome = outcome_of(answer, operation=row.get("operation"))
+    found = {
+        "id": name,
+        "outcome": outcome.kind.value,
+        "layer": outcome.layer.value if outcome.layer else None,
+        "explicit": outcome.explicit,
+        "code": outcome.code,
+        "reason": outcome.reason,
+    }
+    return json.dumps(found), True
+
+
+def _answer_of(row: dict[str, Any]) -> Answer:
+    from pytest_s3vpce.model import Answer, FailureKind
+
+    answer = Answer(
+        id=str(row.get("id")),
+        status=None if row.get("status") is None else int(row["status"]),
+        headers={str(key).lower(): str(value) for key, value in (row.get("headers") or {}).items()},
+        body=(row.get("body") or "").encode(),
+        failure=FailureKind(row["failure"]) if row.get("failure") else None,
+    )
+    if answer.status is None and answer.failure is None:
+        raise ValueError("neither `status` nor `failure` is given")
+    return answer
