@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_s3vpce.policy.decision import UNKNOWN, Decision, Effect, Policies, Request, Unknown, decide
+from pytest_s3vpce.policy.asked import Request
+from pytest_s3vpce.policy.decision import UNKNOWN, Decision, Effect, Policies, Unknown, decide
 from pytest_s3vpce.policy.documents import Document, Statement, parse
 from pytest_s3vpce.policy.requests import answer, mapping_of, parse_request
 from pytest_s3vpce.policy.validation import validate_bucket_policy

@@ -6,18 +6,24 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from pytest_s3vpce.policy.doubts import EMPTY_LIST_IS_ABSENT, ROOT_GRANT_NEEDS_IDENTITY, UNNAMED_ENDPOINT_IS_GATEWAY
-from pytest_s3vpce.policy.principals import Caller, CallerKind, Grant, caller_of, with_context
+from pytest_s3vpce.policy.asked import Asked
+from pytest_s3vpce.policy.documents import Document
+from pytest_s3vpce.policy.doubts import ROOT_GRANT_NEEDS_IDENTITY, UNNAMED_ENDPOINT_IS_GATEWAY
+from pytest_s3vpce.policy.principals import LIMITABLE, Caller, CallerKind, Grant
 from pytest_s3vpce.policy.public import public_statements
+from pytest_s3vpce.policy.reasons import why_allowed, why_denied, why_not_allowed, why_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
-    from pytest_s3vpce.policy.documents import Document, Statement
+    from pytest_s3vpce.policy.asked import Request
+    from pytest_s3vpce.policy.documents import Statement
+
+_Row = TypeVar("_Row")
 
 
 class Effect(StrEnum):
@@ -38,21 +44,6 @@ class Unknown(Enum):
 
 
 UNKNOWN: Final = Unknown.UNKNOWN
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One action on one resource. `context` values are text or several texts; an absent key is absent.
-
-    `principal` is an ARN, `service:NAME` or `anonymous`. Keys that follow from it and from `resource_account` are
-    derived where absent; given ones win.
-    """
-
-    action: str
-    resource: str
-    resource_account: str
-    principal: str
-    context: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +74,9 @@ class Decision:
     """What AWS would answer. `layer`, `policy` and `statement` name what decided a denial; None for an allow."""
 
     effect: Effect
-    layer: str | None
-    policy: str | None
-    statement: str | None
+    layer: str | None = None
+    policy: str | None = None
+    statement: str | None = None
     layers: Mapping[str, Effect]
     reason: str
 
@@ -106,16 +97,6 @@ _EXPLICIT_ORDER: Final = (
     "session",
 )
 _IMPLICIT_ORDER: Final = ("scp", "vpc_endpoint", "identity", "resource", "permissions_boundary", "session")
-_WORDS: Final = {
-    "scp": "service control policy",
-    "rcp": "resource control policy",
-    "vpc_endpoint": "VPC endpoint policy",
-    "resource": "resource-based policy",
-    "identity": "identity-based policy",
-    "permissions_boundary": "permissions boundary",
-    "session": "session policy",
-    "block_public_access": "public access block",
-}
 # Where the resource's own policy must allow even in one account: role trust policies and KMS key policies.
 _MANDATORY: Final = ("sts:assumerole", "kms:")
 # Asked of the trust policy too where a role is assumed with tags or a source identity:
@@ -123,7 +104,6 @@ _MANDATORY: Final = ("sts:assumerole", "kms:")
 _MANDATORY_ON_ROLES: Final = frozenset({"sts:tagsession", "sts:setsourceidentity"})
 # https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html
 _RCP_EXEMPT: Final = frozenset({"kms:retiregrant"})
-_LIMITABLE: Final = frozenset({CallerKind.USER, CallerKind.ROLE, CallerKind.FEDERATED, CallerKind.SERVICE_LINKED})
 _SCP_BOUND: Final = frozenset({CallerKind.ROOT, CallerKind.USER, CallerKind.ROLE, CallerKind.FEDERATED})
 # The root user of the bucket's account keeps these whatever the bucket policy says:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html
@@ -140,26 +120,10 @@ class _Layer:
     unknown: bool = False
 
 
-class _Asked:
-    """A request in the form that statements are matched against."""
-
-    __slots__ = ("action", "bounded", "caller", "resource", "same", "values", "written")
-
-    def __init__(self, request: Request, policies: Policies) -> None:
-        self.values = _values(request.context)
-        self.caller = with_context(caller_of(request.principal), self.values)
-        self.written = request.action
-        self.action = request.action.lower()
-        self.resource = request.resource
-        self.same = self.caller.account is not None and self.caller.account == request.resource_account
-        # One that could not be read may not be there: it leaves the request undecided by itself.
-        self.bounded = self.caller.kind in _LIMITABLE and isinstance(policies.permissions_boundary, tuple)
-        _derive(self.values, self.caller, request.resource_account)
-
-
 def decide(request: Request, policies: Policies) -> Decision:
     """The decision on a request. Raises PolicyError where the principal is of no known form."""
-    asked = _Asked(request, policies)
+    # A boundary that could not be read may not be there: it leaves the request undecided by itself.
+    asked = Asked(request, bounded=isinstance(policies.permissions_boundary, tuple))
     layers = dict(_layers(asked, policies))
     grant = layers["resource"].grant if "resource" in layers else Grant.NONE
     effects = _effects(layers, asked, grant=grant)
@@ -168,45 +132,57 @@ def decide(request: Request, policies: Policies) -> Decision:
         return _explicit(explicit, layers[explicit], effects, asked)
     implicit = next((name for name in _IMPLICIT_ORDER if effects.get(name) is Effect.IMPLICIT_DENY), None)
     if implicit is not None:
-        return _implicit(implicit, effects, request)
+        reason = why_not_allowed(implicit, _candidates(implicit, policies, asked), asked)
+        return Decision(effect=Effect.IMPLICIT_DENY, layer=implicit, layers=effects, reason=reason)
     unread = [name for name, effect in effects.items() if effect is Effect.UNKNOWN]
     if unread:
         if "resource" in unread:
             # What the others say without it: that it might grant is no reason to call their refusals unneeded.
             effects = _effects(layers, asked, grant=Grant.NONE)
-        reason = f"the {' and '.join(_WORDS[name] for name in unread)} could not be read"
-        return Decision(effect=Effect.UNKNOWN, layer=None, policy=None, statement=None, layers=effects, reason=reason)
-    reason = f"{request.action} on {request.resource} is allowed by every layer that takes part"
-    return Decision(effect=Effect.ALLOW, layer=None, policy=None, statement=None, layers=effects, reason=reason)
+        return Decision(effect=Effect.UNKNOWN, layers=effects, reason=why_unknown(unread))
+    return Decision(effect=Effect.ALLOW, layers=effects, reason=why_allowed(asked))
 
 
-# --- the request -----------------------------------------------------------------------------------------------------
+def _explicit(name: str, row: _Layer, effects: Mapping[str, Effect], asked: Asked) -> Decision:
+    assert row.deny is not None
+    document, statement = row.deny
+    return Decision(
+        effect=Effect.EXPLICIT_DENY,
+        layer=name,
+        policy=document.name or ("resource" if name == "block_public_access" else name),
+        statement=statement.name,
+        layers=effects,
+        reason=why_denied(name, statement, asked),
+    )
 
 
-def _values(context: Mapping[str, str | Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    found = {key.lower(): (value,) if isinstance(value, str) else tuple(value) for key, value in context.items()}
-    return {key: value for key, value in found.items() if value or not EMPTY_LIST_IS_ABSENT}
+def _candidates(name: str, policies: Policies, asked: Asked) -> Iterator[tuple[Document, Statement]]:
+    """The statements that would allow the request in a layer, or in its stead, if they matched."""
+    plain = {
+        "scp": (row for level in _known(policies.scps) if not _union(level, asked).allows for row in level),
+        "identity": _known(policies.identity),
+        "permissions_boundary": _known(policies.permissions_boundary),
+        "session": _known(policies.session),
+    }
+    for document in plain.get(name, ()):
+        for statement in document.allows:
+            yield document, statement
+    own = policies.vpc_endpoint if name == "vpc_endpoint" else policies.resource
+    if isinstance(own, Document) and (name in ("vpc_endpoint", "resource") or (name == "identity" and asked.same)):
+        for statement in own.allows:
+            grant = statement.grant(asked.caller)
+            if _grants_alone(grant) or (name != "identity" and grant is not Grant.NONE):
+                yield own, statement
 
 
-def _derive(values: dict[str, tuple[str, ...]], caller: Caller, resource_account: str) -> None:
-    """Keys that follow from who asks and whose the resource is.
-
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
-    """
-    values.setdefault("aws:principaltype", (caller.type,))
-    account = caller.account or ("anonymous" if caller.kind is CallerKind.ANONYMOUS else None)
-    if account is not None:
-        values.setdefault("aws:principalaccount", (account,))
-    if caller.principal_arn is not None:
-        values.setdefault("aws:principalarn", (caller.principal_arn,))
-    values.setdefault("aws:resourceaccount", (resource_account,))
-    values.setdefault("s3:resourceaccount", (resource_account,))
+def _known(rows: tuple[_Row, ...] | Unknown | None) -> tuple[_Row, ...]:
+    return rows if isinstance(rows, tuple) else ()
 
 
 # --- each layer on its own -------------------------------------------------------------------------------------------
 
 
-def _layers(asked: _Asked, policies: Policies) -> Iterator[tuple[str, _Layer]]:
+def _layers(asked: Asked, policies: Policies) -> Iterator[tuple[str, _Layer]]:
     """The layers that take part, in AWS's order."""
     kind = asked.caller.kind
     if policies.scps and kind in _SCP_BOUND and not policies.principal_in_management_account:
@@ -215,15 +191,15 @@ def _layers(asked: _Asked, policies: Policies) -> Iterator[tuple[str, _Layer]]:
         yield "rcp", _levels(policies.rcps, asked, needs_allow=False)
     if policies.vpc_endpoint is not None:
         yield "vpc_endpoint", _endpoint(policies.vpc_endpoint, asked, endpoint_type=policies.endpoint_type)
-    if kind in _LIMITABLE:
+    if kind in LIMITABLE:
         yield "identity", _union(policies.identity, asked)
     if policies.resource is not None:
         yield "resource", _resource(policies.resource, asked)
         if policies.restrict_public_buckets and kind is not CallerKind.SERVICE and not asked.same:
             yield "block_public_access", _restricted(policies.resource)
-    if kind in _LIMITABLE and policies.permissions_boundary is not None:
+    if kind in LIMITABLE and policies.permissions_boundary is not None:
         yield "permissions_boundary", _union(policies.permissions_boundary, asked)
-    if policies.session is not None and (kind in _LIMITABLE or kind is CallerKind.ROOT):
+    if policies.session is not None and (kind in LIMITABLE or kind is CallerKind.ROOT):
         yield "session", _union(policies.session, asked)
     elif kind is CallerKind.FEDERATED:
         # Without a session policy such a session has no permissions but those that resources grant to it:
@@ -231,28 +207,24 @@ def _layers(asked: _Asked, policies: Policies) -> Iterator[tuple[str, _Layer]]:
         yield "session", _Layer()
 
 
-def _rcps_apply(asked: _Asked) -> bool:
+def _rcps_apply(asked: Asked) -> bool:
     return asked.caller.kind is not CallerKind.SERVICE_LINKED and asked.action not in _RCP_EXEMPT
 
 
-def _matches(statement: Statement, asked: _Asked) -> bool:
-    return statement.covers(asked.action, asked.resource, asked.values)
-
-
-def _union(documents: tuple[Document, ...] | Unknown, asked: _Asked) -> _Layer:
+def _union(documents: tuple[Document, ...] | Unknown, asked: Asked) -> _Layer:
     """Policies without principals: one allow is enough, one deny is too."""
     if isinstance(documents, Unknown):
         return _Layer(unknown=True, allows=True)
     found = _Layer()
     for document in documents:
         for statement in document.denies:
-            if found.deny is None and _matches(statement, asked):
+            if found.deny is None and asked.met_by(statement):
                 found.deny = (document, statement)
-        found.allows = found.allows or any(_matches(statement, asked) for statement in document.allows)
+        found.allows = found.allows or any(asked.met_by(statement) for statement in document.allows)
     return found
 
 
-def _levels(levels: tuple[tuple[Document, ...], ...] | Unknown, asked: _Asked, *, needs_allow: bool) -> _Layer:
+def _levels(levels: tuple[tuple[Document, ...], ...] | Unknown, asked: Asked, *, needs_allow: bool) -> _Layer:
     """Organizations policies: a deny at any level, an allow at every one; for RCPs the allow is implied everywhere.
 
     https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
@@ -264,7 +236,7 @@ def _levels(levels: tuple[tuple[Document, ...], ...] | Unknown, asked: _Asked, *
     return _Layer(deny=deny, allows=not needs_allow or all(row.allows for row in rows))
 
 
-def _resource(document: Document | Unknown, asked: _Asked, *, ignored: Grant = Grant.NONE) -> _Layer:
+def _resource(document: Document | Unknown, asked: Asked, *, ignored: Grant = Grant.NONE) -> _Layer:
     """The resource's own policy: whom its denies take in, and how its allows name the caller at their strongest.
 
     Statements that name the caller in the `ignored` form only do not name it.
@@ -274,18 +246,18 @@ def _resource(document: Document | Unknown, asked: _Asked, *, ignored: Grant = G
     found = _Layer()
     for statement in document.denies:
         takes_in = statement.denies(asked.caller, bounded=asked.bounded, ignored=ignored)
-        if takes_in and _matches(statement, asked):
+        if takes_in and asked.met_by(statement):
             found.deny = (document, statement)
             break
     for statement in document.allows:
         grant = statement.grant(asked.caller)
-        if grant > found.grant and grant is not ignored and _matches(statement, asked):
+        if grant > found.grant and grant is not ignored and asked.met_by(statement):
             found.grant = grant
     found.allows = found.grant is not Grant.NONE
     return found
 
 
-def _endpoint(document: Document | Unknown, asked: _Asked, *, endpoint_type: str | None) -> _Layer:
+def _endpoint(document: Document | Unknown, asked: Asked, *, endpoint_type: str | None) -> _Layer:
     """A VPC endpoint's policy. On a gateway endpoint, an account names only its root user.
 
     https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html
@@ -309,7 +281,7 @@ def _restricted(document: Document | Unknown) -> _Layer:
 # --- the layers together ---------------------------------------------------------------------------------------------
 
 
-def _effects(layers: Mapping[str, _Layer], asked: _Asked, *, grant: Grant) -> dict[str, Effect]:
+def _effects(layers: Mapping[str, _Layer], asked: Asked, *, grant: Grant) -> dict[str, Effect]:
     """The effect of each layer, given the others: an allow that was not needed is `no_impact`.
 
     `grant` is how the resource's policy names the caller, at best where that policy could not be read.
@@ -317,7 +289,7 @@ def _effects(layers: Mapping[str, _Layer], asked: _Asked, *, grant: Grant) -> di
     effects = {name: _own(row) for name, row in layers.items()}
     kind = asked.caller.kind
     owner_needed = not asked.same or _mandatory(asked)
-    if kind in _LIMITABLE and asked.same and _grants_alone(grant):
+    if kind in LIMITABLE and asked.same and _grants_alone(grant):
         _waive(effects, "identity")
         if _bypasses(grant, asked.caller, sessions="session" in layers):
             _waive(effects, "permissions_boundary")
@@ -326,14 +298,14 @@ def _effects(layers: Mapping[str, _Layer], asked: _Asked, *, grant: Grant) -> di
         effects.setdefault("resource", Effect.IMPLICIT_DENY)
         return effects
     _waive(effects, "resource")
-    if kind in _LIMITABLE and not _grants_alone(grant) and effects.get("resource") is Effect.ALLOW:
+    if kind in LIMITABLE and not _grants_alone(grant) and effects.get("resource") is Effect.ALLOW:
         effects["resource"] = Effect.NO_IMPACT
     if kind is CallerKind.ROOT and "resource" in effects and asked.action in _OWNER_ROOT_KEEPS:
         effects["resource"] = Effect.NO_IMPACT
     return effects
 
 
-def _mandatory(asked: _Asked) -> bool:
+def _mandatory(asked: Asked) -> bool:
     on_role = asked.action in _MANDATORY_ON_ROLES and ":role/" in asked.resource
     return on_role or asked.action.startswith(_MANDATORY)
 
@@ -365,35 +337,3 @@ def _bypasses(grant: Grant, caller: Caller, *, sessions: bool) -> bool:
 def _waive(effects: dict[str, Effect], name: str) -> None:
     if effects.get(name) is Effect.IMPLICIT_DENY:
         effects[name] = Effect.NO_IMPACT
-
-
-# --- what is said ----------------------------------------------------------------------------------------------------
-
-
-def _explicit(name: str, row: _Layer, effects: Mapping[str, Effect], asked: _Asked) -> Decision:
-    assert row.deny is not None
-    document, statement = row.deny
-    if name == "block_public_access":
-        why = f"RestrictPublicBuckets is on, and `{statement.name}` makes the bucket policy public"
-        return _denial(name, document.name or "resource", statement.name, effects=effects, reason=why)
-    why = (
-        statement.why(asked.values) or f"`{statement.name}` denies {asked.written} on {asked.resource} unconditionally"
-    )
-    return _denial(name, document.name or name, statement.name, effects=effects, reason=why)
-
-
-def _denial(layer: str, policy: str, statement: str, *, effects: Mapping[str, Effect], reason: str) -> Decision:
-    return Decision(
-        effect=Effect.EXPLICIT_DENY, layer=layer, policy=policy, statement=statement, layers=effects, reason=reason
-    )
-
-
-def _implicit(name: str, effects: Mapping[str, Effect], request: Request) -> Decision:
-    return Decision(
-        effect=Effect.IMPLICIT_DENY,
-        layer=name,
-        policy=None,
-        statement=None,
-        layers=effects,
-        reason=f"no {_WORDS[name]} allows {request.action} on {request.resource}",
-    )

@@ -53,6 +53,9 @@ class Caller:
         return _TYPES[self.kind]
 
 
+LIMITABLE: Final = frozenset({CallerKind.USER, CallerKind.ROLE, CallerKind.FEDERATED, CallerKind.SERVICE_LINKED})
+"""Those that identity policies, boundaries and session policies are for."""
+
 _ROLES: Final = (CallerKind.ROLE, CallerKind.SERVICE_LINKED)
 _TYPES: Final[Mapping[CallerKind, str]] = {
     CallerKind.ROOT: "Account",

@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import PolicyError
-from pytest_s3vpce.policy.decision import UNKNOWN, Policies, Request, Unknown, decide
+from pytest_s3vpce.policy.asked import Request
+from pytest_s3vpce.policy.decision import UNKNOWN, Policies, Unknown, decide
 from pytest_s3vpce.policy.documents import Document, no_constant, parse, text_of
 
 if TYPE_CHECKING:

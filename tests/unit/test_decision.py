@@ -20,6 +20,7 @@ def _document(*, effect: str = "Allow", name: str = "p", **more: Any) -> Documen
 _ALLOW = _document()
 _TO_ALL = _document(Principal="*")
 _OTHER = _document(Action="ec2:*", Principal="*")
+_ELSEWHERE = {"aws:SourceVpce": "vpce-2"}
 
 
 def _decided(*, principal: str = _ROLE, owner: str = _A, context: Any = None, **policies: Any) -> Decision:
@@ -65,6 +66,57 @@ def test_implicit_deny() -> None:
     found = _decided()
     assert (found.effect, found.layer, found.policy, found.statement) == (Effect.IMPLICIT_DENY, "identity", None, None)
     assert found.reason == "no identity-based policy allows s3:GetObject on arn:aws:s3:::b/k"
+
+
+_INSIDE: dict[str, Any] = {"Sid": "Inside", "Condition": {"StringEquals": {"aws:SourceVpce": "vpce-1"}}}
+_NEAR = "`Inside` of `p` would, but aws:SourceVpce is [vpce-2], so StringEquals [vpce-1] does not match"
+
+
+@pytest.mark.parametrize(
+    ("layer", "policies"),
+    [
+        ("identity", {"identity": (_document(**_INSIDE),)}),
+        ("identity", {"resource": _document(**_INSIDE, Principal="*")}),
+        ("identity", {"identity": (_OTHER,), "resource": _document(**_INSIDE, Principal={"AWS": [_ROLE]})}),
+        ("permissions_boundary", {"permissions_boundary": (_OTHER, _document(**_INSIDE))}),
+        ("session", {"session": (_document(**_INSIDE),)}),
+        ("scp", {"scps": ((_ALLOW, _document(**{**_INSIDE, "Sid": "Other"})), (_OTHER, _document(**_INSIDE)))}),
+        ("vpc_endpoint", {"vpc_endpoint": _document(**_INSIDE, Principal={"AWS": _A})}),
+        ("resource", {"resource": _document(**_INSIDE, Principal={"AWS": _A}), "owner": "444455556666"}),
+        ("resource", {"resource": _document(**_INSIDE, Principal="*"), "principal": "anonymous"}),
+    ],
+)
+def test_implicit_deny_says_which_condition_kept_the_allow_away(layer: str, policies: dict[str, Any]) -> None:
+    found = _decided(**{"identity": () if layer == "identity" else (_ALLOW,), **policies}, context=_ELSEWHERE)
+    assert (found.effect, found.layer) == (Effect.IMPLICIT_DENY, layer)
+    assert found.reason.endswith(f" allows s3:GetObject on arn:aws:s3:::b/k: {_NEAR}")
+
+
+@pytest.mark.parametrize(
+    "policies",
+    [
+        {"identity": (_document(**_INSIDE, Resource="arn:aws:s3:::c/*"),)},
+        {"identity": (_document(**{**_INSIDE, "Effect": "Deny"}),)},
+        {"resource": _document(**_INSIDE, Principal={"AWS": f"{_ROLE}2"})},
+        {"resource": _document(**_INSIDE, Principal={"AWS": _A})},
+        {"resource": _document(**_INSIDE, Principal="*"), "owner": "444455556666"},
+        {"resource": _document(Principal="*"), "vpc_endpoint": _OTHER},
+    ],
+)
+def test_what_would_not_allow_is_no_reason(policies: dict[str, Any]) -> None:
+    found = _decided(**policies, context=_ELSEWHERE)
+    assert found.effect is Effect.IMPLICIT_DENY
+    assert found.reason.endswith(" allows s3:GetObject on arn:aws:s3:::b/k")
+
+
+def test_all_failing_conditions_are_named() -> None:
+    condition = {"Bool": {"aws:SecureTransport": "true"}, "StringLike": {"s3:prefix": "a*"}, "Null": {"a:b": "true"}}
+    found = _decided(identity=(_document(name="", Condition=condition),), context={"s3:prefix": "b"})
+    assert found.reason == (
+        "no identity-based policy allows s3:GetObject on arn:aws:s3:::b/k: `statement 0` of `identity` would, but "
+        "aws:SecureTransport is absent, so Bool [true] does not match and "
+        "s3:prefix is [b], so StringLike [a*] does not match"
+    )
 
 
 def test_unknown_names_what_was_not_read() -> None:
