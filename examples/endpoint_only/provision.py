@@ -135,9 +135,7 @@ def partner_endpoint_policy(reports, control, partner_control, *, app_role, part
                 "Effect": "Allow",
                 "Principal": "*",
                 "Action": "s3:*",
-                "Resource": [
-                    f"arn:aws:s3:::{name}{end}" for name in (reports, partner_control) for end in ("", "/*")
-                ],
+                "Resource": [f"arn:aws:s3:::{name}{end}" for name in (reports, partner_control) for end in ("", "/*")],
                 "Condition": {"StringEquals": {"aws:PrincipalAccount": partner_id}},
             },
             {

@@ -101,7 +101,10 @@ def statement(policy, sid):
 
 
 def open_policy():
-    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}],
+    }
 
 
 def public_address(session, subnet):

@@ -76,7 +76,8 @@ class Stage:
 
     def run(self, *, only: Callable[[str], bool] = lambda _: True) -> Matrix:
         """Everything that the example declares, probed now."""
-        chosen = {row.id for row in (*self.plan.cells, *self.plan.claims) if only(row.id)}
+        names = [*(row.id for row in self.plan.cells), *(row.id for row in self.plan.claims)]
+        chosen = {name for name in names if only(name)}
         return self.fresh_operator().run(self.plan, chosen)
 
     def claims(self) -> dict[str, str]:

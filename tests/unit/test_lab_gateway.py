@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from labstage import REGION, Person, Stage, allow, deny, make_role, policy, refusal
 
 from pytest_s3vpce.lab.compute import InvokeResult
 from pytest_s3vpce.lab.origin import Placement
+from tests.unit.labstage import REGION, Person, Stage, allow, deny, make_role, policy, refusal
 
 MAIN, PARTNER = "330000000001", "330000000002"
 USER = f"arn:aws:iam::{MAIN}:user/s3vpce-runner"
@@ -260,7 +260,7 @@ def test_what_is_not_served_is_a_typed_501_at_once(
 def test_a_presigned_url_is_by_its_signer(stage: Stage) -> None:
     from urllib.request import Request
 
-    from labstage import INTERNET, answered
+    from tests.unit.labstage import INTERNET, answered
 
     client = stage.admin(MAIN).client("s3", signature_version="s3v4")
     url = client.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "k"})

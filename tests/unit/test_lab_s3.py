@@ -10,11 +10,11 @@ import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from labstage import INTERNET, REGION, Person, Stage, allow, answered, deny, make_role, policy, refusal
 
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3deletes import read
 from pytest_s3vpce.lab.wire import HttpResponse
+from tests.unit.labstage import INTERNET, REGION, Person, Stage, allow, answered, deny, make_role, policy, refusal
 
 MAIN, PARTNER = "320000000001", "320000000002"
 USER = f"arn:aws:iam::{MAIN}:user/s3vpce-runner"

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from labstage import REGION, Person, Stage, allow, deny, make_role, policy, refusal
+
+from tests.unit.labstage import REGION, Person, Stage, allow, deny, make_role, policy, refusal
 
 MAIN, PARTNER = "310000000001", "310000000002"
 USER = f"arn:aws:iam::{MAIN}:user/s3vpce-runner"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +15,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_s3vpce.errors import PolicyError
-from pytest_s3vpce.policy import Decision, Effect, Policies, Request, answer, decide, parse, validate_bucket_policy
+from pytest_s3vpce.policy import (
+    UNKNOWN,
+    Decision,
+    Effect,
+    Policies,
+    Request,
+    answer,
+    decide,
+    parse,
+    validate_bucket_policy,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +104,10 @@ def _parsed(statements: Any) -> Any:
 
 
 def _decide(request: Request, layers: dict[str, Any]) -> Decision:
+    return decide(request, _policies(layers))
+
+
+def _policies(layers: dict[str, Any]) -> Policies:
     found: dict[str, Any] = {}
     for name, value in layers.items():
         if value is None:
@@ -102,7 +118,7 @@ def _decide(request: Request, layers: dict[str, Any]) -> Decision:
             found[name] = tuple(tuple(map(_parsed, level)) for level in value)
         else:
             found[name] = tuple(map(_parsed, value))
-    return decide(request, Policies(**found))
+    return Policies(**found)
 
 
 def _added(layers: dict[str, Any], statement: dict[str, Any], name: str) -> dict[str, Any] | None:
@@ -137,6 +153,43 @@ def test_an_allow_never_closes(request: Request, layers: dict[str, Any], grant: 
     more = _added(layers, grant, name)
     if more is not None and _decide(request, layers).allowed:
         assert _decide(request, more).allowed
+
+
+_ALL = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+_NOTHING = [{"Effect": "Deny", "Action": "*", "Resource": "*"}]
+_GRANTS = [[{**_ALL[0], "Principal": principal}] for principal in _PRINCIPALS]
+_CONTENTS: dict[str, list[Any]] = {
+    "identity": [[[]], [_ALL], [_NOTHING]],
+    "permissions_boundary": [None, [[]], [_ALL], [_NOTHING]],
+    "session": [None, [[]], [_ALL], [_NOTHING]],
+    "resource": [
+        None,
+        *_GRANTS,
+        [{**_ALL[0], "Principal": {"AWS": f"arn:aws:sts::{_A}:federated-user/f"}}],
+        [{**_NOTHING[0], "Principal": "*"}],
+    ],
+    "vpc_endpoint": [None, [], _GRANTS[0], [{**_NOTHING[0], "Principal": "*"}]],
+    "scps": [[], [[_ALL]], [[[]]], [[_NOTHING]]],
+    "rcps": [[], [[_NOTHING]]],
+}
+"""What a layer that could not be read might hold: one of each that other layers tell apart."""
+
+
+@given(_REQUESTS, _LAYERS, st.lists(_NAMES, min_size=1, max_size=2, unique=True))
+@_QUICK
+def test_unknown_where_an_unread_layer_could_change_the_answer(
+    request: Request, layers: dict[str, Any], unread: list[str]
+) -> None:
+    policies = replace(_policies(layers), **dict.fromkeys(unread, UNKNOWN))
+    possible = {
+        _decide(request, {**layers, **dict(zip(unread, contents, strict=True))}).allowed
+        for contents in itertools.product(*(_CONTENTS[name] for name in unread))
+    }
+    found = decide(request, policies)
+    if found.effect is Effect.UNKNOWN:
+        assert possible == {True, False}
+    else:
+        assert possible == {found.allowed}
 
 
 def _reversed(value: Any) -> Any:

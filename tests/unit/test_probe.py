@@ -90,16 +90,15 @@ def test_a_body_is_sent_whole_without_a_trailer_or_a_default_checksum() -> None:
 
 
 def test_each_call_is_captured_once_and_never_sent() -> None:
-    """`total_max_attempts: 1`, and the Region redirector has no answer to act upon: nothing leaves, nothing is retried."""
+    """`total_max_attempts: 1`, and the Region redirector has no answer to act upon: nothing leaves or is retried."""
     builder = ProbeBuilder(user_agent="s3vpce/0.1.0 run/abcd")
     calls: list[str] = []
     client = builder._client(KEYS, HERE, Transport.HTTPS)
     client.meta.events.register_first("before-send.s3", lambda request, **_: calls.append(request.url))
     builder.build(Probe(cell=cell("GetObject")), request_id="r0", destination=HERE, credentials=KEYS)
     assert len(calls) == 1
-    assert client.meta.config.retries == {"mode": "standard", "total_max_attempts": 1} or (
-        client.meta.config.retries["total_max_attempts"] == 1
-    )
+    config: Any = client.meta.config
+    assert config.retries["total_max_attempts"] == 1
 
 
 def test_the_user_agent_names_the_run() -> None:
@@ -179,7 +178,7 @@ def test_no_write_is_signed_before_the_canary_was_read() -> None:
 
 def test_wrong_parameters_are_one_clear_error() -> None:
     with pytest.raises(
-        S3VpceError, match="parameters of `GetObject` do not fit: .*NoSuchParameter.*boto3's parameter names"
+        S3VpceError, match=r"parameters of `GetObject` do not fit: .*NoSuchParameter.*boto3's parameter names"
     ):
         build("GetObject", parameters={"NoSuchParameter": "x"})
     with pytest.raises(S3VpceError, match="`GetObject` can't be built"):
