@@ -65,7 +65,7 @@ def operations() -> None:
     for row in OPERATIONS.values():
         form = "none" if row.safe is None else "documented" if row.safe.documented else "inferred"
         helpers = ", ".join(helper.action for helper in row.safe.helpers) if row.safe else ""
-        rows.append([row.name, ", ".join(row.actions), form, helpers, "yes" if row.mutating else ""])
+        rows.append([row.name, ", ".join(row.actions), form, helpers, "yes" if row.mutating else "none"])
     click.echo(tabulate(rows, headers=["operation", "actions", "safe form", "its helpers", "mutating form"]))
 
 
@@ -166,3 +166,7 @@ def _answer_of(row: dict[str, Any]) -> Answer:
     if answer.status is None and answer.failure is None:
         raise ValueError("neither `status` nor `failure` is given")
     return answer
+
+
+if __name__ == "__main__":
+    main()

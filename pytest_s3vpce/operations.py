@@ -230,12 +230,6 @@ _TABLE: tuple[Operation, ...] = (
             source=f"{_GUIDE}conditional-writes.html",
             note="the canary exists, so an authorised write is refused with 412; s3:if-none-match is in the context",
         ),
-        mutating=Form(
-            parameters={"Body": Fill.CANARY_BODY},
-            documented=True,
-            source=f"{_API}PutObject.html",
-            note="writes a run-unique key, deleted afterwards by version id",
-        ),
         keys=_WRITE_KEYS,
         source=f"{_API}PutObject.html",
     ),

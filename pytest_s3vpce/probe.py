@@ -82,7 +82,9 @@ def _capture(request: AWSPreparedRequest, **_: Any) -> None:
 
 def form_of(cell: Cell, row: Operation) -> Form:
     """The form a cell is sent in; TargetError-free: S3VpceError says what to set where there is none."""
-    if cell.mutating and row.mutating:
+    if cell.mutating:
+        if row.mutating is None:
+            raise S3VpceError(f"operation `{row.name}` has no mutating form", remedy="leave `mutating` out")
         return row.mutating
     if row.safe is None:
         hint = "it has a mutating form: set `mutating: true`" if row.mutating else "it can't be probed yet"
@@ -115,17 +117,19 @@ class ProbeBuilder:
         destination: Destination,
         credentials: Credentials | None,
         ambient: str | None = None,
+        form: Form | None = None,
     ) -> SignedRequest:
         """The request of a probe, signed with `credentials` (None: anonymous, or signed by the agent).
 
-        `ambient` is the Region that the agent signs for, with the vantage point's own credentials.
+        `ambient` is the Region that the agent signs for, with the vantage point's own credentials. `form` takes the
+        place of the catalogue's, for what a run itself makes and removes.
 
         Raises S3VpceError where the operation has no fitting form or a parameter is not one of boto3's, TargetError
         where a write's canary was not read.
         """
         cell = probe.cell
         row = operation(cell.operation)
-        form = form_of(cell, row)
+        form = form or form_of(cell, row)
         parameters = self._parameters(probe, row, form, destination)
         try:
             client = self._client(credentials, destination, cell.transport)

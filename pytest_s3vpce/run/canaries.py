@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.errors import S3VpceError, TargetError
 from pytest_s3vpce.model import Answer, Cell, Target
+from pytest_s3vpce.operations import Form
 from pytest_s3vpce.outcome import classify
 from pytest_s3vpce.probe import Probe, ProbeBuilder
 from pytest_s3vpce.vantage import Kind
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pytest_s3vpce.vantage import Entry, Ledger
 
 BODY: Final = b"a canary of pytest-s3vpce, made for one run: read by probes, never changed, removed at the end\n"
+_PLAIN: Final = Form(documented=True, source="https://docs.aws.amazon.com/AmazonS3/latest/API/")
+"""The operation as it is: what a run makes, it really makes and removes."""
 _NO_LOCK: Final = "ObjectLockConfigurationNotFoundError"
 
 
@@ -117,7 +120,6 @@ class Canaries:
             principal=principal,
             vantage=vantage,
             parameters=parameters,
-            mutating=True,
         )
         probe = Probe(cell=cell)
         request = self._builder.build(
@@ -125,6 +127,7 @@ class Canaries:
             request_id=f"canary-{time.monotonic_ns()}",
             destination=self._world.destination(cell),
             credentials=self._world.accounts.credentials(self._world.session(probe)),
+            form=_PLAIN,
         )
         return self._vantages.get(vantage).send([request])[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -190,7 +191,12 @@ def test_what_has_no_form_says_what_to_set() -> None:
         S3VpceError, match="operation `PutBucketAcl` has no form that changes nothing; it can't be probed yet"
     ):
         build("PutBucketAcl")
-    assert form_of(cell("PutObject", mutating=True), operation("PutObject")) is operation("PutObject").mutating
+    with pytest.raises(S3VpceError, match="operation `PutObject` has no mutating form; leave `mutating` out"):
+        build("PutObject", mutating=True)
+    with pytest.raises(
+        S3VpceError, match="has no form that changes nothing; it has a mutating form: set `mutating: true`"
+    ):
+        form_of(cell("PutBucketAcl"), replace(operation("PutBucketAcl"), mutating=operation("GetObject").safe))
 
 
 def test_credentials_and_requests_hide_what_is_secret() -> None:

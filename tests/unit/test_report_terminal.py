@@ -1,0 +1,122 @@
+"""The terminal report: readable without colour, at any width and encoding, and nothing in it steers the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_s3vpce.report.terminal import Colour, render
+from tests.unit.matrices import MATRIX
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.matrix import Matrix
+
+
+def page(matrix: Matrix = MATRIX, *, colour: Colour = Colour.PLAIN, width: int = 120, encoding: str = "utf-8") -> str:
+    return render(matrix, colour=colour, width=width, encoding=encoding)
+
+
+def row_of(text: str, start: str) -> str:
+    return next(line for line in text.splitlines() if line.lstrip("│| ").startswith(start))
+
+
+def test_it_says_whether_it_was_the_lab() -> None:
+    assert page().startswith("embedded lab: measured against this project's AWS look-alike, not against AWS\n")
+    live = page(replace(MATRIX, mode="live"))
+    assert live.startswith("live: measured against AWS\nrun abcd1234: 8 cells, 3 claims in 2.5 s")
+
+
+def test_the_table_shows_what_was_measured_and_what_was_wanted() -> None:
+    text = page()
+    head = row_of(text, "operation")
+    assert head.index("inside") < head.index("outside")
+    assert "vpce-012345678" in text
+    assert "no endpoint" in text
+    got = row_of(text, "GetObject")
+    assert "✔ allowed" in got
+    assert "✔ denied*" in got
+    put = row_of(text, "PutObject")
+    assert "? inconclusive, want allow" in put
+    assert "✘ allowed, want deny" in put
+    assert "✔ unreachable" in row_of(text, "HeadObject+v (http)")
+    assert "* uncontrolled: nothing in this run shows" in text
+
+
+def test_the_claims_carry_verdict_sentence_and_coverage() -> None:
+    text = page()
+    assert (
+        "✔ proven  endpoint-only/reports\n    3 cells allowed\n    tried: GetObject by app from inside, key k" in text
+    )
+    assert "✘ refuted  tls-only/reports" in text
+    assert "? inconclusive  cross-account/reports\n    nothing was reached" in text
+    assert "not covered: an exemption" in text
+
+
+def test_each_failure_says_what_was_sent_came_back_and_where_to_look() -> None:
+    text = page()
+    start = text.index("✘ PutObject/reports/app:outside/https")
+    part = " ".join(text[start:].split("\n\n", maxsplit=1)[0].split())
+    assert "expected deny (/x/test_a.access.yaml:3:5), got allowed: because" in part
+    assert "sent: GET https://reports.example/key, by app from outside" in part
+    assert "came back: status 403, Code, no" in part
+    assert "request REQ1, peer 192.0.2.1:443, TLSv1.3" in part
+    assert "look at: the bucket policy" in part
+    assert "layer: identity" in text
+    assert "came back: dns: no" in text
+
+
+def test_each_unproven_claim_lists_what_was_not_good() -> None:
+    text = page()
+    part = text[text.index("✘ tls-only/reports  refuted") :].split("\n\n", maxsplit=1)[0]
+    assert "bad: http was allowed" in part
+    assert "missing: path not read" in part
+    assert "it reaches" not in part
+    assert "cell: GetObject/reports/app:inside/http" in part
+
+
+def test_notes_tell_of_broken_vantage_points_and_canaries() -> None:
+    text = page()
+    assert "notes\n  broken: it can't be no" in text
+    assert "the canary of reports: it CHANGED during the run" in text
+
+
+@pytest.mark.parametrize("colour", Colour)
+def test_nothing_from_the_network_steers_the_terminal(colour: Colour) -> None:
+    text = page(colour=colour)
+    assert "\x1b[2J" not in text
+    assert "\r" not in text
+    assert r"\x1b[2J" in text
+    assert ("\x1b[32m" in text) is (colour is Colour.ANSI)
+
+
+def test_without_colour_there_is_no_escape_at_all() -> None:
+    assert "\x1b" not in page()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "no-such-encoding"])
+def test_plain_characters_where_the_encoding_has_no_others(encoding: str) -> None:
+    text = page(encoding=encoding)
+    text.encode("ascii")
+    assert "+ allowed" in row_of(text, "GetObject")
+    assert "x allowed, want deny" in row_of(text, "PutObject")
+
+
+@pytest.mark.parametrize("width", [40, 60, 70, 200])
+def test_a_narrow_terminal_gets_several_tables(width: int) -> None:
+    text = page(width=width)
+    tables = text.count("│ operation")
+    assert tables == (1 if width == 200 else 2)
+    assert text.count("inside") > 2
+
+
+def test_an_empty_matrix_is_a_head_alone() -> None:
+    empty = replace(MATRIX, cells=(), claims=(), vantages=(), notes=())
+    assert page(empty).count("\n") == 1
+
+
+def test_a_path_that_nobody_read_is_unknown() -> None:
+    assert "path unknown" in page(replace(MATRIX, vantages=()))
+    bare = replace(MATRIX, cells=(replace(MATRIX.cells[2], sent=None, received=None, hint="", expect=None),))
+    assert "expected nothing" in page(bare)
