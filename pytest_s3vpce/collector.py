@@ -49,15 +49,10 @@ class NoModeItem(pytest.Item):
     """Stands for a whole file while no mode is given: it errors, so that nothing is silently skipped."""
 
     def setup(self) -> None:
-        raise NoMode(NO_MODE)
+        pytest.fail(NO_MODE, pytrace=False)
 
     def runtest(self) -> None:
-        """Never reached: setup raises."""
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        if isinstance(excinfo.value, NoMode):
-            return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
+        """Never reached: setup fails."""
 
     def reportinfo(self) -> tuple[PathLike[str] | str, int | None, str]:
         return self.path, None, self.name
@@ -75,7 +70,11 @@ class AccessItem(pytest.Item):
         session = running(self.config)
         assert session is not None
         chosen = [item.name for item in self.session.items if isinstance(item, AccessItem)]
-        session.run(chosen)
+        try:
+            session.run(chosen)
+        except S3VpceError as error:
+            # Not `repr_failure`: pytest asks it about `runtest` only.
+            pytest.fail(str(error), pytrace=False)
 
     def runtest(self) -> None:
         session = running(self.config)
@@ -102,7 +101,3 @@ class AccessFailure(Exception):  # noqa: N818 - a test's failure, not an error
     def __init__(self, verdict: ItemVerdict) -> None:
         super().__init__(verdict.text)
         self.verdict = verdict
-
-
-class NoMode(Exception):  # noqa: N818 - reads as what is wrong
-    """No mode was given."""
