@@ -1,0 +1,210 @@
+"""Random worlds, open, half closed and broken: no claim that does not hold there is ever proven.
+
+What holds is enumerated from the world itself, not from what the claims look at. `make soak` takes far more worlds.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_s3vpce.claims import CrossAccount, EndpointOnly, Results, Setting, TlsOnly, verdict_of
+from pytest_s3vpce.claims.readings import BASELINE, NO_ENDPOINT, exactly, none_of
+from pytest_s3vpce.matrix import Verdict
+from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
+from tests.unit.test_claims import CROSS_ACCOUNT, ENDPOINT_ONLY, MAIN, PARTNER, SETTING, TLS_ONLY, VANTAGES
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.probe import Probe
+
+WORLDS = 5000 if os.environ.get("S3VPCE_SOAK") else 300
+PATHS = ("", MAIN, PARTNER)
+ACTIONS = ("GetObject", "PutObject", "ListObjectsV2")
+
+ALLOWED = Outcome(kind=OutcomeKind.ALLOWED)
+UNREACHABLE = Outcome(kind=OutcomeKind.UNREACHABLE, reason="cut off")
+MISSING = Outcome(kind=OutcomeKind.INCONCLUSIVE, code="NoSuchKey", reason="the canary does not exist")
+BAD_KEYS = Outcome(kind=OutcomeKind.INCONCLUSIVE, code="ExpiredToken", reason="the session token has expired")
+
+
+@dataclass(frozen=True)
+class World:
+    """What is really so. Mostly as the claims want it, with a few things bent."""
+
+    paths: dict[str, str | None]
+    """Each vantage point's way: an endpoint, none, or None where it is cut off."""
+    denies: frozenset[tuple[str, str]]
+    """(operation, path) at which the bucket's own policy denies."""
+    denies_http: frozenset[str]
+    """Operations that the bucket's own policy denies over http."""
+    grants_partner: bool
+    endpoint_blocks: frozenset[tuple[str, str]]
+    """(endpoint, `target` or `control`) that an endpoint's policy does not let through."""
+    endpoint_blocks_http: frozenset[str]
+    identity_blocks: frozenset[tuple[str, str]]
+    """(principal, `target` or `control`) that the caller's own policies do not allow."""
+    bad_keys: frozenset[str]
+    no_port_80: frozenset[str]
+    no_canary: frozenset[str]
+    portal: bool
+    """Whether session policies are ignored: every reading is allowed."""
+
+    def outcome(self, probe: Probe) -> Outcome:
+        cell = probe.cell
+        path = self.paths[cell.vantage]
+        http = cell.transport is Transport.HTTP
+        if path is None or (http and cell.vantage in self.no_port_80):
+            return UNREACHABLE
+        if cell.principal in self.bad_keys:
+            return BAD_KEYS
+        kind = "control" if cell.label.startswith("control:") else "target"
+        own = cell.principal == "app"
+        if (path, kind) in self.endpoint_blocks or (http and path in self.endpoint_blocks_http):
+            return self._denied(Layer.VPC_ENDPOINT, named=own or kind == "control")
+        if kind == "target" and self._bucket_denies(probe, path, http=http, own=own):
+            return self._denied(Layer.RESOURCE, named=own)
+        if (cell.principal, kind) in self.identity_blocks:
+            return self._denied(Layer.IDENTITY, named=own or kind == "control")
+        if not self.portal and not _reading_holds(probe, path):
+            return self._denied(Layer.SESSION, named=True)
+        return MISSING if cell.label in self.no_canary and cell.operation != "ListObjectsV2" else ALLOWED
+
+    def _bucket_denies(self, probe: Probe, path: str, *, http: bool, own: bool) -> bool:
+        operation = probe.cell.operation
+        if not own and not self.grants_partner:
+            return True
+        return (operation, path) in self.denies or (http and operation in self.denies_http)
+
+    def _denied(self, layer: Layer, *, named: bool) -> Outcome:
+        return Outcome(
+            kind=OutcomeKind.DENIED, layer=layer if named else None, code="AccessDenied", reason="AccessDenied"
+        )
+
+    # --- what holds --------------------------------------------------------------------------------------------------
+
+    def holds(self, claim: EndpointOnly | TlsOnly | CrossAccount) -> bool:
+        """Whether the bucket itself has the property, as far as the claim names it."""
+        if isinstance(claim, EndpointOnly):
+            closed = all(
+                self.paths[vantage] not in (None, MAIN) and (operation, self.paths[vantage]) in self.denies
+                for vantage in claim.outside
+                for operation in ("GetObject", "PutObject")
+            )
+            return closed and all(self.paths[vantage] == MAIN for vantage in claim.inside) and self._open_at_main()
+        if isinstance(claim, TlsOnly):
+            return {"GetObject", "ListObjectsV2"} <= self.denies_http
+        granted = self.grants_partner and all(
+            ("GetObject", self.paths[vantage]) not in self.denies for _, vantage in claim.granted
+        )
+        return granted and all(("GetObject", self.paths[vantage]) in self.denies for _, vantage in claim.refused)
+
+    def _open_at_main(self) -> bool:
+        return not {("GetObject", MAIN), ("PutObject", MAIN)} & self.denies
+
+
+def _reading_holds(probe: Probe, path: str) -> bool:
+    """Whether the session's own condition lets the request through."""
+    if not probe.session_policy or '"Condition"' not in probe.session_policy:
+        return True
+    truths = {BASELINE.policy, exactly(path).policy if path else NO_ENDPOINT.policy}
+    if path != MAIN:
+        truths.add(none_of([MAIN]).policy)
+    http = probe.cell.transport is Transport.HTTP and "aws:SecureTransport" in probe.session_policy
+    return probe.session_policy in truths or http
+
+
+GOOD = World(
+    paths=dict(VANTAGES),
+    denies=frozenset((operation, path) for operation in ACTIONS for path in ("", PARTNER)),
+    denies_http=frozenset(ACTIONS),
+    grants_partner=True,
+    endpoint_blocks=frozenset(),
+    endpoint_blocks_http=frozenset(),
+    identity_blocks=frozenset(),
+    bad_keys=frozenset(),
+    no_port_80=frozenset(),
+    no_canary=frozenset(),
+    portal=False,
+)
+
+
+def bent(dice: random.Random, base: World) -> World:
+    """The world with one thing changed."""
+    vantage = dice.choice(list(VANTAGES))
+    kind = dice.choice(["target", "control"])
+    who = dice.choice(["app", "partner"])
+    operation, path = dice.choice(ACTIONS), dice.choice(PATHS)
+    return dice.choice(
+        [
+            replace(base, paths={**base.paths, vantage: dice.choice([*PATHS, None])}),
+            replace(base, denies=base.denies ^ {(operation, path)}),
+            replace(base, denies=base.denies - {(name, path) for name in ACTIONS}),
+            replace(base, denies=frozenset()),
+            replace(base, denies_http=base.denies_http - {operation}),
+            replace(base, grants_partner=not base.grants_partner),
+            replace(base, endpoint_blocks=base.endpoint_blocks | {(dice.choice([MAIN, PARTNER]), kind)}),
+            replace(base, endpoint_blocks_http=base.endpoint_blocks_http | {dice.choice([MAIN, PARTNER])}),
+            replace(base, identity_blocks=base.identity_blocks | {(who, kind)}),
+            replace(base, bad_keys=base.bad_keys | {who}),
+            replace(base, no_port_80=base.no_port_80 | {vantage}),
+            replace(base, no_canary=base.no_canary | {dice.choice(["reports", "control:main", "control:partner"])}),
+            replace(base, portal=not base.portal),
+        ]
+    )
+
+
+def verdict(claim: EndpointOnly | TlsOnly | CrossAccount, world: World) -> tuple[Verdict, str]:
+    setting = _setting(world)
+    outcomes = {probe: world.outcome(probe) for probe in claim.probes(setting)}
+    canary = "reports" not in world.no_canary
+    found, sentence, _ = verdict_of(
+        claim.judge(setting, Results(outcomes=outcomes, canaries={"reports": (canary, "the canary's reading")}))
+    )
+    return found, sentence
+
+
+def _setting(world: World) -> Setting:
+    """The endpoints' policies as they can be read: those that block something say so."""
+    blocks = {endpoint for endpoint, kind in world.endpoint_blocks if kind == "target"} | world.endpoint_blocks_http
+    closed = '{"Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"arn:aws:s3:::c*"}]}'
+    endpoints = {
+        name: replace(facts, policy=closed) if name in blocks else facts for name, facts in SETTING.endpoints.items()
+    }
+    return replace(SETTING, endpoints=endpoints)
+
+
+# In these worlds the refused and outside cells of a claim differ from the allowed ones by their path alone.
+CLAIMS: list[EndpointOnly | TlsOnly | CrossAccount] = [ENDPOINT_ONLY, TLS_ONLY, replace(CROSS_ACCOUNT)]
+
+
+def partner_world(world: World) -> World:
+    """For cross-account: the partner comes in through its own endpoint, so the bucket is open there."""
+    return replace(world, denies=world.denies - {("GetObject", PARTNER)})
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.kind if hasattr(claim, "kind") else claim.id)
+def test_the_good_world_proves_each_claim(claim: EndpointOnly | TlsOnly | CrossAccount) -> None:
+    world = partner_world(GOOD) if isinstance(claim, CrossAccount) else GOOD
+    assert world.holds(claim)
+    assert verdict(claim, world)[0] is Verdict.PROVEN
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_no_claim_that_does_not_hold_is_proven(claim: EndpointOnly | TlsOnly | CrossAccount) -> None:
+    proven = refuted = 0
+    for seed in range(WORLDS):
+        dice = random.Random(f"{claim.id} {seed}")
+        world = partner_world(GOOD) if isinstance(claim, CrossAccount) else GOOD
+        for _ in range(dice.randint(1, 4)):
+            world = bent(dice, world)
+        found, sentence = verdict(claim, world)
+        if found is Verdict.PROVEN:
+            proven += 1
+            assert world.holds(claim), (seed, world, sentence)
+        refuted += found is Verdict.REFUTED
+    assert proven > WORLDS / 50, "the worlds are too broken to show anything"
+    assert refuted > WORLDS / 50
