@@ -48,6 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
     mode = _mode(config)
     if mode is not None:
         _check_reports(config.getoption("--s3vpce-report"))
+        if config.getoption("--s3vpce-plan"):
+            config.option.dist, config.option.tx = "no", []  # a plan is one process's; xdist looks after us
         config.pluginmanager.register(_Access(config, mode), _NAME)
 
 
@@ -140,6 +142,8 @@ class _Access:
     def pytest_runtestloop(self, session: pytest.Session) -> object:
         if not self.config.getoption("--s3vpce-plan"):
             return None
+        if session.testsfailed:
+            raise session.Interrupted("no plan: not everything could be collected")
         from pytest_s3vpce.collector import AccessItem
 
         chosen = [item.name for item in session.items if isinstance(item, AccessItem)]

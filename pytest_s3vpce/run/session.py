@@ -113,17 +113,18 @@ class RunSession:
     def start_lab(self) -> None:
         """Starts the embedded lab in the background; `environment` waits for it."""
         if self.settings.mode == "lab" and self._starting is None and self._handed is None:
-            self._starting = threading.Thread(target=self._start_lab, daemon=True)
+            # The folder is made here: two threads that both ask for it first would make two.
+            self._starting = threading.Thread(target=self._start_lab, args=(self.folder,), daemon=True)
             self._starting.start()
 
-    def _start_lab(self) -> None:
+    def _start_lab(self, folder: RunFolder) -> None:
         from pytest_s3vpce.run.laboratory import start
 
         try:
-            self._lab = start(self.inventory, self.folder)
-            self.folder.write("lab.json", {"ready_file": str(self._lab.ready_file)})
+            self._lab = start(self.inventory, folder)
+            folder.write("lab.json", {"ready_file": str(self._lab.ready_file)})
         except S3VpceError as error:
-            self.folder.write("lab.json", {"error": str(error)})
+            folder.write("lab.json", {"error": str(error)})
 
     @property
     def environment(self) -> Environment:
@@ -195,7 +196,9 @@ class RunSession:
             return matrix
 
     def plan_text(self, chosen: Sequence[str]) -> str:
-        """What a run of these items would do."""
+        """What a run of these items would do; where none was chosen, no file is needed to say so."""
+        if not chosen:
+            return "no cell and no claim was chosen: nothing would be sent or created"
         return preview(self.plan, self.inventory, chosen)
 
     def verdict(self, item: str) -> ItemVerdict:
