@@ -74,7 +74,7 @@ class AccessItem(pytest.Item):
             session.run(chosen)
         except S3VpceError as error:
             # Not `repr_failure`: pytest asks it about `runtest` only.
-            pytest.fail(str(error), pytrace=False)
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
 
     def runtest(self) -> None:
         session = running(self.config)

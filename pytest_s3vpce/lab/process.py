@@ -7,6 +7,7 @@ import importlib.util
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -62,10 +63,12 @@ def start_lab(
     provision: Path | None = None,
     log: Path | None = None,
     seconds: float = _SECONDS,
+    stop: threading.Event | None = None,
 ) -> LabProcess:
     """A lab that is ready and provisioned; LabError with its own words where it did not come up.
 
-    `accounts` gives id and Region by name. Its files stand in `folder`, which is made if it is missing.
+    `accounts` gives id and Region by name. Its files stand in `folder`, which is made if it is missing. Once `stop` is
+    set, nobody waits for it any longer and it is ended.
     """
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
@@ -96,7 +99,7 @@ def start_lab(
         )
     lab = LabProcess(process, ready_file=ready)
     try:
-        _wait(lab, output=output, seconds=seconds)
+        _wait(lab, output=output, seconds=seconds, stop=stop or threading.Event())
     except BaseException:
         lab.stop()
         raise
@@ -108,14 +111,15 @@ def error_file(ready_file: Path) -> Path:
     return ready_file.with_name(f"{ready_file.name}.error")
 
 
-def _wait(lab: LabProcess, *, output: Path, seconds: float) -> None:
+def _wait(lab: LabProcess, *, output: Path, seconds: float, stop: threading.Event) -> None:
     deadline = time.monotonic() + seconds
     while not lab.ready_file.exists():
         if not lab.alive:
             raise _failure(lab.ready_file, output=output)
         if time.monotonic() > deadline:
             raise LabError(f"the lab was not ready after {seconds:.0f} s", remedy=f"see `{output}`")
-        time.sleep(_POLL_SECONDS)
+        if stop.wait(_POLL_SECONDS):
+            raise LabError("the lab was ended before it was ready")
 
 
 def _failure(ready_file: Path, *, output: Path) -> LabError:

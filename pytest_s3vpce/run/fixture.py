@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from pytest_s3vpce.errors import ExpectationError
+from pytest_s3vpce.errors import ExpectationError, S3VpceError
 from pytest_s3vpce.expectations import declared, plan_cells
 from pytest_s3vpce.matrix import CellResult, ClaimResult, Verdict
 from pytest_s3vpce.model import Outcome, Place
 from pytest_s3vpce.run.verdicts import verdicts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pytest_s3vpce.run.session import RunSession
+
+_Given = ParamSpec("_Given")
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,27 @@ class NotProven(AssertionError):  # noqa: N818 - reads as what happened
         self.result = result
 
 
+def _told_at_the_caller(method: Callable[_Given, _Answer]) -> Callable[_Given, _Answer]:
+    """What goes wrong is shown at the test's own line: frames of this package would say nothing to its author."""
+
+    @functools.wraps(method)
+    def call(*args: _Given.args, **named: _Given.kwargs) -> _Answer:
+        __tracebackhide__ = True
+        try:
+            return method(*args, **named)
+        except (S3VpceError, NotProven) as error:
+            raise error.with_traceback(None) from None
+
+    return call
+
+
 class S3vpce:
     """What a Python test may ask. Each `probe` is one send of its own; declared cells are batched."""
 
     def __init__(self, session: RunSession) -> None:
         self._session = session
 
+    @_told_at_the_caller
     def bucket(self, name: str) -> ResolvedBucket:
         """A bucket by its name in the inventory. Raises ExpectationError where there is none."""
         inventory = self._session.inventory
@@ -51,6 +70,7 @@ class S3vpce:
         facts = world.bucket(name)
         return ResolvedBucket(name=facts.name, account_id=facts.account_id, region=world.region(name), canary=facts.key)
 
+    @_told_at_the_caller
     def probe(
         self,
         action: str,
@@ -82,6 +102,7 @@ class S3vpce:
         self._session.keep(replace(matrix, cells=()))
         return _outcome(matrix.cells[0])
 
+    @_told_at_the_caller
     def prove(self, kind: str, **fields: Any) -> ClaimResult:
         """Proves a claim, with the fields it has in YAML. Raises NotProven where it is refuted or inconclusive."""
         file = declared({"claims": [{kind: fields}]}, self._session.inventory, place=_here())

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.claims import Setting
     from pytest_s3vpce.expectations import ExpectedCell
+    from pytest_s3vpce.inventory import Inventory
 
 _LAYERS: Final[Mapping[Layer, str]] = {
     Layer.IDENTITY: "the identity policies of {principal}",
@@ -25,8 +26,27 @@ _LAYERS: Final[Mapping[Layer, str]] = {
     Layer.KMS: "the KMS key's policy and {principal}'s rights on it",
 }
 
+_CODES: Final[Mapping[str, tuple[str, str]]] = {
+    "NoSuchBucket": ("name", "correct the name, or create the bucket"),
+    "PermanentRedirect": ("region", "write the Region that the bucket is in"),
+    "TemporaryRedirect": ("name", "wait until the bucket's name leads to its Region, then run again"),
+    "AuthorizationHeaderMalformed": ("region", "write the Region that the bucket is in"),
+    "IllegalLocationConstraintException": ("region", "write the Region that the bucket is in"),
+    "NoSuchKey": ("canary", "name an object that is there, or let the run make one"),
+}
+"""S3's codes that say something about the inventory's entry of a bucket: the field, and what to do.
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 
-def hint_of(row: ExpectedCell, outcome: Outcome, setting: Setting, *, path: str | None, controlled: bool | None) -> str:
+
+def hint_of(
+    row: ExpectedCell,
+    outcome: Outcome,
+    setting: Setting,
+    *,
+    inventory: Inventory,
+    path: str | None,
+    controlled: bool | None,
+) -> str:
     """What to look at, given what was expected and what came out."""
     cell = row.cell
     names = {"principal": cell.principal, "bucket": cell.label, "vantage": cell.vantage}
@@ -47,6 +67,9 @@ def hint_of(row: ExpectedCell, outcome: Outcome, setting: Setting, *, path: str 
         port = 80 if cell.transport is Transport.HTTP else 443
         closed = setting.closed_ports.get((cell.vantage, port))
         return closed or f"routes, security groups, network ACLs and DNS of {cell.vantage}"
+    if outcome.code is not None and outcome.code in _CODES:
+        field, remedy = _CODES[outcome.code]
+        return f"{inventory.place('buckets', cell.target.bucket, field)}: {remedy}"
     return outcome.reason
 
 

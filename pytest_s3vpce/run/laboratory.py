@@ -8,13 +8,18 @@ from pytest_s3vpce.errors import InventoryError, LabError
 from pytest_s3vpce.lab.process import start_lab
 
 if TYPE_CHECKING:
+    import threading
+
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.lab.process import LabProcess
     from pytest_s3vpce.run.folder import RunFolder
 
 
-def start(inventory: Inventory, folder: RunFolder) -> LabProcess:
-    """A lab with the inventory's accounts, provisioned. LabError or InventoryError where that can't be."""
+def start(inventory: Inventory, folder: RunFolder, *, stop: threading.Event) -> LabProcess:
+    """A lab with the inventory's accounts, provisioned. LabError or InventoryError where that can't be.
+
+    Once `stop` is set, nobody waits for it any longer.
+    """
     if inventory.lab is None:
         raise InventoryError(
             "the inventory has no `lab` section",
@@ -31,7 +36,7 @@ def start(inventory: Inventory, folder: RunFolder) -> LabProcess:
     accounts = {
         name: (_literal(inventory, name, "id"), _literal(inventory, name, "region")) for name in inventory.accounts
     }
-    return start_lab(folder.path / "lab", accounts=accounts, provision=provision)
+    return start_lab(folder.path / "lab", accounts=accounts, provision=provision, stop=stop)
 
 
 def _literal(inventory: Inventory, account: str, field: str) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.claims import Claim, Setting
     from pytest_s3vpce.expectations import ClaimSpec, ExpectedCell
+    from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.model import Answer, SignedRequest
     from pytest_s3vpce.run.access import Observed
     from pytest_s3vpce.run.world import World
@@ -64,7 +65,9 @@ def matrix_of(
         version=__version__,
         started=round(started, 3),
         seconds=round(time.time() - started, 3),
-        cells=tuple(_cell(row, seen, setting, results, strict=strict, paths=paths) for row in cells),
+        cells=tuple(
+            _cell(row, seen, setting, results, inventory=world.inventory, strict=strict, paths=paths) for row in cells
+        ),
         claims=tuple(_claim(spec, claim, setting, results, strict=strict) for spec, claim in claims),
         vantages=tuple(rows),
         notes=tuple(sentence for same, sentence in seen.canaries.values() if not same),
@@ -103,6 +106,7 @@ def _cell(
     setting: Setting,
     results: Results,
     *,
+    inventory: Inventory,
     strict: bool,
     paths: dict[str, str | None],
 ) -> CellResult:
@@ -134,7 +138,9 @@ def _cell(
         controlled=controlled,
         sent=_sent(seen.requests.get(probe)),
         received=_received(seen.answers.get(probe)),
-        hint="" if passed else hint_of(row, counted, setting, path=paths.get(cell.vantage), controlled=controlled),
+        hint=""
+        if passed
+        else hint_of(row, counted, setting, inventory=inventory, path=paths.get(cell.vantage), controlled=controlled),
         place=row.place,
     )
 

@@ -62,10 +62,13 @@ class RunSession:
         self._inventory: Inventory | None = None
         self._plan: Plan | None = None
         self._operator: Operator | None = None
+        self._own: Matrix | None = None
+        """What this process probed itself."""
         self._verdicts: dict[str, ItemVerdict] = {}
         self._error: S3VpceError | None = None
         self._lab: LabProcess | None = None
         self._starting: threading.Thread | None = None
+        self._ended = threading.Event()
         self.left: list[str] = []
         """What could not be removed at the end, and why."""
 
@@ -121,7 +124,7 @@ class RunSession:
         from pytest_s3vpce.run.laboratory import start
 
         try:
-            self._lab = start(self.inventory, folder)
+            self._lab = start(self.inventory, folder, stop=self._ended)
             folder.write("lab.json", {"ready_file": str(self._lab.ready_file)})
         except S3VpceError as error:
             folder.write("lab.json", {"error": str(error)})
@@ -193,6 +196,7 @@ class RunSession:
                 folder.write("failed.json", {"error": str(error)})
                 raise
             folder.write_text("answers.json", matrix.to_json())
+            self._own = matrix
             return matrix
 
     def plan_text(self, chosen: Sequence[str]) -> str:
@@ -224,8 +228,9 @@ class RunSession:
         """Everything that all processes measured; None where nothing was."""
         if self._folder is None:
             return None
-        names = ["answers.json", *self._folder.names("more-*.json")]
-        found = [Matrix.from_json(text) for name in names if (text := self._folder.text(name)) is not None]
+        names = [*([] if self._own else ["answers.json"]), *self._folder.names("more-*.json")]
+        found = [self._own] if self._own else []
+        found += [Matrix.from_json(text) for name in names if (text := self._folder.text(name)) is not None]
         if not found:
             return None
         whole = found[0]
@@ -247,6 +252,7 @@ class RunSession:
         except S3VpceError as error:
             self.left.append(f"the ledger {self.folder.ledger} could not be swept: {error}")
         finally:
+            self._ended.set()
             if self._starting is not None:
                 self._starting.join(_LAB_SECONDS)
             if self._lab is not None:

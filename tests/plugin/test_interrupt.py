@@ -1,0 +1,115 @@
+"""Ctrl-C during a run: everything that it created is removed before pytest ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.plugin.conftest import Example, SharedLab
+
+SLOW = """
+import time
+
+def test_slow(s3vpce):
+    s3vpce.probe("s3:GetObject", bucket="reports", principal="app", vantage="app-subnet")
+    open("ready", "w").close()
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def run(example: Example) -> Iterator[Callable[..., Run]]:
+    """Starts runs; whatever is left of them is killed after the test."""
+    started: list[Run] = []
+
+    def start(*options: str) -> Run:
+        started.append(Run(example.path, *options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
+
+
+class Run:
+    """A pytest run in a process group of its own, as a shell starts it."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *options],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def wait_until(self, seen: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 30
+        while not seen():
+            assert self.process.poll() is None, self.process.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def interrupt(self) -> str:
+        """Ctrl-C; what the run said until it ended."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        out, _ = self.process.communicate(timeout=30)
+        assert self.process.returncode == pytest.ExitCode.INTERRUPTED, out
+        assert "left behind" not in out
+        return out
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.communicate()
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["one process", "two workers"])
+def test_what_was_created_is_removed(
+    example: Example, shared_lab: SharedLab, in_lab: str, run: Callable[..., Run], options: tuple[str, ...]
+) -> None:
+    example.pytester.makepyfile(test_slow=SLOW)
+    started = run(in_lab, "test_slow.py", *options)
+    started.wait_until((example.path / "ready").exists)
+    assert len(shared_lab.functions()) == len(shared_lab.roles()) == 1
+    out = started.interrupt()
+    assert "KeyboardInterrupt" in out
+    assert shared_lab.functions() == shared_lab.roles() == set(), out
+    assert not example.run_folders
+
+
+def test_an_interrupt_while_functions_are_being_made_removes_them_too(
+    example: Example, shared_lab: SharedLab, in_lab: str, run: Callable[..., Run]
+) -> None:
+    started = run(in_lab, "test_reports.access.yaml")
+    started.wait_until(shared_lab.functions)
+    out = started.interrupt()
+    assert shared_lab.functions() == shared_lab.roles() == set(), out
+    assert not example.run_folders
+
+
+def test_an_interrupt_while_the_embedded_lab_starts_ends_it(example: Example, run: Callable[..., Run]) -> None:
+    (example.path / "provision.py").write_text(
+        "import os, time\nfrom pathlib import Path\n"
+        "def provision(accounts):\n    Path(__file__).with_name('pid').write_text(str(os.getpid()))\n"
+        "    time.sleep(60)\n",
+        encoding="utf-8",
+    )
+    pid = example.path / "pid"
+    started = run("--s3vpce-lab", "test_reports.access.yaml")
+    started.wait_until(lambda: pid.exists() and pid.read_text(encoding="utf-8"))
+    started.interrupt()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text(encoding="utf-8")), 0)
+    assert not example.run_folders
