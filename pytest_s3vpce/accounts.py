@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
+import botocore.loaders
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -83,10 +85,18 @@ class Accounts:
         self._references = references
         self._connection = connection
         self._session_name = session_name
+        self.loader = botocore.loaders.create_loader(botocore.session.Session().get_config_variable("data_path"))
+        """botocore's models, read once for all sessions of the run."""
         self._lock = threading.Lock()
         self._sessions: dict[str, boto3.Session | CredentialError] = {}
         self._signers: dict[SessionKind, Credentials | S3VpceError | None] = {}
         self._clients: dict[tuple[str, str, str], Any] = {}
+
+    def _boto3(self, **arguments: Any) -> boto3.Session:
+        """A boto3 session; all of a run share one loader, so that each service's model is read once."""
+        core = botocore.session.Session()
+        core.register_component("data_loader", self.loader)
+        return boto3.Session(botocore_session=core, **arguments)
 
     def guard(self, names: Iterable[str]) -> dict[str, CredentialError]:
         """Compares each account's id with GetCallerIdentity, before anything else is asked of it.
@@ -160,7 +170,7 @@ class Accounts:
         region = self.region(account)
         keys = self._connection.keys.get(account)
         if keys is not None:
-            base = boto3.Session(
+            base = self._boto3(
                 aws_access_key_id=keys.credentials.access_key_id,
                 aws_secret_access_key=keys.credentials.secret_access_key,
                 aws_session_token=keys.credentials.session_token,
@@ -168,7 +178,7 @@ class Accounts:
             )
             return self._assumed(base, role=keys.role, external_id=None, region=region, place=place)
         with translated(profile=row.profile, place=place):
-            base = boto3.Session(profile_name=self._resolved(row.profile, place), region_name=region)
+            base = self._boto3(profile_name=self._resolved(row.profile, place), region_name=region)
         role = self._resolved(row.role, place)
         if role is None:
             return base
@@ -183,7 +193,7 @@ class Accounts:
         client = plain.client("sts", region_name=region, config=_CONTROL, **self._connection.arguments)
         with translated(profile=None, place=place, role=role):
             made = self._assume(client, role=role, arguments=arguments)
-        return boto3.Session(
+        return self._boto3(
             aws_access_key_id=made.access_key_id,
             aws_secret_access_key=made.secret_access_key,
             aws_session_token=made.session_token,
@@ -244,7 +254,7 @@ class Accounts:
             )
         profile = self._resolved(row.profile, place)
         with translated(profile=profile, place=place):
-            session = boto3.Session(profile_name=profile, region_name=self.region(account))
+            session = self._boto3(profile_name=profile, region_name=self.region(account))
             found = session.get_credentials()
             if found is None:
                 raise NoCredentialsError

@@ -103,11 +103,19 @@ class ProbeBuilder:
     which are set before each call.
     """
 
-    def __init__(self, *, user_agent: str) -> None:
+    def __init__(self, *, user_agent: str, loader: Any = None) -> None:
         self._session = botocore.session.Session()
+        if loader is not None:
+            self._session.register_component("data_loader", loader)
         self._session.set_credentials("unset", "unset", "unset")
         self._user_agent = user_agent
         self._clients: dict[tuple[bool, str, str | None, str], BaseClient] = {}
+
+    def warm(self, region: str) -> None:
+        """Makes the clients that most requests of a Region use, ahead of time: botocore loads its model first."""
+        self._client(None, Destination(bucket="", owner=None, region=region, key=""), Transport.HTTPS)
+        unset = Credentials(access_key_id="unset", secret_access_key="unset")  # noqa: S106 - stands for any keys
+        self._client(unset, Destination(bucket="", owner=None, region=region, key=""), Transport.HTTPS)
 
     def build(
         self,

@@ -12,7 +12,7 @@ from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.model import Answer, FailureKind, Outcome, OutcomeKind, SignedRequest
 from pytest_s3vpce.operations import OPERATIONS, operation
 from pytest_s3vpce.outcome import classify, for_action
-from pytest_s3vpce.probe import Probe, ProbeBuilder, form_of
+from pytest_s3vpce.probe import Probe, form_of
 from pytest_s3vpce.run.plan import Reader, helper_probes, probes_of, readers_of, writes
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.claims import Claim, Setting
     from pytest_s3vpce.expectations import ExpectedCell
+    from pytest_s3vpce.probe import ProbeBuilder
     from pytest_s3vpce.run.vantages import VantagePoints
     from pytest_s3vpce.run.world import World
 
@@ -51,11 +52,11 @@ class AccessRun:
     """Sends the probes of cells and claims, from every vantage point at once."""
 
     def __init__(
-        self, world: World, vantages: VantagePoints, *, user_agent: str, notify: Callable[[str], None]
+        self, world: World, vantages: VantagePoints, *, builder: ProbeBuilder, notify: Callable[[str], None]
     ) -> None:
         self._world = world
         self._vantages = vantages
-        self._builder = ProbeBuilder(user_agent=user_agent)
+        self._builder = builder
         self._notify = notify
         self._signed: dict[tuple[object, ...], SignedRequest] = {}
 

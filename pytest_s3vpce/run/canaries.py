@@ -9,12 +9,13 @@ from pytest_s3vpce.errors import S3VpceError, TargetError
 from pytest_s3vpce.model import Answer, Cell, Target
 from pytest_s3vpce.operations import Form
 from pytest_s3vpce.outcome import classify
-from pytest_s3vpce.probe import Probe, ProbeBuilder
+from pytest_s3vpce.probe import Probe
 from pytest_s3vpce.vantage import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pytest_s3vpce.probe import ProbeBuilder
     from pytest_s3vpce.run.vantages import VantagePoints
     from pytest_s3vpce.run.world import World
     from pytest_s3vpce.vantage import Entry, Ledger
@@ -28,11 +29,11 @@ _NO_LOCK: Final = "ObjectLockConfigurationNotFoundError"
 class Canaries:
     """Makes and removes the canaries of buckets whose inventory entry says `create`."""
 
-    def __init__(self, world: World, vantages: VantagePoints, ledger: Ledger, *, user_agent: str) -> None:
+    def __init__(self, world: World, vantages: VantagePoints, ledger: Ledger, *, builder: ProbeBuilder) -> None:
         self._world = world
         self._vantages = vantages
         self._ledger = ledger
-        self._builder = ProbeBuilder(user_agent=user_agent)
+        self._builder = builder
         self._entries: dict[str, Entry] = {}
 
     def make(self, buckets: Iterable[str]) -> dict[str, str]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce import __version__
 from pytest_s3vpce.accounts import Accounts
 from pytest_s3vpce.claims import CrossAccount, EndpointOnly, TlsOnly
+from pytest_s3vpce.errors import S3VpceError
+from pytest_s3vpce.model import Transport
+from pytest_s3vpce.probe import ProbeBuilder
 from pytest_s3vpce.references import References
 from pytest_s3vpce.run.access import AccessRun
 from pytest_s3vpce.run.canaries import Canaries
@@ -21,7 +25,7 @@ from pytest_s3vpce.vantage import Ledger, sweep
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from pytest_s3vpce.claims import Claim, Setting
+    from pytest_s3vpce.claims import Claim
     from pytest_s3vpce.expectations import ClaimSpec, ExpectedCell, Plan
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.matrix import Matrix
@@ -55,7 +59,8 @@ class Operator:
         )
         self.world = World(inventory, References(outputs), self.accounts, run_id=folder.run_id)
         self.vantages = VantagePoints(self.world, environment, folder, notify=notify)
-        self.canaries = Canaries(self.world, self.vantages, Ledger(folder.ledger), user_agent=self.user_agent)
+        self._builder = ProbeBuilder(user_agent=self.user_agent, loader=self.accounts.loader)
+        self.canaries = Canaries(self.world, self.vantages, Ledger(folder.ledger), builder=self._builder)
         self._guarded: set[str] = set()
 
     @property
@@ -76,12 +81,17 @@ class Operator:
         vantages = _vantages(cells, specs)
         self._guard(_principals(cells, specs), vantages)
         buckets = dict.fromkeys([*(row.cell.target.bucket for row in cells), *(spec.bucket for spec in specs)])
-        with ThreadPoolExecutor(1) as pool:
-            described = pool.submit(describe, self.world, vantages, buckets)
+        explained = dict.fromkeys(spec.bucket for spec in specs)
+        # Paths are read on control buckets and for claims, closed ports explain plain http: else nobody would ask.
+        asked = self.world.inventory.controls or specs or any(row.cell.transport is Transport.HTTP for row in cells)
+        with ThreadPoolExecutor(2) as pool:
+            described = pool.submit(describe, self.world, vantages if asked else (), explained)
+            warm = pool.submit(self._warm)
             self.vantages.prepare(vantages)
+            warm.result()
             unmade = self.canaries.make(buckets)
             setting = self.world.setting(described.result())
-        run = AccessRun(self.world, self.vantages, user_agent=self.user_agent, notify=self._notify)
+        run = AccessRun(self.world, self.vantages, builder=self._builder, notify=self._notify)
         try:
             seen = run.observe(cells, claims, setting, declared_readers=self._readers(buckets), unmade=unmade)
         finally:
@@ -96,6 +106,11 @@ class Operator:
             started=started,
             strict=self._strict,
         )
+
+    def _warm(self) -> None:
+        """Loads botocore's model of S3 while the vantage points are made; what is wrong is told by who needs it."""
+        with suppress(S3VpceError):
+            self._builder.warm(self.accounts.region(self.world.inventory.default_account))
 
     def claim(self, spec: ClaimSpec) -> Claim:
         """A claim with its endpoints resolved."""
@@ -125,9 +140,6 @@ class Operator:
             actions=spec.actions,
             by=spec.by,
         )
-
-    def setting(self, vantages: Iterable[str], buckets: Iterable[str]) -> Setting:
-        return self.world.setting(describe(self.world, vantages, buckets))
 
     def sweep(self) -> list[Remaining]:
         """Removes what the ledger lists; what can't go yet comes back with its reason."""

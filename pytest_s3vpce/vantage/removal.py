@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import S3VpceError
@@ -28,6 +29,7 @@ _GONE: Final = frozenset(
         "NoSuchVersion",
     }
 )
+_AT_ONCE: Final = 8
 _BUSY: Final = "ResourceConflictException"
 _BUSY_TRIES: Final = 15
 _BUSY_PAUSE: Final = 2.0
@@ -132,14 +134,19 @@ def sweep(
     `session_for` gives an account's control plane by the account's name. May be run any number of times: what is
     gone already counts as removed.
     """
-    order = list(Kind)
-    remaining = []
-    for entry in sorted(ledger.open_entries(), key=lambda entry: order.index(entry.kind)):
+
+    def swept(entry: Entry) -> Remaining | None:
         notify(f"removing {entry}")
         try:
             reason = strike(ledger, entry, session_for(entry.account))
         except S3VpceError as error:
             reason = str(error)
-        if reason is not None:
-            remaining.append(Remaining(entry, reason))
+        return None if reason is None else Remaining(entry, reason)
+
+    found = ledger.open_entries()
+    remaining: list[Remaining] = []
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for kind in Kind:
+            rows = pool.map(swept, [entry for entry in found if entry.kind is kind])
+            remaining += [row for row in rows if row is not None]
     return remaining

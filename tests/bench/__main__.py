@@ -1,0 +1,92 @@
+"""`make bench`: ratios of medians, side by side in one run; it prints and judges nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tabulate import tabulate
+
+from pytest_s3vpce.lab.process import start_lab
+from tests.bench.setting import ACCOUNT, REGION, inside_paths, write_by_hand, write_declared
+
+MATRIX_RUNS = 5
+PLAIN_RUNS = 25
+LATENCY_MS = "20"
+PYTEST = ("-m", "pytest", "-q", "-p", "no:hypothesispytest", "-p", "no:xdist")
+"""Without our own development tools: hypothesis alone adds most of a second to each run."""
+
+
+def timed(*command: str, cwd: Path) -> float:
+    """Seconds of a whole process that must succeed."""
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, *command], cwd=cwd, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - started
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    return seconds
+
+
+def matrix(folder: Path) -> tuple[list[float], list[float]]:
+    """256 cells with the plugin, and the same 256 checks written by hand, in turn against one lab."""
+    os.environ["S3VPCE_LAB_LATENCY_MS"] = LATENCY_MS
+    provision = Path(__file__).parent / "setting.py"
+    lab = start_lab(folder / "lab", accounts={"main": (ACCOUNT, REGION)}, provision=provision)
+    try:
+        ready = json.loads(lab.ready_file.read_text(encoding="utf-8"))
+        declared, by_hand = folder / "declared", folder / "by_hand"
+        write_declared(declared)
+        write_by_hand(by_hand, ready, inside_paths(ready, folder / "lab"))
+        ours, theirs = [], []
+        for turn in range(MATRIX_RUNS + 1):
+            first = timed(*PYTEST, f"--s3vpce-lab-ready={lab.ready_file}", cwd=declared)
+            second = timed(*PYTEST, "-p", "no:s3vpce", cwd=by_hand)
+            if turn:  # the first of each warms caches
+                ours.append(first)
+                theirs.append(second)
+    finally:
+        lab.stop()
+        del os.environ["S3VPCE_LAB_LATENCY_MS"]
+    return ours, theirs
+
+
+def plain(folder: Path) -> list[float]:
+    """What a plain pytest run pays for the plugin: paired differences in milliseconds."""
+    folder.mkdir()
+    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    (folder / "test_plain.py").write_text("def test_plain():\n    pass\n", encoding="utf-8")
+    common = (*PYTEST, "-p", "no:cacheprovider")
+    found = []
+    for turn in range(PLAIN_RUNS + 1):
+        with_it = timed(*common, cwd=folder)
+        without = timed(*common, "-p", "no:s3vpce", cwd=folder)
+        if turn:
+            found.append((with_it - without) * 1000)
+    return found
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="s3vpce-bench-") as name:
+        ours, theirs = matrix(Path(name))
+        ratio = statistics.median(theirs) / statistics.median(ours)
+        rows = [
+            ["256 cells, deployment included", f"{statistics.median(ours):.2f} s", ""],
+            ["the same 256 checks by hand", f"{statistics.median(theirs):.2f} s", ""],
+            ["by hand / with the plugin", f"{ratio:.1f}", "at least 3"],
+            [
+                "plain pytest run, with minus without",
+                f"{statistics.median(plain(Path(name) / 'plain')):.1f} ms",
+                "under 15 ms",
+            ],
+        ]
+    print(tabulate(rows, headers=[f"{LATENCY_MS} ms latency a request", "median", "wanted"]))
+
+
+if __name__ == "__main__":
+    main()
