@@ -96,7 +96,9 @@ class Accounts:
         """A boto3 session; all of a run share one loader, so that each service's model is read once."""
         core = botocore.session.Session()
         core.register_component("data_loader", self.loader)
-        return boto3.Session(botocore_session=core, **arguments)
+        made = boto3.Session(botocore_session=core, **arguments)
+        core.get_scoped_config()  # a profile that does not exist is told now, not by the first client
+        return made
 
     def guard(self, names: Iterable[str]) -> dict[str, CredentialError]:
         """Compares each account's id with GetCallerIdentity, before anything else is asked of it.
@@ -138,9 +140,12 @@ class Accounts:
         with self._lock:
             key = (service, account, where)
             if key not in self._clients:
-                self._clients[key] = session.client(
-                    service, region_name=where, config=_CONTROL, **self._connection.arguments
-                )
+                with translated(
+                    profile=self._inventory.accounts[account].profile, place=self._inventory.place("accounts", account)
+                ):
+                    self._clients[key] = session.client(
+                        service, region_name=where, config=_CONTROL, **self._connection.arguments
+                    )
             return self._clients[key]
 
     def region(self, account: str) -> str:

@@ -107,6 +107,7 @@ class _Access:
         self.mode = mode
         self._session: RunSession | None = None
         self._matrix: Matrix | None = None
+        self._watched = sys.stdout.isatty()  # asked now: while a test runs, pytest captures
 
     @property
     def session(self) -> RunSession:
@@ -186,7 +187,7 @@ class _Access:
 
     def _notify(self, line: str) -> None:
         """Progress, where somebody watches: quiet under -q, when not a terminal, and in workers."""
-        if self.config.getoption("verbose") >= 0 and not hasattr(self.config, "workerinput") and sys.stdout.isatty():
+        if self.config.getoption("verbose") >= 0 and not hasattr(self.config, "workerinput") and self._watched:
             self._write(f"s3vpce: {line}")
 
     def _write(self, text: str) -> None:
