@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -68,6 +69,7 @@ class RunSession:
         self._error: S3VpceError | None = None
         self._lab: LabProcess | None = None
         self._starting: threading.Thread | None = None
+        self._releasing: threading.Thread | None = None
         self._ended = threading.Event()
         self.left: list[str] = []
         """What could not be removed at the end, and why."""
@@ -162,17 +164,21 @@ class RunSession:
         self.folder.note(line)
         self._notify(line)
 
-    def run(self, chosen: Sequence[str]) -> None:
-        """Probes every chosen item, once for all processes. Raises S3VpceError, the same for every item."""
+    def run(self, chosen: Callable[[], Sequence[str]]) -> bool:
+        """Probes every chosen item, once for all processes; True where this call did it.
+
+        Raises S3VpceError, the same for every item.
+        """
         if self._verdicts:
-            return
+            return False
         if self._error is None:
             try:
-                self._verdicts = verdicts_of(self._answers(chosen))
+                self._verdicts = verdicts_of(self._answers(chosen()))
             except S3VpceError as error:
                 self._error = error
         if self._error is not None:
             raise self._error
+        return True
 
     def _answers(self, chosen: Sequence[str]) -> Matrix:
         """The first process to hold the lock probes; the others read what it wrote."""
@@ -204,6 +210,19 @@ class RunSession:
         if not chosen:
             return "no cell and no claim was chosen: nothing would be sent or created"
         return preview(self.plan, self.inventory, chosen)
+
+    def release(self) -> None:
+        """Nothing more will be sent by this run: what was made is removed while pytest still reports its items.
+
+        Not in a worker: others may still read, and the controller removes.
+        """
+        if self._handed is None and self._releasing is None and self._operator is not None:
+            self._releasing = threading.Thread(target=self._release, args=(self._operator,), daemon=True)
+            self._releasing.start()
+
+    def _release(self, operator: Operator) -> None:
+        with suppress(S3VpceError):  # `finish` sweeps again, and says what is left
+            operator.sweep()
 
     def verdict(self, item: str) -> ItemVerdict:
         """How an item ended; RunError where the run did not cover it."""
@@ -247,6 +266,8 @@ class RunSession:
 
     def _clean_up(self) -> None:
         try:
+            if self._releasing is not None:
+                self._releasing.join()
             if self._folder is not None and self._folder.ledger.exists():
                 self.left += [str(row) for row in self.operator.sweep()]
         except S3VpceError as error:
