@@ -226,7 +226,7 @@ class Accounts:
             raise CredentialError(
                 f"account `{account}` is `{wanted}` in the inventory, but its credentials belong to `{found}`",
                 place=place,
-                remedy="correct the id, or the account's profile or role; nothing is sent or created with these credentials",
+                remedy="correct the id, or the account's profile or role; nothing is sent or created with them",
             )
 
     def _make_credentials(self, kind: SessionKind) -> Credentials | S3VpceError | None:
