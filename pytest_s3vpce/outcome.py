@@ -15,38 +15,48 @@ if TYPE_CHECKING:
 
 # How S3 words a refusal: https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html and
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html. The tail varies (policy ARNs,
-# authorization ids, an SDK's own words), so patterns are searched for, never matched to the end.
+# authorization ids, an SDK's own words), and copies are wrapped anywhere, so phrases are searched for in the letters
+# alone; the last one found is S3's, whatever a name before it says.
 _POLICY_TYPES: Final = {
-    "identity-based policy": Layer.IDENTITY,
-    "resource-based policy": Layer.RESOURCE,
-    "permissions boundary": Layer.PERMISSIONS_BOUNDARY,
-    "session policy": Layer.SESSION,
-    "service control policy": Layer.SCP,
-    "resource control policy": Layer.RCP,
-    "vpc endpoint policy": Layer.VPC_ENDPOINT,
+    "identitybasedpolicy": (Layer.IDENTITY, "identity-based policy"),
+    "resourcebasedpolicy": (Layer.RESOURCE, "resource-based policy"),
+    "permissionsboundary": (Layer.PERMISSIONS_BOUNDARY, "permissions boundary"),
+    "sessionpolicy": (Layer.SESSION, "session policy"),
+    "servicecontrolpolicy": (Layer.SCP, "service control policy"),
+    "resourcecontrolpolicy": (Layer.RCP, "resource control policy"),
+    "vpcendpointpolicy": (Layer.VPC_ENDPOINT, "vpc endpoint policy"),
 }
-_TYPES: Final = "|".join(re.escape(name).replace(r"\ ", r"\s+") for name in _POLICY_TYPES)
-_EXPLICIT: Final = re.compile(rf"with an explicit deny in an?\s+({_TYPES})", re.IGNORECASE)
-_IMPLICIT: Final = re.compile(rf"because no\s+({_TYPES})\s+allows", re.IGNORECASE)
+_TYPES: Final = "|".join(_POLICY_TYPES)
+_DECIDED: Final = re.compile(rf"explicitdenyinan?(?P<denies>{_TYPES})|no(?P<allows>{_TYPES})allows")
+_EXPLICIT: Final = "withanexplicitdeny"
+_BLOCKED: Final = re.compile(r"blockpublic(access|acls|policy)|restrictpublicbuckets")
+_NAMES: Final = re.compile(r"""User:\s\S+|"[^"]*"|'arn:[^']*'|arn:\S+""")
+"""Who asked for what. Its words are the users', and may be those of any refusal: a bucket may be called anything."""
 _ACTION: Final = re.compile(r"not\s+authorized to perform:?\s+([A-Za-z0-9-]+:[A-Za-z0-9*]+)", re.IGNORECASE)
 _ALLOWS_ACTION: Final = re.compile(r"allows the\s+([A-Za-z0-9-]+:[A-Za-z0-9*]+)\s+action", re.IGNORECASE)
-_BLOCKED: Final = re.compile(r"block public access|BlockPublic(Acls|Policy)|RestrictPublicBuckets", re.IGNORECASE)
-_CODE: Final = re.compile(r"<(?:\w+:)?Code>\s*([^<]*?)\s*</(?:\w+:)?Code>")
-_MESSAGE: Final = re.compile(r"<(?:\w+:)?Message>(.*?)(?:</(?:\w+:)?Message>|$)", re.DOTALL)
-_ERROR: Final = re.compile(r"<(?:\w+:)?Error[\s>]")
-_S3_HEADERS: Final = ("x-amz-request-id", "x-amz-id-2", "x-amzn-requestid")
+# Each is linear in the body, whatever a hostile one holds; no code of S3's is longer than the bound.
+_CODE: Final = re.compile(r"<(?:\w{1,16}:)?Code>([^<]{1,128})<")
+_MESSAGE: Final = re.compile(r"<(?:\w{1,16}:)?Message>(.*?)(?:</(?:\w{1,16}:)?Message>|$)", re.DOTALL)
+_ERROR: Final = re.compile(r"<(?:\w{1,16}:)?Error[\s>]")
+_ERROR_ROOT: Final = re.compile(r"\s*(?:<\?[^>]*>\s*)?<(?:\w{1,16}:)?Error[\s>]")
+_S3_HEADERS: Final = ("x-amz-request-id", "x-amz-id-2")
 
-# Refused with AccessDenied, but not by a policy that grants or denies: the request itself was late or misdirected.
-_NO_DENIAL: Final = (
-    (re.compile(r"request has expired", re.IGNORECASE), "the presigned request has expired"),
-    (
-        re.compile(r"requires? (the )?requester.?pays|requester.?pay", re.IGNORECASE),
-        "the requester pays, and did not say so",
-    ),
-    (
-        re.compile(r"x-amz-expected-bucket-owner|expected bucket owner", re.IGNORECASE),
-        "the bucket belongs to another account",
-    ),
+# Refused with AccessDenied, but not by a policy that grants or denies: the request was late, misdirected or not signed
+# as a whole (a proxy that adds a header does that), or an authorised caller met a lock:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html and .../MultiFactorAuthenticationDelete.html
+_NO_DENIAL: Final = tuple(
+    (re.compile(pattern, re.IGNORECASE), why)
+    for pattern, why in (
+        (r"request has expired|policy expired", "the presigned request has expired"),
+        (r"request is not yet valid", "the presigned request is not valid yet: a clock is off"),
+        (r"headers present in the request which were not signed", "headers were not signed: something added them"),
+        (r"authentication requires (a valid|the signature)", "the request was not signed as S3 demands"),
+        (r"invalid according to policy", "the upload form's own policy does not fit the request"),
+        (r"requires? (the )?requester.?pays|requester.?pay", "the requester pays, and did not say so"),
+        (r"x-amz-expected-bucket-owner|expected bucket owner", "the bucket belongs to another account"),
+        (r"protected by object lock", "object lock protects the object, from authorised callers too"),
+        (r"mfa authentication must be used", "the bucket asks for MFA, of authorised callers too"),
+    )
 )
 # 403s of callers who are not even looked at, or of authorised ones:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
@@ -140,10 +150,10 @@ def classify(answer: Answer, *, operation: str | None = None, authorised: Collec
         row = OPERATIONS.get(operation or "")
         form = row.safe if row else None
         authorised = form.authorised if form else ()
-    error = _error_of(answer)
-    if 200 <= answer.status < 300:
-        late = error if operation in _LATE_ERRORS else _Error(None, None)
-        return replace(_of_success(late, answer), code=late.code, message=late.message)
+    text = answer.body.decode("utf-8-sig", errors="replace")
+    error = _error_of(text)
+    if 200 <= answer.status < 300 and not _is_late(text, operation):
+        error = _Error(None, None)
     found = _of_answer(answer.status, error, answer, authorised)
     return replace(found, code=error.code, message=error.message)
 
@@ -183,6 +193,10 @@ def _of_failure(kind: FailureKind, detail: str) -> Outcome:
 
 def _of_answer(status: int, error: _Error, answer: Answer, authorised: Collection[str]) -> Outcome:
     code = error.code
+    if _is_foreign(status, error, answer):
+        return _inconclusive(f"a {status} that is not S3's: a proxy, portal or gateway answered")
+    if 200 <= status < 300:
+        return _of_success(error)
     if _listed(status, code, authorised):
         return _allowed(f"{code or status} is the answer that an authorised caller gets")
     if code in _ALLOWED_CODES:
@@ -198,70 +212,79 @@ def _listed(status: int, code: str | None, authorised: Collection[str]) -> bool:
     return str(status) in authorised or (code is not None and f"{status} {code}" in authorised)
 
 
-def _of_success(error: _Error, answer: Answer) -> Outcome:
+def _is_late(text: str, operation: str | None) -> bool:
+    """Whether a success may be an error all the same; an object that looks like one is an object."""
+    return operation in _LATE_ERRORS or (operation is None and _ERROR_ROOT.match(text) is not None)
+
+
+def _of_success(error: _Error) -> Outcome:
     if error.code is None:
-        if _is_page(answer):
-            return _inconclusive("an HTML page that is not S3's: a proxy or portal answered")
         return _allowed("the request succeeded")
     if error.code in _DENIAL_CODES:
-        return _denied(error)
+        return _refused(error)
     if error.code == "PreconditionFailed":
         return _allowed("PreconditionFailed comes after authorisation")
     return _inconclusive(f"it succeeded with {error.code} in its body")
 
 
-def _is_page(answer: Answer) -> bool:
-    """Whether something in between answered with a page of its own."""
-    html = answer.headers.get("content-type", "").lower().startswith("text/html")
-    return html and not any(name in answer.headers for name in _S3_HEADERS)
+def _is_foreign(status: int, error: _Error, answer: Answer) -> bool:
+    """Whether something in between answered with words of its own."""
+    if any(name in answer.headers for name in _S3_HEADERS):
+        return False
+    if answer.headers.get("content-type", "").lower().startswith("text/html"):
+        return True
+    return status >= 300 and error.code is None and bool(answer.body.strip())
 
 
 def _of_403(error: _Error, answer: Answer) -> Outcome:
     if error.code is None:
         if any(name in answer.headers for name in _S3_HEADERS) and not answer.body.strip():
             return Outcome(kind=OutcomeKind.DENIED, reason="S3 refused it without a body, so the layer is not named")
-        return _inconclusive("a 403 that is not S3's: a proxy or gateway answered")
+        return _inconclusive("a 403 without S3's code: a proxy or gateway may have answered")
     if error.code not in _DENIAL_CODES:
         return _inconclusive(_WHY.get(error.code) or f"{error.code} is no denial by a policy")
-    for pattern, why in _NO_DENIAL:
-        if pattern.search(error.message or ""):
-            return _inconclusive(why)
-    return _denied(error)
+    return _refused(error)
 
 
-def _denied(error: _Error) -> Outcome:
-    message = error.message or ""
-    action = _first(_ACTION, message) or _first(_ALLOWS_ACTION, message)
+def _refused(error: _Error) -> Outcome:
     if error.code == "AllAccessDisabled":
         return Outcome(kind=OutcomeKind.DENIED, explicit=True, reason="AWS has disabled all access to it")
-    layer, explicit, reason = _layer(message)
+    message = error.message or ""
+    action = _first(_ACTION, message) or _first(_ALLOWS_ACTION, message)
+    bare = _NAMES.sub(" ", message)
+    layer, explicit, reason = _layer(bare)
     if action is not None and action.lower().startswith("kms:"):
-        return Outcome(
-            kind=OutcomeKind.DENIED, layer=Layer.KMS, explicit=explicit, action=action, reason=f"KMS refused {action}"
-        )
+        layer, reason = Layer.KMS, f"KMS refused {action}"
+    if layer is None:
+        for pattern, why in _NO_DENIAL:
+            if pattern.search(bare):
+                return _inconclusive(why)
     return Outcome(kind=OutcomeKind.DENIED, layer=layer, explicit=explicit, action=action, reason=reason)
 
 
-def _layer(message: str) -> tuple[Layer | None, bool | None, str]:
-    for pattern, explicit, verb in ((_EXPLICIT, True, "denies it explicitly"), (_IMPLICIT, False, "allows it")):
-        name = _first(pattern, message)
-        if name is not None:
-            words = " ".join(name.lower().split())
-            layer = _POLICY_TYPES[words]
-            return layer, explicit, f"{'a' if explicit else 'no'} {words} {verb}"
-    if _BLOCKED.search(message):
+def _layer(bare: str) -> tuple[Layer | None, bool | None, str]:
+    """Which layer decided, whether explicitly, and that in words; from a message without names."""
+    letters = "".join(sign for sign in bare.lower() if "a" <= sign <= "z")
+    decided = max(_DECIDED.finditer(letters), key=re.Match.start, default=None)
+    if decided is not None:
+        layer, words = _POLICY_TYPES[decided["denies"] or decided["allows"]]
+        if decided["denies"]:
+            return layer, True, f"{'an' if words.startswith('i') else 'a'} {words} denies it explicitly"
+        return layer, False, f"no {words} allows it"
+    if _BLOCKED.search(letters):
         return Layer.BLOCK_PUBLIC_ACCESS, True, "Block Public Access forbids it"
+    if _EXPLICIT in letters:
+        return None, True, "a policy that S3 does not name denies it explicitly"
     return None, None, "S3 denied it without naming a policy"
 
 
-def _error_of(answer: Answer) -> _Error:
+def _error_of(text: str) -> _Error:
     """Code and message of an error body, also a truncated one; read by pattern, so that no XML is ever expanded."""
-    text = answer.body.decode("utf-8", errors="replace")
-    if not _ERROR.search(text) and not text.lstrip().startswith("<Error"):
+    if not _ERROR.search(text):
         return _Error(None, None)
-    code = _first(_CODE, text)
+    code = (_first(_CODE, text) or "").strip()
     message = _first(_MESSAGE, text)
-    return _Error(unescape(code) if code else None, " ".join(unescape(message).split()) if message else None)
+    return _Error(unescape(code) or None, " ".join(unescape(message).split()) if message else None)
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,65 @@ def test_block_public_access_is_named(text: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Request has expired",
+        "acme-requester-pays",
+        "protected by object lock",
+        "BlockPublicAcls",
+        "with an explicit deny in a resource-based policy",
+        "because no session policy allows the s3:PutObject action",
+        'a"quote with an explicit deny in a resource-based policy',
+    ],
+)
+@pytest.mark.parametrize("quote", ['"', "&quot;"])
+def test_what_users_call_their_things_decides_nothing(name: str, quote: str) -> None:
+    target = f" on resource: {quote}arn:aws:s3:::b/{name}{quote}"
+    found = denied(f"{USER}s3:GetObject{target} because no identity-based policy allows the s3:GetObject action")
+    assert (found.kind, found.layer, found.explicit) == (OutcomeKind.DENIED, Layer.IDENTITY, False)
+    assert found.action == "s3:GetObject"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f'{USER}s3:GetObject on resource: "arn:aws:s3:::b/RestrictPublicBuckets, expected bucket owner"',
+        f"{USER}s3:GetObject on resource: 'arn:aws:s3:::b/RestrictPublicBuckets, request has expired'",
+        f"{USER}s3:GetObject on resource: arn:aws:s3:::b/BlockPublicAcls",
+        USER.replace("role/app", "role/BlockPublicPolicy-requester-pays") + "s3:GetObject",
+    ],
+)
+def test_a_denial_without_a_reason_has_none_from_names(message: str) -> None:
+    found = denied(message)
+    assert (found.kind, found.layer, found.explicit) == (OutcomeKind.DENIED, None, None)
+
+
+def test_a_copy_that_is_wrapped_inside_of_words_is_read_all_the_same() -> None:
+    found = denied(f"{USER}s3:GetObject{TARGET} with an explicit deny in a service con\ntrol pol\nicy: arn:aws:x")
+    assert (found.layer, found.explicit) == (Layer.SCP, True)
+
+
+def test_an_explicit_denial_may_name_no_policy() -> None:
+    found = denied(f"{USER}s3:GetObject{TARGET} with an explicit deny")
+    assert (found.kind, found.layer, found.explicit) == (OutcomeKind.DENIED, None, True)
+
+
+def test_blocked_customer_keys_are_a_denial_of_no_policy() -> None:
+    found = denied(f"{USER}s3:PutObject{TARGET} because this bucket has blocked server side encryption with SSE-C")
+    assert (found.kind, found.layer, found.action) == (OutcomeKind.DENIED, None, "s3:PutObject")
+
+
+def test_a_bucket_that_aws_disabled_is_denied_explicitly() -> None:
+    found = classify(error(403, "AllAccessDisabled", "All access to this object has been disabled"))
+    assert (found.kind, found.layer, found.explicit) == (OutcomeKind.DENIED, None, True)
+
+
+def test_reasons_are_sentences() -> None:
+    reason = denied(f"{USER}s3:GetObject{TARGET} with an explicit deny in an identity-based policy").reason
+    assert reason == "an identity-based policy denies it explicitly"
+
+
 def test_a_plain_denial_names_nothing() -> None:
     found = denied("Access Denied")
     assert (found.kind, found.layer, found.explicit, found.action) == (OutcomeKind.DENIED, None, None, None)
@@ -139,10 +199,23 @@ def test_a_plain_denial_names_nothing() -> None:
 
 @pytest.mark.parametrize(
     "message",
-    ["Request has expired", "Access denied: the bucket requires Requester Pays", "x-amz-expected-bucket-owner differs"],
+    [
+        "Request has expired",
+        "Access denied: the bucket requires Requester Pays",
+        "x-amz-expected-bucket-owner differs",
+        "Request is not yet valid",
+        "There were headers present in the request which were not signed",
+        "AWS authentication requires a valid Date or x-amz-date header",
+        "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters",
+        "Invalid according to Policy: Policy Condition failed",
+        "Access Denied because object protected by object lock.",
+        "Mfa Authentication must be used for this request",
+    ],
 )
 def test_denied_by_no_policy_is_inconclusive(message: str) -> None:
     assert denied(message).inconclusive
+    late = error(200, "AccessDenied", message)
+    assert classify(late, operation="DeleteObjects").inconclusive
 
 
 @pytest.mark.parametrize(
@@ -232,6 +305,26 @@ def test_a_403_of_something_in_between_is_no_denial(body: str) -> None:
     assert classify(answer(403, body, {"content-type": "text/html"})).inconclusive
 
 
+def test_a_request_id_of_another_service_is_no_sign_of_s3() -> None:
+    assert classify(answer(403, "", {"x-amzn-requestid": "1"}), operation="HeadObject").inconclusive
+
+
+@pytest.mark.parametrize("status", [304, 403, 404, 412, 416])
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("<html>no</html>", "text/html"),
+        ('{"message": "no"}', "application/json"),
+        ("<html><Error><Code>AccessDenied</Code></Error></html>", "Text/HTML; charset=utf-8"),
+        ("", "text/html"),
+    ],
+)
+def test_a_page_of_a_proxy_says_nothing_whatever_its_status(status: int, body: str, kind: str) -> None:
+    found = classify(answer(status, body, {"content-type": kind}), operation="GetObject", authorised=[str(status)])
+    assert found.inconclusive
+    assert found.reason == f"a {status} that is not S3's: a proxy, portal or gateway answered"
+
+
 def test_a_page_of_a_portal_is_no_success() -> None:
     assert classify(answer(200, "<html>sign in</html>", {"content-type": "text/html; charset=utf-8"})).inconclusive
     assert classify(answer(200, "<html>an object</html>", {**S3, "content-type": "text/html"})).allowed
@@ -241,6 +334,17 @@ def test_an_object_that_looks_like_an_error_is_still_an_object() -> None:
     body = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
     assert classify(answer(200, body), operation="GetObject").allowed
     assert classify(answer(200, body), operation="CopyObject").denied
+
+
+@pytest.mark.parametrize("start", ["", "\ufeff", "  \n", '<?xml version="1.0" encoding="UTF-8"?>\n'])
+def test_without_an_operation_an_error_document_is_an_error(start: str) -> None:
+    def found(code: str) -> Outcome:
+        return classify(answer(200, f"{start}<Error><Code>{code}</Code></Error>"))
+
+    assert found("AccessDenied").denied
+    assert found("SlowDown").inconclusive
+    assert found("SlowDown").code == "SlowDown"
+    assert classify(answer(200, f"{start}<Listing><Error><Code>AccessDenied</Code></Error></Listing>")).allowed
 
 
 @pytest.mark.parametrize("operation", ["DeleteObjects", "CompleteMultipartUpload", "CopyObject", "UploadPartCopy"])
@@ -259,6 +363,8 @@ def test_errors_inside_of_a_success(operation: str) -> None:
     "body",
     [
         "<Error><Code>AccessDenied</Code><Message>Access Denied",
+        "<Error><Code>AccessDenied</Co",
+        "\ufeff<Error><Code>AccessDenied</Code></Error>",
         '<?xml version="1.0"?>\n<Error xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Code>AccessDenied</Code></Error>',
         '<s3:Error xmlns:s3="x"><s3:Code> AccessDenied </s3:Code><s3:Message>no</s3:Message></s3:Error>',
         "   <Error>\n  <Code>\nAccessDenied\n</Code>\n</Error>",
@@ -273,6 +379,23 @@ def test_no_entity_is_ever_expanded() -> None:
     found = classify(answer(403, bomb))
     assert found.inconclusive
     assert found.code == "&a;"
+
+
+@pytest.mark.parametrize(
+    "piece", ["<Code>", "<Message>", "<Error>", " ", '"', "'arn:", "User: ", "<a:", "explicit deny in a ", "<?", "arn:"]
+)
+@pytest.mark.parametrize("start", ["", "<Error><Code>", "<Error><Code>AccessDenied</Code><Message>"])
+def test_a_hostile_body_costs_no_time(start: str, piece: str) -> None:
+    body = (start + piece * 65_536)[:65_536]
+    began = time.process_time()
+    assert classify(answer(403, body)).reason
+    assert classify(answer(200, body)).reason
+    assert time.process_time() - began < 1
+
+
+def test_what_is_too_long_for_a_code_is_none() -> None:
+    found = classify(error(403, "x" * 129))
+    assert (found.kind, found.code) == (OutcomeKind.INCONCLUSIVE, None)
 
 
 def test_messages_are_unescaped_and_on_one_line() -> None:
