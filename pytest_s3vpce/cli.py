@@ -6,17 +6,25 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from pytest_s3vpce import __version__
-from pytest_s3vpce.errors import S3VpceError
+from pytest_s3vpce.errors import RunError, S3VpceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_s3vpce.model import Answer
+
+_FIELDS: Final = {
+    "status": (int, "a whole number"),
+    "headers": (dict, "an object"),
+    "body": (str, "a text"),
+    "failure": (str, "a text"),
+    "operation": (str, "a text"),
+}
 
 
 class _Group(click.Group):
@@ -80,8 +88,7 @@ def schema(output: Path | None) -> None:
         if output is None:
             click.echo(text, nl=False)
         else:
-            output.mkdir(parents=True, exist_ok=True)
-            (output / name).write_text(text, encoding="utf-8")
+            _write(output / name, text)
             click.echo(f"{output / name}")
 
 
@@ -118,15 +125,27 @@ def sweep(folder: Path, inventory: Path | None) -> None:
     click.echo("nothing is left")
 
 
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"`{path}` can't be written: {error.strerror}", remedy="name a folder") from error
+
+
 def _filter(answer: Callable[[str], tuple[str, bool]]) -> None:
-    """Line by line, in constant memory; exit status 1 where a line could not be answered."""
+    """Line by line, in constant memory, each answered at once; exit status 1 where one could not be answered."""
     good = True
-    for line in sys.stdin:
-        if line.strip():
-            text, answered = answer(line)
-            good = good and answered
-            sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    for raw in sys.stdin.buffer:
+        if not raw.strip():
+            continue
+        try:
+            text, answered = answer(raw.decode("utf-8-sig"))
+        except UnicodeDecodeError:
+            text, answered = json.dumps({"id": None, "error": "the line is not UTF-8"}), False
+        good = good and answered
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
     if not good:
         sys.exit(1)
 
@@ -136,10 +155,10 @@ def _classified(line: str) -> tuple[str, bool]:
 
     name = None
     try:
-        row = json.loads(line)
+        row = _row_of(line)
         name = row.get("id")
         answer = _answer_of(row)
-    except (ValueError, TypeError, AttributeError) as error:
+    except ValueError as error:
         return json.dumps({"id": name, "error": f"no answer can be read from this line: {error}"}), False
     outcome = outcome_of(answer, operation=row.get("operation"))
     found = {
@@ -153,19 +172,39 @@ def _classified(line: str) -> tuple[str, bool]:
     return json.dumps(found), True
 
 
+def _row_of(line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(row, dict):
+        raise ValueError("it is not an object")  # noqa: TRY004 - all that is wrong with a line is one kind of error
+    return row
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"`{text}` is not JSON")
+
+
 def _answer_of(row: dict[str, Any]) -> Answer:
     from pytest_s3vpce.model import Answer, FailureKind
 
-    answer = Answer(
-        id=str(row.get("id")),
-        status=None if row.get("status") is None else int(row["status"]),
-        headers={str(key).lower(): str(value) for key, value in (row.get("headers") or {}).items()},
-        body=(row.get("body") or "").encode(),
-        failure=FailureKind(row["failure"]) if row.get("failure") else None,
-    )
-    if answer.status is None and answer.failure is None:
+    for field, (kind, words) in _FIELDS.items():
+        value = row.get(field)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise ValueError(f"`{field}` is not {words}")
+    failure = row.get("failure")
+    if failure is None and row.get("status") is None:
         raise ValueError("neither `status` nor `failure` is given")
-    return answer
+    if failure is not None and failure not in list(FailureKind):
+        raise ValueError(f"there is no failure `{failure}`; known are {', '.join(FailureKind)}")
+    return Answer(
+        id=str(row.get("id")),
+        status=row.get("status"),
+        headers={name.lower(): str(value) for name, value in (row.get("headers") or {}).items()},
+        body=(row.get("body") or "").encode("utf-8", errors="replace"),
+        failure=None if failure is None else FailureKind(failure),
+    )
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ class Matrix:
         """Back from `to_json`; RunError where it is no report, or one of another format."""
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunError("the report is not JSON") from error
         found = data.pop("format", None) if isinstance(data, dict) else None
         if found != FORMAT:

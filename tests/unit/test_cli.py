@@ -49,15 +49,60 @@ def test_classify_takes_failures_and_any_case_of_headers() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["nonsense", "[]", '{"id": "x"}', '{"id": "x", "failure": "no-such"}', '{"id": "x", "status": "many"}']
+    ("line", "why"),
+    [
+        ("nonsense", "Expecting value"),
+        ("[]", "it is not an object"),
+        ("[" * 100_000, "it is nested too deeply"),
+        ('{"id": "x"}', "neither `status` nor `failure` is given"),
+        ('{"id": "x", "failure": "no-such"}', "there is no failure `no-such`; known are dns, connect_timeout, "),
+        ('{"id": "x", "failure": ""}', "there is no failure ``"),
+        ('{"id": "x", "failure": ["dns"]}', "`failure` is not a text"),
+        ('{"id": "x", "status": "many"}', "`status` is not a whole number"),
+        ('{"id": "x", "status": true}', "`status` is not a whole number"),
+        ('{"id": "x", "status": 403.5}', "`status` is not a whole number"),
+        ('{"id": "x", "status": Infinity}', "`Infinity` is not JSON"),
+        ('{"id": "x", "status": 200, "headers": [["a", "b"]]}', "`headers` is not an object"),
+        ('{"id": "x", "status": 200, "body": {}}', "`body` is not a text"),
+        ('{"id": "x", "status": 200, "operation": ["GetObject"]}', "`operation` is not a text"),
+    ],
 )
-def test_a_bad_line_is_answered_as_such_and_the_others_all_the_same(line: str) -> None:
+def test_a_bad_line_is_answered_as_such_and_the_others_all_the_same(line: str, why: str) -> None:
     good = json.dumps({"id": "good", "status": 200, "headers": {}, "body": ""})
     status, out, _ = run("classify", text=f"{line}\n{good}\n")
     assert status == 1
     first, second = (json.loads(row) for row in out.splitlines())
-    assert "no answer can be read from this line" in first["error"]
+    assert list(first) == ["id", "error"]
+    assert first["error"].startswith(f"no answer can be read from this line: {why}")
     assert second["outcome"] == "allowed"
+
+
+@pytest.mark.parametrize("command", ["classify", "decide"])
+def test_a_line_that_is_not_utf8_is_answered_as_such(command: str) -> None:
+    done = CliRunner().invoke(main, [command], input=b'\xff{}\n\n{"id": 1, "status": 200}\n')
+    assert done.exit_code == 1
+    first, second = (json.loads(row) for row in done.stdout.splitlines())
+    assert first == {"id": None, "error": "the line is not UTF-8"}
+    assert second["id"] == 1
+
+
+def test_classify_takes_nulls_lone_surrogates_and_a_byte_order_mark() -> None:
+    line = '{"id": null, "status": 403, "headers": null, "body": "\\ud800", "operation": null, "failure": null}'
+    done = CliRunner().invoke(main, ["classify"], input=b"\xef\xbb\xbf" + line.encode() + b"\n")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["outcome"] == "inconclusive"
+
+
+def test_each_line_is_answered_before_the_next_is_read() -> None:
+    command = [sys.executable, "-m", "pytest_s3vpce.cli", "classify"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+        assert process.stdin
+        assert process.stdout
+        for number in range(2):
+            process.stdin.write(json.dumps({"id": number, "failure": "dns"}) + "\n")
+            assert json.loads(process.stdout.readline())["id"] == number
+        process.stdin.close()
+        assert process.wait(10) == 0
 
 
 def test_decide_answers_line_by_line() -> None:
@@ -94,6 +139,14 @@ def test_schema_prints_or_writes_what_docs_hold(tmp_path: Path) -> None:
         assert json.loads(path.read_text()) == json.loads((ROOT / "docs" / "schema" / path.name).read_text())
 
 
+def test_a_schema_that_can_not_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    status, _, err = run("schema", "--output", str(tmp_path / "file"))
+    assert status == 2
+    assert err.startswith(f"s3vpce: `{tmp_path / 'file'}")
+    assert err.endswith("can't be written: File exists; name a folder\n")
+
+
 def test_report_shows_a_stored_report(tmp_path: Path) -> None:
     write(MATRIX, tmp_path / "r.json")
     status, out, _ = run("report", str(tmp_path / "r.json"))
@@ -122,6 +175,13 @@ def test_sweep_of_an_empty_ledger_removes_the_folder(tmp_path: Path) -> None:
     status, out, _ = run("sweep", str(folder))
     assert (status, out) == (0, "nothing is left\n")
     assert not folder.exists()
+
+
+def test_sweep_lists_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inventory = ROOT / "examples" / "endpoint_only" / "s3vpce.yaml"
+    monkeypatch.setattr("pytest_s3vpce.run.sweeping.sweep_folder", lambda *_, **__: ["function f: throttled"])
+    status, out, err = run("sweep", str(tmp_path), "--inventory", str(inventory))
+    assert (status, out, err) == (1, "", "left: function f: throttled\n")
 
 
 def test_the_version_is_the_packages() -> None:

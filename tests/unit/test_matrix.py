@@ -21,6 +21,7 @@ def test_what_is_written_is_read_back() -> None:
     ("text", "what"),
     [
         ("nonsense", "the report is not JSON"),
+        ("[" * 100_000, "the report is not JSON"),
         ("[]", "the report's format is `None`; this version reads s3vpce-report/1"),
         (
             '{"format": "s3vpce-report/2"}',
