@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TypeVar
+from dataclasses import dataclass, fields, is_dataclass, replace
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tabulate import tabulate
 
@@ -53,12 +53,27 @@ _VERDICTS: Final[Mapping[Verdict, str]] = {
 
 def render(matrix: Matrix, *, colour: Colour, width: int, encoding: str = "utf-8") -> str:
     """The whole report as text no wider than `width` where that can be, in characters that the encoding has."""
-    return _Page(matrix, colour=colour, width=max(width, 60), signs=_signs(encoding)).text()
+    signs = _signs(encoding)
+    return _Page(_harmless(matrix, signs), colour=colour, width=max(width, 60), signs=signs).text()
 
 
 def escaped(text: str) -> str:
     """The text with control characters escaped: what comes from the network must not steer a terminal."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def _harmless(value: Any, signs: _Signs) -> Any:
+    """The value with all its texts escaped: a report that is read back may come from anywhere."""
+    if isinstance(value, Enum):
+        return value
+    if isinstance(value, str):
+        text = escaped(value)
+        return text.encode("ascii", "backslashreplace").decode() if signs is _ASCII else text
+    if isinstance(value, tuple):
+        return tuple(_harmless(part, signs) for part in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{row.name: _harmless(getattr(value, row.name), signs) for row in fields(value)})
+    return value
 
 
 def _signs(encoding: str) -> _Signs:
@@ -161,14 +176,14 @@ class _Page:
     def _claim(self, claim: ClaimResult) -> Iterator[str]:
         sign = {Verdict.PROVEN: self._signs.good, Verdict.REFUTED: self._signs.bad}.get(claim.verdict, self._signs.open)
         yield self._paint(f"{sign} {claim.verdict.value}", _VERDICTS[claim.verdict]) + f"  {claim.id}"
-        yield from self._wrapped(escaped(claim.sentence))
+        yield from self._wrapped(claim.sentence)
         tried = claim.coverage
         yield from self._wrapped(
             f"tried: {', '.join(tried.operations)} by {', '.join(tried.principals)} from {', '.join(tried.vantages)}, "
-            f"key {escaped(', '.join(tried.keys))}"
+            f"key {', '.join(tried.keys)}"
         )
         for gap in tried.gaps:
-            yield from self._wrapped(f"not covered: {escaped(gap)}")
+            yield from self._wrapped(f"not covered: {gap}")
 
     def _wrapped(self, text: str, indent: str = "    ") -> list[str]:
         return textwrap.wrap(
@@ -194,23 +209,23 @@ class _Page:
         wanted = cell.expect.value if cell.expect else "nothing"
         yield self._paint(f"{self._signs.bad} {cell.id}", _RED)
         yield from self._wrapped(
-            f"expected {wanted} ({cell.place}), got {cell.counted.outcome.value}: {escaped(cell.counted.reason)}"
+            f"expected {wanted} ({cell.place}), got {cell.counted.outcome.value}: {cell.counted.reason}"
         )
         if cell.sent:
-            yield from self._wrapped(f"sent: {cell.sent.method} {escaped(cell.sent.url)}, by {_who(cell)}")
+            yield from self._wrapped(f"sent: {cell.sent.method} {cell.sent.url}, by {_who(cell)}")
         if cell.received:
             yield from self._wrapped(f"came back: {_came(cell)}")
         if cell.counted.layer:
             yield from self._wrapped(f"layer: {cell.counted.layer.value}")
         if cell.hint:
-            yield from self._wrapped(f"look at: {escaped(cell.hint)}")
+            yield from self._wrapped(f"look at: {cell.hint}")
 
     def _failed_claim(self, claim: ClaimResult) -> Iterator[str]:
         yield self._paint(f"{self._signs.bad} {claim.id}", _RED) + f"  {claim.verdict.value} ({claim.place})"
         shown: dict[str, None] = {}
         for finding in claim.evidence:
             if finding.status is not Status.GOOD:
-                shown[f"{finding.status.value}: {escaped(finding.sentence)}"] = None
+                shown[f"{finding.status.value}: {finding.sentence}"] = None
         for line in shown:
             yield from self._wrapped(line)
         for cell in claim.cells:
@@ -218,7 +233,7 @@ class _Page:
 
     def _notes(self) -> Iterator[str]:
         broken = [f"{row.name}: {row.error}" for row in self._matrix.vantages if row.error]
-        lines = [line for note in (*broken, *self._matrix.notes) for line in self._wrapped(escaped(note), "  ")]
+        lines = [line for note in (*broken, *self._matrix.notes) for line in self._wrapped(note, "  ")]
         if lines:
             yield "notes\n" + "\n".join(lines)
 
@@ -260,7 +275,7 @@ def _came(cell: CellResult) -> str:
         answer.peer and f"peer {answer.peer}",
         answer.tls,
     ]
-    return escaped(", ".join(part for part in parts if part))
+    return ", ".join(part for part in parts if part)
 
 
 def _in_order(values: Iterator[_T]) -> list[_T]:

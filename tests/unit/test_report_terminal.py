@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import fields, is_dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -91,6 +92,25 @@ def test_nothing_from_the_network_steers_the_terminal(colour: Colour) -> None:
     assert ("\x1b[32m" in text) is (colour is Colour.ANSI)
 
 
+def nasty(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value
+    if isinstance(value, str):
+        return f"{value}\x1b[2J\r\n\x9b2J\u202e"
+    if isinstance(value, tuple):
+        return tuple(nasty(part) for part in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{row.name: nasty(getattr(value, row.name)) for row in fields(value)})
+    return value
+
+
+def test_a_report_that_was_read_back_steers_nothing_by_any_of_its_texts() -> None:
+    text = page(nasty(MATRIX), width=300)
+    assert all(sign == "\n" or sign.isprintable() for sign in text)
+    assert len(text.splitlines()) < 3 * len(page(width=300).splitlines())
+    assert r"reports\x1b[2J" in text
+
+
 def test_without_colour_there_is_no_escape_at_all() -> None:
     assert "\x1b" not in page()
 
@@ -101,6 +121,12 @@ def test_plain_characters_where_the_encoding_has_no_others(encoding: str) -> Non
     text.encode("ascii")
     assert "+ allowed" in row_of(text, "GetObject")
     assert "x allowed, want deny" in row_of(text, "PutObject")
+
+
+def test_names_that_the_encoding_does_not_have_are_escaped() -> None:
+    named = replace(MATRIX, notes=("clé €",))
+    assert r"cl\xe9 \u20ac" in page(named, encoding="ascii")
+    assert "clé €" in page(named)
 
 
 @pytest.mark.parametrize("width", [40, 60, 70, 200])
