@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import re
 from collections import deque
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
@@ -19,7 +21,8 @@ from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3 import S3
 from pytest_s3vpce.lab.s3answers import finish
 from pytest_s3vpce.lab.s3context import request_keys
-from pytest_s3vpce.lab.signatures import Anonymous, verify
+from pytest_s3vpce.lab.s3requests import is_control
+from pytest_s3vpce.lab.signatures import Anonymous, Verified, verify
 from pytest_s3vpce.lab.sts import Sts
 from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
 from pytest_s3vpce.network.path import Destination, Dropped, Path, Source, internet, resolve
@@ -29,17 +32,21 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.lab.compute import Functions
     from pytest_s3vpce.lab.keys import Keys
-    from pytest_s3vpce.lab.signatures import Verified
     from pytest_s3vpce.lab.state import State
 
 _LOG: Final = logging.getLogger(__name__)
 _INVOKE: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)/invocations(?:\?.*)?")
 _FUNCTION: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)(?:\?.*)?")
-_FUNCTIONS: Final = "/2015-03-31/functions"
-_ROLE: Final = re.compile(rb'"Role"\s*:\s*"([^"]+)"')
+_ROLE_SETTERS: Final = re.compile(r"POST /2015-03-31/functions/?|PUT /2015-03-31/functions/[^/]+/configuration")
+_FUNCTION_NAME: Final = re.compile(
+    r"(?:(?:arn:aws[a-z-]*:lambda:(?P<region>[a-z0-9-]+):)?(?P<account>\d{12}):function:)?(?P<name>[\w-]+)(?::[$\w-]+)?"
+)
+"""https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_RequestParameters"""
 _LAMBDA: Final = Caller(arn="service:lambda.amazonaws.com")
 _SCOPE: Final = re.compile(r"Credential=[^/,&\s]+/\d+/[^/,&\s]+/(?P<service>[a-z0-9-]+)/aws4_request")
 _HOST: Final = re.compile(r"(?P<service>(?!s3)[a-z0-9-]+)(?:\.[a-z]{2}[a-z-]*-\d)?\.amazonaws\.com(?:\.cn)?")
+_SERVICE: Final = re.compile(r"[a-z0-9-]+")
+"""What AWS calls services by; the state behind has rooms of its own by other names, which are nobody's to enter."""
 _NOTES: Final = 10_000
 
 
@@ -71,7 +78,10 @@ class Gateway:
         service = _claimed_service(request)
         try:
             verified = verify(request, lookup=self._keys.lookup, now=now)
-            service = service if isinstance(verified, Anonymous) else verified.service
+            if isinstance(verified, Verified):
+                service = verified.service
+                if service == "s3" and is_control(request):
+                    service = "s3control"
             answer = self._answer(request, verified, service=service, now=now, note=note)
         except Refused as refused:
             note["code"] = refused.code
@@ -101,6 +111,8 @@ class Gateway:
         if isinstance(verified, Anonymous) or caller.account is None:
             raise Refused("MissingAuthenticationToken", status=403, message="Missing Authentication Token")
         region = verified.region
+        if not _SERVICE.fullmatch(service):
+            raise _unserved(service)
         if service == "sts":
             context = request_keys(request, path, region=region, now=now)
             return self._sts.handle(request, caller, context=context, now=now)
@@ -110,6 +122,8 @@ class Gateway:
                 return self._invoke(request, caller, name=unquote(invoked["name"]), region=region)
             self._check_role(request)
         answer = self._state.call(service, request, account=caller.account, region=region)
+        if answer.status == HTTPStatus.NOT_FOUND and answer.body[:20].lower().startswith(b"<!doctype html"):
+            raise _unserved(service)  # no route of the service's leads there
         if service == "lambda" and request.method == "DELETE":
             self._forget(request, caller, region=region)
         return answer
@@ -134,10 +148,14 @@ class Gateway:
     def _invoke(self, request: HttpRequest, caller: Caller, *, name: str, region: str) -> HttpResponse:
         """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
         assert caller.account is not None
-        account = name.split(":")[4] if name.startswith("arn:") else caller.account
-        found = self._state.function(account, region, name)
-        if found is None or account != caller.account:
-            message = f"Function not found: arn:aws:lambda:{region}:{account}:function:{name}"
+        named = _FUNCTION_NAME.fullmatch(name)
+        if named is None:
+            message = f"Value '{name}' at 'functionName' failed to satisfy constraint"
+            raise Refused("ValidationException", status=400, message=message)
+        account, place = named["account"] or caller.account, named["region"] or region
+        found = self._state.function(account, region, named["name"])
+        if found is None or (account, place) != (caller.account, region):
+            message = f"Function not found: arn:aws:lambda:{place}:{account}:function:{named['name']}"
             raise Refused("ResourceNotFoundException", status=404, message=message)
         kind = request.header("x-amz-invocation-type") or "RequestResponse"
         if kind == "DryRun":
@@ -155,10 +173,9 @@ class Gateway:
 
     def _check_role(self, request: HttpRequest) -> None:
         """A function's role must trust Lambda. https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html"""
-        if (request.method, request.target.partition("?")[0]) != ("POST", _FUNCTIONS):
+        if not _ROLE_SETTERS.fullmatch(f"{request.method} {request.target.partition('?')[0]}"):
             return
-        named = _ROLE.search(request.body)
-        role = self._state.role(named[1].decode()) if named else None
+        role = self._state.role(_role_in(request.body))
         if role is None:
             return
         question = Question(
@@ -179,6 +196,20 @@ class Gateway:
         self.notes.append(note)
         if self._log is not None:
             self._log(note)
+
+
+def _role_in(body: bytes) -> str:
+    """The role that a function's settings name; empty where they name none or can't be read."""
+    try:
+        settings = json.loads(body)
+    except ValueError:
+        return ""
+    named = settings.get("Role") if isinstance(settings, dict) else None
+    return named if isinstance(named, str) else ""
+
+
+def _unserved(service: str) -> Refused:
+    return Refused("NotImplemented", status=501, message=f"The lab has no such operation of {service}.")
 
 
 def _claimed_service(request: HttpRequest) -> str:

@@ -11,7 +11,7 @@ from pytest_s3vpce.lab.denials import PLAIN, s3_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3context import request_keys, s3_keys
-from pytest_s3vpce.lab.s3forms import check_form, malformed
+from pytest_s3vpce.lab.s3forms import check_form, check_name, malformed
 from pytest_s3vpce.lab.s3payload import as_stored
 from pytest_s3vpce.lab.s3requests import parse
 from pytest_s3vpce.lab.signatures import Verified
@@ -87,6 +87,9 @@ class S3:
         answer = self._call(request, asked, bucket)
         if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and asked.document is not None:
             raise malformed()  # its root was right; what it holds could not be read
+        if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and "ContinuationToken" in asked.parameters:
+            message = "The continuation token provided is incorrect"
+            raise Refused("InvalidArgument", status=400, message=message)
         if asked.row.name == "HeadBucket":
             others = [(name, value) for name, value in answer.headers if name.lower() != _REGION_HEADER]
             answer = replace(answer, headers=(*others, *_region_header(bucket)))
@@ -133,6 +136,8 @@ class S3:
         trial = _Trial(self._state, self._judge, caller, path=path, context=context, note=note)
         trial.authorise(asked, owner)
         check_form(asked, request.body)
+        if asked.bucket:
+            check_name(asked.bucket)
         taken = self._state.bucket(asked.bucket) if asked.bucket else None
         if taken is not None and taken.account != caller.account:
             message = "The requested bucket name is not available. The bucket namespace is shared by all users."

@@ -5,6 +5,7 @@ S3 looks at these after authorisation here; the order is documented nowhere.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.s3requests import S3Request
 
 _LARGEST: Final = 2**31 - 1
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_ADDRESS: Final = re.compile(r"\d+\.\d+\.\d+\.\d+")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl
 _CANNED: Final = frozenset(
     {
@@ -44,6 +47,13 @@ def check_form(asked: S3Request, body: bytes) -> None:
         raise Refused("MissingRequestBodyError", status=400, message="Request Body is empty")
     if element(body).tag.rpartition("}")[2] != asked.document:
         raise malformed()
+
+
+def check_name(bucket: str) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
+    if not _NAME.fullmatch(bucket) or ".." in bucket or _ADDRESS.fullmatch(bucket):
+        details = (("BucketName", bucket),)
+        raise Refused("InvalidBucketName", status=400, message="The specified bucket is not valid.", details=details)
 
 
 def element(body: bytes) -> ET.Element:

@@ -22,9 +22,16 @@ if TYPE_CHECKING:
     from pytest_s3vpce.operations import Operation
 
 _HOST = re.compile(
-    r"(?:(?P<bucket>.+)\.)?s3(?:-fips)?(?:\.dualstack)?(?:[.-](?P<region>[a-z]{2}[a-z0-9-]*-\d))?\.amazonaws\.com(?:\.cn)?"
+    r"(?:(?P<bucket>.+)\.)?s3(?:-fips)?(?:\.dualstack)?(?:[.-](?P<region>[a-z]{2,4}(?:-[a-z]+)+-\d))?"
+    r"\.amazonaws\.(?:com(?:\.cn)?|eu)"
 )
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html"""
+_AMAZON = re.compile(r".*\.amazonaws\.(?:com(?:\.cn)?|eu)")
+"""Other names of AWS's: of access points, interface endpoints, accelerated or website buckets. None is path style."""
+_CONTROL_HOST = re.compile(
+    r"(?:\d{12}\.)?s3-control(?:-fips)?(?:\.dualstack)?\.[a-z0-9-]+\.amazonaws\.(?:com(?:\.cn)?|eu)"
+)
+_CONTROL_PATH = "/v20180820/"
 _INTEGERS = frozenset({"integer", "long"})
 _IGNORED_QUERY = re.compile(r"x-id|X-Amz-\w|x-amz-\w", re.IGNORECASE)
 
@@ -77,9 +84,22 @@ class _Shape:
         )
 
 
+def is_control(request: HttpRequest) -> bool:
+    """Whether a request signed for s3 is one to S3 Control: by its host, or its path and account where all share one.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_PutPublicAccessBlock.html
+    """
+    if not request.target.startswith(_CONTROL_PATH):
+        return False
+    host = _host(request)
+    shared = not _AMAZON.fullmatch(host) and request.header("x-amz-account-id") is not None
+    return shared or _CONTROL_HOST.fullmatch(host) is not None
+
+
 def parse(request: HttpRequest) -> S3Request:
     """The operation of a request, by host, path, query and headers."""
-    host = _HOST.fullmatch(request.host.rpartition(":")[0] if ":" in request.host else request.host)
+    name = _host(request)
+    host = _HOST.fullmatch(name)
     path, _, raw_query = request.target.partition("?")
     virtual = host["bucket"] if host else None
     raw = path.lstrip("/") if not virtual else f"{virtual}/{path.removeprefix('/')}"
@@ -89,7 +109,8 @@ def parse(request: HttpRequest) -> S3Request:
     # Of a parameter that comes twice the first counts, as for the state behind: what is decided is what is done.
     query = dict(reversed(parse_qsl(raw_query, keep_blank_values=True)))
     headers = {name.lower(): request.header(name) or "" for name, _ in request.headers}
-    shape = _match(request.method, level, query, headers)
+    known = host is not None or not _AMAZON.fullmatch(name)
+    shape = _match(request.method, level, query, headers) if known else None
     parameters = _parameters(shape, query, headers) if shape else {}
     target = f"/{bucket}" + (f"/{raw_key}" if key is not None else "") if bucket else "/"
     return S3Request(
@@ -103,6 +124,10 @@ def parse(request: HttpRequest) -> S3Request:
         document_required=shape is not None and shape.document_required,
         integers=frozenset(shape.integers & parameters.keys()) if shape else frozenset(),
     )
+
+
+def _host(request: HttpRequest) -> str:
+    return request.host.rpartition(":")[0] if ":" in request.host else request.host
 
 
 def _match(method: str, level: int, query: Mapping[str, str], headers: Mapping[str, str]) -> _Shape | None:

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from pytest_s3vpce.lab.compute import InvokeResult
 from pytest_s3vpce.lab.origin import Placement
-from tests.unit.labstage import REGION, Person, Stage, allow, deny, make_role, policy, refusal
+from tests.unit.labstage import INTERNET, REGION, Person, Stage, allow, answered, deny, make_role, policy, refusal
 
 MAIN, PARTNER = "330000000001", "330000000002"
 USER = f"arn:aws:iam::{MAIN}:user/s3vpce-runner"
@@ -248,6 +251,8 @@ def test_bad_keys_are_refused_in_the_words_of_the_service(
         ("accessanalyzer", "list_analyzers", {}),
         ("ec2", "create_network_insights_path", {"Source": "i-1", "Protocol": "tcp", "ClientToken": "x"}),
         ("ssm", "describe_instance_information", {}),
+        ("lambda", "get_account_settings", {}),
+        ("s3control", "list_jobs", {"AccountId": MAIN}),
         ("iam", "simulate_principal_policy", {"PolicySourceArn": "a" * 20, "ActionNames": ["s3:GetObject"]}),
     ],
 )
@@ -255,6 +260,31 @@ def test_what_is_not_served_is_a_typed_501_at_once(
     stage: Stage, service: str, call: str, parameters: dict[str, Any]
 ) -> None:
     assert refusal(getattr(stage.admin(MAIN).client(service), call), **parameters)[:2] == (501, "NotImplemented")
+
+
+def test_rooms_of_the_state_that_are_no_service_are_nobodys_to_enter(stage: Stage) -> None:
+    person = stage.admin(MAIN)
+    for target, method in (("/moto-api/reset", "POST"), ("/moto-api/data.json", "GET")):
+        request = AWSRequest(method, f"https://s3.us-east-1.amazonaws.com{target}")
+        SigV4Auth(Credentials(person.key, person.secret, person.token), "moto_api", "us-east-1").add_auth(request)
+        answer = answered(stage, request.prepare(), origin=INTERNET)
+        assert (answer.status_code, b"NotImplemented" in answer.content) == (501, True)
+    assert person.client("s3").get_object(Bucket=BUCKET, Key="k")["Body"].read() == b"x"
+
+
+@pytest.mark.parametrize("url", [None, "http://127.0.0.1:1"])
+def test_an_accounts_public_access_block_is_set_by_its_own(stage: Stage, url: str | None) -> None:
+    config: dict[str, Any] = {"inject_host_prefix": url is None}
+    control = stage.admin(MAIN).client("s3control", url=url, **config)
+    block = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
+    control.put_public_access_block(AccountId=MAIN, PublicAccessBlockConfiguration=block)
+    found = stage.state.account_public_access_block(MAIN, "us-east-1")
+    assert found is not None
+    assert found.restrict_public_buckets
+    foreign = stage.admin(PARTNER).client("s3control", url=url, **config)
+    assert refusal(foreign.delete_public_access_block, AccountId=MAIN)[:2] == (403, "AccessDenied")
+    assert control.get_public_access_block(AccountId=MAIN)["PublicAccessBlockConfiguration"] == block
+    control.delete_public_access_block(AccountId=MAIN)
 
 
 def test_a_presigned_url_is_by_its_signer(stage: Stage) -> None:
@@ -307,9 +337,32 @@ def test_a_functions_role_must_trust_lambda(stage: Stage, network: Network) -> N
     assert refusal(client.get_function, FunctionName="unborn")[:2] == (404, "ResourceNotFoundException")
 
 
+def test_a_functions_role_is_the_one_it_names_and_not_a_variable(stage: Stage, function: str) -> None:
+    trusted = stage.state.function(MAIN, "us-east-1", function)
+    assert trusted is not None
+    role = make_role(stage.admin(MAIN), "trusts-nobodys-code", trust={"Service": "ec2.amazonaws.com"})
+    client = stage.admin(MAIN).client("lambda")
+    code = {"ZipFile": b"PK\x05\x06" + b"\0" * 18}
+    hidden = {"Environment": {"Variables": {"Role": trusted.spec.role_arn}}, "Role": role}
+    made = {"FunctionName": "unborn", "Runtime": "python3.12", "Handler": "index.handler", "Code": code}
+    wrong = (400, "InvalidParameterValueException")
+    assert refusal(client.create_function, **hidden, **made)[:2] == wrong
+    assert refusal(client.update_function_configuration, FunctionName="fn", Role=role)[:2] == wrong
+    assert client.get_function_configuration(FunctionName="fn")["Role"] == trusted.spec.role_arn
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"Role": 1}', b"\xff"])
+def test_settings_that_name_no_role_are_left_to_lambda(stage: Stage, body: bytes) -> None:
+    person = stage.admin(MAIN)
+    url = "https://lambda.us-east-1.amazonaws.com/2015-03-31/functions/none/configuration"
+    request = AWSRequest("PUT", url, data=body)
+    SigV4Auth(Credentials(person.key, person.secret, person.token), "lambda", "us-east-1").add_auth(request)
+    assert answered(stage, request.prepare(), origin=INTERNET).status_code >= 400
+
+
 def test_an_invocation_runs_the_function_in_its_subnet(stage: Stage, function: str, network: Network) -> None:
     client = stage.admin(MAIN).client("lambda")
-    for name in ("fn", function):
+    for name in ("fn", function, f"{MAIN}:function:fn", "fn:$LATEST", f"{function}:$LATEST"):
         answer = client.invoke(FunctionName=name, Payload=b'{"a": 1}', LogType="Tail")
         assert json.load(answer["Payload"]) == "done"
         assert base64.b64decode(answer["LogResult"]) == b"said"
@@ -333,6 +386,11 @@ def test_invocations_that_the_lab_has_not(stage: Stage, function: str) -> None:
     assert client.invoke(FunctionName="fn", InvocationType="DryRun")["StatusCode"] == 204
     assert refusal(client.invoke, FunctionName="fn", InvocationType="Event")[:2] == (501, "NotImplemented")
     assert refusal(client.invoke, FunctionName="other")[:2] == (404, "ResourceNotFoundException")
+    elsewhere = function.replace("us-east-1", "eu-west-1")
+    assert refusal(client.invoke, FunctionName=elsewhere)[:2] == (404, "ResourceNotFoundException")
+    for name in ("arn:::", function.replace(":function:", ":layer:")):
+        assert refusal(client.invoke, FunctionName=name)[:2] == (400, "ValidationException")
+    assert refusal(client.invoke, FunctionName="arn:x")[:2] == (404, "ResourceNotFoundException")
     foreign = stage.admin(PARTNER).client("lambda")
     assert refusal(foreign.invoke, FunctionName=function)[:2] == (404, "ResourceNotFoundException")
     assert len(stage.functions.invoked) == before

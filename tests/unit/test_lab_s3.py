@@ -446,6 +446,39 @@ def test_a_query_that_says_two_things_does_nothing_that_was_not_decided(stage: S
     assert b"secret/1" in asked(stage.admin(MAIN), f"{service}?list-type=2&prefix=secret/").content
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        (f"{BUCKET}.s3-{REGION}.amazonaws.com", 200),
+        (f"{BUCKET}.s3-fips.dualstack.{REGION}.amazonaws.com", 200),
+        (f"{BUCKET}.s3.amazonaws.com", 200),
+        (f"{BUCKET}.s3.eusc-de-east-1.amazonaws.eu", 301),
+        (f"{BUCKET}.s3.cn-north-1.amazonaws.com.cn", 301),
+        (f"{BUCKET}.s3-accelerate.amazonaws.com", 501),
+        (f"{BUCKET}.s3-website-{REGION}.amazonaws.com", 501),
+        (f"{BUCKET}.bucket.vpce-0a1b-2c.s3.{REGION}.vpce.amazonaws.com", 501),
+        (f"point-{MAIN}.s3-accesspoint.{REGION}.amazonaws.com", 501),
+        (f"{MAIN}.s3-control.{REGION}.amazonaws.com", 501),
+        ("elsewhere.example", 404),
+    ],
+)
+def test_a_host_of_s3s_is_read_or_refused_and_never_guessed(stage: Stage, s3: Any, host: str, status: int) -> None:
+    answer = asked(stage.admin(MAIN), f"https://{host}/k")
+    assert answer.status_code == status
+    assert (b"<Code>NotImplemented</Code>" in answer.content) == (status == 501)
+
+
+@pytest.mark.parametrize("name", ["UPPER", "ab", "a" * 64, "lab..s3", "10.0.0.1", "-lab", "lab%2Fs3", "lab%3Fpolicy"])
+def test_a_bucket_has_a_name_that_s3_takes(stage: Stage, name: str) -> None:
+    answer = asked(stage.admin(MAIN), f"https://s3.{REGION}.amazonaws.com/{name}", method="PUT")
+    assert (answer.status_code, b"<Code>InvalidBucketName</Code>" in answer.content) == (400, True)
+
+
+def test_a_continuation_of_nothing_is_refused(s3: Any) -> None:
+    with_token = {"Bucket": BUCKET, "ContinuationToken": "none of ours"}
+    assert refusal(s3.list_objects_v2, **with_token)[:2] == (400, "InvalidArgument")
+
+
 @pytest.mark.parametrize(("method", "target"), [("POST", f"/{BUCKET}"), ("PATCH", f"/{BUCKET}/k"), ("PUT", "/")])
 def test_a_method_that_no_operation_has_is_a_typed_501(stage: Stage, method: str, target: str) -> None:
     answer = asked(stage.admin(MAIN), f"https://s3.{REGION}.amazonaws.com{target}", method=method)
