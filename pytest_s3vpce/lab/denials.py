@@ -37,9 +37,17 @@ def s3_denial(decision: Decision, *, caller: Caller, action: str, resource: str,
     return Refused("AccessDenied", status=403, message=message)
 
 
-def sts_denial(caller: Caller, *, action: str, resource: str) -> Refused:
-    """STS names no policy. https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html"""
-    message = f"User: {caller.arn} is not authorized to perform: {action} on resource: {resource}"
+def sts_denial(caller: Caller, *, action: str, resource: str, decision: Decision | None = None) -> Refused:
+    """STS names the policies of the caller and its organization; that a trust policy does not allow is not told.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+    """
+    shown = f"on resource: {resource}"
+    told = decision is not None and (decision.layer != "resource" or decision.effect is Effect.EXPLICIT_DENY)
+    if decision is not None and told:
+        message = _reason(decision, caller=caller, action=action, shown=shown)
+    else:
+        message = f"User: {caller.arn} is not authorized to perform: {action} {shown}"
     return Refused("AccessDenied", status=403, message=message)
 
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.lab import faultdocuments
 from pytest_s3vpce.lab.judge import Judge, Question
-from pytest_s3vpce.lab.keys import Caller
+from pytest_s3vpce.lab.keys import Caller, SessionKind
 from pytest_s3vpce.lab.origin import Internet
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3 import S3
@@ -111,6 +111,9 @@ class Gateway:
         if isinstance(verified, Anonymous) or caller.account is None:
             raise Refused("MissingAuthenticationToken", status=403, message="Missing Authentication Token")
         region = verified.region
+        if service == "iam" and caller.session in (SessionKind.USER, SessionKind.FEDERATION):
+            # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_sts-comparison.html
+            raise Refused("InvalidAccessKeyId", status=403, message="")
         if not _SERVICE.fullmatch(service):
             raise _unserved(service)
         if service == "sts":

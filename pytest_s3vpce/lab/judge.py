@@ -57,7 +57,7 @@ class Judge:
 
     def _policies(self, caller: Caller, question: Question) -> Policies:
         endpoint = question.endpoint
-        boundary = None if caller.principal_arn is None else self._state.boundary(caller.principal_arn)
+        boundary = None if caller.bearer is None else self._state.boundary(caller.bearer)
         return Policies(
             identity=self._identity(caller),
             permissions_boundary=None if boundary is None else (_document(boundary[1], boundary[0]),),
@@ -71,9 +71,11 @@ class Judge:
         )
 
     def _identity(self, caller: Caller) -> tuple[Document, ...]:
-        if caller.anonymous or caller.is_root or caller.principal_arn is None:
+        if caller.anonymous or caller.is_root or caller.bearer is None:
             return ()
-        found = self._state.identity_policies(caller.principal_arn) or ()
+        if caller.bearer.endswith(":root"):
+            return (_document(_OPEN, "root"),)  # a federated session of the root user's
+        found = self._state.identity_policies(caller.bearer) or ()
         return tuple(_document(text, name) for name, text in found)
 
 
@@ -86,6 +88,10 @@ def _principal_keys(caller: Caller) -> dict[str, str]:
         "aws:PrincipalArn": caller.principal_arn,
         "aws:userid": caller.userid,
         "aws:username": caller.username,
+        "aws:SourceIdentity": caller.source_identity,
     }
+    if caller.issued_at is not None:
+        named["aws:TokenIssueTime"] = caller.issued_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        named["aws:MultiFactorAuthPresent"] = "false"
     found = {key: value for key, value in named.items() if value is not None}
     return found | {f"aws:PrincipalTag/{name}": value for name, value in caller.tags}

@@ -1,12 +1,13 @@
-"""Who an access key belongs to: root users, IAM users, and the role sessions that the lab's STS handed out."""
+"""Who an access key belongs to: root users, IAM users, and the sessions that the lab's STS handed out."""
 
 from __future__ import annotations
 
 import secrets
 import string
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce.lab.signatures import Anonymous, Secret
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
 _LETTERS = string.ascii_uppercase + "234567"
 
 
+class SessionKind(StrEnum):
+    """Which call temporary keys come from: they may do different things with them.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_sts-comparison.html
+    """
+
+    ROLE = "AssumeRole"
+    USER = "GetSessionToken"
+    FEDERATION = "GetFederationToken"
+
+
+Tags = tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Who asks. `arn` is what messages show and policies match, `principal_arn` what aws:PrincipalArn holds."""
@@ -32,11 +47,23 @@ class Caller:
     username: str | None = None
     is_root: bool = False
     session_policies: tuple[str, ...] | None = None
-    tags: tuple[tuple[str, str], ...] = ()
+    tags: Tags = ()
+    user_arn: str | None = None
+    """The user behind a federated session: its policies are the most that the session may have."""
+    session: SessionKind | None = None
+    transitive_tags: Tags = ()
+    """Those of the session's tags that the next session in a chain of roles has too."""
+    source_identity: str | None = None
+    issued_at: datetime | None = None
 
     @property
     def anonymous(self) -> bool:
         return self.account is None
+
+    @property
+    def bearer(self) -> str | None:
+        """The ARN of the user or role whose policies apply."""
+        return self.user_arn or self.principal_arn
 
 
 ANONYMOUS = Caller(arn="anonymous")
@@ -44,7 +71,7 @@ ANONYMOUS = Caller(arn="anonymous")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Minted:
-    """Temporary keys of a role session."""
+    """Temporary keys of a session."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -74,7 +101,9 @@ class Keys:
         now: datetime,
         seconds: int,
         policies: tuple[str, ...] | None = None,
-        tags: tuple[tuple[str, str], ...] = (),
+        tags: Tags = (),
+        transitive_tags: Tags = (),
+        source_identity: str | None = None,
     ) -> Minted:
         """Keys of a new session of the role. https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html"""
         partition = role.arn.split(":", 2)[1]
@@ -84,14 +113,21 @@ class Keys:
             principal_arn=role.arn,
             userid=f"{role.id}:{session_name}",
             session_policies=policies,
-            tags=(*role.tags, *tags),
+            tags=merged(role.tags, tags),
+            session=SessionKind.ROLE,
+            transitive_tags=transitive_tags,
+            source_identity=source_identity,
         )
+        return self.issue(caller, now=now, seconds=seconds)
+
+    def issue(self, caller: Caller, *, now: datetime, seconds: int) -> Minted:
+        """Temporary keys of this caller."""
         minted = Minted(
             access_key_id="ASIA" + _random(_LETTERS, 16),
             secret_access_key=_random(string.ascii_letters + string.digits, 40),
             session_token=secrets.token_urlsafe(120),
             expires=now + timedelta(seconds=seconds),
-            caller=caller,
+            caller=replace(caller, issued_at=now),
         )
         with self._lock:
             gone = [key for key, session in self._sessions.items() if session.expires < now - timedelta(hours=1)]
@@ -140,6 +176,15 @@ def _user(user: UserKey) -> Caller:
         username=user.user_arn.rpartition("/")[2],
         tags=user.tags,
     )
+
+
+def merged(own: Tags, given: Tags) -> Tags:
+    """A principal's tags under those of its session. Keys that differ in case only are one key.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
+    """
+    taken = {name.lower() for name, _ in given}
+    return (*(tag for tag in own if tag[0].lower() not in taken), *given)
 
 
 def _random(letters: str, length: int) -> str:

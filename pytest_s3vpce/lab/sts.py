@@ -1,36 +1,44 @@
-"""STS as the lab serves it: AssumeRole under the role's trust policy, and GetCallerIdentity."""
+"""STS as the lab serves it: sessions of roles under their trust policies, tokens of users, and who one is."""
 
 from __future__ import annotations
 
-import re
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
-from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.lab.denials import sts_denial
 from pytest_s3vpce.lab.judge import Question
+from pytest_s3vpce.lab.keys import Caller, SessionKind, merged
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.stsforms import (
+    SessionForm,
+    check_name,
+    check_role_arn,
+    inherited_tag,
+    invalid,
+    malformed,
+    packed_percent,
+    seconds,
+    session_form,
+)
 from pytest_s3vpce.lab.wire import HttpResponse
-from pytest_s3vpce.policy import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from pytest_s3vpce.lab.judge import Judge
-    from pytest_s3vpce.lab.keys import Caller, Keys, Minted
+    from pytest_s3vpce.lab.keys import Keys, Minted, Tags
+    from pytest_s3vpce.lab.resources import RoleState
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.wire import HttpRequest
 
 _NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
-_SESSION_NAME: Final = re.compile(r"[\w+=,.@-]{2,64}")
-_POLICY_LIMIT: Final = 2048
-_MOST_POLICIES: Final = 10
-_POLICY_ARN: Final = re.compile(r"PolicyArns\.member\.\d+\.arn")
-_UNSERVED: Final = ("Tags.", "TransitiveTagKeys.", "SourceIdentity", "SerialNumber", "ProvidedContexts.")
-_SHORTEST, _DEFAULT, _CHAINED = 900, 3600, 3600
+_UNSERVED: Final = ("SerialNumber", "TokenCode", "ProvidedContexts.")
+_ROLE_DEFAULT, _ROLE_LONGEST, _CHAINED = 3600, 43_200, 3600
+_USER_DEFAULT, _USER_LONGEST, _ROOT_LONGEST = 43_200, 129_600, 3600
 
 
 class Sts:
@@ -43,6 +51,8 @@ class Sts:
         self._actions: Mapping[str, Callable[..., str]] = {
             "AssumeRole": self._assume_role,
             "GetCallerIdentity": self._identity,
+            "GetFederationToken": self._federation_token,
+            "GetSessionToken": self._session_token,
         }
 
     def handle(
@@ -55,6 +65,9 @@ class Sts:
         action = self._actions.get(name)
         if action is None:
             raise Refused("NotImplemented", status=501, message=f"The lab has no such operation of sts: {name}.")
+        unserved = sorted(parameter for parameter in form if parameter.startswith(_UNSERVED))
+        if unserved:
+            raise Refused("NotImplemented", status=501, message=f"The lab's {name} does not take {unserved[0]}.")
         result = action(form, caller, context=context, now=now)
         request_id = str(uuid.uuid4())
         text = (
@@ -65,101 +78,197 @@ class Sts:
         return HttpResponse(status=200, headers=headers, body=text.encode())
 
     def _identity(self, _form: Mapping[str, str], caller: Caller, **_: Any) -> str:
+        """Whatever policies say. https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html"""
         return _elements(Arn=caller.arn, UserId=caller.userid or "", Account=caller.account or "")
+
+    # roles
 
     def _assume_role(
         self, form: Mapping[str, str], caller: Caller, *, context: Mapping[str, Any], now: datetime
     ) -> str:
-        arn, session_name = form.get("RoleArn", ""), form.get("RoleSessionName", "")
-        seconds = _seconds(form, session_name)
-        inline = _inline_policy(form)
-        denied = sts_denial(caller, action="sts:AssumeRole", resource=arn)
+        """https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html"""
+        arn = form.get("RoleArn", "")
+        check_role_arn(arn)
+        session_name = check_name(form, "RoleSessionName", longest=64)
+        duration = seconds(form, default=_ROLE_DEFAULT, longest=_ROLE_LONGEST)
+        given = check_name(form, "SourceIdentity", longest=64) if "SourceIdentity" in form else None
+        asked = session_form(form)
+        percent = packed_percent(asked)
         if caller.is_root:
             raise Refused("AccessDenied", status=403, message="Roles may not be assumed by root accounts.")
         role = self._state.role(arn)
-        if role is None:
-            raise denied
-        keys = {"sts:RoleSessionName": session_name}
-        if "ExternalId" in form:
-            keys["sts:ExternalId"] = form["ExternalId"]
-        question = Question(
-            action="sts:AssumeRole",
-            resource=arn,
-            owner=role.account,
-            resource_policy=role.trust_policy,
-            context={**context, **keys},
+        if role is None or caller.session is SessionKind.FEDERATION:
+            raise sts_denial(caller, action="sts:AssumeRole", resource=arn)
+        inherited = {name.lower() for name, _ in caller.transitive_tags}
+        if any(name.lower() in inherited for name, _ in asked.tags):
+            raise inherited_tag()
+        tags = merged(caller.transitive_tags, asked.tags)
+        identity = self._authorise_role(form, caller, role, asked, tags=tags, given=given, context=context)
+        _check_limit(duration, caller, role)
+        minted = self._keys.mint(
+            role,
+            session_name=session_name,
+            now=now,
+            seconds=duration,
+            policies=self._policies(asked, account=role.account) or None,
+            tags=tags,
+            transitive_tags=tuple(tag for tag in tags if tag[0].lower() in asked.transitive | inherited),
+            source_identity=identity,
         )
-        if not self._judge.decide(caller, question).allowed:
-            raise denied
-        limit = _CHAINED if ":assumed-role/" in caller.arn else role.max_session_seconds
-        if seconds > limit:
-            raise _invalid(
-                "The requested DurationSeconds exceeds the MaxSessionDuration set for this role, or the 1 hour session "
-                "limit for roles assumed by role chaining"
-            )
-        policies = self._session_policies(form, inline, account=role.account)
-        minted = self._keys.mint(role, session_name=session_name, now=now, seconds=seconds, policies=policies)
-        return _session(minted, role_id=role.id, session_name=session_name)
+        user = _elements(AssumedRoleId=minted.caller.userid or "", Arn=minted.caller.arn)
+        extra = _packed(percent) + (_elements(SourceIdentity=identity) if identity else "")
+        return f"{_credentials(minted)}<AssumedRoleUser>{user}</AssumedRoleUser>{extra}"
 
-    def _session_policies(
-        self, form: Mapping[str, str], inline: tuple[str, ...], *, account: str
-    ) -> tuple[str, ...] | None:
-        """The inline policy and the managed ones, of the role's account; None where the session is not limited."""
-        arns = [value for name, value in form.items() if _POLICY_ARN.fullmatch(name)]
-        if len(arns) > _MOST_POLICIES:
-            raise _invalid(f"Value at 'policyArns' failed to satisfy constraint: at most {_MOST_POLICIES} policies")
+    def _authorise_role(
+        self,
+        form: Mapping[str, str],
+        caller: Caller,
+        role: RoleState,
+        asked: SessionForm,
+        *,
+        tags: Tags,
+        given: str | None,
+        context: Mapping[str, Any],
+    ) -> str | None:
+        """Ask the trust policy for each thing that is done; the session's source identity.
+
+        A source identity stays through the chain, and so it needs its permission at each role:
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html
+        """
+        identity = caller.source_identity or given
+        keys: dict[str, Any] = {
+            **context,
+            **_tag_keys(asked, tags),
+            **{f"{service}:ResourceTag/{name}": value for name, value in role.tags for service in ("aws", "iam")},
+            "sts:RoleSessionName": form["RoleSessionName"],
+        }
+        for name in ("ExternalId", "DurationSeconds"):
+            if name in form:
+                keys[f"sts:{name}"] = form[name]
+        actions = ["sts:AssumeRole"]
+        if tags:
+            actions.append("sts:TagSession")
+        if identity is not None:
+            keys["sts:SourceIdentity"] = identity
+            actions.append("sts:SetSourceIdentity")
+        for action in actions:
+            question = Question(
+                action=action,
+                resource=role.arn,
+                owner=role.account,
+                resource_policy=role.trust_policy,
+                context=keys,
+            )
+            self._require(caller, question)
+        if given not in (None, identity):
+            raise sts_denial(caller, action="sts:SetSourceIdentity", resource=role.arn)
+        return identity
+
+    def _require(self, caller: Caller, question: Question) -> None:
+        decision = self._judge.decide(caller, question)
+        if not decision.allowed:
+            raise sts_denial(caller, action=question.action, resource=question.resource, decision=decision)
+
+    def _policies(self, asked: SessionForm, *, account: str) -> tuple[str, ...]:
+        """The inline policy and the managed ones, of the session's account."""
         managed = []
-        for arn in arns:
+        for arn in asked.policy_arns:
             text = self._state.managed_policy(arn, account=account)
             if text is None:
-                raise _malformed(f"Policy {arn} does not exist or is not attachable.")
+                raise malformed(f"Policy {arn} does not exist or is not attachable.")
             managed.append(text)
-        return (*inline, *managed) or None
+        return (*asked.inline, *managed)
+
+    # users
+
+    def _session_token(self, form: Mapping[str, str], caller: Caller, *, now: datetime, **_: Any) -> str:
+        """A user's or root's own session: no permission needed, nothing limited but what it may call.
+
+        https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
+        """
+        _check_long_term(caller, "GetSessionToken")
+        duration = _user_seconds(form, caller)
+        return _credentials(self._keys.issue(replace(caller, session=SessionKind.USER), now=now, seconds=duration))
+
+    def _federation_token(
+        self, form: Mapping[str, str], caller: Caller, *, context: Mapping[str, Any], now: datetime
+    ) -> str:
+        """https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html"""
+        name = check_name(form, "Name", longest=32)
+        duration = _user_seconds(form, caller)
+        asked = session_form(form)
+        percent = packed_percent(asked)
+        _check_long_term(caller, "GetFederationToken")
+        account = caller.account or ""
+        arn = f"arn:{caller.arn.split(':', 2)[1]}:sts::{account}:federated-user/{name}"
+        keys = {**context, **_tag_keys(asked, asked.tags)}
+        actions: Sequence[str] = (
+            ("sts:GetFederationToken", "sts:TagSession") if asked.tags else ("sts:GetFederationToken",)
+        )
+        for action in actions:
+            self._require(
+                caller, Question(action=action, resource=arn, owner=account, resource_policy=None, context=keys)
+            )
+        session = Caller(
+            arn=arn,
+            account=account,
+            principal_arn=arn,
+            userid=f"{account}:{name}",
+            session_policies=self._policies(asked, account=account),
+            tags=merged(caller.tags, asked.tags),
+            user_arn=caller.arn,
+            session=SessionKind.FEDERATION,
+        )
+        user = _elements(FederatedUserId=f"{account}:{name}", Arn=arn)
+        minted = self._keys.issue(session, now=now, seconds=duration)
+        return f"{_credentials(minted)}<FederatedUser>{user}</FederatedUser>{_packed(percent)}"
 
 
-def _seconds(form: Mapping[str, str], session_name: str) -> int:
-    """The session's duration; STS checks it, and the session's name, before it looks at the role."""
-    if not _SESSION_NAME.fullmatch(session_name):
-        raise _invalid(f"Value '{session_name}' at 'roleSessionName' failed to satisfy constraint")
-    text = form.get("DurationSeconds", str(_DEFAULT))
-    if not text.isdigit() or int(text) < _SHORTEST:
-        raise _invalid(f"Value '{text}' at 'durationSeconds' failed to satisfy constraint: at least {_SHORTEST}")
-    unserved = sorted(name for name in form if name.startswith(_UNSERVED))
-    if unserved:
-        raise Refused("NotImplemented", status=501, message=f"The lab's AssumeRole does not take {unserved[0]}.")
-    return int(text)
+def _check_long_term(caller: Caller, call: str) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_sts-comparison.html"""
+    if caller.session is not None:
+        raise Refused("AccessDenied", status=403, message=f"Cannot call {call} with session credentials")
 
 
-def _inline_policy(form: Mapping[str, str]) -> tuple[str, ...]:
-    policy = form.get("Policy")
-    if policy is None:
-        return ()
-    if len(policy) > _POLICY_LIMIT:
-        raise _invalid(f"Value at 'policy' failed to satisfy constraint: at most {_POLICY_LIMIT} characters")
-    try:
-        parse(policy, name="session policy")
-    except PolicyError as error:
-        raise _malformed(f"This policy contains invalid Json or a wrong element: {error.what}") from error
-    return (policy,)
+def _user_seconds(form: Mapping[str, str], caller: Caller) -> int:
+    """Root's sessions end after an hour, whatever was asked for."""
+    asked = seconds(form, default=_USER_DEFAULT, longest=_USER_LONGEST)
+    return min(asked, _ROOT_LONGEST) if caller.is_root else asked
 
 
-def _malformed(message: str) -> Refused:
-    return Refused("MalformedPolicyDocument", status=400, message=message)
+def _check_limit(duration: int, caller: Caller, role: RoleState) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use.html#id_roles_use_view-role-max-session"""
+    if caller.session is SessionKind.ROLE and duration > _CHAINED:
+        raise invalid(
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining."
+        )
+    if duration > role.max_session_seconds:
+        raise invalid("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
 
 
-def _invalid(message: str) -> Refused:
-    return Refused("ValidationError", status=400, message=message)
+def _tag_keys(asked: SessionForm, tags: Tags) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-sts"""
+    if not tags:
+        return {}
+    keys: dict[str, Any] = {f"aws:RequestTag/{name}": value for name, value in tags}
+    keys["aws:TagKeys"] = tuple(name for name, _ in tags)
+    if asked.transitive:
+        keys["sts:TransitiveTagKeys"] = tuple(name for name, _ in asked.tags if name.lower() in asked.transitive)
+    return keys
 
 
-def _session(minted: Minted, *, role_id: str, session_name: str) -> str:
-    credentials = _elements(
+def _credentials(minted: Minted) -> str:
+    text = _elements(
         AccessKeyId=minted.access_key_id,
         SecretAccessKey=minted.secret_access_key,
         SessionToken=minted.session_token,
         Expiration=minted.expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
-    user = _elements(AssumedRoleId=f"{role_id}:{session_name}", Arn=minted.caller.arn)
-    return f"<Credentials>{credentials}</Credentials><AssumedRoleUser>{user}</AssumedRoleUser>"
+    return f"<Credentials>{text}</Credentials>"
+
+
+def _packed(percent: int | None) -> str:
+    return "" if percent is None else _elements(PackedPolicySize=str(percent))
 
 
 def _elements(**values: str) -> str:
