@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pytest_s3vpce.lab.judge import Relation
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.policy import Effect
 
@@ -26,13 +27,15 @@ _POLICY_TYPES: Final[Mapping[str, str]] = {
 PLAIN: Final = "Access Denied"
 
 
-def s3_denial(decision: Decision, *, caller: Caller, action: str, resource: str, owner: str) -> Refused:
-    """S3's 403: with the reason where the caller is of the bucket's account, plain otherwise and for `anonymous`.
+def s3_denial(decision: Decision, *, caller: Caller, action: str, resource: str, relation: Relation) -> Refused:
+    """S3's 403, with the reason for callers of the bucket's account or organization; plain for others.
 
+    Across accounts, an endpoint's policy is not told even in one organization:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html
     """
+    hidden = relation is Relation.ORGANIZATION and decision.layer == "vpc_endpoint"
     message = PLAIN
-    if not caller.anonymous and caller.account == owner:
+    if not caller.anonymous and relation is not Relation.STRANGERS and not hidden:
         message = _reason(decision, caller=caller, action=action, shown=f'on resource: "{resource}"')
     return Refused("AccessDenied", status=403, message=message)
 
@@ -58,5 +61,7 @@ def _reason(decision: Decision, *, caller: Caller, action: str, shown: str) -> s
         return head
     if decision.effect is Effect.EXPLICIT_DENY:
         article = "an" if kind[0] == "i" else "a"
-        return f"{head} with an explicit deny in {article} {kind}"
+        # https://aws.amazon.com/blogs/security/enhanced-access-denied-error-messages-with-policy-arns
+        named = f": {decision.policy}" if (decision.policy or "").startswith("arn:") else ""
+        return f"{head} with an explicit deny in {article} {kind}{named}"
     return f"{head} because no {kind} allows the {action} action"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_s3vpce.lab.keys import Caller
+    from pytest_s3vpce.lab.organizations import Level, Membership
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.network.topology import Endpoint
 
@@ -38,6 +40,14 @@ class Question:
     context: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
 
 
+class Relation(StrEnum):
+    """Between a caller's account and the resource's: how much a denial tells depends on it."""
+
+    ACCOUNT = "same account"
+    ORGANIZATION = "same organization"
+    STRANGERS = "strangers"
+
+
 class Judge:
     """Decides. Policies are read at each decision and parsed once for each text."""
 
@@ -46,16 +56,39 @@ class Judge:
 
     def decide(self, caller: Caller, question: Question) -> Decision:
         """The engine's decision under everything that applies to this caller and resource."""
+        principal = None if caller.account is None else self._state.membership(caller.account)
+        owner = principal if question.owner == caller.account else self._state.membership(question.owner)
         request = Request(
             action=question.action,
             resource=question.resource,
             resource_account=question.owner,
             principal=caller.arn,
-            context={**question.context, **_principal_keys(caller)},
+            context={
+                **question.context,
+                **_principal_keys(caller),
+                **_organization_keys("Principal", principal),
+                **_organization_keys("Resource", owner),
+                **self._endpoint_keys(question.endpoint),
+            },
         )
-        return decide(request, self._policies(caller, question))
+        return decide(request, self._policies(caller, question, principal=principal, owner=owner))
 
-    def _policies(self, caller: Caller, question: Question) -> Policies:
+    def relation(self, caller: Caller, owner: str) -> Relation:
+        """How a caller stands to the account that owns what was asked for."""
+        if caller.account is None:
+            return Relation.STRANGERS
+        if caller.account == owner:
+            return Relation.ACCOUNT
+        ours, theirs = self._state.membership(caller.account), self._state.membership(owner)
+        related = ours is not None and theirs is not None and ours.organization == theirs.organization
+        return Relation.ORGANIZATION if related else Relation.STRANGERS
+
+    def _endpoint_keys(self, endpoint: Endpoint | None) -> dict[str, str | Sequence[str]]:
+        return {} if endpoint is None else _organization_keys("Vpce", self._state.membership(endpoint.account))
+
+    def _policies(
+        self, caller: Caller, question: Question, *, principal: Membership | None, owner: Membership | None
+    ) -> Policies:
         endpoint = question.endpoint
         boundary = None if caller.bearer is None else self._state.boundary(caller.bearer)
         return Policies(
@@ -68,6 +101,10 @@ class Judge:
             restrict_public_buckets=question.restricts_public,
             vpc_endpoint=None if endpoint is None else _document(endpoint.policy or _OPEN, endpoint.id),
             endpoint_type=None if endpoint is None else endpoint.kind.value,
+            scps=() if principal is None else _levels(principal.scps),
+            rcps=() if owner is None else _levels(owner.rcps),
+            principal_in_management_account=principal is not None and principal.is_management,
+            resource_in_management_account=owner is not None and owner.is_management,
         )
 
     def _identity(self, caller: Caller) -> tuple[Document, ...]:
@@ -95,3 +132,12 @@ def _principal_keys(caller: Caller) -> dict[str, str]:
         named["aws:MultiFactorAuthPresent"] = "false"
     found = {key: value for key, value in named.items() if value is not None}
     return found | {f"aws:PrincipalTag/{name}": value for name, value in caller.tags}
+
+
+def _organization_keys(whose: str, found: Membership | None) -> dict[str, str | Sequence[str]]:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html"""
+    return {} if found is None else {f"aws:{whose}OrgID": found.organization, f"aws:{whose}OrgPaths": (found.path,)}
+
+
+def _levels(levels: tuple[Level, ...]) -> tuple[tuple[Document, ...], ...]:
+    return tuple(tuple(_document(text, arn) for arn, text in level) for level in levels)

@@ -247,7 +247,8 @@ class _Trial:
             action=check.action, decision=decision.effect.value, layer=decision.layer, reason=decision.reason
         )
         if not decision.allowed:
-            raise s3_denial(decision, caller=self._caller, action=check.action, resource=resource, owner=owner.account)
+            relation = self._judge.relation(self._caller, owner.account)
+            raise s3_denial(decision, caller=self._caller, action=check.action, resource=resource, relation=relation)
 
     def _restricts_public(self, owner: BucketState | BucketLike) -> bool:
         """The stricter of the bucket's setting and its account's.

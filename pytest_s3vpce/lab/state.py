@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.errors import LabError
-from pytest_s3vpce.lab import faultdocuments, mending, reading
+from pytest_s3vpce.lab import faultdocuments, mending, organizations, reading
 from pytest_s3vpce.lab.principals import Principals, partition_of
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.wsgi import environ_of, hide_form, run
@@ -20,6 +20,7 @@ from pytest_s3vpce.lab.wsgi import environ_of, hide_form, run
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pytest_s3vpce.lab.organizations import Membership
     from pytest_s3vpce.lab.resources import (
         BucketState,
         FunctionState,
@@ -194,6 +195,12 @@ class State:
 
         mending.mend_functions(LambdaFunction, vpc_of=self._vpc_of)
 
+    def mend_organizations(self) -> None:
+        from moto.organizations.models import OrganizationsBackend
+
+        if not _mended(OrganizationsBackend):
+            organizations.mend_accounts(OrganizationsBackend, iam=self.backends("iam"))
+
     def _vpc_of(self, account: str, region: str, subnet_id: str) -> str | None:
         subnet = self.topology(account, region).subnet(subnet_id)
         return subnet.vpc_id if subnet else None
@@ -285,6 +292,18 @@ class State:
     def _people(self) -> Principals:
         return Principals(self.backends("iam"))
 
+    def membership(self, account: str) -> Membership | None:
+        """The account's place in its organization; None where it is in none."""
+        if "organizations" not in self._loaded:
+            return None  # nobody has asked that service for anything
+        return organizations.membership(self.backends("organizations"), account)
+
+    def enroll(self, account: str, *, management_account: str, name: str, parent: str | None = None) -> None:
+        """Put an account into the organization that another one manages."""
+        organizations.enroll(
+            self.backends("organizations"), account, management_account=management_account, name=name, parent=parent
+        )
+
     # reading EC2 and Lambda
 
     def topology(self, account: str, region: str) -> Topology:
@@ -320,6 +339,7 @@ _MENDINGS: Mapping[str, Callable[[State], None]] = {
     "s3": State.mend_s3,
     "ec2": State.mend_ec2,
     "lambda": State.mend_lambda,
+    "organizations": State.mend_organizations,
 }
 
 

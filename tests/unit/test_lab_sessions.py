@@ -307,8 +307,8 @@ def test_federation_needs_its_permission(stage: Stage) -> None:
         "AccessDenied",
         (
             f"User: arn:aws:iam::{MAIN}:user/modest is not authorized to perform: sts:GetFederationToken on "
-            f"resource: arn:aws:sts::{MAIN}:federated-user/bob because no identity-based policy allows the sts:GetFederationToken "
-            "action"
+            f"resource: arn:aws:sts::{MAIN}:federated-user/bob because no identity-based policy allows the "
+            "sts:GetFederationToken action"
         ),
     )
     assert "sts:TagSession" in refusal(sts.get_federation_token, Name="ann", Tags=RED)[2]

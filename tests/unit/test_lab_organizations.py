@@ -1,0 +1,232 @@
+"""Organizations: service control and resource control policies at every level, who is exempt, what denials say.
+
+https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html and
+https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from pytest_s3vpce.errors import LabError
+from tests.unit.labstage import Person, Stage, allow, deny, make_role, policy, refusal
+
+MANAGEMENT, OUTSIDE, INVITED = "310000000021", "310000000022", "310000000023"
+ROLE = "OrganizationAccountAccessRole"
+FULL = "p-FullAWSAccess"
+SCP, RCP = "SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"
+
+
+@dataclass
+class World:
+    """An organization: root, a unit in a unit, a member account in the inner one."""
+
+    stage: Stage
+    organizations: Any
+    id: str
+    root: str
+    outer: str
+    inner: str
+    member: str
+    attached: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def admin(self) -> Person:
+        """The member's administrator, by the role that CreateAccount made."""
+        manager = self.stage.admin(MANAGEMENT)
+        return manager.assume(f"arn:aws:iam::{self.member}:role/{ROLE}")
+
+    def attach(self, kind: str, target: str, *statements: dict[str, Any]) -> str:
+        name = f"policy-{len(self.attached)}-{id(statements)}"
+        made = self.organizations.create_policy(Content=policy(*statements), Description="", Name=name, Type=kind)
+        found = made["Policy"]["PolicySummary"]
+        self.organizations.attach_policy(PolicyId=found["Id"], TargetId=target)
+        self.attached.append((found["Id"], target))
+        arn: str = found["Arn"]
+        return arn
+
+    def clear(self) -> None:
+        for policy_id, target in self.attached:
+            self.organizations.detach_policy(PolicyId=policy_id, TargetId=target)
+        self.attached.clear()
+
+
+@pytest.fixture(scope="module")
+def whole() -> World:
+    stage = Stage(MANAGEMENT, OUTSIDE, INVITED)
+    organizations = stage.admin(MANAGEMENT).client("organizations")
+    found = organizations.create_organization(FeatureSet="ALL")["Organization"]
+    root = organizations.list_roots()["Roots"][0]["Id"]
+    for kind in (SCP, RCP):
+        organizations.enable_policy_type(RootId=root, PolicyType=kind)
+    outer = organizations.create_organizational_unit(ParentId=root, Name="outer")["OrganizationalUnit"]["Id"]
+    inner = organizations.create_organizational_unit(ParentId=outer, Name="inner")["OrganizationalUnit"]["Id"]
+    made = organizations.create_account(AccountName="member", Email="m@example.com")["CreateAccountStatus"]
+    member = made["AccountId"]
+    organizations.move_account(AccountId=member, SourceParentId=root, DestinationParentId=inner)
+    world = World(stage, organizations, found["Id"], root, outer, inner, member)
+    for person, bucket in ((world.admin, "org-member"), (stage.admin(MANAGEMENT), "org-management")):
+        s3 = person.client("s3")
+        s3.create_bucket(Bucket=bucket)
+        s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    return world
+
+
+@pytest.fixture
+def world(whole: World) -> Any:
+    yield whole
+    whole.clear()
+
+
+def read(person: Person, bucket: str = "org-member") -> Any:
+    return person.client("s3").get_object(Bucket=bucket, Key="k")
+
+
+def denial(person: Person, bucket: str = "org-member") -> str:
+    status, code, message = refusal(person.client("s3").get_object, Bucket=bucket, Key="k")
+    assert (status, code) == (403, "AccessDenied")
+    return message
+
+
+def test_a_new_member_is_administered_from_the_management_account_only(world: World) -> None:
+    """https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_accounts_access-cross-account-role.html"""
+    arn = f"arn:aws:iam::{world.member}:role/{ROLE}"
+    assert world.admin.client("iam").get_role(RoleName=ROLE)["Role"]["Arn"] == arn
+    attached = world.admin.client("iam").list_attached_role_policies(RoleName=ROLE)["AttachedPolicies"]
+    assert [row["PolicyName"] for row in attached] == ["AdministratorAccess"]
+    outsider = world.stage.admin(OUTSIDE).client("sts")
+    assert refusal(outsider.assume_role, RoleArn=arn, RoleSessionName="no")[:2] == (403, "AccessDenied")
+    named = world.organizations.create_account(AccountName="b", Email="b@example.com", RoleName="Way")
+    other = named["CreateAccountStatus"]["AccountId"]
+    assert world.stage.admin(MANAGEMENT).assume(f"arn:aws:iam::{other}:role/Way").token
+
+
+@pytest.mark.parametrize("level", ["root", "outer", "inner", "member"])
+def test_an_scp_denies_at_every_level(world: World, level: str) -> None:
+    person = world.admin
+    arn = world.attach(SCP, getattr(world, level), deny("s3:GetObject"))
+    caller = f"arn:aws:sts::{world.member}:assumed-role/{ROLE}/test"
+    assert denial(person) == (
+        f'User: {caller} is not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::org-member/k" with an '
+        f"explicit deny in a service control policy: {arn}"
+    )
+    world.clear()
+    assert read(person)
+
+
+@pytest.mark.parametrize("level", ["outer", "inner", "member"])
+def test_every_level_must_allow(world: World, level: str) -> None:
+    person, target = world.admin, getattr(world, level)
+    world.attach(SCP, target, allow("s3:List*"))
+    world.organizations.detach_policy(PolicyId=FULL, TargetId=target)
+    try:
+        assert denial(person).endswith("because no service control policy allows the s3:GetObject action")
+    finally:
+        world.organizations.attach_policy(PolicyId=FULL, TargetId=target)
+    assert read(person)
+
+
+def test_an_scp_binds_root_and_sts_but_not_the_management_account(world: World) -> None:
+    world.stage.keys.add_root("AKIAMEMBERROOT000000", "secret", account=world.member, partition="aws")
+    root = Person(world.stage, "AKIAMEMBERROOT000000", "secret")
+    assert read(root)
+    role = make_role(world.admin, "target", allow("*"), trust={"AWS": world.member})
+    world.attach(SCP, world.root, deny(["s3:GetObject", "sts:AssumeRole"]))
+    assert "in a service control policy" in denial(root)
+    assert read(world.stage.admin(MANAGEMENT), "org-management")
+    message = refusal(world.admin.client("sts").assume_role, RoleArn=role, RoleSessionName="no")[2]
+    assert "sts:AssumeRole" in message
+    assert "with an explicit deny in a service control policy: arn:aws:organizations" in message
+
+
+def test_an_scp_does_not_bind_others_principals(world: World) -> None:
+    grant = allow("s3:GetObject", "arn:aws:s3:::org-member/*", Principal={"AWS": OUTSIDE})
+    world.admin.client("s3").put_bucket_policy(Bucket="org-member", Policy=policy(grant))
+    world.attach(SCP, world.member, deny("s3:*"))
+    outsider = world.stage.admin(OUTSIDE)
+    assert read(outsider)
+    # An RCP does, and tells them nothing.
+    world.attach(RCP, world.inner, deny("s3:GetObject", Principal="*"))
+    assert denial(outsider) == "Access Denied"
+    world.clear()
+    world.admin.client("s3").delete_bucket_policy(Bucket="org-member")
+
+
+@pytest.mark.parametrize("level", ["root", "outer", "inner", "member"])
+def test_an_rcp_denies_at_every_level(world: World, level: str) -> None:
+    person = world.admin
+    arn = world.attach(RCP, getattr(world, level), deny("s3:GetObject", Principal="*"))
+    assert denial(person).endswith(f"with an explicit deny in a resource control policy: {arn}")
+    world.clear()
+    assert read(person)
+
+
+def test_rcps_do_not_protect_the_management_accounts_buckets(world: World) -> None:
+    world.attach(RCP, world.root, deny("s3:*", Principal="*"))
+    assert read(world.stage.admin(MANAGEMENT), "org-management")
+
+
+def test_rcps_bind_the_management_accounts_principals_at_members_buckets(world: World) -> None:
+    grant = allow("s3:GetObject", "arn:aws:s3:::org-member/*", Principal={"AWS": MANAGEMENT})
+    world.admin.client("s3").put_bucket_policy(Bucket="org-member", Policy=policy(grant))
+    manager = world.stage.admin(MANAGEMENT)
+    assert read(manager)
+    world.attach(RCP, world.root, deny("s3:GetObject", Principal="*"))
+    # Within one organization the reason is told across accounts.
+    assert "in a resource control policy" in denial(manager)
+    world.clear()
+    world.admin.client("s3").delete_bucket_policy(Bucket="org-member")
+
+
+def test_organization_keys_say_where_both_stand(world: World) -> None:
+    path = f"{world.id}/{world.root}/{world.outer}/{world.inner}/"
+
+    def holds(condition: dict[str, Any]) -> bool:
+        text = policy(allow("*"), deny("*", Condition=condition))
+        arn = f"arn:aws:iam::{world.member}:role/{ROLE}"
+        s3 = world.stage.admin(MANAGEMENT).assume(arn, Policy=text).client("s3")
+        try:
+            s3.get_object(Bucket="org-member", Key="k")
+        except s3.exceptions.ClientError:
+            return True
+        return False
+
+    for side in ("Principal", "Resource"):
+        assert holds({"StringEquals": {f"aws:{side}OrgID": world.id}})
+        assert not holds({"StringNotEquals": {f"aws:{side}OrgID": world.id}})
+        assert holds({"ForAnyValue:StringEquals": {f"aws:{side}OrgPaths": path}})
+        assert holds({"ForAnyValue:StringLike": {f"aws:{side}OrgPaths": f"{world.id}/*/{world.inner}/*"}})
+    assert holds({"Null": {"aws:VpceOrgID": "true"}})
+
+
+def test_without_an_organization_the_keys_are_absent(world: World) -> None:
+    role = f"arn:aws:iam::{OUTSIDE}:role/s3vpce-runner"
+    s3 = world.stage.admin(OUTSIDE).client("s3")
+    s3.create_bucket(Bucket="org-outside")
+    s3.put_object(Bucket="org-outside", Key="k", Body=b"")
+    absent = {"Null": {"aws:PrincipalOrgID": "false"}}
+    person = world.stage.user(OUTSIDE).assume(role, Policy=policy(allow("*"), deny("*", Condition=absent)))
+    assert read(person, "org-outside")
+
+
+def test_an_invited_account_is_a_member_too(world: World) -> None:
+    state = world.stage.state
+    assert state.membership(INVITED) is None
+    state.enroll(INVITED, management_account=MANAGEMENT, name="invited", parent=world.outer)
+    found = state.membership(INVITED)
+    assert found is not None
+    assert (found.organization, found.path) == (world.id, f"{world.id}/{world.root}/{world.outer}/")
+    assert not found.is_management
+    assert [json.loads(level[0][1])["Statement"][0]["Effect"] for level in found.scps] == ["Allow"] * 3
+    listed = {row["Id"]: row for row in world.organizations.list_accounts()["Accounts"]}
+    assert listed[INVITED]["JoinedMethod"] == "INVITED"
+    with pytest.raises(LabError, match="in an organization already"):
+        state.enroll(INVITED, management_account=MANAGEMENT, name="again")
+    with pytest.raises(LabError, match="manages no organization"):
+        state.enroll(OUTSIDE, management_account=INVITED, name="no")
+    world.organizations.remove_account_from_organization(AccountId=INVITED)
+    assert state.membership(INVITED) is None
