@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_s3vpce.vantage.base import AgentConfig, AgentVantage, Limits, Vantage
     from pytest_s3vpce.vantage.bundle import agent_zip
+    from pytest_s3vpce.vantage.command import CommandVantage
     from pytest_s3vpce.vantage.control import ControlPlane
     from pytest_s3vpce.vantage.deployment import Deployment, RunRole
     from pytest_s3vpce.vantage.lambda_ import DeployedLambdaVantage, LambdaVantage
     from pytest_s3vpce.vantage.ledger import Entry, Kind, Ledger, Remaining
     from pytest_s3vpce.vantage.local import LocalVantage
+    from pytest_s3vpce.vantage.program import ProgramVantage
     from pytest_s3vpce.vantage.removal import strike, sweep
     from pytest_s3vpce.vantage.stub import StubVantage
 
 __all__ = [
     "AgentConfig",
     "AgentVantage",
+    "CommandVantage",
     "ControlPlane",
     "DeployedLambdaVantage",
     "Deployment",
@@ -28,6 +31,7 @@ __all__ = [
     "Ledger",
     "Limits",
     "LocalVantage",
+    "ProgramVantage",
     "Remaining",
     "RunRole",
     "StubVantage",
@@ -40,6 +44,7 @@ __all__ = [
 _HOMES = {
     "AgentConfig": "base",
     "AgentVantage": "base",
+    "CommandVantage": "command",
     "ControlPlane": "control",
     "DeployedLambdaVantage": "lambda_",
     "Deployment": "deployment",
@@ -49,6 +54,7 @@ _HOMES = {
     "Ledger": "ledger",
     "Limits": "base",
     "LocalVantage": "local",
+    "ProgramVantage": "program",
     "Remaining": "ledger",
     "RunRole": "deployment",
     "StubVantage": "stub",
