@@ -21,6 +21,41 @@ def partition_of(region: str) -> str:
     return next((name for start, name in _PARTITIONS.items() if region.startswith(f"{start}-")), "aws")
 
 
+def mend_users(user_class: Any, responses: Any, *, done: Any) -> None:
+    """Users have permissions boundaries too; `done` makes the answer that says no more than that.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutUserPermissionsBoundary.html
+    """
+
+    def boundary(self: Any) -> dict[str, str] | None:
+        arn = self.permissions_boundary_arn
+        return {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": arn} if arn else None
+
+    original = responses.create_user
+
+    def create_user(self: Any) -> Any:
+        answer = original(self)
+        self.backend.get_user(self._get_param("UserName")).permissions_boundary_arn = self._get_param(
+            "PermissionsBoundary"
+        )
+        return answer
+
+    def put(self: Any) -> Any:
+        user = self.backend.get_user(self._get_param("UserName"))
+        user.permissions_boundary_arn = self._get_param("PermissionsBoundary")
+        return done()
+
+    def delete(self: Any) -> Any:
+        self.backend.get_user(self._get_param("UserName")).permissions_boundary_arn = None
+        return done()
+
+    user_class.permissions_boundary_arn = None
+    user_class.permissions_boundary = property(boundary)
+    responses.create_user = create_user
+    responses.put_user_permissions_boundary = put
+    responses.delete_user_permissions_boundary = delete
+
+
 class Principals:
     """The IAM of all accounts: `backends` by account and partition."""
 
@@ -54,8 +89,8 @@ class Principals:
         return tuple(found)
 
     def boundary(self, arn: str) -> tuple[str, str] | None:
-        """ARN and text of a role's permissions boundary; one that does not exist allows nothing."""
-        principal = self._principal(arn, kind="role")
+        """ARN and text of a role's or user's permissions boundary; one that does not exist allows nothing."""
+        principal = self._principal(arn, kind="role") or self._principal(arn, kind="user")
         boundary = principal.permissions_boundary_arn if principal is not None else None
         if not boundary:
             return None

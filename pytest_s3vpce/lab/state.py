@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab import faultdocuments, mending, organizations, reading
-from pytest_s3vpce.lab.principals import Principals, partition_of
+from pytest_s3vpce.lab.principals import Principals, mend_users, partition_of
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.wsgi import environ_of, hide_form, run
 
@@ -195,6 +195,14 @@ class State:
 
         mending.mend_functions(LambdaFunction, vpc_of=self._vpc_of)
 
+    def mend_iam(self) -> None:
+        from moto.core.responses import EmptyResult
+        from moto.iam.models import User
+        from moto.iam.responses import IamResponse
+
+        if not _mended(User):
+            mend_users(User, IamResponse, done=EmptyResult)
+
     def mend_organizations(self) -> None:
         from moto.organizations.models import OrganizationsBackend
 
@@ -273,7 +281,7 @@ class State:
         return self._people.identity_policies(arn)
 
     def boundary(self, arn: str) -> tuple[str, str] | None:
-        """ARN and text of a role's permissions boundary; one that does not exist allows nothing."""
+        """ARN and text of a role's or user's permissions boundary; one that does not exist allows nothing."""
         return self._people.boundary(arn)
 
     def managed_policy(self, policy_arn: str, *, account: str) -> str | None:
@@ -339,6 +347,7 @@ _MENDINGS: Mapping[str, Callable[[State], None]] = {
     "s3": State.mend_s3,
     "ec2": State.mend_ec2,
     "lambda": State.mend_lambda,
+    "iam": State.mend_iam,
     "organizations": State.mend_organizations,
 }
 
