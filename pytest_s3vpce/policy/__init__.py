@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pytest_s3vpce.policy.acl import Acl, AclGrant, parse_acl
 from pytest_s3vpce.policy.asked import Request
-from pytest_s3vpce.policy.decision import UNKNOWN, Decision, Effect, Policies, Unknown, decide
+from pytest_s3vpce.policy.decision import Decision, Effect, decide
 from pytest_s3vpce.policy.documents import Document, Statement, parse
+from pytest_s3vpce.policy.layers import UNKNOWN, Policies, Unknown
 from pytest_s3vpce.policy.requests import answer, mapping_of, parse_request
 from pytest_s3vpce.policy.validation import validate_bucket_policy
 
 __all__ = [
     "UNKNOWN",
+    "Acl",
+    "AclGrant",
     "Decision",
     "Document",
     "Effect",
@@ -21,6 +25,7 @@ __all__ = [
     "decide",
     "mapping_of",
     "parse",
+    "parse_acl",
     "parse_request",
     "validate_bucket_policy",
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from copy import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.policy.doubts import EMPTY_LIST_IS_ABSENT
 from pytest_s3vpce.policy.principals import LIMITABLE, Caller, CallerKind, caller_of, with_context
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_s3vpce.policy.documents import Statement
+
+
+_BUCKET: Final = re.compile(r"arn:[^:]+:s3:::[^/]+(?:/(?P<key>.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +37,7 @@ class Request:
 class Asked:
     """A request in the form that statements are matched against: action and keys in lower case, derived keys added."""
 
-    __slots__ = ("action", "bounded", "caller", "resource", "same", "values", "written")
+    __slots__ = ("action", "bounded", "caller", "resource", "resource_account", "same", "values", "written")
 
     def __init__(self, request: Request, *, bounded: bool) -> None:
         self.values = _values(request.context)
@@ -40,9 +45,23 @@ class Asked:
         self.written = request.action
         self.action = request.action.lower()
         self.resource = request.resource
+        self.resource_account = request.resource_account
         self.bounded = bounded and self.caller.kind in LIMITABLE
         self.same = self.caller.account is not None and self.caller.account == request.resource_account
         _derive(self.values, self.caller, request.resource_account)
+
+    def by_access_point(self) -> Asked:
+        """The same, on the access point that the context names: what its own policy is matched against.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-policies.html
+        """
+        point = self.values.get("s3:dataaccesspointarn", ())
+        bucket = _BUCKET.fullmatch(self.resource)
+        if len(point) != 1 or bucket is None:
+            return self
+        found = copy(self)
+        found.resource = point[0] if bucket["key"] is None else f"{point[0]}/object/{bucket['key']}"
+        return found
 
     def met_by(self, statement: Statement) -> bool:
         """Whether action, resource and conditions of the statement match; principals are the layer's matter."""

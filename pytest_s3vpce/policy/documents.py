@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import PolicyError
@@ -25,10 +25,13 @@ from pytest_s3vpce.policy.principals import Grant, Principals, compile_principal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pytest_s3vpce.model import Place
     from pytest_s3vpce.policy.patterns import Token
     from pytest_s3vpce.policy.principals import Caller
 
     Values = Mapping[str, tuple[str, ...]]
+    PlaceOf = Callable[..., Place]
+    """From the keys and indexes that lead to a value in a document to where the value stands."""
 
 CURRENT: Final = "2012-10-17"
 VERSIONS: Final = (CURRENT, "2008-10-17")
@@ -65,7 +68,7 @@ class ResourcePattern:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """One statement, compiled. `name` is its Sid, or its index in words."""
+    """One statement, compiled. `name` is its Sid, or its index in words; `row` is what it was compiled from."""
 
     name: str
     sid: str | None
@@ -79,6 +82,9 @@ class Statement:
     not_resource: bool
     conditions: tuple[Condition, ...]
     keys: frozenset[str]
+    row: Mapping[str, Any] = field(repr=False)
+    place: Place | None = None
+    """Where it starts, when it was read from a file."""
 
     def covers(self, action: str, resource: str, values: Values) -> bool:
         """Whether action (in lower case), resource and conditions match; principals are the layer's matter."""
@@ -128,37 +134,62 @@ class Statement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A policy, compiled. `name` goes into decisions; `keys` are the condition keys it reads, in lower case."""
+    """A policy, compiled. `name` goes into decisions; `keys` are the condition keys it reads, in lower case.
+
+    `data` is what it was compiled from: JSON in Python's terms, not to be changed.
+    """
 
     name: str
+    data: Mapping[str, Any] = field(repr=False)
     statements: tuple[Statement, ...]
     keys: frozenset[str]
     denies: tuple[Statement, ...]
     allows: tuple[Statement, ...]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its JSON, without places, and compiled again where it arrives."""
+        return _named, (self.data, self.name)
 
-def parse(document: str | Mapping[str, Any], *, name: str = "") -> Document:
-    """A policy document from text or JSON. PolicyError says what is no policy: statement, Sid and element."""
-    data = _loaded(document, name)
+
+def _named(data: Mapping[str, Any], name: str) -> Document:
+    return parse(data, name=name)
+
+
+def parse(document: str | Mapping[str, Any], *, name: str = "", place_of: PlaceOf | None = None) -> Document:
+    """A policy document from text or JSON. PolicyError says what is no policy: statement, Sid and element.
+
+    `place_of` says where the document's values stand, when it was read from a file: see `policy.places`.
+    """
+    fault = _Faults(name, place_of)
+    data = _loaded(document, fault)
     if not isinstance(data, dict):
-        raise _error(name, "a policy must be a JSON object")
+        raise fault.of_document("a policy must be a JSON object")
     for key in data:
         if key not in DOCUMENT_KEYS:
-            raise _error(name, f"unknown element `{key}`", f"elements are {', '.join(sorted(DOCUMENT_KEYS))}")
+            known = f"elements are {', '.join(sorted(DOCUMENT_KEYS))}"
+            raise fault.of_document(f"unknown element `{key}`", known, path=(key,))
     version = data.get("Version", VERSIONS[1])
-    if not isinstance(version, str):
-        raise _error(name, "Version must be text", f"versions are {' and '.join(VERSIONS)}")
     if version not in VERSIONS:
-        raise _error(name, f"Version `{version}` is unknown", f"versions are {' and '.join(VERSIONS)}")
+        what = f"Version `{version}` is unknown" if isinstance(version, str) else "Version must be text"
+        raise fault.of_document(what, f"versions are {' and '.join(VERSIONS)}", path=("Version",))
     if "Statement" not in data:
-        raise _error(name, "element Statement is missing")
+        raise fault.of_document("element Statement is missing")
     rows = data["Statement"]
-    rows = [rows] if isinstance(rows, dict) else rows
+    single = isinstance(rows, dict)
+    rows = [rows] if single else rows
     if not isinstance(rows, list):
-        raise _error(name, "Statement must be an object or a list of objects")
-    statements = tuple(_statement(row, index, name, variables=version == CURRENT) for index, row in enumerate(rows))
+        raise fault.of_document("Statement must be an object or a list of objects", path=("Statement",))
+    statements = tuple(
+        _statement(
+            row,
+            fault.in_statement(index, row, path=("Statement",) if single else ("Statement", index)),
+            variables=version == CURRENT,
+        )
+        for index, row in enumerate(rows)
+    )
     return Document(
         name=name,
+        data=data,
         statements=statements,
         keys=frozenset().union(*(statement.keys for statement in statements)),
         denies=tuple(statement for statement in statements if statement.deny),
@@ -166,45 +197,65 @@ def parse(document: str | Mapping[str, Any], *, name: str = "") -> Document:
     )
 
 
-def _loaded(document: str | Mapping[str, Any], name: str) -> Any:
+def _loaded(document: str | Mapping[str, Any], fault: _Faults) -> Any:
     if not isinstance(document, str):
         return document
     try:
         return json.loads(document, parse_constant=no_constant)
     except (ValueError, RecursionError) as error:
-        raise _error(name, "a policy must be JSON") from error
+        raise fault.of_document("a policy must be JSON") from error
 
 
 def no_constant(text: str) -> None:
     raise ValueError(text)
 
 
-def _error(name: str, what: str, remedy: str | None = None) -> PolicyError:
-    return PolicyError(f"policy `{name}`: {what}" if name else what, remedy=remedy)
-
-
 class _Faults:
+    """Makes the errors of one document, each with its place."""
+
+    def __init__(self, name: str, place_of: PlaceOf | None) -> None:
+        self._name = name
+        self._place_of = place_of
+
+    def of_document(self, what: str, remedy: str | None = None, *, path: tuple[str | int, ...] = ()) -> PolicyError:
+        named = f"policy `{self._name}`: {what}" if self._name else what
+        return PolicyError(named, remedy=remedy, place=self.place(path))
+
+    def place(self, path: tuple[str | int, ...]) -> Place | None:
+        return self._place_of(*path) if self._place_of else None
+
+    def in_statement(self, index: int, row: Any, *, path: tuple[str | int, ...]) -> _StatementFaults:
+        return _StatementFaults(self, index, row.get("Sid") if isinstance(row, dict) else None, path=path)
+
+
+class _StatementFaults:
     """Makes the errors of one statement, each with its index, Sid and element."""
 
-    def __init__(self, name: str, index: int, sid: Any) -> None:
-        self._name = name
+    def __init__(self, document: _Faults, index: int, sid: Any, *, path: tuple[str | int, ...]) -> None:
+        self.index = index
+        self.place = document.place(path)
+        self._document = document
+        self._path = path
         self._where = f"statement {index}" + (f" (`{sid}`)" if isinstance(sid, str) else "")
 
-    def of(self, element: str) -> Callable[..., PolicyError]:
+    def of(self, element: str, *path: str) -> Callable[..., PolicyError]:
+        """`element` as the error names it, and its path in the statement where that is another."""
+
         def fail(what: str, remedy: str | None = None) -> PolicyError:
-            return _error(self._name, f"{self._where}: {element} {what}", remedy)
+            at = (*self._path, *(path or (element,)))
+            return self._document.of_document(f"{self._where}: {element} {what}", remedy, path=at)
 
         return fail
 
 
-def _statement(row: Any, index: int, name: str, *, variables: bool) -> Statement:
-    sid = row.get("Sid") if isinstance(row, dict) else None
-    faults = _Faults(name, index, sid)
+def _statement(row: Any, faults: _StatementFaults, *, variables: bool) -> Statement:
     if not isinstance(row, dict):
         raise faults.of("it")("must be an object")
     for key in row:
         if key not in STATEMENT_KEYS:
-            raise faults.of(f"element `{key}`")("is unknown", f"elements are {', '.join(sorted(STATEMENT_KEYS))}")
+            known = f"elements are {', '.join(sorted(STATEMENT_KEYS))}"
+            raise faults.of(f"element `{key}`", key)("is unknown", known)
+    sid = row.get("Sid")
     if sid is not None and not isinstance(sid, str):
         raise faults.of("Sid")("must be text")
     if row.get("Effect") not in ("Allow", "Deny"):
@@ -219,9 +270,9 @@ def _statement(row: Any, index: int, name: str, *, variables: bool) -> Statement
     patterns = None if resources is None else tuple(_resource(text, variables=variables) for text in resources)
     conditions = _conditions(row.get("Condition", {}), faults, variables=variables)
     return Statement(
-        name=sid or f"statement {index}",
+        name=sid or f"statement {faults.index}",
         sid=sid,
-        index=index,
+        index=faults.index,
         deny=row["Effect"] == "Deny",
         principals=compile_principals(row["Principal"], fail=faults.of("Principal")) if "Principal" in row else None,
         not_principals=compile_principals(row["NotPrincipal"], fail=faults.of("NotPrincipal"))
@@ -233,6 +284,8 @@ def _statement(row: Any, index: int, name: str, *, variables: bool) -> Statement
         not_resource=not_resource,
         conditions=conditions,
         keys=_keys(conditions, resources or (), variables=variables),
+        row=row,
+        place=faults.place,
     )
 
 
@@ -242,7 +295,7 @@ def _keys(conditions: Sequence[Condition], resources: Sequence[str], *, variable
     return frozenset().union(*read)
 
 
-def _either(row: Mapping[str, Any], element: str, faults: _Faults) -> tuple[list[str] | None, bool]:
+def _either(row: Mapping[str, Any], element: str, faults: _StatementFaults) -> tuple[list[str] | None, bool]:
     """The texts of an element or of its negation; None where neither is there."""
     for name, negated in ((element, False), (f"Not{element}", True)):
         if name in row:
@@ -268,18 +321,18 @@ def _resource(text: str, *, variables: bool) -> ResourcePattern:
     return ResourcePattern(None, parts) if has_variables(tokens) else ResourcePattern(arn_glob(parts))
 
 
-def _conditions(element: Any, faults: _Faults, *, variables: bool) -> tuple[Condition, ...]:
+def _conditions(element: Any, faults: _StatementFaults, *, variables: bool) -> tuple[Condition, ...]:
     if not isinstance(element, dict):
         raise faults.of("Condition")("must be an object")
     found = []
     for written, keys in element.items():
-        fail = faults.of(f"Condition `{written}`")
+        fail = faults.of(f"Condition `{written}`", "Condition", written)
         if parse_operator(written) is None:
             raise fail("is no operator", "see the IAM user guide's list of condition operators")
         if not isinstance(keys, dict):
             raise fail("must map condition keys to values")
         for key, value in keys.items():
-            wanted = _values(value, faults.of(f"Condition `{written}` `{key}`"))
+            wanted = _values(value, faults.of(f"Condition `{written}` `{key}`", "Condition", written, key))
             found.append(compile_condition(written, key, wanted, variables=variables))
     return tuple(found)
 

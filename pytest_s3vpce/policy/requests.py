@@ -9,9 +9,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import PolicyError
+from pytest_s3vpce.policy.acl import parse_acl
 from pytest_s3vpce.policy.asked import Request
-from pytest_s3vpce.policy.decision import UNKNOWN, Policies, Unknown, decide
+from pytest_s3vpce.policy.decision import decide
 from pytest_s3vpce.policy.documents import Document, no_constant, parse, text_of
+from pytest_s3vpce.policy.layers import ENFORCED, UNKNOWN, Policies, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +24,6 @@ _UNKNOWN: Final = "unknown"
 _LINE_KEYS: Final = frozenset({"id", "request", "policies"})
 _REQUEST_TEXTS: Final = ("action", "resource", "resource_account", "principal")
 _REQUEST_KEYS: Final = frozenset({*_REQUEST_TEXTS, "context"})
-_UNDECIDED: Final = ("access_point", "key", "acl")
 _POLICIES_KEYS: Final = frozenset(
     {
         "identity",
@@ -52,7 +53,7 @@ _ENDPOINT_TYPES: Final = ("gateway", "interface")
 _BLOCKS: Final = frozenset(
     {"block_public_acls", "ignore_public_acls", "block_public_policy", "restrict_public_buckets"}
 )
-_OWNERSHIPS: Final = ("BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter")
+_OWNERSHIPS: Final = (ENFORCED, "BucketOwnerPreferred", "ObjectWriter")
 
 
 def answer(line: str) -> tuple[str, bool]:
@@ -157,38 +158,34 @@ def _parsed(packed: bytes, name: str) -> Document:
 
 
 def _policies(layers: Mapping[str, Any], options: Mapping[str, Any]) -> Policies:
-    _refuse_undecided({**layers, **options})
     boundary, session = layers.get("permissions_boundary"), layers.get("session")
+    ownership = _choice(options, "object_ownership", _OWNERSHIPS)
+    acl = None if ownership == ENFORCED else options.get("acl")
+    block = _block(options.get("block_public_access"))
     return Policies(
         identity=_named(layers.get("identity"), "identity"),
         permissions_boundary=None if boundary is None else _named(boundary, "permissions_boundary"),
         session=None if session is None else _named(session, "session"),
         resource=_document(layers.get("resource"), "resource"),
+        access_point=_document(layers.get("access_point"), "access_point"),
+        key=_document(layers.get("key"), "key"),
+        acl=None if acl is None else UNKNOWN if acl == _UNKNOWN else parse_acl(acl),
         vpc_endpoint=_document(layers.get("vpc_endpoint"), "vpc_endpoint"),
         scps=_levels(layers.get("scps"), "scps"),
         rcps=_levels(layers.get("rcps"), "rcps"),
-        restrict_public_buckets=_restricts(options.get("block_public_access")),
+        restrict_public_buckets=block["restrict_public_buckets"],
+        ignore_public_acls=block["ignore_public_acls"],
+        object_ownership=ownership,
         endpoint_type=_choice(options, "endpoint_type", _ENDPOINT_TYPES),
         principal_in_management_account=_flag(options, "principal_in_management_account"),
         resource_in_management_account=_flag(options, "resource_in_management_account"),
     )
 
 
-def _refuse_undecided(given: Mapping[str, Any]) -> None:
-    _choice(given, "object_ownership", _OWNERSHIPS)
-    undecided = {name: given.get(name) for name in _UNDECIDED}
-    if given.get("object_ownership") == _OWNERSHIPS[0]:
-        # S3 ignores ACLs then: https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html
-        undecided["acl"] = None
-    for name, value in undecided.items():
-        if value not in (None, [], {}):
-            raise PolicyError(f"`{name}` is not decided yet", remedy="leave it out; nothing is ignored silently")
-
-
-def _restricts(given: Any) -> bool:
-    """Of Block Public Access, only RestrictPublicBuckets takes part in decisions without ACLs."""
+def _block(given: Any) -> dict[str, bool]:
+    """Block Public Access; the other two of its settings refuse to store what is public, and decide nothing here."""
     block = _object({} if given is None else given, "`block_public_access`", _BLOCKS)
-    return {name: _flag(block, name) for name in sorted(_BLOCKS)}["restrict_public_buckets"]
+    return {name: _flag(block, name) for name in sorted(_BLOCKS)}
 
 
 def _named(given: Any, where: str) -> tuple[Document, ...] | Unknown:
