@@ -40,6 +40,13 @@ def s3_denial(decision: Decision, *, caller: Caller, action: str, resource: str,
     return Refused("AccessDenied", status=403, message=message)
 
 
+def s3_blocked(reason: str, *, caller: Caller, action: str, resource: str, relation: Relation) -> Refused:
+    """The 403 of Block Public Access at a write; `reason` is the end of its sentence."""
+    told = relation is not Relation.STRANGERS
+    message = f'User: {caller.arn} is not authorized to perform: {action} on resource: "{resource}" {reason}'
+    return Refused("AccessDenied", status=403, message=message if told else PLAIN)
+
+
 def sts_denial(caller: Caller, *, action: str, resource: str, decision: Decision | None = None) -> Refused:
     """STS names the policies of the caller and its organization; that a trust policy does not allow is not told.
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.lab import s3checks, s3deletes
-from pytest_s3vpce.lab.denials import PLAIN, s3_denial
+from pytest_s3vpce.lab import s3checks, s3deletes, s3public
+from pytest_s3vpce.lab.denials import PLAIN, s3_blocked, s3_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.resources import PublicAccessBlock
 from pytest_s3vpce.lab.s3context import request_keys, s3_keys
 from pytest_s3vpce.lab.s3forms import check_form, check_name, malformed
 from pytest_s3vpce.lab.s3payload import as_stored
@@ -84,6 +85,8 @@ class S3:
                 denial.headers = _region_header(bucket)
             raise
         self._check_state(request, asked, bucket, trial)
+        if asked.row.name == "GetBucketPolicyStatus":
+            return s3public.policy_status(bucket)
         answer = self._call(request, asked, bucket)
         if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and asked.document is not None:
             raise malformed()  # its root was right; what it holds could not be read
@@ -115,6 +118,10 @@ class S3:
             if owner is not None and not self._state.object_exists(source.bucket, source.key, source.version):
                 trial.require(listing, asked, owner)
         s3checks.check(self._state, request, asked, bucket)
+        trial.check_blocks(request, asked, bucket)
+        enforced = asked.row.name == "PutBucketOwnershipControls" and s3public.enforces_ownership(request.body)
+        if enforced and self._state.bucket_acl_grants_others(bucket.name):
+            raise s3public.acl_against_ownership(bucket.name)
 
     def _unowned(
         self,
@@ -138,6 +145,7 @@ class S3:
         check_form(asked, request.body)
         if asked.bucket:
             check_name(asked.bucket)
+            s3public.check_new_bucket(asked)
         taken = self._state.bucket(asked.bucket) if asked.bucket else None
         if taken is not None and taken.account != caller.account:
             message = "The requested bucket name is not available. The bucket namespace is shared by all users."
@@ -238,7 +246,7 @@ class _Trial:
             resource=resource,
             owner=owner.account,
             resource_policy=policy,
-            restricts_public=self._restricts_public(owner),
+            restricts_public=self._block(owner).restrict_public_buckets,
             endpoint=self._path.endpoint,
             context={**self._context, **parameter_keys(asked.row, asked.parameters)},
         )
@@ -250,15 +258,25 @@ class _Trial:
             relation = self._judge.relation(self._caller, owner.account)
             raise s3_denial(decision, caller=self._caller, action=check.action, resource=resource, relation=relation)
 
-    def _restricts_public(self, owner: BucketState | BucketLike) -> bool:
-        """The stricter of the bucket's setting and its account's.
+    def check_blocks(self, request: HttpRequest, asked: S3Request, bucket: BucketState) -> None:
+        """Raises S3's 403 where Block Public Access does not let an authorised caller do this."""
+        reason = s3public.blocked(asked, request.body, self._block(bucket))
+        if reason is None:
+            return
+        assert asked.row is not None
+        action, resource = asked.row.requires[0].action, f"arn:aws:s3:::{bucket.name}"
+        if asked.key is not None:
+            resource = f"{resource}/{asked.key}"
+        self._note.update(action=action, decision="explicit_deny", layer="block_public_access", reason=reason)
+        relation = self._judge.relation(self._caller, bucket.account)
+        raise s3_blocked(reason, caller=self._caller, action=action, resource=resource, relation=relation)
 
-        https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
-        """
+    def _block(self, owner: BucketState | BucketLike) -> PublicAccessBlock:
+        """Block Public Access as it counts: the bucket's and its account's."""
         if isinstance(owner, BucketLike):
-            return False
-        blocks = (owner.public_access_block, self._state.account_public_access_block(owner.account, owner.region))
-        return any(block is not None and block.restrict_public_buckets for block in blocks)
+            return PublicAccessBlock()
+        of_account = self._state.account_public_access_block(owner.account, owner.region)
+        return s3public.effective(owner.public_access_block, of_account)
 
 
 def _check_region(asked: S3Request, bucket: BucketState, verified: Verified | Anonymous) -> None:

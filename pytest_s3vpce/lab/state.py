@@ -237,6 +237,11 @@ class State:
         backend = self.backends("s3control")[account][partition_of(region)]
         return reading.public_access_block(backend.public_access_block)
 
+    def bucket_acl_grants_others(self, name: str) -> bool:
+        """Whether the bucket's ACL grants more than its owner's own right."""
+        found = self._bucket(name)
+        return found is not None and found.acl is not None and len(found.acl.grants) > 1
+
     def is_delete_marker(self, bucket: str, key: str, version: str | None = None) -> bool:
         newest = self._newest(bucket, key, version)
         return newest is not None and not hasattr(newest, "etag")
@@ -330,6 +335,19 @@ class State:
         except KeyError as unknown:
             raise LabError(f"`{region}` is no Region", remedy="name one of AWS's Regions") from unknown
         return reading.topology(backend, account=account, region=region)
+
+    def subnet_home(self, subnet_id: str) -> tuple[str, str] | None:
+        """Account and Region of a subnet; None where there is no such subnet."""
+        for account, regions in list(self.backends("ec2").items()):
+            for region, backend in list(regions.items()):
+                if any(subnet_id in zone for zone in list(backend.subnets.values())):
+                    return account, region
+        return None
+
+    def default_group(self, account: str, region: str, vpc_id: str) -> str | None:
+        """The security group that interfaces of the VPC get which name none."""
+        groups = list(self.backends("ec2")[account][region].groups[vpc_id].values())
+        return next((group.id for group in groups if group.name == "default"), None)
 
     def function(self, account: str, region: str, name_or_arn: str) -> FunctionState | None:
         """The function's newest code, by name, partial or full ARN; a qualifier is not looked at."""

@@ -1,0 +1,115 @@
+"""Block Public Access and Object Ownership: which policies and ACLs S3 does not take, and which settings count.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html and
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-ownership-error-responses.html
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.resources import PublicAccessBlock
+from pytest_s3vpce.lab.wire import HttpResponse
+from pytest_s3vpce.policy import parse
+from pytest_s3vpce.policy.public import public_statements
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.lab.resources import BucketState
+    from pytest_s3vpce.lab.s3requests import S3Request
+
+ENFORCED: Final = "BucketOwnerEnforced"
+_PUBLIC_ACLS: Final = frozenset({"public-read", "public-read-write", "authenticated-read"})
+_GROUPS: Final = ("http://acs.amazonaws.com/groups/global/",)
+"""All users, and all users with an account: https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html"""
+_ACL_WRITES: Final = frozenset({"PutBucketAcl", "PutObjectAcl", "PutObject", "CopyObject", "CreateMultipartUpload"})
+_ACL_DOCUMENTS: Final = frozenset({"PutBucketAcl", "PutObjectAcl"})
+_OWNERSHIP: Final = re.compile(rb"<ObjectOwnership>\s*(\w+)\s*</ObjectOwnership>")
+_POLICIES_BLOCKED: Final = "because public policies are blocked by the BlockPublicPolicy block public access setting."
+_ACLS_BLOCKED: Final = (
+    "because public access control lists (ACLs) are blocked by the BlockPublicAcls block public access setting."
+)
+
+
+def effective(*blocks: PublicAccessBlock | None) -> PublicAccessBlock:
+    """The strictest of what access point, bucket and account say."""
+    rows = [block for block in blocks if block is not None]
+    return PublicAccessBlock(
+        block_public_acls=any(row.block_public_acls for row in rows),
+        ignore_public_acls=any(row.ignore_public_acls for row in rows),
+        block_public_policy=any(row.block_public_policy for row in rows),
+        restrict_public_buckets=any(row.restrict_public_buckets for row in rows),
+    )
+
+
+def is_public(policy: str) -> bool:
+    return bool(public_statements(parse(policy, name="resource")))
+
+
+def blocked(asked: S3Request, body: bytes, block: PublicAccessBlock) -> str | None:
+    """Why a caller who may do this does not, as the end of S3's sentence; None where nothing is in the way."""
+    assert asked.row is not None
+    name = asked.row.name
+    if name == "PutBucketPolicy" and block.block_public_policy and is_public(body.decode("utf-8", errors="replace")):
+        return _POLICIES_BLOCKED
+    return _ACLS_BLOCKED if name in _ACL_WRITES and block.block_public_acls and _sets_public_acl(asked, body) else None
+
+
+def _sets_public_acl(asked: S3Request, body: bytes) -> bool:
+    assert asked.row is not None
+    grants = [str(value) for name, value in asked.parameters.items() if name.startswith("Grant")]
+    if asked.row.name in _ACL_DOCUMENTS:
+        grants.append(body.decode("utf-8", errors="replace"))
+    named = any(group in grant for grant in grants for group in _GROUPS)
+    return named or asked.parameters.get("ACL") in _PUBLIC_ACLS
+
+
+def check_new_bucket(asked: S3Request) -> None:
+    """New buckets have no ACLs, unless the request says so, and Block Public Access in any case.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/create-bucket-faq.html
+    """
+    acl = asked.parameters.get("ACL", "private")
+    grants = [name for name in asked.parameters if name.startswith("Grant")]
+    enforced = asked.parameters.get("ObjectOwnership", ENFORCED) == ENFORCED
+    if enforced and (acl != "private" or grants):
+        raise acl_against_ownership(asked.bucket or "")
+    if _sets_public_acl(asked, b""):
+        raise Refused(
+            "InvalidBucketAclWithBlockPublicAccessError",
+            status=400,
+            message="Bucket cannot have public ACLs set with BlockPublicAccess enabled",
+            details=(("BucketName", asked.bucket or ""),),
+        )
+
+
+def enforces_ownership(body: bytes) -> bool:
+    """Whether PutBucketOwnershipControls switches ACLs off."""
+    found = _OWNERSHIP.search(body)
+    return found is not None and found[1].decode() == ENFORCED
+
+
+def acl_against_ownership(bucket: str) -> Refused:
+    return Refused(
+        "InvalidBucketAclWithObjectOwnership",
+        status=400,
+        message="Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+        details=(("BucketName", bucket),),
+    )
+
+
+def policy_status(bucket: BucketState) -> HttpResponse:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketPolicyStatus.html"""
+    if bucket.policy is None:
+        raise Refused(
+            "NoSuchBucketPolicy",
+            status=404,
+            message="The bucket policy does not exist",
+            details=(("BucketName", bucket.name),),
+        )
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<PolicyStatus xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+        f"<IsPublic>{str(is_public(bucket.policy)).lower()}</IsPublic></PolicyStatus>"
+    )
+    return HttpResponse(status=200, headers=(("Content-Type", "application/xml"),), body=text.encode())
