@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import string
-import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab.certificates import Certificates
 from pytest_s3vpce.lab.compute import Functions
+from pytest_s3vpce.lab.control import Control
+from pytest_s3vpce.lab.doors import Doors
 from pytest_s3vpce.lab.gateway import Gateway
+from pytest_s3vpce.lab.journal import Journal
 from pytest_s3vpce.lab.keys import Keys
 from pytest_s3vpce.lab.listener import Verdict
 from pytest_s3vpce.lab.origin import Internet
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_s3vpce.lab.compute import FunctionSpec
-    from pytest_s3vpce.lab.origin import Placement
+    from pytest_s3vpce.lab.origin import Placement, Proxied
     from pytest_s3vpce.lab.resources import RunnerKeys
     from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
 
@@ -49,7 +50,9 @@ class Lab:
         self.state.preload()
         self.keys = Keys(self.state)
         self._certificates = Certificates(folder)
-        self._server = Server(self._handle, certificates=self._certificates)
+        self._journal = Journal(log)
+        self._server = Server(self._handle, certificates=self._certificates, gate=self._gate)
+        self._control: Control | None = None
         try:
             self._listener = self._server.listen(Internet(), port=port)
             self._placements = Placements(self._server, folder=folder, verdict=self.verdict)
@@ -59,17 +62,19 @@ class Lab:
                 ca_pem=self._certificates.ca_pem,
                 credentials=self.credentials,
             )
-            self._gateway = Gateway(
-                self.state, keys=self.keys, functions=self._functions, log=None if log is None else RequestLog(log).add
-            )
+            self._gateway = Gateway(self.state, keys=self.keys, functions=self._functions, log=self._journal.add)
             self.state.on_network_change(self._placements.refresh)
+            self._doors = Doors(self._server, state=self.state, verdict=self.verdict)
+            self.state.on_network_change(self._doors.refresh)
             for account, region in accounts.values():
                 self.state.topology(account, region)  # refuses a Region that does not exist
             self._roots = {name: self._root_keys(*accounts[name]) for name in accounts}
             self._runners = {name: self.state.make_account(*accounts[name]) for name in accounts}
             self._check()
+            self._control = Control(doors=self._doors, journal=self._journal)
         except BaseException:
             self._server.close()
+            self._journal.close()
             raise
 
     def _check(self) -> None:
@@ -89,19 +94,24 @@ class Lab:
 
     def ready(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """What the ready file says: where the lab is, and the keys of its accounts."""
+        assert self._control is not None
         return {
             "endpoint_url": self.endpoint_url,
             "https_endpoint_url": self.endpoint_url.replace("http:", "https:"),
             "proxy_url": self.endpoint_url,
             "ca_bundle": str(self._certificates.ca_pem),
-            "control_url": None,
+            "control_url": self._control.url,
+            "control_token": self._control.token,
             "accounts": {name: _account(root, self._runners[name]) for name, root in self._roots.items()},
             "outputs": dict(outputs),
         }
 
     def close(self) -> None:
+        if self._control is not None:
+            self._control.close()
         self._functions.close()
         self._placements.close()
+        self._doors.close()
         self._server.close()
 
     def verdict(self, placement: Placement, destination: str) -> Verdict:
@@ -137,6 +147,9 @@ class Lab:
     def _handle(self, request: HttpRequest) -> HttpResponse:
         return self._gateway.handle(request)
 
+    def _gate(self, proxied: Proxied, host: str, port: int) -> Placement:
+        return self._doors.gate(proxied, host, port)
+
     def _root_keys(self, account: str, region: str) -> AccountSession:
         made = AccountSession(
             account_id=account,
@@ -146,21 +159,6 @@ class Lab:
         )
         self.keys.add_root(made.access_key_id, made.secret_access_key, account=account, partition=partition_of(region))
         return made
-
-
-class RequestLog:
-    """A JSON line for each request: who, from where, what was decided and why."""
-
-    def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
-        try:
-            self._file = path.open("a", encoding="utf-8", buffering=1)
-        except OSError as failure:
-            raise LabError(f"`{path}` can't be written: {failure.strerror}", remedy="make its folder") from failure
-
-    def add(self, note: Mapping[str, Any]) -> None:
-        with self._lock:
-            self._file.write(json.dumps(note, default=str) + "\n")
 
 
 def _check_accounts(accounts: Mapping[str, tuple[str, str]]) -> None:

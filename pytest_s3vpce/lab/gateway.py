@@ -16,7 +16,7 @@ from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.lab import faultdocuments
 from pytest_s3vpce.lab.judge import Judge, Question
 from pytest_s3vpce.lab.keys import Caller, SessionKind
-from pytest_s3vpce.lab.origin import Internet
+from pytest_s3vpce.lab.origin import Internet, source_of
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3 import S3
 from pytest_s3vpce.lab.s3answers import finish
@@ -24,7 +24,7 @@ from pytest_s3vpce.lab.s3context import request_keys
 from pytest_s3vpce.lab.s3requests import is_control
 from pytest_s3vpce.lab.signatures import Anonymous, Verified, verify
 from pytest_s3vpce.lab.sts import Sts
-from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
+from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse, Unanswered
 from pytest_s3vpce.network.path import Destination, Dropped, Path, Source, internet, resolve
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Gateway:
         """The last requests: who, from where, by which path, which action, decision and reason."""
 
     def handle(self, request: HttpRequest) -> HttpResponse:
-        """The answer, in the words of the service that was asked; never raises."""
+        """The answer, in the words of the service that was asked; Unanswered where the network drops the request."""
         now = datetime.now(UTC)
         note: dict[str, Any] = {"at": now.isoformat(timespec="milliseconds"), "method": request.method}
         service = _claimed_service(request)
@@ -83,6 +83,9 @@ class Gateway:
                 if service == "s3" and is_control(request):
                     service = "s3control"
             answer = self._answer(request, verified, service=service, now=now, note=note)
+        except Unanswered as lost:
+            self._note({**note, "service": service, "status": None, "reason": str(lost)})
+            raise
         except Refused as refused:
             note["code"] = refused.code
             answer = faultdocuments.document(refused, service=service, request=request)
@@ -104,8 +107,9 @@ class Gateway:
         note: dict[str, Any],
     ) -> HttpResponse:
         caller = self._keys.caller(verified)
+        note.update(caller=caller.arn, source=source_of(request.origin))
         path = self._path(request, service=service)
-        note.update(caller=caller.arn, path=path.kind.value, endpoint=path.endpoint.id if path.endpoint else None)
+        note.update(path=path.kind.value, endpoint=path.endpoint.id if path.endpoint else None)
         if service == "s3":
             return self._s3.handle(request, caller, verified, path=path, now=now, note=note)
         if isinstance(verified, Anonymous) or caller.account is None:
@@ -145,7 +149,7 @@ class Gateway:
         found = resolve(self._state.topology(origin.account, origin.region), source=source, destination=aim)
         if isinstance(found, Dropped):
             # The listener closes a moment later; until then nothing may get through.
-            raise Refused("ServiceUnavailable", status=503, message=f"The lab's network dropped this: {found.reason}")
+            raise Unanswered(found.reason)
         return found
 
     def _invoke(self, request: HttpRequest, caller: Caller, *, name: str, region: str) -> HttpResponse:

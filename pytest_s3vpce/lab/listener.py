@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_s3vpce.lab.origin import Origin
+    from pytest_s3vpce.lab.origin import Origin, Proxied
 
 _LOG = logging.getLogger(__name__)
 _BACKLOG = 256
@@ -103,7 +103,7 @@ class Acceptor:
 class Listener:
     """A loopback port of one origin. Dropping is a full backlog that nobody accepts, so that connecting times out."""
 
-    def __init__(self, acceptor: Acceptor, *, origin: Origin, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, acceptor: Acceptor, *, origin: Origin | Proxied, host: str = "127.0.0.1", port: int = 0) -> None:
         self.origin = origin
         self.host = host
         self._acceptor = acceptor

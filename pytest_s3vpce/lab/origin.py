@@ -32,4 +32,18 @@ class Placement:
         return replace(self, port=port, destination=destination)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxied:
+    """The proxy of a placement: what comes by it goes on to the host and port that it asks for."""
+
+    placement: Placement
+
+
 Origin = Internet | Placement
+
+
+def source_of(origin: Origin) -> str:
+    """Where it is, in a few words."""
+    if isinstance(origin, Internet):
+        return origin.address
+    return f"{origin.subnet_id} {origin.private_ip}"

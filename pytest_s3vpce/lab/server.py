@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import socket
+import struct
 import threading
 import time
 import uuid
@@ -19,6 +21,7 @@ from xml.sax.saxutils import escape
 
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab.listener import Acceptor, Listener
+from pytest_s3vpce.lab.origin import Proxied
 from pytest_s3vpce.lab.wire import (
     BadMessage,
     Closed,
@@ -26,6 +29,7 @@ from pytest_s3vpce.lab.wire import (
     HttpResponse,
     Limits,
     Reader,
+    Unanswered,
     encode,
     parse_head,
 )
@@ -39,13 +43,17 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.wire import Head
 
     Handler = Callable[[HttpRequest], HttpResponse]
+    Gate = Callable[[Proxied, str, int], Origin]
 
 __all__ = ["HttpRequest", "HttpResponse", "Limits", "Server", "latency_of"]
 
 _LOG = logging.getLogger(__name__)
 _TLS_HANDSHAKE = b"\x16"
+_PORT = re.compile(r":([0-9]+)$")
 _STOP_SECONDS = 2.0
 _LINGER_SECONDS = 1.0
+_RESET = struct.pack("ii", 1, 0)
+"""For SO_LINGER: closing resets the connection, as a firewall that refuses does."""
 LATENCY_VARIABLE = "S3VPCE_LAB_LATENCY_MS"
 
 
@@ -62,7 +70,11 @@ def latency_of(environ: Mapping[str, str]) -> float:
 
 
 class Server:
-    """Listeners for many origins before one handler."""
+    """Listeners for many origins before one handler.
+
+    `gate(proxied, host, port)` says where a request stands that came by a placement's proxy; it raises Unanswered where
+    the network has no way there.
+    """
 
     def __init__(
         self,
@@ -71,8 +83,10 @@ class Server:
         certificates: Certificates,
         limits: Limits | None = None,
         latency: float | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._handler = handler
+        self._gate = gate
         self._certificates = certificates
         self._limits = limits or Limits()
         self._latency = latency_of(os.environ) if latency is None else latency
@@ -82,7 +96,7 @@ class Server:
         self._acceptor = Acceptor(self._start)
         self._closed = False
 
-    def listen(self, origin: Origin, *, port: int = 0) -> Listener:
+    def listen(self, origin: Origin | Proxied, *, port: int = 0) -> Listener:
         if self._closed:
             raise LabError("the lab has stopped", remedy="start it anew")
         try:
@@ -138,9 +152,19 @@ class Server:
             time.sleep(self._latency)
         try:
             return self._handler(request)
+        except Unanswered:
+            raise
         except Exception:  # noqa: BLE001 - whatever a backend raises must become an answer
             _LOG.exception("the handler failed on %r", request)
             return _error(500, code="InternalError", message="We encountered an internal error. Please try again.")
+
+    def origin(self, stated: Origin | Proxied, *, host: str, port: int) -> Origin:
+        """Where a request stands; Unanswered where nothing leads to what it asks a proxy for."""
+        if not isinstance(stated, Proxied):
+            return stated
+        if self._gate is None:
+            raise Unanswered("this proxy leads nowhere")
+        return self._gate(stated, host, port)
 
     @property
     def limits(self) -> Limits:
@@ -167,6 +191,7 @@ class _Connection:
         self._raw = sock
         self._socket = sock
         self._tunnelled = False
+        self._origin: Origin | Proxied = listener.origin
         self._tls: str | None = None
         self._peer = ""
 
@@ -180,6 +205,10 @@ class _Connection:
                     reader = self._begin()
         except (Closed, OSError) as end:  # ssl.SSLError is an OSError
             _LOG.debug("connection from %s ended: %s", self._peer, end)
+        except Unanswered as lost:
+            _LOG.debug("connection from %s is reset: %s", self._peer, lost)
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         finally:
             self._listener.release(self._raw)
             self._listener.release(self._socket)
@@ -204,7 +233,8 @@ class _Connection:
         try:
             head = parse_head(reader.head())
             if head.method == "CONNECT":
-                return self._connect(reader)
+                return self._connect(reader, head)
+            origin = self._server.origin(self._origin, host=_host(head), port=_port(head, default=80))
             if head.expects_continue and head.length != 0:
                 self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
             body = reader.body(head.length)
@@ -221,7 +251,7 @@ class _Connection:
             host=head.authority,
             scheme=self._scheme,
             tls=self._tls,
-            origin=self._listener.origin,
+            origin=origin,
             peer=self._peer,
         )
         self._respond(self._server.answer(request), method=head.method, close=not head.keep_alive)
@@ -231,9 +261,15 @@ class _Connection:
     def _scheme(self) -> Literal["http", "https"]:
         return "https" if self._tls else "http"
 
-    def _connect(self, reader: Reader) -> _Then:
+    def _connect(self, reader: Reader, head: Head) -> _Then:
         if self._tunnelled or self._tls or reader.pending:
             raise BadMessage(400, code="BadRequest", message="CONNECT must come first and wait for its answer")
+        try:
+            self._origin = self._server.origin(self._origin, host=_host(head), port=_port(head, default=443))
+        except Unanswered as lost:
+            reason = HttpResponse(status=504, headers=(("Content-Type", "text/plain"),), body=f"{lost}\n".encode())
+            self._respond(reason, method="GET", close=True)
+            return _Then.CLOSE
         self._tunnelled = True
         self._send(b"HTTP/1.1 200 Connection established\r\n\r\n")
         return _Then.TUNNEL
@@ -262,6 +298,15 @@ class _Connection:
                 self._socket.settimeout(left)
                 if not self._socket.recv(262_144):
                     break
+
+
+def _host(head: Head) -> str:
+    return head.authority.rpartition(":")[0] if _PORT.search(head.authority) else head.authority
+
+
+def _port(head: Head, *, default: int) -> int:
+    found = _PORT.search(head.authority)
+    return int(found[1]) if found else default
 
 
 def _error(status: int, *, code: str, message: str) -> HttpResponse:

@@ -239,8 +239,7 @@ class State:
 
     def bucket_acl_grants_others(self, name: str) -> bool:
         """Whether the bucket's ACL grants more than its owner's own right."""
-        found = self._bucket(name)
-        return found is not None and found.acl is not None and len(found.acl.grants) > 1
+        return len(getattr(getattr(self._bucket(name), "acl", None), "grants", ())) > 1
 
     def is_delete_marker(self, bucket: str, key: str, version: str | None = None) -> bool:
         newest = self._newest(bucket, key, version)
@@ -259,13 +258,7 @@ class State:
         return newest if hasattr(newest, "etag") else None
 
     def _newest(self, bucket: str, key: str, version: str | None) -> Any:
-        found = self._bucket(bucket)
-        if found is None:
-            return None
-        versions = found.keys.getlist(key, default=[])
-        if version is not None:
-            versions = [entry for entry in versions if str(entry.version_id) == version]
-        return versions[-1] if versions else None
+        return reading.newest(self._bucket(bucket), key, version)
 
     def upload_exists(self, bucket: str, key: str, upload_id: str) -> bool:
         found = self._bucket(bucket)

@@ -101,6 +101,10 @@ class Closed(Exception):  # noqa: N818 - an end, not an error
     """The client went away, or stayed silent between two requests."""
 
 
+class Unanswered(Exception):  # noqa: N818 - it says what the client meets
+    """The network lets nothing through: the client gets no answer, and its connection ends."""
+
+
 class Reader:
     """Buffered bytes of one socket, read against a deadline."""
 

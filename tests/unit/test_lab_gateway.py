@@ -16,6 +16,7 @@ from botocore.credentials import Credentials
 
 from pytest_s3vpce.lab.compute import InvokeResult
 from pytest_s3vpce.lab.origin import Placement
+from pytest_s3vpce.lab.wire import Unanswered
 from tests.unit.labstage import INTERNET, REGION, Person, Stage, allow, answered, deny, make_role, policy, refusal
 
 MAIN, PARTNER = "330000000001", "330000000002"
@@ -164,11 +165,11 @@ def test_readings_tell_the_path(stage: Stage, network: Network) -> None:
 
 def test_what_the_network_drops_is_never_an_answer_of_s3(stage: Stage, network: Network) -> None:
     s3 = stage.admin(MAIN).client("s3", origin=network.nowhere)
-    status, code, message = refusal(s3.get_object, Bucket=BUCKET, Key="k")
-    assert (status, code) == (503, "ServiceUnavailable")
-    assert "has no route to it" in message
+    with pytest.raises(Unanswered, match="has no route to it"):
+        s3.get_object(Bucket=BUCKET, Key="k")
     sts = stage.admin(MAIN).client("sts", origin=network.inside)
-    assert refusal(sts.get_caller_identity)[:2] == (503, "ServiceUnavailable")
+    with pytest.raises(Unanswered):
+        sts.get_caller_identity()
     through_nat = stage.admin(MAIN).client("sts", origin=network.nat).get_caller_identity()
     assert through_nat["Account"] == MAIN
 

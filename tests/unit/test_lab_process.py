@@ -140,7 +140,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 def test_the_ready_file_says_where_the_lab_is_to_its_user_alone(lab: dict[str, Any]) -> None:
     assert lab["file"].stat().st_mode & 0o777 == 0o600
     assert set(lab["outputs"]) == {"Inside", "Outside", "Group", "Role", "Endpoint"}
-    assert lab["control_url"] is None
+    assert lab["control_url"].startswith("http://127.0.0.1:")
     for name, (account, region) in ACCOUNTS.items():
         entry = lab["accounts"][name]
         assert (entry["account_id"], entry["region"]) == (account, region)

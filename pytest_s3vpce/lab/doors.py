@@ -1,0 +1,150 @@
+"""Doors: addresses of the lab that stand for a network interface in a subnet, for clients that run outside of it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.errors import LabError
+from pytest_s3vpce.lab.listener import Verdict
+from pytest_s3vpce.lab.origin import Placement, Proxied
+from pytest_s3vpce.lab.placement import DESTINATIONS, PORTS, S3, other_patterns, s3_patterns
+from pytest_s3vpce.lab.resources import address_in
+from pytest_s3vpce.lab.wire import Unanswered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_s3vpce.lab.listener import Listener
+    from pytest_s3vpce.lab.placement import Judge
+    from pytest_s3vpce.lab.server import Server
+    from pytest_s3vpce.lab.state import State
+
+_HTTP, _HTTPS = PORTS
+_LOOPBACK: Final = ("127.0.0.1", "localhost")
+_MOST_GROUPS: Final = 16
+"""https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """The three addresses of one interface: ports 80 and 443 as it reaches them, and a proxy that leaves from it."""
+
+    placement: Placement
+    http: Listener
+    https: Listener
+    proxy: Listener
+
+    def urls(self) -> dict[str, str]:
+        return {
+            "endpoint_url": f"http://{self.http.host}:{self.http.port}",
+            "https_endpoint_url": f"https://{self.https.host}:{self.https.port}",
+            "proxy_url": f"http://{self.proxy.host}:{self.proxy.port}",
+        }
+
+
+class Doors:
+    """All doors that were asked for. Each keeps its addresses while the network behind it changes.
+
+    An address stands for every service at once, so it lets connections in while anything gets through on its port; a
+    request to a service that the network drops ends there without an answer.
+    """
+
+    def __init__(self, server: Server, *, state: State, verdict: Judge) -> None:
+        self._server = server
+        self._state = state
+        self._verdict = verdict
+        self._lock = threading.Lock()
+        self._doors: dict[Placement, Door] = {}
+
+    def open(self, subnet_id: str, *, security_group_ids: Sequence[str] = ()) -> Door:
+        """The door of an interface in this subnet; without groups it has its VPC's default one, as on AWS."""
+        placement = self._placement(subnet_id, tuple(security_group_ids))
+        with self._lock:
+            door = self._doors.get(placement)
+            if door is None:
+                door = self._doors[placement] = self._make(placement)
+            return door
+
+    def refresh(self) -> None:
+        """Ask for every door's verdicts anew, after the network state changed."""
+        with self._lock:
+            for door in self._doors.values():
+                self._apply(door)
+
+    def close(self) -> None:
+        with self._lock:
+            for door in self._doors.values():
+                for listener in (door.http, door.https, door.proxy):
+                    listener.close()
+
+    def gate(self, proxied: Proxied, host: str, port: int) -> Placement:
+        """Where a request to this host and port stands that came by a placement's proxy."""
+        home = proxied.placement
+        name = host.lower().rstrip(".")
+        if port not in PORTS and name not in _LOOPBACK:
+            raise Unanswered(f"port {port} of {name} is not served by the lab")
+        port = port if port in PORTS else _HTTP
+        inside, aws = s3_patterns(home.region), other_patterns(home.region)
+        destination = S3 if name in _LOOPBACK or _matches(name, inside) else "other"
+        if destination != S3 and not _matches(name, aws):
+            raise Unanswered(f"{name} is no host of AWS's, and no other is served by the lab")
+        placement = home.at(port, destination=destination)
+        if self._verdict(placement, destination) is Verdict.DROP:
+            raise Unanswered(f"the network of {home.subnet_id} has no way to port {port} of {name}")
+        return placement
+
+    def _make(self, placement: Placement) -> Door:
+        http, https = (self._server.listen(placement.at(port, destination=S3)) for port in PORTS)
+        proxy = self._server.listen(Proxied(placement=placement))
+        door = Door(placement=placement, http=http, https=https, proxy=proxy)
+        self._apply(door)
+        return door
+
+    def _apply(self, door: Door) -> None:
+        for listener, port in ((door.http, _HTTP), (door.https, _HTTPS)):
+            verdicts = {
+                self._verdict(door.placement.at(port, destination=destination), destination)
+                for destination in DESTINATIONS
+            }
+            listener.apply(Verdict.OPEN if Verdict.OPEN in verdicts else Verdict.DROP)
+
+    def _placement(self, subnet_id: str, groups: tuple[str, ...]) -> Placement:
+        home = self._state.subnet_home(subnet_id)
+        if home is None:
+            raise LabError(f"there is no subnet `{subnet_id}` in this lab", remedy="name one that was made in it")
+        account, region = home
+        topology = self._state.topology(account, region)
+        subnet = topology.subnet(subnet_id)
+        if subnet is None:  # deleted in this moment
+            raise LabError(f"there is no subnet `{subnet_id}` in this lab")
+        if len(groups) > _MOST_GROUPS:
+            raise LabError(f"{len(groups)} security groups are too many", remedy=f"give at most {_MOST_GROUPS}")
+        for group_id in groups:
+            group = topology.security_group(group_id)
+            if group is None or group.vpc_id != subnet.vpc_id:
+                raise LabError(
+                    f"there is no security group `{group_id}` in the VPC of `{subnet_id}`",
+                    remedy=f"name one of `{subnet.vpc_id}`",
+                )
+        if not groups:
+            default = self._state.default_group(account, region, subnet.vpc_id)
+            groups = (default,) if default else ()
+        return Placement(
+            account=account,
+            region=region,
+            subnet_id=subnet_id,
+            security_group_ids=groups,
+            private_ip=address_in(subnet.cidr, seed=" ".join((subnet_id, *sorted(groups)))),
+        )
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def described(door: Door) -> Mapping[str, object]:
+    """What the control API says of a door."""
+    return {**door.urls(), "account_id": door.placement.account, "region": door.placement.region}
