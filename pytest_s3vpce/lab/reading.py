@@ -162,6 +162,14 @@ def bucket(found: Any, *, name: str) -> BucketState:
     )
 
 
+def newest(bucket: Any, key: str, version: str | None) -> Any:
+    """The version of a key that is named, else the newest one; None where there is none."""
+    versions = [] if bucket is None else bucket.keys.getlist(key, default=[])
+    if version is not None:
+        versions = [entry for entry in versions if str(entry.version_id) == version]
+    return versions[-1] if versions else None
+
+
 def public_access_block(found: Any) -> PublicAccessBlock | None:
     if found is None:
         return None

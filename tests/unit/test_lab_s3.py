@@ -248,6 +248,7 @@ def test_conditions_that_hold_and_changes_that_are_made(s3: Any) -> None:
 def test_acls_are_taken_where_they_are_on(stage: Stage) -> None:
     s3 = stage.admin(MAIN).client("s3")
     s3.create_bucket(Bucket="lab-s3-acls", ObjectOwnership="ObjectWriter")
+    s3.delete_public_access_block(Bucket="lab-s3-acls")
     s3.put_object(Bucket="lab-s3-acls", Key="k", Body=b"", ACL="public-read")
     assert len(s3.get_object_acl(Bucket="lab-s3-acls", Key="k")["Grants"]) == 2
 
@@ -373,7 +374,10 @@ def test_a_public_policy_lets_nobody_in_while_public_buckets_are_restricted(stag
     from botocore import UNSIGNED
 
     nobody = stage.admin(MAIN).client("s3", signature_version=UNSIGNED)
+    block = s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"]
+    s3.delete_public_access_block(Bucket=BUCKET)
     s3.put_bucket_policy(Bucket=BUCKET, Policy=policy(allow("s3:GetObject", OBJECTS, Principal="*")))
+    s3.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=block)
     assert refusal(nobody.get_object, Bucket=BUCKET, Key="k")[:2] == (403, "AccessDenied")
     assert s3.get_object(Bucket=BUCKET, Key="k")
     s3.delete_public_access_block(Bucket=BUCKET)
