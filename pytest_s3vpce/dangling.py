@@ -29,6 +29,10 @@ def faults_of_names(inventory: Inventory) -> Iterator[Fault]:
             yield from _account(inventory, vantage.account, (*path, "account"))
             yield from _owner(inventory, vantage.lambda_.role, vantage.account, (*path, "role"))
             yield from _owner(inventory, vantage.lambda_.function, vantage.account, (*path, "function"))
+        if vantage.ec2 is not None:
+            path = ("vantage_points", name, "ec2")
+            yield from _account(inventory, vantage.account, (*path, "account"))
+            yield from _owner(inventory, vantage.ec2.profile, vantage.account, (*path, "profile"))
     for name, bucket in inventory.buckets.items():
         yield from _account(inventory, bucket.account, ("buckets", name, "account"))
         yield from _canary(inventory, bucket, ("buckets", name, "canary"))
@@ -50,14 +54,14 @@ def who_fault(inventory: Inventory, who: str, path: Path = ()) -> Fault | None:
         remedy = accepted(inventory.vantage_points, instead_of=vantage)
         return Fault(f"unknown vantage point `{vantage}` in `{who}`", path=path, remedy=remedy)
     if not possible(inventory, principal=principal, vantage=vantage):
-        remedy = "ambient credentials are those of a function's role; name a vantage point that has one"
+        remedy = "ambient credentials are those of a function's or instance's role; name a vantage point that has one"
         return Fault(f"`{who}` can't exist: `{vantage}` has no role", path=path, remedy=remedy)
     return None
 
 
 def possible(inventory: Inventory, *, principal: str, vantage: str) -> bool:
     """Whether the combination can exist: `ambient` only where the vantage point has a role."""
-    return not inventory.principals[principal].ambient or inventory.vantage_points[vantage].kind == "lambda"
+    return not inventory.principals[principal].ambient or inventory.vantage_points[vantage].has_role
 
 
 def check_who(inventory: Inventory, who: str, path: Path) -> None:

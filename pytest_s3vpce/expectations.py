@@ -25,7 +25,7 @@ from pytest_s3vpce.closedworld import EVERYONE_ELSE, ClosedWorld, Wish, check_cl
 from pytest_s3vpce.dangling import check_name, check_who
 from pytest_s3vpce.errors import ExpectationError
 from pytest_s3vpce.faults import Fault, KeyFault, translated
-from pytest_s3vpce.inventory import Flag, Inventory, Name, Several, Strict, Text
+from pytest_s3vpce.inventory import Inventory
 from pytest_s3vpce.model import Cell, Expect, Layer, Place, Target, Transport
 from pytest_s3vpce.questions import (
     action_of,
@@ -37,6 +37,7 @@ from pytest_s3vpce.questions import (
     row_of_operation,
     variant_of,
 )
+from pytest_s3vpce.schema import Flag, Name, Several, Strict, Text
 from pytest_s3vpce.yamlplaces import Document, read, within
 
 PATTERN: Final = "test_*.access.yaml"

@@ -59,6 +59,16 @@ FUNCTION: Final = Form(
 ARCHITECTURE: Final = Form(r"arm64|x86_64", "an architecture", "accepted are arm64, x86_64")
 RUNTIME: Final = Form(r"python3\.([89]|\d\d)", "a runtime of the agent", "give python3.8 or a later one")
 
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
+INSTANCE: Final = Form(r"i-[0-9a-f]{8,17}", "an instance's id", "it looks like i-0123456789abcdef0")
+IMAGE: Final = Form(r"ami-\w+|resolve:ssm:[\w./:-]+", "an image", "give an id such as ami-0123456789abcdef0")
+INSTANCE_TYPE: Final = Form(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "an instance type", "it looks like t4g.nano")
+PROFILE: Final = Form(
+    r"(arn:aws[a-z-]*:iam::\d{12}:instance-profile/)?[\w+=,.@/-]+",
+    "an instance profile",
+    "give its name, or arn:aws:iam::ACCOUNT_ID:instance-profile/NAME",
+)
+
 # Buckets made in us-east-1 before 2018 may have capitals, underscores and up to 255 characters:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 BUCKET: Final = Form(r"[A-Za-z0-9._-]{3,255}", "a bucket's name", "give the bare name, no ARN or URL")
@@ -106,6 +116,15 @@ def choice(kind: Iterable[StrEnum], word: str) -> Callable[[Any], Any]:
 def listed(given: Any) -> Any:
     """One text stands for a list of one."""
     return [given] if isinstance(given, str) and given else given
+
+
+def words(given: Any) -> Any:
+    """A command's words: a text would need a shell to split it, and there is none."""
+    if isinstance(given, str):
+        raise Fault(
+            f"a list is wanted here, not {shown(given)}", remedy='no shell splits it: write [ssh, HOST, python3, "-"]'
+        )
+    return given
 
 
 def filled(given: Any) -> Any:

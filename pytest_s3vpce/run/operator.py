@@ -154,7 +154,7 @@ class Operator:
         accounts |= {
             inventory.vantage_points[name].account or first
             for name in vantages
-            if inventory.vantage_points[name].lambda_ is not None
+            if inventory.vantage_points[name].settled is not None
         }
         todo = accounts - self._guarded
         self._guarded |= accounts

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.request import getproxies
 
-from pytest_s3vpce.errors import S3VpceError
+from pytest_s3vpce import kinds
+from pytest_s3vpce.errors import S3VpceError, VantageError
 from pytest_s3vpce.vantage import (
     AgentConfig,
+    CommandVantage,
     ControlPlane,
     DeployedLambdaVantage,
     Deployment,
+    Ec2Vantage,
     LambdaVantage,
     Ledger,
     LocalVantage,
     RunRole,
+    Vantage,
+    instance_with,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pytest_s3vpce.inventory import Lambda, VantagePoint
+    from pytest_s3vpce.points import Ec2, Lambda, Local, Outside
     from pytest_s3vpce.run.environment import Environment
     from pytest_s3vpce.run.folder import RunFolder
     from pytest_s3vpce.run.world import World
-    from pytest_s3vpce.vantage import Vantage
 
 
 class VantagePoints:
@@ -73,37 +77,112 @@ class VantagePoints:
             return self._planes[account]
 
     def _prepared(self, name: str) -> Vantage | S3VpceError:
+        point = self._world.inventory.vantage_points[name]
+        make, settings = (
+            (self._outside, point.outside)
+            if point.outside is not None
+            else (getattr(self, _MAKERS[point.kind]), getattr(point, _FIELDS.get(point.kind, point.kind)))
+        )
         try:
-            row = self._world.inventory.vantage_points[name]
-            return self._local(name, row) if row.lambda_ is None else self._function(name, row.lambda_)
+            made: Vantage = make(name, settings)
         except S3VpceError as error:
             return error
+        return made
 
-    def _local(self, name: str, row: VantagePoint) -> Vantage:
+    def _here(self, **given: Any) -> AgentConfig:
+        """What agents may do that stand where this machine does: in a lab they find it under S3's real names."""
         environment = self._environment
-        local = row.local
-        given = self._world.resolve(local.ca_bundle, "vantage_points", name) if local and local.ca_bundle else None
-        if given is not None:
-            given = str(self._world.inventory.beside(given))
-        proxy = _proxy(self._world.resolve(local.proxy, "vantage_points", name)) if local else None
+        return AgentConfig(
+            connect_to=bool(environment.connect_to),
+            loopback=environment.loopback,
+            **{"ca_bundle": environment.ca_bundle, **_given(**given)},
+        )
+
+    def _local(self, name: str, row: Local) -> Vantage:
+        bundle = self._world.resolve(row.ca_bundle, "vantage_points", name) if row.ca_bundle else None
         return LocalVantage(
             name,
-            config=AgentConfig(
-                connect_to=bool(environment.connect_to),
-                loopback=environment.loopback,
-                ca_bundle=given or environment.ca_bundle,
-                proxy=proxy,
+            config=self._here(
+                ca_bundle=str(self._world.inventory.beside(bundle)) if bundle else None,
+                proxy=_proxy(self._world.resolve(row.proxy, "vantage_points", name)),
             ),
-            connect_to=environment.connect_to,
+            connect_to=self._environment.connect_to,
             place=self._world.inventory.place("vantage_points", name),
         )
 
+    def _command(self, name: str, words: tuple[str, ...]) -> Vantage:
+        made = CommandVantage(
+            name,
+            command=self._world.resolve_list(words, "vantage_points", name, "command"),
+            folder=self._world.inventory.path.parent,
+            config=self._here(),
+            connect_to=self._environment.connect_to,
+            place=self._world.inventory.place("vantage_points", name),
+        )
+        made.prepare(notify=self._notify)
+        return made
+
+    def _outside(self, name: str, row: Outside) -> Vantage:
+        """A kind of another package: whatever goes wrong in its making is one error with the inventory's line."""
+        place = self._world.inventory.place("vantage_points", name)
+        try:
+            made = kinds.outside()[row.kind].load()(
+                name,
+                settings=self._world.resolve_all(row.settings, "vantage_points", name),
+                config=self._here(),
+                connect_to=self._environment.connect_to,
+                place=place,
+            )
+            if isinstance(made, Vantage):
+                made.prepare(notify=self._notify)
+                return made
+        except S3VpceError:
+            raise
+        except Exception as error:
+            raise VantageError(
+                f"vantage point `{name}`: kind `{row.kind}` failed: {type(error).__name__}: {error}",
+                place=place,
+                remedy="see the package that brings it",
+            ) from error
+        raise VantageError(
+            f"vantage point `{name}`: what kind `{row.kind}` makes is no vantage point",
+            place=place,
+            remedy="let its entry point name a subclass of `pytest_s3vpce.vantage.Vantage`",
+        )
+
+    def _ec2(self, name: str, row: Ec2) -> Vantage:
+        """An instance that is there, chosen by the first process where only tags name it."""
+        path = ("vantage_points", name, "ec2")
+        control = self._plane(row.account, row.region, *path)
+        place = self._world.inventory.place("vantage_points", name)
+
+        def error(what: str, *, remedy: str | None = None) -> VantageError:
+            return VantageError(f"vantage point `{name}`: {what}", place=place, remedy=remedy)
+
+        with self._folder.locked(f"vantage-{name}"):
+            known = self._folder.read(f"vantage-{name}.json")
+            if known is not None:
+                instance = known["instance"]
+            elif row.instance is not None:
+                instance = self._world.resolve(row.instance, *path, "instance")
+            else:
+                tags = {key: self._world.resolve(value, *path, "tags", key) for key, value in row.tags.items()}
+                instance = instance_with(control, tags, error=error)["InstanceId"]
+                self._notify(f"vantage point {name} is instance {instance}")
+            config = AgentConfig(loopback=self._environment.loopback)
+            made = Ec2Vantage(name, control=control, instance=instance, config=config, place=place)
+            if known is None:
+                made.prepare(notify=self._notify)
+                self._folder.write(f"vantage-{name}.json", {"instance": instance})
+            return made
+
+    def _plane(self, account: str | None, region: str | None, *path: str) -> ControlPlane:
+        control = self.control(account or self._world.inventory.default_account)
+        return control if region is None else control.at(self._world.resolve(region, *path, "region"))
+
     def _function(self, name: str, row: Lambda) -> Vantage:
         """A function: deployed by the first process that needs it, found by name by the others."""
-        account = row.account or self._world.inventory.default_account
-        control = self.control(account)
-        if row.region is not None:
-            control = control.at(self._world.resolve(row.region, "vantage_points", name, "lambda", "region"))
+        control = self._plane(row.account, row.region, "vantage_points", name, "lambda")
         place = self._world.inventory.place("vantage_points", name)
         config = AgentConfig(loopback=self._environment.loopback)
         if row.function is not None:
@@ -152,6 +231,10 @@ class VantagePoints:
             tags=row.tags,
             **_given(memory=row.memory, architecture=row.architecture, runtime=row.runtime),
         )
+
+
+_MAKERS: Final = {"local": "_local", "lambda": "_function", "ec2": "_ec2", "command": "_command"}
+_FIELDS: Final = {"lambda": "lambda_"}
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -52,6 +52,14 @@ class World:
     def resolve_list(self, texts: Sequence[str], *path: str) -> tuple[str, ...]:
         return self.references.resolve_list(texts, self.inventory.place(*path))
 
+    def resolve_all(self, given: Any, *path: str) -> Any:
+        """Every text in a kind's own settings, however deep."""
+        if isinstance(given, dict):
+            return {key: self.resolve_all(value, *path) for key, value in given.items()}
+        if isinstance(given, list):
+            return [self.resolve_all(value, *path) for value in given]
+        return self.resolve(given, *path) if isinstance(given, str) else given
+
     def account_id(self, account: str) -> str:
         return self.resolve(self.inventory.accounts[account].id, "accounts", account, "id")
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.vantage.command import CommandVantage
     from pytest_s3vpce.vantage.control import ControlPlane
     from pytest_s3vpce.vantage.deployment import Deployment, RunRole
+    from pytest_s3vpce.vantage.ec2 import Ec2Vantage, instance_with
     from pytest_s3vpce.vantage.lambda_ import DeployedLambdaVantage, LambdaVantage
     from pytest_s3vpce.vantage.ledger import Entry, Kind, Ledger, Remaining
     from pytest_s3vpce.vantage.local import LocalVantage
@@ -25,6 +26,7 @@ __all__ = [
     "ControlPlane",
     "DeployedLambdaVantage",
     "Deployment",
+    "Ec2Vantage",
     "Entry",
     "Kind",
     "LambdaVantage",
@@ -37,6 +39,7 @@ __all__ = [
     "StubVantage",
     "Vantage",
     "agent_zip",
+    "instance_with",
     "strike",
     "sweep",
 ]
@@ -48,6 +51,7 @@ _HOMES = {
     "ControlPlane": "control",
     "DeployedLambdaVantage": "lambda_",
     "Deployment": "deployment",
+    "Ec2Vantage": "ec2",
     "Entry": "ledger",
     "Kind": "ledger",
     "LambdaVantage": "lambda_",
@@ -60,6 +64,7 @@ _HOMES = {
     "StubVantage": "stub",
     "Vantage": "base",
     "agent_zip": "bundle",
+    "instance_with": "ec2",
     "strike": "removal",
     "sweep": "removal",
 }

@@ -24,6 +24,9 @@ ROOMS = [
     {"probe", "outcome"},
     {
         "inventory",
+        "kinds",
+        "points",
+        "schema",
         "expectations",
         "references",
         "yamlplaces",
@@ -37,7 +40,7 @@ ROOMS = [
     {"policy"},
     {"operations"},
     {"model"},
-    {"errors"},
+    {"errors", "escaping"},
 ]
 LEVEL = {name: number for number, names in enumerate(ROOMS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.name != "__init__.py")

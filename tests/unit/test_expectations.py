@@ -276,7 +276,7 @@ FAULTS = {
         'own:internet"]',
         (
             "FILE:4:13: `own:internet` can't exist: `internet` has no role; ambient credentials are those "
-            "of a function's role; name a vantage point that has one"
+            "of a function's or instance's role; name a vantage point that has one"
         ),
     ),
     "everyone-else allowed": (
@@ -413,7 +413,7 @@ FAULTS = {
         "principals: [own]",
         (
             "FILE:8:51: `own:internet` can't exist: `internet` has no role; ambient credentials are those "
-            "of a function's role; name a vantage point that has one"
+            "of a function's or instance's role; name a vantage point that has one"
         ),
     ),
     "granted and refused": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from pytest_s3vpce import kinds
 from pytest_s3vpce.errors import InventoryError
 from pytest_s3vpce.faults import translated
 from pytest_s3vpce.inventory import Inventory, find_inventory, load_inventory
@@ -269,20 +271,97 @@ FAULTS = {
         'app", account: partnr}',
         "FILE:5:62: unknown account `partnr`; accepted are partner, main",
     ),
-    "ec2 is not available yet": (
+    "an instance without an id": (
         "internet: local",
-        "internet: {ec2: {instance: i-1}}",
-        "FILE:7:14: vantage point kind `ec2` is not available yet; available are local and lambda",
+        "internet: {ec2: {}}",
+        "FILE:7:14: exactly one of instance, tags, subnet is wanted, found none; add one",
+    ),
+    "an instance's id is none": (
+        "internet: local",
+        "internet: {ec2: {instance: web-1}}",
+        "FILE:7:30: `web-1` is not an instance's id; it looks like i-0123456789abcdef0",
+    ),
+    "an instance that is there and made": (
+        "internet: local",
+        "internet: {ec2: {instance: i-0123456789abcdef0, subnet: subnet-1}}",
+        "FILE:7:14: exactly one of instance, tags, subnet is wanted, found `instance` and `subnet`; keep one",
+    ),
+    "an instance that is there takes no profile": (
+        "internet: local",
+        "internet: {ec2: {tags: {Name: probe}, profile: p}}",
+        (
+            "FILE:7:41: `profile` is for an instance that the run makes; leave it out, or name a `subnet` to have an "
+            "instance made there"
+        ),
+    ),
+    "an instance without groups": (
+        "internet: local",
+        "internet: {ec2: {subnet: subnet-1, profile: p}}",
+        "FILE:7:14: `security_groups` is missing; an instance that the run makes needs it",
+    ),
+    "an instance without profile": (
+        "internet: local",
+        "internet: {ec2: {subnet: subnet-1, security_groups: sg-1}}",
+        "FILE:7:14: `profile` is missing; an instance that the run makes needs it",
+    ),
+    "an instance's type is none": (
+        "internet: local",
+        "internet: {ec2: {subnet: subnet-1, security_groups: sg-1, profile: p, type: small}}",
+        "FILE:7:79: `small` is not an instance type; it looks like t4g.nano",
+    ),
+    "an instance of an unknown account": (
+        "internet: local",
+        "internet: {ec2: {instance: i-0123456789abcdef0, account: partnr}}",
+        "FILE:7:60: unknown account `partnr`; accepted are partner, main",
+    ),
+    "an instance profile of another account": (
+        "internet: local",
+        (
+            "internet: {ec2: {subnet: subnet-1, security_groups: sg-1, "
+            'profile: "arn:aws:iam::999999999999:instance-profile/p"}}'
+        ),
+        (
+            "FILE:7:70: `arn:aws:iam::999999999999:instance-profile/p` is in account `999999999999`, but `main` is "
+            "`111122223333`; correct the ARN, or the account's id"
+        ),
+    ),
+    "a command as a text": (
+        "internet: local",
+        "internet: {command: ssh bastion python3 -}",
+        (
+            "FILE:7:23: a list is wanted here, not `ssh bastion python3 -`; no shell splits it: write [ssh, HOST, "
+            'python3, "-"]'
+        ),
+    ),
+    "a command of nothing": (
+        "internet: local",
+        "internet: {command: []}",
+        "FILE:7:14: nothing is listed here; list at least one",
+    ),
+    "a command with an empty word": (
+        "internet: local",
+        "internet: {command: [ssh, '']}",
+        "FILE:7:29: nothing is not a value; write one, or leave the key out",
+    ),
+    "a command as a mapping": (
+        "internet: local",
+        "internet: {command: {run: ssh}}",
+        "FILE:7:14: a list is wanted here, not a mapping",
+    ),
+    "a kind of our own inside": (
+        "internet: local",
+        "internet: {outside: {kind: local}}",
+        "FILE:7:14: unknown vantage point kind `outside`; accepted are local, lambda, ec2, command",
     ),
     "unknown kind of vantage point": (
         "internet: local",
         "internet: {lamda: {}}",
-        "FILE:7:14: unknown vantage point kind `lamda`; available are local and lambda",
+        "FILE:7:14: unknown vantage point kind `lamda`; accepted are lambda, local, ec2, command",
     ),
     "unknown word for a vantage point": (
         "internet: local",
         "internet: loca",
-        "FILE:7:13: unknown vantage point kind `loca`; available are local and lambda",
+        "FILE:7:13: unknown vantage point kind `loca`; accepted are local, lambda, ec2, command",
     ),
     "vantage point is nothing": ("internet: local", "internet: ", "FILE:7:12: a mapping is wanted here, not nothing"),
     "vantage point is a list": (
@@ -293,7 +372,7 @@ FAULTS = {
     "two kinds of vantage point": (
         "internet: local",
         "internet: {local: {}, lambda: {}}",
-        "FILE:7:3: a vantage point is of one kind; available are local and lambda",
+        "FILE:7:3: a vantage point is of one kind; give exactly one of local, lambda, ec2, command",
     ),
     "bad proxy": (
         "internet: local",
@@ -487,6 +566,36 @@ def test_faults_say_where_what_and_what_is_accepted(tmp_path: Path, name: str) -
     with pytest.raises(InventoryError) as caught:
         load(tmp_path, BASE.replace(old, new, 1))
     assert str(caught.value).replace(str(tmp_path / "s3vpce.yaml"), "FILE") == message
+
+
+def test_every_kind_of_vantage_point_is_read(tmp_path: Path) -> None:
+    made = "{subnet: subnet-1, security_groups: [sg-1], profile: p, type: t4g.nano, image: ami-1, tags: {a: b}}"
+    for text, kind, account in (
+        ("local", "local", None),
+        ("{lambda: {function: f, account: partner}}", "lambda", "partner"),
+        ("{ec2: {instance: i-0123456789abcdef0, account: partner}}", "ec2", "partner"),
+        ("{ec2: {tags: {Name: probe}}}", "ec2", None),
+        (f"{{ec2: {made}}}", "ec2", None),
+        ('{command: [ssh, bastion.example.com, python3, "-"]}', "command", None),
+    ):
+        point = load(tmp_path, BASE.replace("internet: local", f"internet: {text}")).vantage_points["internet"]
+        assert (point.kind, point.account) == (kind, account)
+        assert point.has_role is (kind in ("lambda", "ec2"))
+    assert point.command == ("ssh", "bastion.example.com", "python3", "-")
+
+
+def test_a_kind_of_another_package_is_known_by_its_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pod = EntryPoint(name="pod", value="pods:PodVantage", group=kinds.GROUP)
+    ours = EntryPoint(name="local", value="pods:Local", group=kinds.GROUP)
+    monkeypatch.setattr(kinds, "entry_points", lambda group: [pod, ours] if group == "s3vpce.vantage" else [])
+    found = load(tmp_path, BASE.replace("internet: local", "internet: {pod: {name: web, tries: 3}}"))
+    point = found.vantage_points["internet"]
+    assert point.outside is not None
+    assert (point.kind, point.outside.settings) == ("pod", {"name": "web", "tries": "3"})
+    assert (point.account, point.has_role) == (None, False)
+    assert load(tmp_path, BASE).vantage_points["internet"].local is not None
+    with pytest.raises(InventoryError, match="unknown vantage point kind `pot`; accepted are pod, local, lambda, ec2"):
+        load(tmp_path, BASE.replace("internet: local", "internet: {pot: {}}"))
 
 
 def test_a_proxys_password_is_not_shown(tmp_path: Path) -> None:
