@@ -63,6 +63,18 @@ def decide() -> None:
 
 
 @main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="all that led to the decision, as JSON")
+def explain(file: Path, *, as_json: bool) -> None:
+    """Why a request is decided as it is: one decision request in FILE, whose policies may be names of files."""
+    from pytest_s3vpce.policy import decide as decided
+    from pytest_s3vpce.policy import read_request
+
+    found = decided(*read_request(file)).explain()
+    click.echo(json.dumps(found.mapping(), indent=2) if as_json else str(found))
+
+
+@main.command()
 def operations() -> None:
     """The operation catalogue: actions, and how each operation is probed without changing anything."""
     from tabulate import tabulate

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pytest_s3vpce.policy.acl import Acl, AclGrant, parse_acl
 from pytest_s3vpce.policy.asked import Request
+from pytest_s3vpce.policy.asking import read_document, read_request
 from pytest_s3vpce.policy.decision import Decision, Effect, decide
 from pytest_s3vpce.policy.documents import Document, Statement, parse
+from pytest_s3vpce.policy.explanation import Explanation
 from pytest_s3vpce.policy.layers import UNKNOWN, Policies, Unknown
 from pytest_s3vpce.policy.requests import answer, mapping_of, parse_request
 from pytest_s3vpce.policy.validation import validate_bucket_policy
@@ -17,6 +19,7 @@ __all__ = [
     "Decision",
     "Document",
     "Effect",
+    "Explanation",
     "Policies",
     "Request",
     "Statement",
@@ -27,5 +30,7 @@ __all__ = [
     "parse",
     "parse_acl",
     "parse_request",
+    "read_document",
+    "read_request",
     "validate_bucket_policy",
 ]

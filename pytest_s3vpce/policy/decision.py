@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_s3vpce.policy.acl import ALL_USERS, Acl, AclGrant
 from pytest_s3vpce.policy.asked import Asked
 from pytest_s3vpce.policy.encryption import question_to_kms
+from pytest_s3vpce.policy.explanation import explain
 from pytest_s3vpce.policy.layers import Layer, Policies, Unknown, grants_alone, layers_of
 from pytest_s3vpce.policy.principals import LIMITABLE, Caller, CallerKind, Grant, caller_of
 from pytest_s3vpce.policy.reasons import reason_of
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.policy.asked import Request
     from pytest_s3vpce.policy.documents import Document, Statement
+    from pytest_s3vpce.policy.explanation import Explanation
 
 
 class Effect(StrEnum):
@@ -56,6 +58,10 @@ class Decision:
         """The decision's cause in one sentence, with actual and wanted values."""
         return reason_of(self)
 
+    def explain(self) -> Explanation:
+        """Per layer the statements that matched, what kept the others, and near misses; `str()` is for people."""
+        return explain(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -65,6 +71,14 @@ class Case:
     policies: Policies
     deny: tuple[Document, Statement] | None = None
     kms: Decision | None = None
+
+    def again(self, policies: Policies) -> Decision:
+        """The decision on the same question under other policies, KMS apart."""
+        layers = dict(layers_of(self.asked, policies))
+        effects = _effects(layers, self.asked, readable=False)
+        if self.kms is not None:
+            effects["kms"] = self.kms.effect
+        return _decided(replace(self, policies=policies, deny=None), layers, effects)
 
 
 # Which layer is named, where several deny.
@@ -102,11 +116,7 @@ def decide(request: Request, policies: Policies) -> Decision:
     kms = None if question is None else decide(*question)
     if kms is not None and asked.action.startswith(_KMS):
         return _of_key(kms)
-    layers = dict(layers_of(asked, policies))
-    effects = _effects(layers, asked, readable=False)
-    if kms is not None:
-        effects["kms"] = kms.effect
-    return _decided(Case(asked=asked, policies=policies, kms=kms), layers, effects)
+    return Case(asked=asked, policies=policies, kms=kms).again(policies)
 
 
 def _decided(case: Case, layers: Mapping[str, Layer], effects: dict[str, Effect]) -> Decision:

@@ -89,20 +89,21 @@ class Statement:
     def covers(self, action: str, resource: str, values: Values) -> bool:
         """Whether action (in lower case), resource and conditions match; principals are the layer's matter."""
         # Loops, not any() and all(): this is where the time of a decision goes.
-        for match in self.actions:
-            if match(action):
-                if self.not_action:
-                    return False
-                break
-        else:
-            if not self.not_action:
-                return False
-        if self.resources is not None and self._names(resource, values) is self.not_resource:
+        if not self.covers_action(action) or not self.covers_resource(resource, values):
             return False
         for condition in self.conditions:  # noqa: SIM110
             if not condition.holds(values):
                 return False
         return True
+
+    def covers_action(self, action: str) -> bool:
+        for match in self.actions:
+            if match(action):
+                return not self.not_action
+        return self.not_action
+
+    def covers_resource(self, resource: str, values: Values) -> bool:
+        return self.resources is None or self._names(resource, values) is not self.not_resource
 
     def _names(self, resource: str, values: Values) -> bool:
         for pattern in self.resources or ():  # noqa: SIM110

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.policy.decision import Decision
 
+    Path = tuple[str | int, ...]
+    Compiler = Callable[[Any, str, Path], Document]
+    """Makes a document of a policy's JSON, its name, and the path that leads to it from the top of the line."""
+
 _UNKNOWN: Final = "unknown"
+_POLICIES: Final = "policies"
 _LINE_KEYS: Final = frozenset({"id", "request", "policies"})
 _REQUEST_TEXTS: Final = ("action", "resource", "resource_account", "principal")
 _REQUEST_KEYS: Final = frozenset({*_REQUEST_TEXTS, "context"})
@@ -93,8 +98,11 @@ def mapping_of(decision: Decision) -> dict[str, Any]:
     }
 
 
-def parse_request(given: Any) -> tuple[Request, Policies]:
-    """A request and the policies that apply to it. PolicyError names what is unknown, missing or of a wrong type."""
+def parse_request(given: Any, *, compiler: Compiler | None = None) -> tuple[Request, Policies]:
+    """A request and the policies that apply to it. PolicyError names what is unknown, missing or of a wrong type.
+
+    Without a `compiler`, policies that come again are compiled once.
+    """
     line = _object(given, "the line", _LINE_KEYS | _OPTIONS)
     for name in ("request", "policies"):
         if name not in line:
@@ -102,7 +110,10 @@ def parse_request(given: Any) -> tuple[Request, Policies]:
     # The options may stand beside the policies or among them.
     layers = _object(line["policies"], "`policies`", _POLICIES_KEYS | _OPTIONS)
     options = {name: value for name, value in (*line.items(), *layers.items()) if name in _OPTIONS}
-    return _request(line["request"]), _cached(layers, options)
+    request = _request(line["request"])
+    if compiler is not None:
+        return request, _policies(layers, options, compiler=compiler)
+    return request, _compiled(_packed((layers, options)))
 
 
 # --- the request -----------------------------------------------------------------------------------------------------
@@ -140,13 +151,10 @@ def _packed(value: Any) -> bytes:
         raise PolicyError("`policies` can't be read as JSON") from error
 
 
-def _cached(layers: Mapping[str, Any], options: Mapping[str, Any]) -> Policies:
-    return _compiled(_packed((layers, options)))
-
-
 @lru_cache(maxsize=_SETS_KEPT)
 def _compiled(packed: bytes) -> Policies:
-    return _policies(*marshal.loads(packed))  # noqa: S302 - bytes that _packed made
+    layers, options = marshal.loads(packed)  # noqa: S302 - bytes that _packed made
+    return _policies(layers, options, compiler=_compiled_once)
 
 
 @lru_cache(maxsize=_DOCUMENTS_KEPT)
@@ -157,22 +165,27 @@ def _parsed(packed: bytes, name: str) -> Document:
 # --- the policies ----------------------------------------------------------------------------------------------------
 
 
-def _policies(layers: Mapping[str, Any], options: Mapping[str, Any]) -> Policies:
+def _compiled_once(policy: Any, name: str, _path: Path) -> Document:
+    return _parsed(_packed(policy), name)
+
+
+def _policies(layers: Mapping[str, Any], options: Mapping[str, Any], *, compiler: Compiler) -> Policies:
+    found = _Layers(layers, compiler)
     boundary, session = layers.get("permissions_boundary"), layers.get("session")
     ownership = _choice(options, "object_ownership", _OWNERSHIPS)
     acl = None if ownership == ENFORCED else options.get("acl")
     block = _block(options.get("block_public_access"))
     return Policies(
-        identity=_named(layers.get("identity"), "identity"),
-        permissions_boundary=None if boundary is None else _named(boundary, "permissions_boundary"),
-        session=None if session is None else _named(session, "session"),
-        resource=_document(layers.get("resource"), "resource"),
-        access_point=_document(layers.get("access_point"), "access_point"),
-        key=_document(layers.get("key"), "key"),
+        identity=found.named("identity"),
+        permissions_boundary=None if boundary is None else found.named("permissions_boundary"),
+        session=None if session is None else found.named("session"),
+        resource=found.document("resource"),
+        access_point=found.document("access_point"),
+        key=found.document("key"),
         acl=None if acl is None else UNKNOWN if acl == _UNKNOWN else parse_acl(acl),
-        vpc_endpoint=_document(layers.get("vpc_endpoint"), "vpc_endpoint"),
-        scps=_levels(layers.get("scps"), "scps"),
-        rcps=_levels(layers.get("rcps"), "rcps"),
+        vpc_endpoint=found.document("vpc_endpoint"),
+        scps=found.levels("scps"),
+        rcps=found.levels("rcps"),
         restrict_public_buckets=block["restrict_public_buckets"],
         ignore_public_acls=block["ignore_public_acls"],
         object_ownership=ownership,
@@ -188,41 +201,47 @@ def _block(given: Any) -> dict[str, bool]:
     return {name: _flag(block, name) for name in sorted(_BLOCKS)}
 
 
-def _named(given: Any, where: str) -> tuple[Document, ...] | Unknown:
-    if given == _UNKNOWN:
-        return UNKNOWN
-    return tuple(_one(row, f"{where}[{number}]") for number, row in enumerate(_list(given, where)))
+class _Layers:
+    """The layers of a line, by their three forms."""
 
+    def __init__(self, given: Mapping[str, Any], compiler: Compiler) -> None:
+        self._given = given
+        self._compile = compiler
 
-def _one(given: Any, where: str) -> Document:
-    row = _object(given, f"`{where}`", _NAMED_KEYS)
-    if not isinstance(row.get("name"), str):
-        raise PolicyError(f"`{where}.name` must be text")
-    if "policy" not in row:
-        raise PolicyError(f"`{where}.policy` is missing")
-    return _parsed(_packed(row["policy"]), row["name"])
+    def document(self, name: str) -> Document | Unknown | None:
+        given = self._given.get(name)
+        if given is None:
+            return None
+        return UNKNOWN if given == _UNKNOWN else self._compile(given, name, (_POLICIES, name))
 
+    def named(self, name: str) -> tuple[Document, ...] | Unknown:
+        given = self._given.get(name)
+        return UNKNOWN if given == _UNKNOWN else self._listed(given, name, (_POLICIES, name))
 
-def _document(given: Any, where: str) -> Document | Unknown | None:
-    if given is None:
-        return None
-    return UNKNOWN if given == _UNKNOWN else _parsed(_packed(given), where)
+    def levels(self, name: str) -> tuple[tuple[Document, ...], ...] | Unknown:
+        given = self._given.get(name)
+        if given == _UNKNOWN:
+            return UNKNOWN
+        return tuple(self._level(row, name, number) for number, row in enumerate(_list(given, name)))
 
+    def _level(self, given: Any, name: str, number: int) -> tuple[Document, ...]:
+        where = f"{name}[{number}]"
+        row = _object(given, f"`{where}`", _LEVEL_KEYS)
+        if not isinstance(row.get("level", ""), str):
+            raise PolicyError(f"`{where}.level` must be text")
+        return self._listed(row.get("policies"), f"{where}.policies", (_POLICIES, name, number, "policies"))
 
-def _levels(given: Any, where: str) -> tuple[tuple[Document, ...], ...] | Unknown:
-    if given == _UNKNOWN:
-        return UNKNOWN
-    return tuple(_level(row, f"{where}[{number}]") for number, row in enumerate(_list(given, where)))
+    def _listed(self, given: Any, where: str, path: Path) -> tuple[Document, ...]:
+        rows = enumerate(_list(given, where))
+        return tuple(self._one(row, f"{where}[{number}]", (*path, number)) for number, row in rows)
 
-
-def _level(given: Any, where: str) -> tuple[Document, ...]:
-    row = _object(given, f"`{where}`", _LEVEL_KEYS)
-    if not isinstance(row.get("level", ""), str):
-        raise PolicyError(f"`{where}.level` must be text")
-    return tuple(
-        _one(policy, f"{where}.policies[{number}]")
-        for number, policy in enumerate(_list(row.get("policies"), f"{where}.policies"))
-    )
+    def _one(self, given: Any, where: str, path: Path) -> Document:
+        row = _object(given, f"`{where}`", _NAMED_KEYS)
+        if not isinstance(row.get("name"), str):
+            raise PolicyError(f"`{where}.name` must be text")
+        if "policy" not in row:
+            raise PolicyError(f"`{where}.policy` is missing")
+        return self._compile(row["policy"], row["name"], (*path, "policy"))
 
 
 # --- pieces ----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tabulate import tabulate
 
+from pytest_s3vpce.escaping import escaped
 from pytest_s3vpce.matrix import Status, Verdict
 from pytest_s3vpce.model import OutcomeKind, Transport
 
@@ -55,11 +56,6 @@ def render(matrix: Matrix, *, colour: Colour, width: int, encoding: str = "utf-8
     """The whole report as text no wider than `width` where that can be, in characters that the encoding has."""
     signs = _signs(encoding)
     return _Page(_harmless(matrix, signs), colour=colour, width=max(width, 60), signs=signs).text()
-
-
-def escaped(text: str) -> str:
-    """The text with control characters escaped: what comes from the network must not steer a terminal."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def _harmless(value: Any, signs: _Signs) -> Any:

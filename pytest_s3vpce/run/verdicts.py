@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.escaping import escaped
 from pytest_s3vpce.matrix import Status
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _of_cell(row: CellResult) -> ItemVerdict:
 
 def _lines(row: CellResult) -> Iterator[str]:
     expected = row.expect.value if row.expect else "nothing"
-    got = f"{row.counted.outcome.value}: {printable(row.counted.reason)}"
+    got = f"{row.counted.outcome.value}: {escaped(row.counted.reason)}"
     yield f"expected {expected}, got {got}"
     yield f"cell: {row.id}"
     yield f"declared: {row.place}"
@@ -67,30 +68,25 @@ def _lines(row: CellResult) -> Iterator[str]:
     if row.received:
         answer = row.received
         came = (
-            f"status {answer.status}" if answer.status is not None else f"{answer.failure} {printable(answer.detail)}"
+            f"status {answer.status}" if answer.status is not None else f"{answer.failure} {escaped(answer.detail)}"
         )
         parts = [came, row.measured.code, row.measured.message, answer.request_id and f"request {answer.request_id}"]
         parts += [answer.peer and f"from {answer.peer}", answer.tls]
-        yield "came back: " + ", ".join(printable(part) for part in parts if part)
+        yield "came back: " + ", ".join(escaped(part) for part in parts if part)
     if row.counted.layer:
         yield f"layer: {row.counted.layer.value}"
     if row.hint:
-        yield f"look at: {printable(row.hint)}"
+        yield f"look at: {escaped(row.hint)}"
 
 
 def _of_claim(row: ClaimResult) -> ItemVerdict:
     data = {"id": row.id, "verdict": row.verdict.value, "sentence": row.sentence[:800], "passed": row.passed}
-    lines = [f"{row.verdict.value}: {printable(row.sentence)}", f"claim: {row.id}", f"declared: {row.place}"]
+    lines = [f"{row.verdict.value}: {escaped(row.sentence)}", f"claim: {row.id}", f"declared: {row.place}"]
     lines += [f"cell: {cell}" for cell in row.cells]
     lines += [
-        f"{finding.status.value}: {finding.name}: {printable(finding.sentence)}"
+        f"{finding.status.value}: {finding.name}: {escaped(finding.sentence)}"
         for finding in row.evidence
         if finding.status is not Status.GOOD
     ]
-    lines += [f"not covered: {printable(gap)}" for gap in row.coverage.gaps]
+    lines += [f"not covered: {escaped(gap)}" for gap in row.coverage.gaps]
     return ItemVerdict(row.id, row.passed, "\n".join(lines), data)
-
-
-def printable(text: str) -> str:
-    """The text with control characters escaped: what comes from the network must not steer a terminal."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

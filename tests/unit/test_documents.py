@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -134,3 +135,10 @@ def test_why_joins_conditions() -> None:
     (statement,) = parse({"Statement": _changed(Condition=condition)}).statements
     values = {"a:b": ("true",)}
     assert statement.why(values) == "a:b is [true], so Bool [true] matches and c:d is absent, so Null [true] matches"
+
+
+def test_a_pickled_document_is_compiled_again_where_it_arrives() -> None:
+    document = parse({"Statement": {"Effect": "Deny", "Action": "s3:Get*", "Resource": "*"}}, name="guard")
+    found = pickle.loads(pickle.dumps(document))
+    assert (found.name, found.data) == ("guard", document.data)
+    assert found.denies[0].covers("s3:getobject", "arn:aws:s3:::b/k", {})
