@@ -166,6 +166,10 @@ class SignedRequest:
     """Bytes of the answer's body to bring back."""
     ambient: str | None = None
     """A Region: the agent signs, with the vantage point's own credentials."""
+    connect_timeout: float | None = None
+    """Seconds, in place of the vantage point's own limit."""
+    read_timeout: float | None = None
+    """Seconds for the whole answer, in place of the vantage point's own limit."""
 
     @property
     def host(self) -> str:
@@ -186,6 +190,8 @@ class Answer:
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     """Names in lower case."""
+    pairs: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """All headers as they came, doubles and cookies too: for a client that hands them to its caller, and no report."""
     body: bytes = b""
     truncated: bool = False
     failure: FailureKind | None = None

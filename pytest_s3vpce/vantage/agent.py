@@ -41,12 +41,14 @@ HOSTS = (
 
 _HEAD_LIMIT = 65536
 _PIECE = 65536
-_URL = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?([/?][!\"$-~]*)?")
+_URL = re.compile(r"(https?|dns|tcp)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?([/?][!\"$-~]*)?")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[^\r\n\0]*")
 _ROUTE = re.compile(r"(\[[^]]*\]|[^:]*):([0-9]*):(\[[^]]*\]|[^:]*):([0-9]*)")
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: |$)")
 _METADATA6 = ipaddress.ip_network("fd00:ec2::/32")
+_PORTS = {"http": 80}
+"""Every other scheme's port is 443. `dns://HOST` asks for addresses and `tcp://HOST:PORT` for a connection alone."""
 _TLS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _UNREACHABLE = {
     errno.ECONNREFUSED,
@@ -89,10 +91,10 @@ class _Request:
     def __init__(self, given: Json) -> None:
         matched = _URL.fullmatch(given["url"])
         if matched is None:
-            raise _SendError("not_sent", "malformed request: its URL is not a plain http or https address")
+            raise _SendError("not_sent", "malformed request: its URL is not a plain http, https, dns or tcp address")
         self.scheme, host, port, path = matched.groups()
         self.host = host.strip("[]").lower()
-        self.port = int(port or (443 if self.scheme == "https" else 80))
+        self.port = int(port or _PORTS.get(self.scheme, 443))
         self.authority = host + (":" + port if port else "")
         self.path = path if path and path[0] == "/" else "/" + (path or "")
         self.method: str = given["method"]
@@ -100,6 +102,8 @@ class _Request:
         self.signed_at = float(given.get("signed_at") or 0)
         self.tls: Optional[str] = given.get("tls")
         self.max_body = int(given.get("max_body", 65536))
+        self.connect_timeout = float(given.get("connect_timeout") or 0)
+        self.read_timeout = float(given.get("read_timeout") or 0)
         self.ambient: Optional[Json] = given.get("ambient")
         # S3 would answer 100 and wait for a client that waits for it: the probe always sends its body at once.
         self.headers: Headers = [(name, value) for name, value in given["headers"] if name.lower() != "expect"]
@@ -380,7 +384,11 @@ class _Batch:
         seen: Json = {"id": given.get("id"), "status": None, "headers": [], "body": "", "truncated": False}
         seen.update(failure=None, detail="", dns=[], peer=None, local=None, tls=None, cipher=None, timings={})
         try:
-            self._exchange(self._prepare(given), wires, seen)
+            request = self._prepare(given)
+            if request.scheme in ("dns", "tcp"):
+                self._look(request, seen)
+            else:
+                self._exchange(request, wires, seen)
         except _SendError as failure:
             seen.update(failure=failure.kind, detail=failure.detail)
         except Exception as error:  # noqa: BLE001 - one odd answer must not cost the batch; its text may hold secrets
@@ -408,6 +416,19 @@ class _Batch:
             _sign(request, request.ambient, os.environ, time.gmtime())
         return request
 
+    def _look(self, request: _Request, seen: Json) -> None:
+        """What this place's resolver says of a host and, for `tcp`, whether a connection comes up; never by a proxy."""
+        limit = self._limit(request.connect_timeout or self._connect_timeout)
+        found = self._resolve(self._route(request.host, request.port) or (request.host, request.port), limit, seen)
+        if request.scheme == "tcp":
+            self._refuse_inward(seen["dns"])
+            wire = self._dial(found, limit, seen)
+            seen.update(wire.facts)
+            wire.close()
+
+    def _limit(self, seconds: float) -> float:
+        return min(time.monotonic() + seconds, self._deadline)
+
     def _exchange(self, request: _Request, wires: Dict[Any, _Wire], seen: Json) -> None:
         wire = wires.pop(request.key, None)
         if wire is not None and not wire.idle():
@@ -419,7 +440,7 @@ class _Batch:
         try:
             seen.update(wire.facts)
             began = time.monotonic()
-            limit = min(began + self._read_timeout, self._deadline)
+            limit = self._limit(request.read_timeout or self._read_timeout)
             routed = self._route(request.host, request.port)
             whole = wire.send(request.encode(None if routed else self._proxy), limit)
             reply = _Reply(wire, limit)
@@ -447,7 +468,7 @@ class _Batch:
         return None
 
     def _open(self, request: _Request, seen: Json) -> _Wire:
-        limit = min(time.monotonic() + self._connect_timeout, self._deadline)
+        limit = self._limit(request.connect_timeout or self._connect_timeout)
         routed = self._route(request.host, request.port)
         proxy = None if routed else self._proxy
         if proxy is None:
@@ -463,7 +484,7 @@ class _Batch:
                 raise _SendError("not_sent", "proxy: %s %s" % (failure.kind, failure.detail)) from None
         try:
             if request.scheme == "https":
-                limit = min(time.monotonic() + self._read_timeout, self._deadline)
+                limit = self._limit(request.read_timeout or self._read_timeout)
                 if proxy is not None:
                     _tunnel(wire, request, proxy, limit)
                 began = time.monotonic()

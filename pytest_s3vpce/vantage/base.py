@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 """The version of the agent's JSON."""
+_LOOKUPS: Final = ("dns://", "tcp://")
+"""Their answers have no status: only addresses or a connection were asked for."""
 _ANSWER_OVERHEAD: Final = 2048
 """Bytes allowed for an answer besides its body."""
 
@@ -62,7 +64,14 @@ class Limits:
 
 
 class Vantage(ABC):
-    """Where requests are sent from."""
+    """Where requests are sent from.
+
+    `carries` is how many bytes of a request's or an answer's body this kind carries at a time; None is no bound.
+    """
+
+    kind: str = "own"
+    carries: int | None = None
+    limits: Limits = Limits()
 
     def __init__(self, name: str, *, place: Place | None = None) -> None:
         self.name = name
@@ -115,12 +124,16 @@ class AgentVantage(Vantage):
                 "concurrency": self.limits.concurrency,
                 "connect_timeout": self.limits.connect_timeout,
                 "read_timeout": self.limits.read_timeout,
-                "deadline": self.limits.deadline,
+                "deadline": self._deadline(batch),
             }
             found = self._checked(self._exchange(payload), tuple(chunk))
             for position, given in found.items():
                 answers[position] = self._read(batch[position], given)
         return [answers[position] for position in range(len(batch))]
+
+    def _deadline(self, _batch: Sequence[SignedRequest]) -> float:
+        """Seconds that the agent may take for a batch."""
+        return self.limits.deadline
 
     @abstractmethod
     def _exchange(self, payload: dict[str, Any]) -> dict[str, Any]:
@@ -181,6 +194,7 @@ def _fits(size: int, limit: int | None) -> bool:
 
 def _given(request: SignedRequest, position: str) -> dict[str, Any]:
     """A request as the agent takes it. It goes by its position: what a request is called is not the agent's matter."""
+    own = {"connect_timeout": request.connect_timeout, "read_timeout": request.read_timeout}
     return {
         "id": position,
         "method": request.method,
@@ -191,18 +205,20 @@ def _given(request: SignedRequest, position: str) -> dict[str, Any]:
         "tls": request.tls,
         "max_body": request.max_body,
         "ambient": None if request.ambient is None else {"region": request.ambient, "service": "s3"},
+        **{name: seconds for name, seconds in own.items() if seconds is not None},
     }
 
 
 def _answer(request: SignedRequest, given: Mapping[str, Any]) -> Answer:
     failure = given.get("failure")
     status = given.get("status")
-    if (failure is None) == (status is None):
+    if (failure is None) == (status is None) and (status is not None or not request.url.startswith(_LOOKUPS)):
         raise ValueError("an answer has either a status or a failure")
     return Answer(
         id=request.id,
         status=status,
         headers=_headers(given.get("headers") or ()),
+        pairs=tuple((str(name), str(value)) for name, value in given.get("headers") or ()),
         body=base64.b64decode(given.get("body") or ""),
         truncated=bool(given.get("truncated")),
         failure=None if failure is None else FailureKind(failure),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
@@ -29,12 +30,18 @@ _WAKING: Final = frozenset(
 """What Invoke says of a function that Lambda put to sleep: https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html"""
 
 
+_CONNECTIONS: Final = 32
+"""Clients that transfer files send from several threads, each an invoke of its own."""
+
+
 class LambdaVantage(AgentVantage):
     """A function that exists and runs the agent, by name or ARN. What it may reach was fixed when it was deployed."""
 
     # A synchronous invoke carries 6 MB each way: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-    max_payload = 4 * 1024 * 1024
+    max_payload = 6_000_000
     max_answer = 6_000_000
+    kind = "lambda"
+    carries = 4 * 1024 * 1024  # as base64 in JSON it is under 6 MB
 
     def __init__(
         self,
@@ -51,6 +58,7 @@ class LambdaVantage(AgentVantage):
         self.function = function
         self._control = control
         self._client: Any = None
+        self._lock = threading.Lock()
 
     @property
     def timeout(self) -> int:
@@ -86,13 +94,15 @@ class LambdaVantage(AgentVantage):
 
     def _invoke(self, payload: dict[str, Any]) -> Any:
         """One invoke, never repeated: a batch is sent once or not at all."""
-        if self._client is None:
-            config = Config(
-                retries={"mode": "standard", "total_max_attempts": 1},
-                read_timeout=self.timeout + 15,
-                connect_timeout=10,
-            )
-            self._client = self._control.client("lambda", config=config)
+        with self._lock:
+            if self._client is None:
+                config = Config(
+                    retries={"mode": "standard", "total_max_attempts": 1},
+                    read_timeout=self.timeout + 15,
+                    connect_timeout=10,
+                    max_pool_connections=_CONNECTIONS,
+                )
+                self._client = self._control.client("lambda", config=config)
         answer = self._client.invoke(
             FunctionName=self.function, InvocationType="RequestResponse", Payload=json.dumps(payload).encode()
         )

@@ -18,6 +18,8 @@ class StubVantage(Vantage):
     `StubVantage("inside", lambda request: Answer(id=request.id, status=200))` is a network where all is allowed.
     """
 
+    kind = "stub"
+
     def __init__(self, name: str, answer: Callable[[SignedRequest], Answer]) -> None:
         super().__init__(name)
         self._callable = answer

@@ -254,6 +254,101 @@ def test_requests_are_sent_at_the_same_time(serve: Callable[..., Server]) -> Non
     assert [answer["status"] for answer in found] == [200] * 4
 
 
+# --- lookups
+
+
+def look(url: str, config: dict[str, Any] | None = None, **given: Any) -> Any:
+    answer = agent.handle(
+        {"version": 1, "requests": [request(url=url, headers=[], **given)]}, {"loopback": True, **(config or {})}
+    )
+    (found,) = answer["answers"]
+    assert set(found) == KEYS | {"timings"}
+    assert (found["status"], found["headers"], found["body"]) == (None, [], "")
+    return found
+
+
+def test_a_name_is_resolved_without_a_connection(serve: Callable[..., Server]) -> None:
+    server = serve(replying(OK))
+    found = look("dns://localhost", {"hosts": ["localhost"]})
+    assert (found["failure"], found["peer"]) == (None, None)
+    assert "127.0.0.1" in found["dns"]
+    found = send(server.port, request(url=f"dns://{HOST}"))
+    assert (found["failure"], found["dns"]) == (None, ["127.0.0.1"])
+    assert server.connections == 0
+
+
+def test_what_a_name_resolves_to_may_be_inward_but_not_be_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [(socket.AF_INET, 1, 6, "", ("169.254.169.254", 443))])
+    closed = {"loopback": False}
+    assert look(f"dns://{HOST}", closed)["dns"] == ["169.254.169.254"]
+    assert look(f"tcp://{HOST}:80", closed)["failure"] == "forbidden_host"
+
+
+def test_a_name_without_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*_: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nothing)
+    for url in (f"dns://{HOST}", f"tcp://{HOST}:443"):
+        found = look(url)
+        assert (found["failure"], found["dns"]) == ("dns", [])
+
+
+def test_a_connection_is_made_and_closed(serve: Callable[..., Server]) -> None:
+    server = serve(lambda server, sock: server.heads.append(sock.recv(1)))
+    found = look(f"tcp://127.0.0.1:{server.port}", {"hosts": ["127.0.0.1"]})
+    assert (found["failure"], found["peer"], found["dns"]) == (None, f"127.0.0.1:{server.port}", ["127.0.0.1"])
+    assert set(found["timings"]) == {"dns", "connect", "total"}
+    deadline = time.monotonic() + 5
+    while not server.heads and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert server.heads == [b""]
+
+
+def test_a_connection_that_does_not_come_up() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+    assert look(f"tcp://127.0.0.1:{port}", {"hosts": ["127.0.0.1"]})["failure"] == "refused"
+
+
+@pytest.mark.parametrize("url", ["dns://internal.example.com", "tcp://internal.example.com:22"])
+def test_lookups_keep_to_the_hosts_of_the_deployment(url: str) -> None:
+    assert look(url)["failure"] == "forbidden_host"
+
+
+def test_lookups_do_not_go_by_the_proxy(serve: Callable[..., Server]) -> None:
+    target, proxy = serve(replying(OK)), serve(replying(OK))
+    config = {"hosts": ["127.0.0.1"], "proxy": f"http://127.0.0.1:{proxy.port}"}
+    assert look(f"tcp://127.0.0.1:{target.port}", config)["failure"] is None
+    assert proxy.connections == 0
+
+
+# --- a request's own limits
+
+
+def test_a_request_may_bring_its_own_time_limits(serve: Callable[..., Server]) -> None:
+    silent = serve(lambda server, sock: (server.head(sock), server.head(sock)))
+    began = time.monotonic()
+    assert send(silent.port, request(read_timeout=0.1))["failure"] == "read_timeout"
+    assert time.monotonic() - began < 2
+
+    def late(server: Server, sock: socket.socket) -> None:
+        server.whole(sock)
+        time.sleep(0.2)
+        sock.sendall(OK)
+
+    assert send(serve(late).port, request(read_timeout=5), read_timeout=0.1)["status"] == 200
+    found = send(serve(late).port, request(read_timeout=5), deadline=0.1)
+    assert found["failure"] == "read_timeout"
+
+
+def test_a_request_may_bring_its_own_time_to_connect(serve: Callable[..., Server]) -> None:
+    server = serve(replying(OK))
+    found = send(server.port, request(connect_timeout=5), connect_timeout=-1)
+    assert found["status"] == 200
+    assert send(server.port, request(connect_timeout=-1))["failure"] in ("dns", "connect_timeout")
+
+
 def test_an_empty_batch_has_no_answers() -> None:
     assert agent.handle({"version": 1, "requests": []}, {})["answers"] == []
 
@@ -708,6 +803,15 @@ def test_handshakes_that_fail(
     serve: Callable[..., Server], script: Callable[[Server, socket.socket], object], kind: str
 ) -> None:
     assert send(serve(script).port, request(url=f"https://{HOST}/k"), read_timeout=0.3)["failure"] == kind
+
+
+def test_a_reset_in_the_middle_of_the_handshake(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: ssl.SSLSocket) -> None:
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    server = serve(lambda server, sock: sock.recv(9999))
+    monkeypatch.setattr(ssl.SSLSocket, "do_handshake", broken)
+    assert send(server.port, request(url=f"https://{HOST}/k"))["failure"] == "reset"
 
 
 # --- what may be reached

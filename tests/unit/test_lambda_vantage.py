@@ -261,7 +261,7 @@ def test_an_answer_that_is_not_json_is_an_error(aws: dict[str, Stubber], control
 def test_a_batch_is_cut_at_what_lambda_carries(aws: dict[str, Stubber], control: Stubbed) -> None:
     for ids in ("012", "3"):
         answering(aws, {**PONG, "answers": [{"id": one, "status": 200} for one in ids]})
-    large = SignedRequest(id="a", method="PUT", url=REQUEST.url, headers=(), body=bytes(1_000_000), max_body=9)
+    large = SignedRequest(id="a", method="PUT", url=REQUEST.url, headers=(), body=bytes(1_200_000), max_body=9)
     assert len(existing(control).send([large] * 4)) == 4
 
 

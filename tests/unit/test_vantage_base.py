@@ -95,6 +95,7 @@ def test_the_agents_json_becomes_an_answer() -> None:
         id="GetObject/reports/app:inside/https",
         status=403,
         headers={"x-amz-request-id": "R1", "vary": "a, b"},
+        pairs=(("X-Amz-Request-Id", "R1"), ("Vary", "a"), ("vary", "b"), ("Set-Cookie", "c")),
         body=b"<Error/>",
         truncated=True,
         dns=("192.0.2.1",),
