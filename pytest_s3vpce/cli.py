@@ -12,6 +12,7 @@ import click
 
 from pytest_s3vpce import __version__
 from pytest_s3vpce.errors import RunError, S3VpceError
+from pytest_s3vpce.labcommand import lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,9 @@ class _Group(click.Group):
 @click.version_option(__version__, prog_name="pytest-s3vpce")
 def main() -> None:
     """Live access tests for Amazon S3: tools around the pytest plugin."""
+
+
+main.add_command(lab)
 
 
 @main.command()

@@ -16,13 +16,15 @@ from pytest_s3vpce.lab.gateway import Gateway
 from pytest_s3vpce.lab.journal import Journal
 from pytest_s3vpce.lab.keys import Keys
 from pytest_s3vpce.lab.listener import Verdict
-from pytest_s3vpce.lab.origin import Internet
+from pytest_s3vpce.lab.origin import Internet, source_of
 from pytest_s3vpce.lab.placement import Placements
 from pytest_s3vpce.lab.principals import partition_of
 from pytest_s3vpce.lab.provisioning import AccountSession
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.server import Server
+from pytest_s3vpce.lab.ssm import Ssm
 from pytest_s3vpce.lab.state import State
+from pytest_s3vpce.lab.wire import Unanswered
 from pytest_s3vpce.network.path import Destination, Dropped, Source, resolve
 
 if TYPE_CHECKING:
@@ -62,7 +64,16 @@ class Lab:
                 ca_pem=self._certificates.ca_pem,
                 credentials=self.credentials,
             )
-            self._gateway = Gateway(self.state, keys=self.keys, functions=self._functions, log=self._journal.add)
+            self._ssm = Ssm(
+                self.state,
+                keys=self.keys,
+                placements=self._placements,
+                folder=folder,
+                ca_pem=self._certificates.ca_pem,
+            )
+            self._gateway = Gateway(
+                self.state, keys=self.keys, functions=self._functions, ssm=self._ssm, log=self._journal.add
+            )
             self.state.on_network_change(self._placements.refresh)
             self._doors = Doors(self._server, state=self.state, verdict=self.verdict)
             self.state.on_network_change(self._doors.refresh)
@@ -110,6 +121,7 @@ class Lab:
         if self._control is not None:
             self._control.close()
         self._functions.close()
+        self._ssm.close()
         self._placements.close()
         self._doors.close()
         self._server.close()
@@ -120,6 +132,7 @@ class Lab:
             subnet_id=placement.subnet_id,
             security_group_ids=placement.security_group_ids,
             private_ip=placement.private_ip,
+            public_ip=placement.public_ip,
         )
         service: Any = destination
         aim = Destination(service=service, region=placement.region, port=placement.port)
@@ -148,7 +161,13 @@ class Lab:
         return self._gateway.handle(request)
 
     def _gate(self, proxied: Proxied, host: str, port: int) -> Placement:
-        return self._doors.gate(proxied, host, port)
+        try:
+            return self._doors.gate(proxied, host, port)
+        except Unanswered as lost:
+            at = datetime.now(UTC).isoformat(timespec="milliseconds")
+            asked = {"service": "proxy", "operation": f"{host}:{port}", "status": None, "reason": str(lost)}
+            self._journal.add({"at": at, "source": source_of(proxied.placement), **asked})
+            raise
 
     def _root_keys(self, account: str, region: str) -> AccountSession:
         made = AccountSession(

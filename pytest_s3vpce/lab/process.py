@@ -70,9 +70,7 @@ def start_lab(
     `accounts` gives id and Region by name. Its files stand in `folder`, which is made if it is missing. Once `stop` is
     set, nobody waits for it any longer and it is ended.
     """
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise LabError(f"the lab needs {', '.join(missing)}", remedy="pip install 'pytest-s3vpce[lab]'")
+    check_packages()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as failure:
@@ -104,6 +102,13 @@ def start_lab(
         lab.stop()
         raise
     return lab
+
+
+def check_packages() -> None:
+    """LabError where the extra `lab` is not installed."""
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise LabError(f"the lab needs {', '.join(missing)}", remedy="pip install 'pytest-s3vpce[lab]'")
 
 
 def error_file(ready_file: Path) -> Path:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 import threading
-import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.errors import LabError
-from pytest_s3vpce.lab import reports
+from pytest_s3vpce.lab import leashed, reports
 from pytest_s3vpce.model import Place
 
 if TYPE_CHECKING:
@@ -25,7 +22,6 @@ if TYPE_CHECKING:
 _FUNCTION = "provision"
 _MODULE = "pytest_s3vpce.lab.provisioning"
 _SECONDS = 300.0
-_POLL_SECONDS = 0.01
 _LOG_TAIL = 2000
 
 
@@ -66,34 +62,21 @@ def run(
     }
     answer, log = folder / "provisioned.json", folder / "provisioning.log"
     answer.unlink(missing_ok=True)
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", _MODULE, str(answer)],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment(os.environ, endpoint_url=endpoint_url),
-        )
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError), process.stdin:
-        process.stdin.write(json.dumps(request).encode())
+    stop = stop or threading.Event()
     try:
-        _wait(process, stop=stop or threading.Event(), seconds=seconds)
+        with log.open("wb") as output:
+            status = leashed.run(
+                [sys.executable, "-m", _MODULE, str(answer)],
+                environment=environment(os.environ, endpoint_url=endpoint_url),
+                output=output,
+                said=json.dumps(request).encode(),
+                stop=stop,
+                seconds=seconds,
+            )
     except TimeoutError as late:
         what = f"provisioning was not done after {seconds:.0f} s"
         raise LabError(what, place=Place(str(script)), remedy=f"see `{log}`") from late
-    return _outcome(answer, script=script, log=log, status=process.returncode)
-
-
-def _wait(process: subprocess.Popen[bytes], *, stop: threading.Event, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    try:
-        while process.poll() is None and not stop.wait(_POLL_SECONDS):
-            if time.monotonic() > deadline:
-                raise TimeoutError
-    finally:
-        process.kill()
-        process.wait()
+    return {} if stop.is_set() else _outcome(answer, script=script, log=log, status=status)
 
 
 def _outcome(answer: Path, *, script: Path, log: Path, status: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest_s3vpce
 
 PACKAGE = Path(pytest_s3vpce.__file__).parent
 ROOMS = [
-    {"plugin", "collector", "cli"},
+    {"plugin", "collector", "cli", "labcommand"},
     {"report"},
     {"run"},
     {"lab"},

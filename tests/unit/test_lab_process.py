@@ -20,8 +20,9 @@ from botocore.exceptions import ClientError
 
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab import process, provisioning, reports
-from pytest_s3vpce.lab.__main__ import accounts_of, main
+from pytest_s3vpce.lab.__main__ import main
 from pytest_s3vpce.lab.process import start_lab
+from pytest_s3vpce.lab.serving import accounts_of
 from pytest_s3vpce.model import Place
 
 if TYPE_CHECKING:

@@ -1,0 +1,137 @@
+"""Serving a lab until it is told to end: started, provisioned, announced by its ready file, and cleared away."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import re
+import signal
+import tempfile
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_s3vpce.errors import LabError
+from pytest_s3vpce.lab import provisioning
+from pytest_s3vpce.lab.client import running_lab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from pytest_s3vpce.lab.assembly import Lab
+
+_ACCOUNT = re.compile(r"(?P<name>[^=]+)=(?P<id>[0-9]{12})(?:@(?P<region>[a-z0-9-]+))?")
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a lab is started with. Accounts are id and Region by name."""
+
+    ready_file: Path
+    accounts: Mapping[str, tuple[str, str]]
+    port: int = 0
+    provision: Path | None = None
+    log: Path | None = None
+    folder: Path | None = None
+    """For the lab's files; without it they stand in one that is removed at the end."""
+
+
+def accounts_of(texts: Sequence[str], *, region: str) -> dict[str, tuple[str, str]]:
+    """Id and Region by name."""
+    found: dict[str, tuple[str, str]] = {}
+    for text in texts:
+        match = _ACCOUNT.fullmatch(text)
+        if match is None:
+            raise LabError(f"`{text}` is no account", remedy="write NAME=ID, the id being twelve digits")
+        if match["name"] in found:
+            raise LabError(f"account `{match['name']}` is given twice", remedy="leave one out")
+        found[match["name"]] = (match["id"], match["region"] or region)
+    return found
+
+
+@contextmanager
+def told_to_end() -> Iterator[threading.Event]:
+    """An event that SIGTERM, SIGINT and SIGHUP set."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in _SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def serve(
+    settings: Settings, *, stop: threading.Event, announce: Callable[[Mapping[str, Any]], None] = lambda _: None
+) -> None:
+    """A lab from its start to its end; `announce` gets what the ready file says, once it is ready."""
+    _check_ready_file(settings.ready_file)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]  # the lab is no client of the user's AWS; a missing profile would stop botocore
+    if settings.folder is not None:
+        _serve(settings, folder=settings.folder, stop=stop, announce=announce)
+        return
+    with tempfile.TemporaryDirectory(prefix="s3vpce-lab-") as folder:
+        _serve(settings, folder=Path(folder), stop=stop, announce=announce)
+
+
+def _serve(
+    settings: Settings, *, folder: Path, stop: threading.Event, announce: Callable[[Mapping[str, Any]], None]
+) -> None:
+    from pytest_s3vpce.lab.assembly import Lab
+
+    lab = Lab(folder=folder, accounts=settings.accounts, port=settings.port, log=settings.log)
+    try:
+        outputs = _provisioned(lab, settings, folder=folder, stop=stop)
+        if not stop.is_set():
+            gc.freeze()  # what is loaded stays: neither requests nor the end need look through it again
+            ready = lab.ready(outputs)
+            write(settings.ready_file, json.dumps(ready, indent=1))
+            announce(ready)
+            stop.wait()
+    finally:
+        lab.close()
+        settings.ready_file.unlink(missing_ok=True)
+
+
+def _provisioned(lab: Lab, settings: Settings, *, folder: Path, stop: threading.Event) -> dict[str, Any]:
+    if settings.provision is None or stop.is_set():
+        return {}
+    return provisioning.run(
+        settings.provision, endpoint_url=lab.endpoint_url, accounts=lab.sessions(), folder=folder, stop=stop
+    )
+
+
+def _check_ready_file(path: Path) -> None:
+    """That it can't be written is told at once, not when all else is done; a running lab's is not taken from it."""
+    try:
+        running = running_lab(path)
+    except LabError:
+        running = None
+    if running is not None and running.answers():
+        raise LabError(f"a lab is running with the ready file `{path}`", remedy="name another, or end that lab")
+    if path.is_dir():
+        raise LabError(f"`{path}` can't be written: it is a folder", remedy="name a file")
+    fresh = _fresh(path)
+    write(fresh, "")
+    fresh.unlink(missing_ok=True)
+
+
+def write(path: Path, text: str) -> None:
+    """Whole or not at all, readable by this user only."""
+    fresh = _fresh(path)
+    try:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        fresh.replace(path)
+    except OSError as failure:
+        raise LabError(f"`{path}` can't be written: {failure.strerror}", remedy="make its folder") from failure
+
+
+def _fresh(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{os.getpid()}")

@@ -1,0 +1,197 @@
+"""The commands `s3vpce lab`: serve a lab, and stand somewhere in the network of one that runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+from pytest_s3vpce.errors import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_s3vpce.lab.client import RunningLab
+
+READY_VARIABLE: Final = "S3VPCE_LAB_READY"
+_FILE: Final = click.Path(path_type=Path, dir_okay=False)
+_FOLLOW_SECONDS: Final = 20.0
+_NOT_EXECUTABLE, _NOT_FOUND = 126, 127
+"""As `env` and shells tell them: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/env.html"""
+
+
+def _ready_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--ready-file", type=_FILE, envvar=READY_VARIABLE, help=f"of the running lab (default: ${READY_VARIABLE})"
+    )(function)
+
+
+def _groups_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--security-group", "groups", multiple=True, metavar="SG", help="may be repeated (default: the VPC's own)"
+    )(function)
+
+
+@click.group(invoke_without_command=True)
+@click.option("--ready-file", type=_FILE, metavar="FILE", help="written when the lab is ready; holds its keys")
+@click.option("--account", "accounts", multiple=True, metavar="NAME=ID[@REGION]", help="an account; may be repeated")
+@click.option("--region", default="us-east-1", show_default=True, help="of accounts that name none")
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="of the loopback address (default: a free one)")
+@click.option(
+    "--provision", type=_FILE, metavar="FILE", help="a script with provision(accounts), run before it is ready"
+)
+@click.option("--log-requests", type=_FILE, metavar="FILE", help="append a JSON line for each request")
+@click.pass_context
+def lab(
+    context: click.Context,
+    *,
+    ready_file: Path | None,
+    accounts: tuple[str, ...],
+    region: str,
+    port: int,
+    provision: Path | None,
+    log_requests: Path | None,
+) -> None:
+    """Serves the embedded AWS on loopback until SIGTERM or Ctrl-C; its commands use one that runs."""
+    context.obj = ready_file
+    if context.invoked_subcommand is not None:
+        return
+    from pytest_s3vpce.lab.process import check_packages
+    from pytest_s3vpce.lab.serving import Settings, accounts_of, serve, told_to_end
+
+    if ready_file is None:
+        raise LabError("no ready file is named", remedy="add --ready-file FILE, which the lab's clients read")
+    if not accounts:
+        raise LabError("no account is named", remedy="add --account main=111122223333")
+    check_packages()
+    settings = Settings(
+        ready_file=ready_file,
+        accounts=accounts_of(accounts, region=region),
+        port=port,
+        provision=provision,
+        log=log_requests,
+    )
+    with told_to_end() as stop:
+        serve(settings, stop=stop, announce=lambda ready: _announce(ready, ready_file))
+
+
+@lab.command()
+@click.argument("subnet", metavar="SUBNET_ID")
+@_groups_option
+@_ready_option
+@click.pass_obj
+def path(named: Path | None, *, subnet: str, groups: tuple[str, ...], ready_file: Path | None) -> None:
+    """Prints the lab's addresses as seen from an instance in a subnet: http is port 80 there, https port 443."""
+    found = _running(ready_file or named).path(subnet, security_group_ids=groups)
+    click.echo(json.dumps({name: found[name] for name in ("endpoint_url", "https_endpoint_url", "proxy_url")}))
+
+
+@lab.command(name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--subnet", required=True, metavar="SUBNET_ID", help="where the command stands")
+@_groups_option
+@click.option("--account", metavar="NAME", help="whose root keys it gets (default: those of the subnet's account)")
+@click.option(
+    "--via",
+    type=click.Choice(["proxy", "endpoint"]),
+    default="proxy",
+    show_default=True,
+    help="`endpoint` sets AWS_ENDPOINT_URL, for SDKs that know no proxies",
+)
+@_ready_option
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_obj
+def execute(
+    named: Path | None,
+    *,
+    subnet: str,
+    groups: tuple[str, ...],
+    account: str | None,
+    via: str,
+    ready_file: Path | None,
+    command: tuple[str, ...],
+) -> None:
+    """Runs a command as if it stood on an instance in a subnet; its exit status is the command's."""
+    from pytest_s3vpce.lab.surroundings import Via, of_command
+
+    running = _running(ready_file or named)
+    found = running.path(subnet, security_group_ids=groups)
+    keys = running.account(account) if account else running.account_of(found["account_id"])
+    environment = of_command(os.environ, urls=found, ca_bundle=running.ca_bundle, keys=keys, via=Via(via))
+    _become(command, {**environment, READY_VARIABLE: str(running.file.resolve())})
+
+
+@lab.command()
+@click.option("--follow", "-f", is_flag=True, help="go on until Ctrl-C or the lab's end")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines, as --log-requests writes them")
+@_ready_option
+@click.pass_obj
+def log(named: Path | None, *, follow: bool, as_json: bool, ready_file: Path | None) -> None:
+    """Shows the requests: who, from where, by which path, which action, the decision and its reason."""
+    from pytest_s3vpce.lab.logline import line
+
+    running, number = _running(ready_file or named), 0
+    show = json.dumps if as_json else line
+    waiting = 0.0
+    while True:
+        try:
+            following, notes = running.log(number, seconds=waiting)
+        except LabError:
+            if not running.file.exists():  # it ended as it should
+                return
+            raise
+        except KeyboardInterrupt:
+            return
+        if lost := following - len(notes) - number:
+            click.echo(f"({lost} older requests are forgotten)", err=True)
+        for note in notes:
+            click.echo(show(note))
+        number = following
+        if not notes and not follow:
+            return
+        waiting = _FOLLOW_SECONDS if follow else 0.0
+
+
+def _running(ready_file: Path | None) -> RunningLab:
+    from pytest_s3vpce.lab.client import running_lab
+
+    if ready_file is None:
+        raise LabError("no lab is named", remedy=f"add --ready-file FILE, or set {READY_VARIABLE}")
+    return running_lab(ready_file)
+
+
+def _become(command: tuple[str, ...], environment: Mapping[str, str]) -> NoReturn:
+    """This process goes on as the command: its signals, terminal and exit status are its own."""
+    try:
+        os.execvpe(command[0], command, environment)  # noqa: S606 - that is what it is for
+    except OSError as failure:
+        click.echo(f"s3vpce: `{command[0]}` can't be run: {failure.strerror}", err=True)
+        sys.exit(_NOT_FOUND if isinstance(failure, FileNotFoundError) else _NOT_EXECUTABLE)
+
+
+def _announce(ready: Mapping[str, Any], ready_file: Path) -> None:
+    """What the ready file says, for people."""
+    from pytest_s3vpce.lab.client import running_lab
+    from pytest_s3vpce.lab.surroundings import credentials, exports
+
+    running = running_lab(ready_file)
+    lines = [f"the lab is ready: `{ready_file}` says where it is; Ctrl-C ends it", ""]
+    lines += exports({READY_VARIABLE: str(ready_file.resolve()), "AWS_CA_BUNDLE": running.ca_bundle})
+    for number, (name, keys) in enumerate(running.accounts.items()):
+        lines += ["", f"# account {name}, {keys.account_id}: its root user"]
+        lines += [text if number == 0 else f"# {text}" for text in exports(credentials(keys))]
+    lines += ["", "# for AWS CLI and SDKs: from the public internet"]
+    lines += exports({"AWS_ENDPOINT_URL": ready["endpoint_url"]})
+    lines += [
+        "",
+        "# or, under AWS's own names, for Terraform and whatever else knows proxies (without AWS_ENDPOINT_URL)",
+    ]
+    lines += [f"# {text}" for text in exports({"HTTPS_PROXY": ready["proxy_url"], "HTTP_PROXY": ready["proxy_url"]})]
+    lines += ["", "# from an instance in a subnet: s3vpce lab exec --subnet SUBNET_ID -- COMMAND..."]
+    try:
+        click.echo("\n".join(lines))
+    except BrokenPipeError:  # nobody reads; the lab serves all the same
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
