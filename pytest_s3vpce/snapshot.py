@@ -59,6 +59,26 @@ def vpc_of(ec2: Any, subnets: Sequence[str]) -> str | None:
     return str(rows[0]["VpcId"]) if rows else None
 
 
+def instance_network(ec2: Any, instance: str | None, tags: Mapping[str, str]) -> tuple[tuple[str, ...], str | None]:
+    """Security groups and VPC of an instance, by id or by tags; nothing where it may not be described.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
+    """
+    filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
+    if instance is not None:
+        filters = [{"Name": "instance-id", "Values": [instance]}]
+    filters.append({"Name": "instance-state-name", "Values": ["running"]})
+    try:
+        pages = list(ec2.get_paginator("describe_instances").paginate(Filters=filters))
+    except (ClientError, BotoCoreError):
+        return (), None
+    rows = [row for page in pages for group in page["Reservations"] for row in group["Instances"]]
+    if not rows:
+        return (), None
+    first = min(rows, key=lambda row: str(row["InstanceId"]))
+    return tuple(group["GroupId"] for group in first["SecurityGroups"]), first.get("VpcId")
+
+
 def closed_port(ec2: Any, groups: Sequence[str], *, port: int) -> str | None:
     """A sentence where no egress rule of the security groups lets TCP out to that port, None where one does.
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.lab.compute import Functions
     from pytest_s3vpce.lab.keys import Keys
+    from pytest_s3vpce.lab.ssm import Ssm
     from pytest_s3vpce.lab.state import State
 
 _LOG: Final = logging.getLogger(__name__)
@@ -59,11 +60,13 @@ class Gateway:
         *,
         keys: Keys,
         functions: Functions,
+        ssm: Ssm | None = None,
         log: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         self._state = state
         self._keys = keys
         self._functions = functions
+        self._ssm = ssm
         self._judge = judge = Judge(state)
         self._s3 = S3(state, judge)
         self._sts = Sts(state, keys, judge)
@@ -128,6 +131,10 @@ class Gateway:
             if invoked is not None and request.method == "POST":
                 return self._invoke(request, caller, name=unquote(invoked["name"]), region=region)
             self._check_role(request)
+        if service == "ssm" and self._ssm is not None:
+            ran = self._ssm.handle(request, account=caller.account, region=region)
+            if ran is not None:
+                return ran
         answer = self._state.call(service, request, account=caller.account, region=region)
         if answer.status == HTTPStatus.NOT_FOUND and answer.body[:20].lower().startswith(b"<!doctype html"):
             raise _unserved(service)  # no route of the service's leads there
@@ -143,6 +150,7 @@ class Gateway:
             subnet_id=origin.subnet_id,
             security_group_ids=origin.security_group_ids,
             private_ip=origin.private_ip,
+            public_ip=origin.public_ip,
         )
         here: Any = origin.destination if service == "s3" else "other"
         aim = Destination(service=here, region=origin.region, port=origin.port)

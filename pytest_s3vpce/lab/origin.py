@@ -25,6 +25,7 @@ class Placement:
     subnet_id: str
     security_group_ids: tuple[str, ...]
     private_ip: str
+    public_ip: str | None = None
     port: int = 443
     destination: str = "s3"
 

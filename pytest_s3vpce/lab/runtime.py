@@ -24,7 +24,7 @@ _CHUNK = 262_144
 _END_SECONDS = 1.0
 _LOG_TAIL = 4096
 # Without these the interpreter itself may not start (shared libraries, Windows and macOS paths).
-_INHERITED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "PYTHONHOME")
+INHERITED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "PYTHONHOME")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class Worker:
     def __init__(self, *, environment: Mapping[str, str], folder: Path, log: Path) -> None:
         self._log = log
         self._in_use = threading.RLock()
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         modules = [str(REDIRECT), *filter(None, [environment.get("PYTHONPATH")])]
         with log.open("ab") as stderr:
             # -s: no packages of the machine's user; -P: the bootstrap's folder is not importable. Not -I, not -E: they

@@ -38,11 +38,12 @@ class Loss(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A network interface in a subnet, without a public address."""
+    """A network interface in a subnet; an instance's may have a public address."""
 
     subnet_id: str
     security_group_ids: tuple[str, ...]
     private_ip: str
+    public_ip: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +111,7 @@ def resolve(topology: Topology, *, source: Source, destination: Destination) -> 
     if endpoint is not None:
         kind = PathKind.GATEWAY_ENDPOINT if endpoint.kind is EndpointKind.GATEWAY else PathKind.INTERFACE_ENDPOINT
         return Path(kind=kind, endpoint=endpoint, private_ip=source.private_ip)
-    return _by_route(topology, subnet=subnet, table=table, destination=destination)
+    return _by_route(topology, subnet=subnet, table=table, source=source, destination=destination)
 
 
 def _egress(topology: Topology, *, source: Source, destination: Destination) -> Dropped | None:
@@ -180,7 +181,9 @@ def _endpoint(topology: Topology, *, subnet: Subnet, table: RouteTable, destinat
     return None
 
 
-def _by_route(topology: Topology, *, subnet: Subnet, table: RouteTable, destination: Destination) -> Path | Dropped:
+def _by_route(
+    topology: Topology, *, subnet: Subnet, table: RouteTable, source: Source, destination: Destination
+) -> Path | Dropped:
     """Follow the most specific route.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/RouteTables.html#route-tables-priority
@@ -188,6 +191,8 @@ def _by_route(topology: Topology, *, subnet: Subnet, table: RouteTable, destinat
     target = _target(table, destination=destination)
     if target is None:
         return Dropped(reason=f"route table `{table.id}` of subnet `{subnet.id}` has no route to it")
+    if target.startswith("igw-") and source.public_ip:
+        return internet(source.public_ip)
     if target.startswith("igw-"):
         # The interface of a function never has a public address, in a public subnet either.
         # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc-internet.html

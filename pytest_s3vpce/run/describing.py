@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.run.world import Described
-from pytest_s3vpce.snapshot import bucket_exemptions, closed_port, s3_endpoints, vpc_of
+from pytest_s3vpce.snapshot import bucket_exemptions, closed_port, instance_network, s3_endpoints, vpc_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 def describe(world: World, vantages: Iterable[str], buckets: Iterable[str]) -> Described:
     """What can be read with the rights at hand; what can't stays out, and claims say what they miss."""
-    functions = [name for name in vantages if world.inventory.vantage_points[name].lambda_ is not None]
-    accounts = dict.fromkeys(_account(world, name) for name in functions)
+    inside = [name for name in vantages if world.inventory.vantage_points[name].settled is not None]
+    accounts = dict.fromkeys(_account(world, name) for name in inside)
     labels = list(dict.fromkeys(buckets))
     with ThreadPoolExecutor(16) as pool:
         found = pool.map(lambda account: _endpoints(world, account), accounts)
-        places = pool.map(lambda name: _vpc(world, name), functions)
-        ports = pool.map(lambda name: _closed(world, name), functions)
+        places = pool.map(lambda name: _vpc(world, name), inside)
+        ports = pool.map(lambda name: _closed(world, name), inside)
         spared = pool.map(lambda label: _exemptions(world, label), labels)
         endpoints = {facts.id: facts for rows in found for facts in rows}
-        vpcs = dict(zip(functions, places, strict=True))
-        closed = {(name, 80): sentence for name, sentence in zip(functions, ports, strict=True) if sentence is not None}
+        vpcs = dict(zip(inside, places, strict=True))
+        closed = {(name, 80): sentence for name, sentence in zip(inside, ports, strict=True) if sentence is not None}
         exemptions = dict(zip(labels, spared, strict=True))
     return Described(
         endpoints=endpoints,
@@ -60,25 +60,40 @@ def _endpoints(world: World, account: str) -> tuple[EndpointFacts, ...]:
 
 
 def _vpc(world: World, vantage: str) -> str | None:
-    row = world.inventory.vantage_points[vantage].lambda_
-    if row is None or not row.subnets:
-        return None
     try:
-        subnets = world.resolve_list(row.subnets, "vantage_points", vantage, "lambda", "subnets")
-        return vpc_of(_ec2(world, _account(world, vantage)), subnets)
+        ec2 = _ec2(world, _account(world, vantage))
+        subnets, _, vpc = _network(world, vantage, ec2)
+        return vpc or (vpc_of(ec2, subnets) if subnets else None)
     except S3VpceError:
         return None
 
 
 def _closed(world: World, vantage: str) -> str | None:
-    row = world.inventory.vantage_points[vantage].lambda_
-    if row is None or not row.security_groups:
-        return None
     try:
-        groups = world.resolve_list(row.security_groups, "vantage_points", vantage, "lambda", "security_groups")
-        return closed_port(_ec2(world, _account(world, vantage)), groups, port=80)
+        ec2 = _ec2(world, _account(world, vantage))
+        _, groups, _ = _network(world, vantage, ec2)
+        return closed_port(ec2, groups, port=80) if groups else None
     except S3VpceError:
         return None
+
+
+def _network(world: World, vantage: str, ec2: Any) -> tuple[tuple[str, ...], tuple[str, ...], str | None]:
+    """Subnets, security groups and VPC of a vantage point, as far as they are written or may be asked for."""
+    point = world.inventory.vantage_points[vantage]
+    path = ("vantage_points", vantage, point.kind)
+    row = point.ec2
+    if row is not None and row.subnet is None:
+        tags = {key: world.resolve(value, *path, "tags", key) for key, value in row.tags.items()}
+        return (), *instance_network(
+            ec2, world.resolve(row.instance, *path, "instance") if row.instance else None, tags
+        )
+    subnets = point.lambda_.subnets if point.lambda_ else (row.subnet,) if row and row.subnet else ()
+    groups = point.settled.security_groups if point.settled else ()
+    return (
+        world.resolve_list(subnets, *path, "subnets"),
+        world.resolve_list(groups, *path, "security_groups"),
+        None,
+    )
 
 
 def _exemptions(world: World, label: str) -> tuple[str, ...] | None:

@@ -1,0 +1,371 @@
+"""SSM's RunCommand: shell scripts that really run on the lab's instances, placed in their subnets with their roles.
+
+https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.lab.fleet import instances
+from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.runtime import REDIRECT
+from pytest_s3vpce.lab.scripts import Script
+from pytest_s3vpce.lab.wire import HttpResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from pytest_s3vpce.lab.fleet import Instance
+    from pytest_s3vpce.lab.keys import Keys
+    from pytest_s3vpce.lab.placement import Placements
+    from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.lab.wire import HttpRequest
+
+_TARGET: Final = re.compile(r"AmazonSSM\.(?P<action>\w+)")
+_DOCUMENT: Final = "AWS-RunShellScript"
+_PLUGIN: Final = "aws:runShellScript"
+_UNSERVED: Final = re.compile(r"\w*(Command|Session|Automation|Maintenance|Association|Instance)\w*")
+"""What belongs to running things on instances and is not served here: the state behind would only play it."""
+_MOST_PARAMETERS: Final = 64 * 1024
+_OUTPUT: Final = 24_000
+_ERRORS: Final = 8_000
+_LISTED_OUTPUT: Final = 2_500
+_KEPT_COMMANDS: Final = 1_000
+_SESSION_SECONDS: Final = 6 * 3600
+_SECONDS: Final = re.compile(r"[1-9][0-9]{0,5}")
+
+
+@dataclass(slots=True, kw_only=True)
+class Invocation:
+    """A command on one instance."""
+
+    command: str
+    instance: Instance
+    comment: str
+    seconds: int
+    script: str = field(repr=False)
+    parameters: Mapping[str, Any] = field(repr=False)
+    began: float = field(default_factory=time.time)
+    ended: float | None = None
+    status: str = "Pending"
+    details: str = "Pending"
+    code: int = -1
+    stdout: str = field(default="", repr=False)
+    stderr: str = field(default="", repr=False)
+    process: Script | None = field(default=None, repr=False)
+    cancelled: bool = False
+
+
+class Ssm:
+    """The commands of all accounts. Safe to use from several threads."""
+
+    def __init__(self, state: State, *, keys: Keys, placements: Placements, folder: Path, ca_pem: Path) -> None:
+        self._state = state
+        self._keys = keys
+        self._placements = placements
+        self._folder = folder
+        self._ca_pem = ca_pem
+        self._lock = threading.Lock()
+        self._commands: OrderedDict[str, list[Invocation]] = OrderedDict()
+
+    def handle(self, request: HttpRequest, *, account: str, region: str) -> HttpResponse | None:
+        """The answer; None for what is no matter of instances, such as parameters."""
+        named = _TARGET.fullmatch(request.header("x-amz-target") or "")
+        action = named["action"] if named else ""
+        serve = _ACTIONS.get(action)
+        if serve is None:
+            if _UNSERVED.fullmatch(action):
+                raise Refused("NotImplemented", status=501, message=f"The lab has no such operation of ssm: {action}.")
+            return None
+        try:
+            given = json.loads(request.body or b"{}")
+            answer = serve(self, given, account, region)
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise Refused("ValidationException", status=400, message="The request can't be read.") from error
+        return HttpResponse(
+            status=200,
+            headers=(("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", str(uuid.uuid4()))),
+            body=json.dumps(answer).encode(),
+        )
+
+    def close(self) -> None:
+        """End what still runs."""
+        with self._lock:
+            every = [row for rows in self._commands.values() for row in rows]
+        for row in every:
+            _end(row)
+
+    # --- the operations ----------------------------------------------------------------------------------------------
+
+    def send(self, given: Mapping[str, Any], account: str, region: str) -> dict[str, Any]:
+        rows = self._invocations(given, account, region)
+        with self._lock:
+            self._commands[rows[0].command] = rows
+            while len(self._commands) > _KEPT_COMMANDS:
+                self._commands.popitem(last=False)
+        for row in rows:
+            threading.Thread(target=self._run, args=(row,), daemon=True).start()
+        first = rows[0]
+        return {
+            "Command": {
+                "CommandId": first.command,
+                "DocumentName": _DOCUMENT,
+                "DocumentVersion": "$DEFAULT",
+                "Comment": first.comment,
+                "Parameters": first.parameters,
+                "InstanceIds": [row.instance.id for row in rows],
+                "Targets": [],
+                "RequestedDateTime": first.began,
+                "Status": "Pending",
+                "StatusDetails": "Pending",
+                "TargetCount": len(rows),
+                "CompletedCount": 0,
+                "ErrorCount": 0,
+                "TimeoutSeconds": given.get("TimeoutSeconds", 3600),
+            }
+        }
+
+    def get(self, given: Mapping[str, Any], account: str, region: str) -> dict[str, Any]:
+        found = [row for row in self._of(given["CommandId"], account, region) if row.instance.id == given["InstanceId"]]
+        if not found:
+            raise Refused("InvocationDoesNotExist", status=400, message="")
+        row = found[0]
+        return {
+            "CommandId": row.command,
+            "InstanceId": row.instance.id,
+            "Comment": row.comment,
+            "DocumentName": _DOCUMENT,
+            "DocumentVersion": "$DEFAULT",
+            "PluginName": _PLUGIN,
+            "ResponseCode": row.code,
+            "ExecutionStartDateTime": _iso(row.began),
+            "ExecutionElapsedTime": f"PT{(row.ended or time.time()) - row.began:.3f}S",
+            "ExecutionEndDateTime": "" if row.ended is None else _iso(row.ended),
+            "Status": row.status,
+            "StatusDetails": row.details,
+            "StandardOutputContent": row.stdout[:_OUTPUT],
+            "StandardOutputUrl": "",
+            "StandardErrorContent": row.stderr[:_ERRORS],
+            "StandardErrorUrl": "",
+            "CloudWatchOutputConfig": {"CloudWatchLogGroupName": "", "CloudWatchOutputEnabled": False},
+        }
+
+    def listed(self, given: Mapping[str, Any], account: str, region: str) -> dict[str, Any]:
+        """All at once: there is no next page."""
+        _only(given, "CommandId", "InstanceId", "Details", "MaxResults")
+        with self._lock:
+            named = [given["CommandId"]] if "CommandId" in given else list(reversed(self._commands))
+        rows = [row for command in named for row in self._of(command, account, region)]
+        rows = [row for row in rows if given.get("InstanceId", row.instance.id) == row.instance.id]
+        return {"CommandInvocations": [_listed(row, plugins=bool(given.get("Details"))) for row in rows]}
+
+    def describe(self, given: Mapping[str, Any], account: str, region: str) -> dict[str, Any]:
+        """All at once; filters by id, ping status and platform."""
+        _only(given, "Filters", "InstanceInformationFilterList", "MaxResults")
+        rows = [_information(row) for row in instances(self._state, account, region) if row.connected]
+        for wanted in (*given.get("Filters", ()), *given.get("InstanceInformationFilterList", ())):
+            key, values = wanted.get("Key", wanted.get("key")), wanted.get("Values", wanted.get("valueSet"))
+            if key not in _FILTERS:
+                raise Refused("NotImplemented", status=501, message=f"The lab has no filter `{key}` of instances.")
+            rows = [row for row in rows if row[_FILTERS[key]] in values]
+        return {"InstanceInformationList": rows}
+
+    def cancel(self, given: Mapping[str, Any], account: str, region: str) -> dict[str, Any]:
+        rows = self._of(given["CommandId"], account, region)
+        if not rows:
+            raise Refused("InvalidCommandId", status=400, message="")
+        wanted = given.get("InstanceIds") or [row.instance.id for row in rows]
+        for row in rows:
+            if row.instance.id in wanted:
+                _end(row)
+        return {}
+
+    # --- how ---------------------------------------------------------------------------------------------------------
+
+    def _of(self, command: str, account: str, region: str) -> list[Invocation]:
+        with self._lock:
+            rows = self._commands.get(command, [])
+        return [row for row in rows if (row.instance.account, row.instance.region) == (account, region)]
+
+    def _invocations(self, given: Mapping[str, Any], account: str, region: str) -> list[Invocation]:
+        _only(given, "InstanceIds", "DocumentName", "DocumentVersion", "Parameters", "Comment", "TimeoutSeconds")
+        if given["DocumentName"].rpartition("/")[2] != _DOCUMENT:
+            message = f"The lab runs {_DOCUMENT} only, not `{given['DocumentName']}`."
+            raise Refused("NotImplemented", status=501, message=message)
+        parameters = given.get("Parameters") or {}
+        seconds = (parameters.get("executionTimeout") or ["3600"])[0]
+        if not set(parameters) <= {"commands", "executionTimeout"} or not _SECONDS.fullmatch(seconds):
+            raise Refused("InvalidParameters", status=400, message="commands and executionTimeout are taken here")
+        if not parameters.get("commands"):
+            raise Refused("InvalidParameters", status=400, message="Parameters must be provided: commands")
+        if len(json.dumps(parameters)) > _MOST_PARAMETERS:
+            raise Refused("MaxDocumentSizeExceeded", status=400, message="The size limit of a document is 64 KB.")
+        found = {row.id: row for row in instances(self._state, account, region) if row.connected}
+        missing = [name for name in given["InstanceIds"] if name not in found]
+        if missing or not given["InstanceIds"]:
+            message = f"Instances [[{', '.join(missing)}]] not in a valid state for account {account}"
+            raise Refused("InvalidInstanceId", status=400, message=message)
+        if any(found[name].platform != "Linux" for name in given["InstanceIds"]):
+            raise Refused("UnsupportedPlatformType", status=400, message=f"{_DOCUMENT} is for Linux and macOS.")
+        command = str(uuid.uuid4())
+        return [
+            Invocation(
+                command=command,
+                instance=found[name],
+                comment=given.get("Comment", ""),
+                seconds=int(seconds),
+                script="\n".join(parameters["commands"]) + "\n",
+                parameters=parameters,
+            )
+            for name in dict.fromkeys(given["InstanceIds"])
+        ]
+
+    def _run(self, row: Invocation) -> None:
+        row.status = row.details = "InProgress"
+        try:
+            folder = self._home(row.instance)
+            path = folder / f"{row.command}.sh"
+            path.write_text(row.script, encoding="utf-8")
+            try:
+                row.process = Script(path, environment=self._environment(row.instance, folder), folder=folder)
+                if row.cancelled:
+                    row.process.kill()
+                row.code, row.stdout, row.stderr = row.process.wait(row.seconds)
+            finally:
+                path.unlink(missing_ok=True)
+            ending = ("Success", "Success") if row.code == 0 else ("Failed", "Failed")
+        except TimeoutError:
+            ending = ("TimedOut", "ExecutionTimedOut")
+        except (OSError, Refused) as failure:
+            row.stderr, ending = f"the lab can't run it: {failure}", ("Failed", "Failed")
+        row.ended = time.time()
+        row.status, row.details = ("Cancelled", "Cancelled") if row.cancelled else ending
+
+    def _home(self, instance: Instance) -> Path:
+        """The instance's folder, and a `python3` on it that is this lab's."""
+        folder = self._folder / "instances" / instance.id
+        programs = folder / "bin"
+        python = programs / "python3"
+        with self._lock:
+            if not python.exists():
+                (folder / "tmp").mkdir(parents=True, mode=0o700)
+                programs.mkdir()
+                python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -s "$@"\n', encoding="utf-8")
+                python.chmod(0o755)
+        return folder
+
+    def _environment(self, instance: Instance, folder: Path) -> dict[str, str]:
+        """As on an instance, but for the role's credentials: they are there without asking the metadata service."""
+        assert instance.role is not None
+        role = self._state.role(instance.role)
+        if role is None:
+            raise Refused("InvalidInstanceId", status=400, message="the instance profile's role is gone")
+        minted = self._keys.mint(role, session_name=instance.id, now=datetime.now(UTC), seconds=_SESSION_SECONDS)
+        bundle = str(self._ca_pem)
+        return {
+            "PATH": f"{folder / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "HOME": str(folder),
+            "TMPDIR": str(folder / "tmp"),
+            "PYTHONPATH": str(REDIRECT),
+            "SSL_CERT_FILE": bundle,
+            "AWS_CA_BUNDLE": bundle,
+            "REQUESTS_CA_BUNDLE": bundle,
+            "AWS_REGION": instance.region,
+            "AWS_DEFAULT_REGION": instance.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ACCESS_KEY_ID": minted.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": minted.secret_access_key,
+            "AWS_SESSION_TOKEN": minted.session_token,
+            "S3VPCE_LAB_REDIRECT": str(self._placements.table(instance.placement)),
+        }
+
+
+_ACTIONS: Final[Mapping[str, Callable[[Ssm, Mapping[str, Any], str, str], dict[str, Any]]]] = {
+    "SendCommand": Ssm.send,
+    "GetCommandInvocation": Ssm.get,
+    "ListCommandInvocations": Ssm.listed,
+    "DescribeInstanceInformation": Ssm.describe,
+    "CancelCommand": Ssm.cancel,
+}
+_FILTERS: Final = {
+    "InstanceIds": "InstanceId",
+    "PingStatus": "PingStatus",
+    "PlatformTypes": "PlatformType",
+}
+
+
+def _only(given: Mapping[str, Any], *known: str) -> None:
+    """What a request asks for besides is refused, not passed over."""
+    for name in given:
+        if name not in known:
+            raise Refused("NotImplemented", status=501, message=f"The lab's SSM does not know `{name}`.")
+
+
+def _end(row: Invocation) -> None:
+    if row.ended is None:
+        row.cancelled = True
+        if row.process is not None:
+            row.process.kill()
+
+
+def _information(row: Instance) -> dict[str, Any]:
+    return {
+        "InstanceId": row.id,
+        "PingStatus": "Online",
+        "LastPingDateTime": time.time(),
+        "AgentVersion": "3.3.0.0",
+        "IsLatestVersion": True,
+        "PlatformType": row.platform,
+        "PlatformName": "the lab",
+        "PlatformVersion": "1",
+        "ResourceType": "EC2Instance",
+        "IPAddress": row.private_ip,
+        "ComputerName": f"ip-{row.private_ip.replace('.', '-')}",
+        "SourceId": row.id,
+        "SourceType": "AWS::EC2::Instance",
+    }
+
+
+def _listed(row: Invocation, *, plugins: bool) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "CommandId": row.command,
+        "InstanceId": row.instance.id,
+        "InstanceName": "",
+        "Comment": row.comment,
+        "DocumentName": _DOCUMENT,
+        "RequestedDateTime": row.began,
+        "Status": row.status,
+        "StatusDetails": row.details,
+        "StandardOutputUrl": "",
+        "StandardErrorUrl": "",
+        "CommandPlugins": [],
+    }
+    if plugins:
+        made["CommandPlugins"] = [
+            {
+                "Name": _PLUGIN,
+                "Status": row.status,
+                "StatusDetails": row.details,
+                "ResponseCode": row.code,
+                "ResponseStartDateTime": row.began,
+                "ResponseFinishDateTime": row.ended or row.began,
+                "Output": row.stdout[:_LISTED_OUTPUT],
+            }
+        ]
+    return made
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
