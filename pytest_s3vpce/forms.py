@@ -75,6 +75,9 @@ BUCKET: Final = Form(r"[A-Za-z0-9._-]{3,255}", "a bucket's name", "give the bare
 SUBNET: Final = Form(r"subnet-\w+", "a subnet's id", "it looks like subnet-0123456789abcdef0")
 GROUP: Final = Form(r"sg-\w+", "a security group's id", "it looks like sg-0123456789abcdef0")
 ENDPOINT: Final = Form(r"vpce-\w+", "a VPC endpoint's id", "it looks like vpce-0123456789abcdef0")
+HOSTS: Final = Form(
+    r"(?=.*[A-Za-z0-9])[A-Za-z0-9.*?:_-]+", "a pattern of hosts", "give a name such as *.internal.example.com, no URL"
+)
 HOST: Final = Form(
     r"(https://)?[A-Za-z0-9.-]+(:\d+)?/?", "a host", "give its name or https://NAME; `transport` picks the scheme"
 )

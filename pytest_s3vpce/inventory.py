@@ -22,7 +22,7 @@ from pytest_s3vpce.faults import Fault, KeyFault, translated
 from pytest_s3vpce.model import Place
 from pytest_s3vpce.points import Point  # noqa: TC001 - pydantic reads annotations
 from pytest_s3vpce.references import OutputsFile
-from pytest_s3vpce.schema import AccountId, Flag, Name, Region, RoleArn, Strict, Text, Who, exactly_one, one_of
+from pytest_s3vpce.schema import AccountId, Flag, Name, Region, RoleArn, Several, Strict, Text, Who, exactly_one, one_of
 from pytest_s3vpce.yamlplaces import Document, read
 
 FILE_NAME: Final = "s3vpce.yaml"
@@ -152,6 +152,8 @@ class Inventory(Strict):
     vantage_points: Annotated[dict[Name, Point], AfterValidator(forms.filled)]
     buckets: Annotated[dict[Name, Bucket], AfterValidator(forms.filled)]
     controls: Annotated[dict[Text, ControlBucket], AfterValidator(forms.filled)] = Field(default_factory=dict)
+    allow_hosts: Several[Annotated[str, AfterValidator(forms.HOSTS)]] = ()
+    """Patterns of hosts besides AWS's own that vantage points may reach; an agent gets them when it is deployed."""
     lab: Lab | None = None
     _document: Document | None = PrivateAttr(default=None)
 

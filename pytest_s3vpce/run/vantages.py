@@ -21,6 +21,7 @@ from pytest_s3vpce.vantage import (
     LocalVantage,
     RunRole,
     Vantage,
+    agent,
     instance_with,
 )
 
@@ -93,10 +94,20 @@ class VantagePoints:
         """What agents may do that stand where this machine does: in a lab they find it under S3's real names."""
         environment = self._environment
         return AgentConfig(
+            hosts=self._hosts(),
             connect_to=bool(environment.connect_to),
             loopback=environment.loopback,
             **{"ca_bundle": environment.ca_bundle, **_given(**given)},
         )
+
+    def _placed(self) -> AgentConfig:
+        """What agents may do that are deployed in a network of the accounts."""
+        return AgentConfig(hosts=self._hosts(), loopback=self._environment.loopback)
+
+    def _hosts(self) -> tuple[str, ...] | None:
+        """AWS's own hosts, with those that the inventory allows besides."""
+        more = self._world.resolve_list(self._world.inventory.allow_hosts, "allow_hosts")
+        return (*agent.HOSTS, *more) if more else None
 
     def _local(self, name: str, row: Local) -> Vantage:
         bundle = self._world.resolve(row.ca_bundle, "vantage_points", name) if row.ca_bundle else None
@@ -169,8 +180,7 @@ class VantagePoints:
                 tags = {key: self._world.resolve(value, *path, "tags", key) for key, value in row.tags.items()}
                 instance = instance_with(control, tags, error=error)["InstanceId"]
                 self._notify(f"vantage point {name} is instance {instance}")
-            config = AgentConfig(loopback=self._environment.loopback)
-            made = Ec2Vantage(name, control=control, instance=instance, config=config, place=place)
+            made = Ec2Vantage(name, control=control, instance=instance, config=self._placed(), place=place)
             if known is None:
                 made.prepare(notify=self._notify)
                 self._folder.write(f"vantage-{name}.json", {"instance": instance})
@@ -184,7 +194,7 @@ class VantagePoints:
         """A function: deployed by the first process that needs it, found by name by the others."""
         control = self._plane(row.account, row.region, "vantage_points", name, "lambda")
         place = self._world.inventory.place("vantage_points", name)
-        config = AgentConfig(loopback=self._environment.loopback)
+        config = self._placed()
         if row.function is not None:
             function = self._world.resolve(row.function, "vantage_points", name, "lambda", "function")
             named = LambdaVantage(name, control=control, function=function, config=config, place=place)

@@ -70,6 +70,7 @@ buckets:
 controls:
   main: {name: control-bucket, canary: c}
   partner: {name: control-partner, canary: {key: d}, region: eu-west-2}
+allow_hosts: ["*.internal.example.com", "${out:Api}"]
 lab: {provision: provision.py}
 """
 
@@ -92,6 +93,7 @@ def test_everything_a_user_may_write(tmp_path: Path) -> None:
     assert [point.account for point in found.vantage_points.values()] == [None, None, "partner", None]
     assert found.lab is not None
     assert found.lab.provision == "provision.py"
+    assert found.allow_hosts == ("*.internal.example.com", "${out:Api}")
 
 
 def test_vantage_points(tmp_path: Path) -> None:
@@ -488,6 +490,16 @@ FAULTS = {
         "'arn:aws:s3:::x'",
         "FILE:9:19: `arn:aws:s3:::x` is not a bucket's name; give the bare name, no ARN or URL",
     ),
+    "URL among the hosts": (
+        "canary: c}",
+        "canary: c}\nallow_hosts: ['https://x.example']",
+        "FILE:10:15: `https://x.example` is not a pattern of hosts; give a name such as *.internal.example.com, no URL",
+    ),
+    "every host": (
+        "canary: c}",
+        "canary: c}\nallow_hosts: '*'",
+        "FILE:10:14: `*` is not a pattern of hosts; give a name such as *.internal.example.com, no URL",
+    ),
     "unknown account of a bucket": (
         "canary: c",
         "canary: c, account: mian",
@@ -514,7 +526,7 @@ FAULTS = {
         "principles:",
         (
             "FILE:4:1: unknown key `principles`; accepted are principals, accounts, infrastructure, "
-            "vantage_points, buckets, controls, lab"
+            "vantage_points, buckets, controls, allow_hosts, lab"
         ),
     ),
     "unquoted reference": (
