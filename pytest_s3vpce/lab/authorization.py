@@ -66,7 +66,7 @@ def claim_of(request: HttpRequest) -> Claim | None:
             "parameter or the Authorization header should be specified",
         )
     if version_two or (authorization is not None and authorization.startswith("AWS ")):
-        raise _unsupported()
+        raise unsupported()
     if authorization is not None:
         return _headerclaim_of(request, authorization)
     return _queryclaim_of(request, query) if in_query else None
@@ -76,12 +76,12 @@ def _headerclaim_of(request: HttpRequest, authorization: str) -> Claim:
     algorithm, _, rest = authorization.strip().partition(" ")
     if algorithm != ALGORITHM:
         if algorithm.startswith("AWS4-"):
-            raise _unsupported()
+            raise unsupported()
         raise Refused("InvalidArgument", status=400, message="Unsupported Authorization Type")
     parts = dict(_assignment(part) for part in rest.split(","))
     if not all(parts.get(name) for name in ("Credential", "SignedHeaders", "Signature")):
         raise malformed("the authorization header requires three components: Credential, SignedHeaders, and Signature.")
-    access_key_id, date, region, service = _credential(parts["Credential"], refuse=malformed)
+    access_key_id, date, region, service = credential_of(parts["Credential"], refuse=malformed)
     return Claim(
         access_key_id=access_key_id,
         date=date,
@@ -104,9 +104,9 @@ def _queryclaim_of(request: HttpRequest, query: dict[str, str]) -> Claim:
         )
     if values["Algorithm"] != ALGORITHM:
         if values["Algorithm"].startswith("AWS4-ECDSA"):
-            raise _unsupported()
+            raise unsupported()
         raise query_error('X-Amz-Algorithm only supports "AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256"')
-    access_key_id, date, region, service = _credential(values["Credential"], refuse=query_error)
+    access_key_id, date, region, service = credential_of(values["Credential"], refuse=query_error)
     token = query.get("X-Amz-Security-Token")
     return Claim(
         access_key_id=access_key_id,
@@ -154,7 +154,8 @@ def _assignment(part: str) -> tuple[str, str]:
     return name, value
 
 
-def _credential(text: str, *, refuse: Callable[[str], Refused]) -> tuple[str, str, str, str]:
+def credential_of(text: str, *, refuse: Callable[[str], Refused]) -> tuple[str, str, str, str]:
+    """Access key, date, Region and service of a credential scope."""
     access_key_id, *scope = text.rsplit("/", 4)
     if not access_key_id or len(scope) != 4 or scope[3] != "aws4_request" or not all(scope):
         raise refuse('the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".')
@@ -190,8 +191,8 @@ def query_error(message: str) -> Refused:
     return Refused("AuthorizationQueryParametersError", status=400, message=message)
 
 
-def _unsupported() -> Refused:
-    """Signature Version 2 and 4A: what S3 says where Version 2 is switched off."""
+def unsupported() -> Refused:
+    """Signature Version 4A, and Version 2 where it is switched off."""
     return Refused(
         "InvalidRequest",
         status=400,

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.lab import faultdocuments
+from pytest_s3vpce.lab.authentication import authenticate
 from pytest_s3vpce.lab.judge import Judge, Question
 from pytest_s3vpce.lab.keys import Caller, SessionKind
 from pytest_s3vpce.lab.origin import Internet, source_of
@@ -22,7 +23,7 @@ from pytest_s3vpce.lab.s3 import S3
 from pytest_s3vpce.lab.s3answers import finish
 from pytest_s3vpce.lab.s3context import request_keys
 from pytest_s3vpce.lab.s3requests import is_control
-from pytest_s3vpce.lab.signatures import Anonymous, Verified, verify
+from pytest_s3vpce.lab.signatures import Anonymous, Verified
 from pytest_s3vpce.lab.sts import Sts
 from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse, Unanswered
 from pytest_s3vpce.network.path import Destination, Dropped, Path, Source, internet, resolve
@@ -80,12 +81,15 @@ class Gateway:
         note: dict[str, Any] = {"at": now.isoformat(timespec="milliseconds"), "method": request.method}
         service = _claimed_service(request)
         try:
-            verified = verify(request, lookup=self._keys.lookup, now=now)
+            authentic = authenticate(request, lookup=self._keys.lookup, now=now)
+            request, verified = authentic.request, authentic.verified
             if isinstance(verified, Verified):
                 service = verified.service
                 if service == "s3" and is_control(request):
                     service = "s3control"
             answer = self._answer(request, verified, service=service, now=now, note=note)
+            if authentic.answered is not None:
+                answer = authentic.answered(answer)
         except Unanswered as lost:
             self._note({**note, "service": service, "status": None, "reason": str(lost)})
             raise

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab import s3checks, s3deletes, s3public
+from pytest_s3vpce.lab.authorization import unsupported
 from pytest_s3vpce.lab.denials import PLAIN, s3_blocked, s3_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
@@ -16,6 +17,8 @@ from pytest_s3vpce.lab.s3forms import check_form, check_name, malformed
 from pytest_s3vpce.lab.s3payload import as_stored
 from pytest_s3vpce.lab.s3requests import parse
 from pytest_s3vpce.lab.signatures import Verified
+from pytest_s3vpce.lab.signaturev2 import REGIONS as REGIONS_OF_VERSION_2
+from pytest_s3vpce.lab.signaturev2 import VERSION as VERSION_2
 from pytest_s3vpce.operations import OPERATIONS, Check, Resource, checks
 from pytest_s3vpce.operations import context as parameter_keys
 
@@ -61,7 +64,7 @@ class S3:
         if asked.row is None:
             raise Refused("NotImplemented", status=501, message="The lab has no such operation of s3.")
         note.update(operation=asked.row.name, bucket=asked.bucket, key=asked.key)
-        region = verified.region if isinstance(verified, Verified) else "us-east-1"
+        region = (verified.region if isinstance(verified, Verified) else "") or "us-east-1"
         if asked.bucket is None or asked.row.name == "CreateBucket":
             return self._unowned(request, asked, caller, verified, path=path, region=region, now=now, note=note)
         bucket = self._state.bucket(asked.bucket)
@@ -293,6 +296,10 @@ def _check_region(asked: S3Request, bucket: BucketState, verified: Verified | An
             details=(("Endpoint", f"{bucket.name}.s3.{bucket.region}.amazonaws.com"), ("Bucket", bucket.name)),
             headers=_region_header(bucket),
         )
+    if isinstance(verified, Verified) and verified.signature_version == VERSION_2:
+        if bucket.region not in REGIONS_OF_VERSION_2:
+            raise unsupported()
+        return
     if isinstance(verified, Verified) and verified.region != bucket.region:
         raise Refused(
             "AuthorizationHeaderMalformed",

@@ -32,6 +32,9 @@ def check_digests(request: HttpRequest) -> None:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
     """
     body, trailers = unchunked(request)
+    if _in_chunks(request) and request.header("x-amz-decoded-content-length") != str(len(body)):
+        message = "You did not provide the number of bytes specified by the x-amz-decoded-content-length HTTP header"
+        raise Refused("IncompleteBody", status=400, message=message)
     for name, digest in _DIGESTS.items():
         given = request.header(name) or trailers.get(name)
         if given is None:

@@ -126,6 +126,12 @@ def parse(request: HttpRequest) -> S3Request:
     )
 
 
+def virtual_bucket(request: HttpRequest) -> str | None:
+    """The bucket that the host names; None for path-style requests."""
+    host = _HOST.fullmatch(_host(request))
+    return host["bucket"] if host else None
+
+
 def _host(request: HttpRequest) -> str:
     return request.host.rpartition(":")[0] if ":" in request.host else request.host
 

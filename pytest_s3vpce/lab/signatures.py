@@ -43,7 +43,7 @@ _UNCHECKED_PAYLOADS = frozenset(
     {
         UNSIGNED_PAYLOAD,
         "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
-        # The signatures inside the chunks are not verified: they guard against tampering on the way.
+        # The chunks' own signatures are verified after the request's.
         "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
         "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
     }
@@ -69,7 +69,7 @@ class Verified:
     session_token: str | None = field(default=None, repr=False)
     service: str
     region: str
-    """The signing region of the credential scope; whether it is the bucket's is not decided here."""
+    """The signing region of the credential scope; not checked against the bucket's. Version 2 has none."""
     auth_type: str
     signature_version: str = ALGORITHM
     signature_age_ms: int
@@ -86,7 +86,7 @@ def verify(request: HttpRequest, *, lookup: Lookup, now: datetime) -> Verified |
     claim = claim_of(request)
     if claim is None:
         return Anonymous()
-    secret = _secret(claim, lookup=lookup, now=now)
+    secret = secret_of(claim.access_key_id, claim.token, lookup=lookup, now=now)
     age = _age(claim, now=now)
     payload = _payload_hash(request, claim)
     _check_signed_headers(request, claim)
@@ -103,16 +103,17 @@ def verify(request: HttpRequest, *, lookup: Lookup, now: datetime) -> Verified |
     )
 
 
-def _secret(claim: Claim, *, lookup: Lookup, now: datetime) -> Secret:
-    secret = lookup(claim.access_key_id)
-    if secret is None or (secret.session_token is not None and claim.token is None):
+def secret_of(access_key_id: str, token: str | None, *, lookup: Lookup, now: datetime) -> Secret:
+    """The secret of a key that is known, came with its token and has not expired."""
+    secret = lookup(access_key_id)
+    if secret is None or (secret.session_token is not None and token is None):
         raise Refused(
             "InvalidAccessKeyId",
             status=403,
             message="The AWS Access Key Id you provided does not exist in our records.",
-            details=(("AWSAccessKeyId", claim.access_key_id),),
+            details=(("AWSAccessKeyId", access_key_id),),
         )
-    if claim.token is not None and not hmac.compare_digest((secret.session_token or "").encode(), claim.token.encode()):
+    if token is not None and not hmac.compare_digest((secret.session_token or "").encode(), token.encode()):
         message = "The provided token is malformed or otherwise invalid."
         raise Refused("InvalidToken", status=400, message=message)
     if secret.expires is not None and now >= secret.expires:
@@ -123,7 +124,7 @@ def _secret(claim: Claim, *, lookup: Lookup, now: datetime) -> Secret:
 def _age(claim: Claim, *, now: datetime) -> timedelta:
     """How long ago it was signed; refuses what was signed too long ago, or ahead of time."""
     try:
-        signed_at = _instant(claim.timestamp)
+        signed_at = instant(claim.timestamp)
     except ValueError as error:
         if claim.auth_type == QUERY:
             message = "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""
@@ -137,16 +138,7 @@ def _age(claim: Claim, *, now: datetime) -> timedelta:
     age = now - signed_at
     server_time = ("ServerTime", f"{now:%Y-%m-%dT%H:%M:%SZ}")
     if claim.expires is None and abs(age) > MAX_SKEW:
-        raise Refused(
-            "RequestTimeTooSkewed",
-            status=403,
-            message="The difference between the request time and the current time is too large.",
-            details=(
-                ("RequestTime", claim.timestamp),
-                server_time,
-                ("MaxAllowedSkewMilliseconds", str(MAX_SKEW // timedelta(milliseconds=1))),
-            ),
-        )
+        raise skewed(claim.timestamp, now=now)
     if claim.expires is not None:
         end = signed_at + timedelta(seconds=claim.expires)
         details = (("X-Amz-Expires", str(claim.expires)), ("Expires", f"{end:%Y-%m-%dT%H:%M:%SZ}"), server_time)
@@ -157,7 +149,27 @@ def _age(claim: Claim, *, now: datetime) -> timedelta:
     return max(age, timedelta())
 
 
-def _instant(timestamp: str) -> datetime:
+def secret_key(lookup: Lookup, access_key_id: str) -> str:
+    """The secret of a key that signed a verified request."""
+    found = lookup(access_key_id)
+    return "" if found is None else found.secret_access_key
+
+
+def skewed(sent: str, *, now: datetime) -> Refused:
+    return Refused(
+        "RequestTimeTooSkewed",
+        status=403,
+        message="The difference between the request time and the current time is too large.",
+        details=(
+            ("RequestTime", sent),
+            ("ServerTime", f"{now:%Y-%m-%dT%H:%M:%SZ}"),
+            ("MaxAllowedSkewMilliseconds", str(MAX_SKEW // timedelta(milliseconds=1))),
+        ),
+    )
+
+
+def instant(timestamp: str) -> datetime:
+    """A long date; ValueError where it is none."""
     if not _LONG_DATE.fullmatch(timestamp):
         raise ValueError(timestamp)
     return datetime.fromisoformat(timestamp)
@@ -211,7 +223,7 @@ def _check_signed_headers(request: HttpRequest, claim: Claim) -> None:
 
 
 def _check_signature(request: HttpRequest, *, claim: Claim, secret: Secret, payload: str) -> None:
-    key = _signing_key(secret.secret_access_key, claim.date, claim.region, claim.service)
+    key = signing_key(secret.secret_access_key, claim.date, claim.region, claim.service)
     headers = _canonical_headers(request, claim)
     first = ""
     for path, query in _canonical_targets(request.target, claim):
@@ -222,21 +234,26 @@ def _check_signature(request: HttpRequest, *, claim: Claim, secret: Secret, payl
         signature = hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest()
         if hmac.compare_digest(signature.encode(), claim.signature.encode()):
             return
-    raise Refused(
+    raise mismatch(claim.access_key_id, signed=first, signature=claim.signature)
+
+
+def mismatch(access_key_id: str, *, signed: str, signature: str) -> Refused:
+    return Refused(
         "SignatureDoesNotMatch",
         status=403,
         message="The request signature we calculated does not match the signature you provided. Check your key and "
         "signing method.",
         details=(
-            ("AWSAccessKeyId", claim.access_key_id),
-            ("StringToSign", first),
-            ("SignatureProvided", claim.signature),
+            ("AWSAccessKeyId", access_key_id),
+            ("StringToSign", signed),
+            ("SignatureProvided", signature),
         ),
     )
 
 
 @lru_cache(maxsize=512)
-def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html"""
     key = f"AWS4{secret}".encode()
     for part in (date, region, service, "aws4_request"):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
