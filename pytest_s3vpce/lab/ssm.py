@@ -6,25 +6,27 @@ https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
+import tempfile
 import threading
 import time
 import uuid
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.lab import leashed
 from pytest_s3vpce.lab.fleet import instances
 from pytest_s3vpce.lab.refused import Refused
-from pytest_s3vpce.lab.runtime import REDIRECT
-from pytest_s3vpce.lab.scripts import Script
+from pytest_s3vpce.lab.runtime import INHERITED, REDIRECT
 from pytest_s3vpce.lab.wire import HttpResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from pytest_s3vpce.lab.fleet import Instance
     from pytest_s3vpce.lab.keys import Keys
@@ -63,8 +65,7 @@ class Invocation:
     code: int = -1
     stdout: str = field(default="", repr=False)
     stderr: str = field(default="", repr=False)
-    process: Script | None = field(default=None, repr=False)
-    cancelled: bool = False
+    stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
 
 class Ssm:
@@ -104,7 +105,7 @@ class Ssm:
         with self._lock:
             every = [row for rows in self._commands.values() for row in rows]
         for row in every:
-            _end(row)
+            row.stop.set()
 
     # --- the operations ----------------------------------------------------------------------------------------------
 
@@ -154,9 +155,9 @@ class Ssm:
             "ExecutionEndDateTime": "" if row.ended is None else _iso(row.ended),
             "Status": row.status,
             "StatusDetails": row.details,
-            "StandardOutputContent": row.stdout[:_OUTPUT],
+            "StandardOutputContent": row.stdout,
             "StandardOutputUrl": "",
-            "StandardErrorContent": row.stderr[:_ERRORS],
+            "StandardErrorContent": row.stderr,
             "StandardErrorUrl": "",
             "CloudWatchOutputConfig": {"CloudWatchLogGroupName": "", "CloudWatchOutputEnabled": False},
         }
@@ -187,8 +188,8 @@ class Ssm:
             raise Refused("InvalidCommandId", status=400, message="")
         wanted = given.get("InstanceIds") or [row.instance.id for row in rows]
         for row in rows:
-            if row.instance.id in wanted:
-                _end(row)
+            if row.instance.id in wanted and row.ended is None:
+                row.stop.set()
         return {}
 
     # --- how ---------------------------------------------------------------------------------------------------------
@@ -234,23 +235,36 @@ class Ssm:
     def _run(self, row: Invocation) -> None:
         row.status = row.details = "InProgress"
         try:
-            folder = self._home(row.instance)
-            path = folder / f"{row.command}.sh"
-            path.write_text(row.script, encoding="utf-8")
-            try:
-                row.process = Script(path, environment=self._environment(row.instance, folder), folder=folder)
-                if row.cancelled:
-                    row.process.kill()
-                row.code, row.stdout, row.stderr = row.process.wait(row.seconds)
-            finally:
-                path.unlink(missing_ok=True)
+            row.code = self._ran(row)
             ending = ("Success", "Success") if row.code == 0 else ("Failed", "Failed")
         except TimeoutError:
             ending = ("TimedOut", "ExecutionTimedOut")
         except (OSError, Refused) as failure:
             row.stderr, ending = f"the lab can't run it: {failure}", ("Failed", "Failed")
         row.ended = time.time()
-        row.status, row.details = ("Cancelled", "Cancelled") if row.cancelled else ending
+        row.status, row.details = ("Cancelled", "Cancelled") if row.stop.is_set() else ending
+
+    def _ran(self, row: Invocation) -> int:
+        """The script's status, with what it printed put down in the row."""
+        home = self._home(row.instance)
+        environment = self._environment(row.instance, home)
+        with tempfile.TemporaryDirectory(dir=home, prefix="command-") as folder:
+            script = Path(folder) / "script.sh"
+            script.write_text(row.script, encoding="utf-8")
+            output, errors = Path(folder) / "stdout", Path(folder) / "stderr"
+            try:
+                with output.open("wb") as stdout, errors.open("wb") as stderr:
+                    return leashed.run(
+                        ["/bin/sh", str(script)],
+                        environment=environment,
+                        output=stdout,
+                        errors=stderr,
+                        stop=row.stop,
+                        seconds=row.seconds,
+                        folder=home,
+                    )
+            finally:
+                row.stdout, row.stderr = (_text(path, most) for path, most in ((output, _OUTPUT), (errors, _ERRORS)))
 
     def _home(self, instance: Instance) -> Path:
         """The instance's folder, and a `python3` on it that is this lab's."""
@@ -274,6 +288,7 @@ class Ssm:
         minted = self._keys.mint(role, session_name=instance.id, now=datetime.now(UTC), seconds=_SESSION_SECONDS)
         bundle = str(self._ca_pem)
         return {
+            **{name: os.environ[name] for name in INHERITED if name in os.environ},
             "PATH": f"{folder / 'bin'}:/usr/local/bin:/usr/bin:/bin",
             "LANG": "C.UTF-8",
             "HOME": str(folder),
@@ -313,11 +328,9 @@ def _only(given: Mapping[str, Any], *known: str) -> None:
             raise Refused("NotImplemented", status=501, message=f"The lab's SSM does not know `{name}`.")
 
 
-def _end(row: Invocation) -> None:
-    if row.ended is None:
-        row.cancelled = True
-        if row.process is not None:
-            row.process.kill()
+def _text(path: Path, most: int) -> str:
+    with path.open("rb") as file:
+        return file.read(4 * most).decode("utf-8", "replace")[:most]
 
 
 def _information(row: Instance) -> dict[str, Any]:
