@@ -13,12 +13,14 @@ import operator
 import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.policy.doubts import LONE_STAR_IS_EVERY_ARN, SUBSTITUTED_WILDCARDS_IN_LIKE
 from pytest_s3vpce.policy.patterns import (
     STAR,
+    any_glob,
+    any_of,
     arn_glob,
     arn_parts,
     glob,
@@ -151,6 +153,7 @@ def _parsed_address(text: str) -> tuple[int, int] | None:
     return found.version, int(found)
 
 
+@lru_cache(maxsize=1024)
 def _number(text: str) -> Decimal | None:
     text = text.strip()
     if _NUMBER.fullmatch(text) is None:
@@ -241,6 +244,7 @@ _SETS: Final = ("forallvalues:", "foranyvalue:")
 _IF_EXISTS: Final = "ifexists"
 
 
+@lru_cache(maxsize=256)
 def parse_operator(name: str) -> tuple[str, str, bool] | None:
     """(`` or `forallvalues` or `foranyvalue`, the operator's own name, IfExists); None where there is no such one."""
     rest = name.lower()
@@ -269,17 +273,20 @@ class Condition:
     """The keys it reads: its own and those of its variables."""
     _binds: tuple[Bind, ...]
     _operator: Operator | None
+    _absent: bool
+    """Whether a request without the key meets it."""
+    _single: Match | None
+    """Whether one value meets it, where no variable has to be bound for that."""
 
     def holds(self, values: Values) -> bool:
         """Whether a request with these values meets the condition (by key in lower case; absent ones are absent)."""
-        actual = values.get(self.key, ())
-        if self._operator is None:
-            absent = "false" if actual else "true"
-            return absent in self.wanted
+        actual = values.get(self.key)
         if not actual:
-            return (
-                self.if_exists or self.quantifier == "forallvalues" or (self._operator.negated and not self.quantifier)
-            )
+            return self._absent
+        if self._single is not None and len(actual) == 1:
+            return self._single(actual[0])
+        if self._operator is None:
+            return "false" in self.wanted
         matches = [bind(values) for bind in self._binds]
         parse = self._operator.parse
         if parse is not None and any(parse(value) is None for value in (*actual, *self.wanted)):
@@ -309,16 +316,20 @@ def _listed(values: Sequence[str]) -> str:
     return f"[{', '.join(values)}]"
 
 
-def compile_condition(written: str, key: str, wanted: Sequence[str], *, variables: bool) -> Condition:
-    """A condition, compiled. `written` must be one that `parse_operator` knows."""
+@lru_cache(maxsize=2048)
+def compile_condition(written: str, key: str, wanted: tuple[str, ...], *, variables: bool) -> Condition:
+    """A condition, compiled: the last ones are kept. `written` must be one that `parse_operator` knows."""
     parsed = parse_operator(written)
     assert parsed is not None
     quantifier, name, if_exists = parsed
     row = OPERATORS.get(name)
-    texts = tuple(text.lower() for text in wanted) if row is None else tuple(wanted)
+    texts = tuple(text.lower() for text in wanted) if row is None else wanted
     reads = frozenset({key.lower()}).union(
         *(keys_of(tokens_of(text, variables=variables, wildcards=False)) for text in texts if "${" in text)
     )
+    binds = tuple(row.compile(text, variables=variables) for text in texts) if row else ()
+    negated = row is not None and row.negated
+    absent = if_exists or quantifier == "forallvalues" or (negated and not quantifier)
     return Condition(
         written=written,
         name=name,
@@ -328,6 +339,28 @@ def compile_condition(written: str, key: str, wanted: Sequence[str], *, variable
         quantifier=quantifier,
         if_exists=if_exists,
         keys=reads,
-        _binds=tuple(row.compile(text, variables=variables) for text in texts) if row else (),
+        _binds=binds,
         _operator=row,
+        _absent="true" in texts if row is None else absent,
+        _single=_single(row, texts, binds, variables=variables) if row else None,
     )
+
+
+def _single(row: Operator, wanted: tuple[str, ...], binds: tuple[Bind, ...], *, variables: bool) -> Match | None:
+    """Whether a single value meets the condition, whatever its set operator; None where variables must be bound."""
+    if any("${" in text and has_variables(tokens_of(text, variables=variables, wildcards=False)) for text in wanted):
+        return None
+    matches = tuple(bind({}) for bind in binds)
+    match = matches[0] if len(matches) == 1 else partial(any_of, matches)
+    if row.compile in _AT_ONCE:
+        wildcards = _AT_ONCE[row.compile]
+        match = any_glob([tokens_of(text, variables=variables, wildcards=wildcards) for text in wanted])
+    parse = row.parse
+    if parse is not None:
+        readable = all(parse(text) is not None for text in wanted)
+        return lambda actual: readable and parse(actual) is not None and match(actual) is not row.negated
+    return (lambda actual: not match(actual)) if row.negated else match
+
+
+_AT_ONCE: Final[Mapping[Callable[..., Bind], bool]] = {_string: False, _like: True}
+"""The operators whose values are looked up together, and whether these have wildcards."""

@@ -63,22 +63,18 @@ class Decision:
         return explain(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Case:
-    """What a decision was made on: the question, the policies, the deny that decided, the answer of KMS."""
+    """What a decision was made on: the question, the policies, the answer of KMS, the deny that decided."""
 
     asked: Asked
     policies: Policies
-    deny: tuple[Document, Statement] | None = None
     kms: Decision | None = None
+    deny: tuple[Document, Statement] | None = None
 
     def again(self, policies: Policies) -> Decision:
         """The decision on the same question under other policies, KMS apart."""
-        layers = dict(layers_of(self.asked, policies))
-        effects = _effects(layers, self.asked, readable=False)
-        if self.kms is not None:
-            effects["kms"] = self.kms.effect
-        return _decided(replace(self, policies=policies, deny=None), layers, effects)
+        return _decided(Case(self.asked, policies, self.kms))
 
 
 # Which layer is named, where several deny.
@@ -116,17 +112,22 @@ def decide(request: Request, policies: Policies) -> Decision:
     kms = None if question is None else decide(*question)
     if kms is not None and asked.action.startswith(_KMS):
         return _of_key(kms)
-    return Case(asked=asked, policies=policies, kms=kms).again(policies)
+    return _decided(Case(asked, policies, kms))
 
 
-def _decided(case: Case, layers: Mapping[str, Layer], effects: dict[str, Effect]) -> Decision:
-    for name in _EXPLICIT_ORDER:
-        if effects.get(name) is Effect.EXPLICIT_DENY:
-            return _explicit(name, case, effects, deny=None if name == "kms" else layers[name].deny)
-    for name in _IMPLICIT_ORDER:
-        if effects.get(name) is Effect.IMPLICIT_DENY:
-            return Decision(effect=Effect.IMPLICIT_DENY, layer=name, layers=effects, case=case)
-    if Effect.UNKNOWN not in effects.values():
+def _decided(case: Case) -> Decision:
+    layers = layers_of(case.asked, case.policies)
+    effects = _effects(layers, case.asked, readable=False)
+    if case.kms is not None:
+        effects["kms"] = case.kms.effect
+    found = effects.values()
+    if Effect.EXPLICIT_DENY in found:
+        name = next(name for name in _EXPLICIT_ORDER if effects.get(name) is Effect.EXPLICIT_DENY)
+        return _explicit(name, case, effects, deny=None if name == "kms" else layers[name].deny)
+    if Effect.IMPLICIT_DENY in found:
+        name = next(name for name in _IMPLICIT_ORDER if effects.get(name) is Effect.IMPLICIT_DENY)
+        return Decision(effect=Effect.IMPLICIT_DENY, layer=name, layers=effects, case=case)
+    if Effect.UNKNOWN not in found:
         return Decision(effect=Effect.ALLOW, layers=effects, case=case)
     if effects.get("resource") is Effect.UNKNOWN:
         # What the others say without it: that it might grant is no reason to call their refusals unneeded.
@@ -142,13 +143,9 @@ def _explicit(
         policy, statement = case.kms.policy, case.kms.statement
     else:
         policy, statement = deny[0].name or ("resource" if name == "block_public_access" else name), deny[1].name
+        case.deny = deny
     return Decision(
-        effect=Effect.EXPLICIT_DENY,
-        layer=name,
-        policy=policy,
-        statement=statement,
-        layers=effects,
-        case=replace(case, deny=deny),
+        effect=Effect.EXPLICIT_DENY, layer=name, policy=policy, statement=statement, layers=effects, case=case
     )
 
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.policy.conditions import Condition, compile_condition, parse_operator
 from pytest_s3vpce.policy.patterns import (
+    any_glob,
     arn_glob,
+    as_whole,
     glob,
     has_variables,
     keys_of,
@@ -23,12 +26,13 @@ from pytest_s3vpce.policy.patterns import (
 from pytest_s3vpce.policy.principals import Grant, Principals, compile_principals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from pytest_s3vpce.model import Place
     from pytest_s3vpce.policy.patterns import Token
     from pytest_s3vpce.policy.principals import Caller
 
+    Match = Callable[[str], bool]
     Values = Mapping[str, tuple[str, ...]]
     PlaceOf = Callable[..., Place]
     """From the keys and indexes that lead to a value in a document to where the value stands."""
@@ -53,10 +57,14 @@ STATEMENT_KEYS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ResourcePattern:
-    """One entry of Resource or NotResource; `parts` only where variables must be bound for each request."""
+    """One entry of Resource or NotResource; `parts` only where variables must be bound for each request.
 
-    match: Callable[[str], bool] | None
+    `whole` are the tokens that the text as a whole is matched against, where that is all there is to it.
+    """
+
+    match: Match | None
     parts: tuple[tuple[Token, ...], ...] = ()
+    whole: tuple[Token, ...] | None = None
 
     def matches(self, arn: str, values: Values) -> bool:
         if self.match is not None:
@@ -64,6 +72,25 @@ class ResourcePattern:
         bound = tuple(substituted(part, values, wildcards=False) for part in self.parts)
         known = tuple(part for part in bound if part is not None)
         return len(known) == len(bound) and arn_glob(known)(arn)
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """A Resource or NotResource element. `keys` are the condition keys that its variables read."""
+
+    patterns: tuple[ResourcePattern, ...]
+    keys: frozenset[str]
+    _fixed: Match
+    """All the patterns that are texts with wildcards, at once."""
+    _others: tuple[ResourcePattern, ...]
+
+    def name(self, resource: str, values: Values) -> bool:
+        if self._fixed(resource):
+            return True
+        for pattern in self._others:  # noqa: SIM110 - a loop is faster
+            if pattern.matches(resource, values):
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +103,10 @@ class Statement:
     deny: bool
     principals: Principals | None
     not_principals: Principals | None
-    actions: tuple[Callable[[str], bool], ...]
+    action: Match
+    """Whether the Action, or NotAction, element names an action (in lower case)."""
     not_action: bool
-    resources: tuple[ResourcePattern, ...] | None
+    resources: Resources | None
     not_resource: bool
     conditions: tuple[Condition, ...]
     keys: frozenset[str]
@@ -89,7 +117,9 @@ class Statement:
     def covers(self, action: str, resource: str, values: Values) -> bool:
         """Whether action (in lower case), resource and conditions match; principals are the layer's matter."""
         # Loops, not any() and all(): this is where the time of a decision goes.
-        if not self.covers_action(action) or not self.covers_resource(resource, values):
+        if self.action(action) is self.not_action:
+            return False
+        if self.resources is not None and self.resources.name(resource, values) is self.not_resource:
             return False
         for condition in self.conditions:  # noqa: SIM110
             if not condition.holds(values):
@@ -97,19 +127,10 @@ class Statement:
         return True
 
     def covers_action(self, action: str) -> bool:
-        for match in self.actions:
-            if match(action):
-                return not self.not_action
-        return self.not_action
+        return self.action(action) is not self.not_action
 
     def covers_resource(self, resource: str, values: Values) -> bool:
-        return self.resources is None or self._names(resource, values) is not self.not_resource
-
-    def _names(self, resource: str, values: Values) -> bool:
-        for pattern in self.resources or ():  # noqa: SIM110
-            if pattern.matches(resource, values):
-                return True
-        return False
+        return self.resources is None or self.resources.name(resource, values) is not self.not_resource
 
     def grant(self, caller: Caller) -> Grant:
         """How the statement names the caller: Grant.NONE where it does not, or has no such element."""
@@ -268,7 +289,7 @@ def _statement(row: Any, faults: _StatementFaults, *, variables: bool) -> Statem
     if actions is None:
         raise faults.of("Action")("is missing")
     resources, not_resource = _either(row, "Resource", faults)
-    patterns = None if resources is None else tuple(_resource(text, variables=variables) for text in resources)
+    found = None if resources is None else _resources(tuple(resources), variables)
     conditions = _conditions(row.get("Condition", {}), faults, variables=variables)
     return Statement(
         name=sid or f"statement {faults.index}",
@@ -279,21 +300,15 @@ def _statement(row: Any, faults: _StatementFaults, *, variables: bool) -> Statem
         not_principals=compile_principals(row["NotPrincipal"], fail=faults.of("NotPrincipal"))
         if "NotPrincipal" in row
         else None,
-        actions=tuple(glob(tokens_of(text.lower(), variables=False, wildcards=True)) for text in actions),
+        action=_actions(tuple(actions)),
         not_action=not_action,
-        resources=patterns,
+        resources=found,
         not_resource=not_resource,
         conditions=conditions,
-        keys=_keys(conditions, resources or (), variables=variables),
+        keys=frozenset().union(*(condition.keys for condition in conditions), found.keys if found else ()),
         row=row,
         place=faults.place,
     )
-
-
-def _keys(conditions: Sequence[Condition], resources: Sequence[str], *, variables: bool) -> frozenset[str]:
-    read = [condition.keys for condition in conditions]
-    read += [keys_of(tokens_of(text, variables=variables, wildcards=False)) for text in resources if "${" in text]
-    return frozenset().union(*read)
 
 
 def _either(row: Mapping[str, Any], element: str, faults: _StatementFaults) -> tuple[list[str] | None, bool]:
@@ -308,18 +323,40 @@ def _either(row: Mapping[str, Any], element: str, faults: _StatementFaults) -> t
     return None, False
 
 
+# Policies differ, their pieces less so: the last ones are kept, by their texts.
+_KEPT: Final = 2048
+
+
+@lru_cache(maxsize=_KEPT)
+def _actions(texts: tuple[str, ...]) -> Match:
+    return any_glob([tokens_of(text.lower(), variables=False, wildcards=True) for text in texts])
+
+
+@lru_cache(maxsize=_KEPT)
+def _resources(texts: tuple[str, ...], variables: bool) -> Resources:  # noqa: FBT001 - caches are quickest by position
+    patterns = tuple(_resource(text, variables=variables) for text in texts)
+    with_keys = [tokens_of(text, variables=variables, wildcards=False) for text in texts if "${" in text]
+    return Resources(
+        patterns,
+        frozenset().union(*map(keys_of, with_keys)),
+        any_glob([row.whole for row in patterns if row.whole is not None]),
+        tuple(row for row in patterns if row.whole is None),
+    )
+
+
 def _resource(text: str, *, variables: bool) -> ResourcePattern:
-    if text.strip("*") == "" and text:
-        return ResourcePattern(lambda _arn: True)
     tokens = tokens_of(text, variables=variables, wildcards=True)
     parts = split_arn(tokens)
-    if parts is None:
-        return ResourcePattern(glob(tokens_of(text, variables=False, wildcards=True)))
+    if parts is None or (text.strip("*") == "" and text):
+        whole = tokens_of(text, variables=False, wildcards=True)
+        return ResourcePattern(glob(whole), whole=whole)
     # Variables may stand in an ARN's last part only, elsewhere they are text, which no ARN has there:
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
     if any(map(has_variables, parts[:-1])):
         return ResourcePattern(lambda _arn: False)
-    return ResourcePattern(None, parts) if has_variables(tokens) else ResourcePattern(arn_glob(parts))
+    if has_variables(tokens):
+        return ResourcePattern(None, parts)
+    return ResourcePattern(arn_glob(parts), whole=as_whole(parts))
 
 
 def _conditions(element: Any, faults: _StatementFaults, *, variables: bool) -> tuple[Condition, ...]:
@@ -334,7 +371,7 @@ def _conditions(element: Any, faults: _StatementFaults, *, variables: bool) -> t
             raise fail("must map condition keys to values")
         for key, value in keys.items():
             wanted = _values(value, faults.of(f"Condition `{written}` `{key}`", "Condition", written, key))
-            found.append(compile_condition(written, key, wanted, variables=variables))
+            found.append(compile_condition(written, key, tuple(wanted), variables=variables))
     return tuple(found)
 
 

@@ -12,8 +12,6 @@ from pytest_s3vpce.policy.principals import LIMITABLE, CallerKind, Grant
 from pytest_s3vpce.policy.public import public_statements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pytest_s3vpce.policy.asked import Asked
     from pytest_s3vpce.policy.documents import Document, Statement
 
@@ -75,33 +73,42 @@ _RCP_EXEMPT: Final = frozenset({"kms:retiregrant"})
 _SCP_BOUND: Final = frozenset({CallerKind.ROOT, CallerKind.USER, CallerKind.ROLE, CallerKind.FEDERATED})
 
 
-def layers_of(asked: Asked, policies: Policies) -> Iterator[tuple[str, Layer]]:
+def layers_of(asked: Asked, policies: Policies) -> dict[str, Layer]:
     """The layers that take part, in AWS's order; KMS, whose question is another one, is not among them."""
+    found: dict[str, Layer] = {}
     kind = asked.caller.kind
+    limitable = kind in LIMITABLE
     if policies.scps and kind in _SCP_BOUND and not policies.principal_in_management_account:
-        yield "scp", _levels(policies.scps, asked, needs_allow=True)
+        found["scp"] = _levels(policies.scps, asked, needs_allow=True)
     if policies.rcps and _rcps_apply(asked) and not policies.resource_in_management_account:
-        yield "rcp", _levels(policies.rcps, asked, needs_allow=False)
+        found["rcp"] = _levels(policies.rcps, asked, needs_allow=False)
     if policies.vpc_endpoint is not None:
-        yield "vpc_endpoint", _endpoint(policies.vpc_endpoint, asked, endpoint_type=policies.endpoint_type)
-    if kind in LIMITABLE:
-        yield "identity", union(policies.identity, asked)
-    point = None if policies.access_point is None else _resource(policies.access_point, asked.by_access_point())
-    if policies.resource is not None or point is not None:
-        yield "resource", _resources(policies, asked, point=point)
-        if policies.restrict_public_buckets and kind is not CallerKind.SERVICE and not asked.same:
-            yield "block_public_access", _restricted(policies.resource, policies.access_point)
-    if isinstance(policies.acl, Acl) and policies.object_ownership != ENFORCED:
-        limit = Grant.EVERYBODY if point is None else point.grant
-        yield "acl", _listed(policies.acl, asked, ignore_public=policies.ignore_public_acls, limit=limit)
-    if kind in LIMITABLE and policies.permissions_boundary is not None:
-        yield "permissions_boundary", union(policies.permissions_boundary, asked)
-    if policies.session is not None and (kind in LIMITABLE or kind is CallerKind.ROOT):
-        yield "session", union(policies.session, asked)
+        ignored = ignored_by(policies.endpoint_type, asked)
+        found["vpc_endpoint"] = _resource(policies.vpc_endpoint, asked, ignored=ignored)
+    if limitable:
+        found["identity"] = union(policies.identity, asked)
+    _owners(found, asked, policies)
+    if limitable and policies.permissions_boundary is not None:
+        found["permissions_boundary"] = union(policies.permissions_boundary, asked)
+    if policies.session is not None and (limitable or kind is CallerKind.ROOT):
+        found["session"] = union(policies.session, asked)
     elif kind is CallerKind.FEDERATED:
         # Without a session policy such a session has no permissions but those that resources grant to it:
         # https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html
-        yield "session", Layer()
+        found["session"] = Layer()
+    return found
+
+
+def _owners(found: dict[str, Layer], asked: Asked, policies: Policies) -> None:
+    """Adds the layers of the bucket's side, RCPs apart."""
+    point = None if policies.access_point is None else _resource(policies.access_point, asked.by_access_point())
+    if policies.resource is not None or point is not None:
+        found["resource"] = _resources(policies, asked, point=point)
+        if policies.restrict_public_buckets and asked.caller.kind is not CallerKind.SERVICE and not asked.same:
+            found["block_public_access"] = _restricted(policies.resource, policies.access_point)
+    if isinstance(policies.acl, Acl) and policies.object_ownership != ENFORCED:
+        limit = Grant.EVERYBODY if point is None else point.grant
+        found["acl"] = _listed(policies.acl, asked, ignore_public=policies.ignore_public_acls, limit=limit)
 
 
 def _rcps_apply(asked: Asked) -> bool:
@@ -112,12 +119,19 @@ def union(documents: tuple[Document, ...] | Unknown, asked: Asked) -> Layer:
     """Policies without principals: one allow is enough, one deny is too."""
     if isinstance(documents, Unknown):
         return Layer(unknown=True, allows=True)
+    action, resource, values = asked.action, asked.resource, asked.values
     found = Layer()
     for document in documents:
-        for statement in document.denies:
-            if found.deny is None and asked.met_by(statement):
-                found.deny = (document, statement)
-        found.allows = found.allows or any(asked.met_by(statement) for statement in document.allows)
+        if found.deny is None:
+            for statement in document.denies:
+                if statement.covers(action, resource, values):
+                    found.deny = (document, statement)
+                    break
+        if not found.allows:
+            for statement in document.allows:
+                if statement.covers(action, resource, values):
+                    found.allows = True
+                    break
     return found
 
 
@@ -156,15 +170,18 @@ def _resource(document: Document | Unknown, asked: Asked, *, ignored: Grant = Gr
     """
     if isinstance(document, Unknown):
         return Layer(unknown=True, allows=True, grant=Grant.EVERYBODY)
+    action, resource, values, caller = asked.action, asked.resource, asked.values, asked.caller
     found = Layer()
     for statement in document.denies:
-        takes_in = statement.denies(asked.caller, bounded=asked.bounded, ignored=ignored)
-        if takes_in and asked.met_by(statement):
+        # Principals last: most denies name everybody, and do not match.
+        if statement.covers(action, resource, values) and statement.denies(
+            caller, bounded=asked.bounded, ignored=ignored
+        ):
             found.deny = (document, statement)
             break
     for statement in document.allows:
-        grant = statement.grant(asked.caller)
-        if grant > found.grant and grant is not ignored and asked.met_by(statement):
+        grant = statement.grant(caller)
+        if grant > found.grant and grant is not ignored and statement.covers(action, resource, values):
             found.grant = grant
     found.allows = found.grant is not Grant.NONE
     return found
@@ -182,10 +199,6 @@ def ignored_by(endpoint_type: str | None, asked: Asked) -> Grant:
     """
     gateway = endpoint_type == "gateway" or (endpoint_type is None and UNNAMED_ENDPOINT_IS_GATEWAY)
     return Grant.ACCOUNT if gateway and asked.caller.kind is not CallerKind.ROOT else Grant.NONE
-
-
-def _endpoint(document: Document | Unknown, asked: Asked, *, endpoint_type: str | None) -> Layer:
-    return _resource(document, asked, ignored=ignored_by(endpoint_type, asked))
 
 
 def _restricted(*documents: Document | Unknown | None) -> Layer:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     Match = Callable[[str], bool]
     Values = Mapping[str, tuple[str, ...]]
@@ -113,11 +113,43 @@ def glob(tokens: tuple[Token, ...]) -> Match:
     return _Glob(pieces[0], [piece for piece in pieces[1:-1] if piece], pieces[-1])
 
 
+def any_glob(patterns: Sequence[tuple[Token, ...]]) -> Match:
+    """A function that tells whether a whole text matches any of some tokens without variables.
+
+    Texts without wildcards, and those with one at their end, are looked up together: most policies hold no others.
+    """
+    exact: list[str] = []
+    beginnings: list[str] = []
+    others: list[Match] = []
+    for tokens in patterns:
+        if not any(isinstance(token, Wild) for token in tokens):
+            exact.append(_text(list(tokens)))
+        elif tokens[-1] == _WILD[STAR] and not any(isinstance(token, Wild) for token in tokens[:-1]):
+            beginnings.append(_text(list(tokens[:-1])))
+        else:
+            others.append(glob(tokens))
+    if "" in beginnings:
+        return _everything
+    if not others and not beginnings:
+        return exact[0].__eq__ if len(exact) == 1 else frozenset(exact).__contains__
+    start, known = tuple(beginnings), frozenset(exact)
+    if not others:
+        return (lambda text: text in known or text.startswith(start)) if known else _beginning(start)
+    return lambda text: text in known or text.startswith(start) or any_of(others, text)
+
+
+def any_of(matches: Sequence[Match], text: str) -> bool:
+    for match in matches:  # noqa: SIM110 - a loop is faster
+        if match(text):
+            return True
+    return False
+
+
 def _everything(_text: str) -> bool:
     return True
 
 
-def _beginning(start: str) -> Match:
+def _beginning(start: str | tuple[str, ...]) -> Match:
     return lambda text: text.startswith(start)
 
 
@@ -230,12 +262,19 @@ class ArnPattern:
 
 def arn_glob(parts: tuple[tuple[Token, ...], ...]) -> Match:
     """The matcher of an ARN pattern whose parts hold no variables."""
+    whole = as_whole(parts)
+    return ArnPattern(tuple(glob(part) for part in parts)) if whole is None else glob(whole)
+
+
+def as_whole(parts: tuple[tuple[Token, ...], ...]) -> tuple[Token, ...] | None:
+    """The tokens of an ARN pattern for which matching the whole is matching each part; None where it is not.
+
+    It is where no wildcard and no colon stands before the last part.
+    """
     head, last = parts[:-1], parts[-1]
-    if all(isinstance(token, Literal) and ":" not in token.text for part in head for token in part):
-        # Without wildcards and colons before the last part, matching the whole is matching each.
-        start = "".join(f"{_text(list(part))}:" for part in head)
-        return glob((Literal(start), *last))
-    return ArnPattern(tuple(glob(part) for part in parts))
+    if not all(isinstance(token, Literal) and ":" not in token.text for part in head for token in part):
+        return None
+    return (Literal("".join(f"{_text(list(part))}:" for part in head)), *last)
 
 
 def split_arn(tokens: tuple[Token, ...]) -> tuple[tuple[Token, ...], ...] | None:

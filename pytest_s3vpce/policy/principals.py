@@ -192,6 +192,7 @@ def compile_principals(element: Any, *, fail: Any) -> Principals:
     )
 
 
+@lru_cache(maxsize=2048)
 def _account_of(text: str) -> str | None:
     """A bare account id, or its root's ARN: both name the account."""
     match = re.fullmatch(r"(?:arn:[^:]+:iam::(\d{12}):root|(\d{12}))", text, re.ASCII)

@@ -8,7 +8,7 @@ from pytest_s3vpce.policy.conditions import OPERATORS, compile_condition, parse_
 
 
 def _holds(written: str, wanted: list[str], *actual: str) -> bool:
-    condition = compile_condition(written, "k:K", wanted, variables=True)
+    condition = compile_condition(written, "k:K", tuple(wanted), variables=True)
     return condition.holds({"k:k": actual} if actual else {})
 
 
@@ -77,7 +77,7 @@ def test_several_values_without_a_set_operator() -> None:
 
 
 def test_a_star_in_a_value_is_text_without_case_too() -> None:
-    condition = compile_condition("StringEqualsIgnoreCase", "k:k", ["A${v:v}"], variables=True)
+    condition = compile_condition("StringEqualsIgnoreCase", "k:k", ("A${v:v}",), variables=True)
     assert condition.holds({"k:k": ("a*",), "v:v": ("*",)})
     assert not condition.holds({"k:k": ("ab",), "v:v": ("*",)})
 
@@ -115,9 +115,9 @@ def test_a_lone_star_is_every_arn_but_no_other_text() -> None:
 )
 def test_a_variable_holds_a_part_of_an_arn_or_several(wanted: str, tag: str, holds: bool) -> None:
     for written, expected in (("ArnLike", holds), ("ArnEquals", holds), ("ArnNotLike", not holds)):
-        condition = compile_condition(written, "k:k", [wanted], variables=True)
+        condition = compile_condition(written, "k:k", (wanted,), variables=True)
         assert condition.holds({"k:k": ("arn:aws:iam::1:role/x",), "v:v": (tag,)}) is expected
-    absent = compile_condition("ArnNotEquals", "k:k", [wanted], variables=True)
+    absent = compile_condition("ArnNotEquals", "k:k", (wanted,), variables=True)
     assert absent.holds({"k:k": ("arn:aws:iam::1:role/x",)})
 
 
@@ -135,9 +135,9 @@ def test_odd_numbers_are_none(text: str) -> None:
 
 
 def test_keys_read() -> None:
-    condition = compile_condition("StringLike", "S3:Prefix", ["${aws:UserName}/*", "${*}"], variables=True)
+    condition = compile_condition("StringLike", "S3:Prefix", ("${aws:UserName}/*", "${*}"), variables=True)
     assert condition.keys == {"s3:prefix", "aws:username"}
-    assert compile_condition("StringLike", "A:b", ["${c:d}"], variables=False).keys == {"a:b"}
+    assert compile_condition("StringLike", "A:b", ("${c:d}",), variables=False).keys == {"a:b"}
 
 
 @pytest.mark.parametrize(
@@ -149,5 +149,5 @@ def test_keys_read() -> None:
     ],
 )
 def test_why(written: str, actual: tuple[str, ...], clause: str) -> None:
-    condition = compile_condition(written, "aws:SourceVpce", ["v1", "v2"], variables=True)
+    condition = compile_condition(written, "aws:SourceVpce", ("v1", "v2"), variables=True)
     assert condition.why({"aws:sourcevpce": actual} if actual else {}) == clause
