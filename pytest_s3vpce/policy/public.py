@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-publi
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.policy.patterns import arn_parts
@@ -61,18 +62,39 @@ _FIXED_BY_KEY: Final[Mapping[str, Callable[[str], bool]]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class PublicVerdict:
+    """What the test says of one Allow statement; `says` is why, in a clause."""
+
+    statement: Statement
+    public: bool
+    says: str
+
+
 def public_statements(document: Document) -> tuple[Statement, ...]:
     """The statements that make the policy public: none where it is not. Denies count neither way."""
-    return tuple(statement for statement in document.allows if _is_public(statement))
+    return tuple(verdict.statement for verdict in public_verdicts(document) if verdict.public)
 
 
-def _is_public(statement: Statement) -> bool:
+def public_verdicts(document: Document) -> tuple[PublicVerdict, ...]:
+    """The test's verdict on each Allow statement, with its reason."""
+    return tuple(_verdict(statement) for statement in document.allows)
+
+
+def _verdict(statement: Statement) -> PublicVerdict:
     principals = statement.principals
-    if principals is not None and not principals.everybody and all(map(_fixed, principals.arns)):
-        return False
     if principals is None and statement.not_principals is None:
-        return False
-    return not any(map(_narrows, statement.conditions))
+        return PublicVerdict(statement, public=False, says="it names no principal")
+    if principals is not None and not principals.everybody and all(map(_fixed, principals.arns)):
+        return PublicVerdict(statement, public=False, says="its principals are fixed")
+    narrowing = next((condition for condition in statement.conditions if _narrows(condition)), None)
+    if narrowing is not None:
+        values = ", ".join(narrowing.wanted)
+        says = f"{narrowing.written} {narrowing.shown} [{values}] leaves fixed callers only"
+        return PublicVerdict(statement, public=False, says=says)
+    who = "everybody but some" if principals is None else "everybody" if principals.everybody else "a wildcard"
+    says = f"it names {who}, and no condition of it leaves fixed callers only"
+    return PublicVerdict(statement, public=True, says=says)
 
 
 def _narrows(condition: Condition) -> bool:

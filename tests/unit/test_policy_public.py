@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_s3vpce.policy import Policies, Request, decide, parse
-from pytest_s3vpce.policy.public import public_statements
+from pytest_s3vpce.policy.public import public_statements, public_verdicts
 
 
 def _statement(**more: Any) -> dict[str, Any]:
@@ -34,6 +34,25 @@ def test_public(statement: dict[str, Any], public: bool) -> None:
 def test_public_statements_are_named() -> None:
     rows = [_statement(Sid=sid, Principal=who) for sid, who in (("a", "*"), ("b", {"Service": "s"}), ("c", "*"))]
     assert [row.name for row in public_statements(parse({"Statement": rows}))] == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        (_statement(Principal="*"), "it names everybody, and no condition of it leaves fixed callers only"),
+        (_statement(Principal={"AWS": ["arn:aws:iam::111122223333:role/*"]}), "it names a wildcard, and no condition"),
+        (_statement(NotPrincipal={"AWS": "111122223333"}), "it names everybody but some"),
+        (_statement(Principal={"AWS": "111122223333"}), "its principals are fixed"),
+        (_statement(), "it names no principal"),
+        (
+            _statement(Principal="*", Condition={"StringEquals": {"aws:SourceVpce": ["vpce-1", "vpce-2"]}}),
+            "StringEquals aws:SourceVpce [vpce-1, vpce-2] leaves fixed callers only",
+        ),
+    ],
+)
+def test_each_verdict_has_its_reason(statement: dict[str, Any], says: str) -> None:
+    (verdict,) = public_verdicts(parse({"Statement": statement}))
+    assert verdict.says.startswith(says)
 
 
 def test_a_policy_that_is_not_public_passes_and_the_setting_is_off_by_default() -> None:
