@@ -37,6 +37,8 @@ _STATUSES: Final = {
 class CommandVantage(ProgramVantage):
     """Runs the command for each batch, without a shell; the program goes in on stdin, never in an argument."""
 
+    kind = "command"
+
     def __init__(
         self,
         name: str,

@@ -35,6 +35,9 @@ python=$(command -v python3 || command -v /usr/libexec/platform-python) || {{
 class Ec2Vantage(ProgramVantage):
     """An instance with the SSM agent and Python. Batches are cut to what SSM carries, answers fetched in pieces."""
 
+    kind = "ec2"
+    carries = 24 * 1024
+
     def __init__(
         self,
         name: str,
