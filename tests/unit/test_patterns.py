@@ -15,6 +15,7 @@ from pytest_s3vpce.policy.patterns import (
     Literal,
     Variable,
     Wild,
+    any_glob,
     arn_glob,
     arn_parts,
     glob,
@@ -179,3 +180,20 @@ def test_wildcards_before_the_last_part_want_an_arn() -> None:
     assert parts is not None
     assert arn_glob(parts)("arn:aws:s3:::b:c")
     assert not arn_glob(parts)("arn:aws:s3")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "matches"),
+    [
+        ("*ab?c*", "-bbxc-", False),
+        ("*ab?c*", "-abxc-", True),
+        ("*a?*b*", "-axb-", True),
+        ("*a?*b*", "-ab-", False),
+        ("*a?*?b*", "-axyb-", True),
+        ("*a?*?b*", "-axb-", False),
+    ],
+)
+def test_pieces_with_single_wildcards_between_stars(pattern: str, text: str, *, matches: bool) -> None:
+    tokens = tokens_of(pattern, variables=False, wildcards=True)
+    assert glob(tokens)(text) is matches
+    assert any_glob([(Literal("other"),), tokens])(text) is matches
