@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -13,7 +14,7 @@ import click
 from pytest_s3vpce.errors import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pytest_s3vpce.lab.client import RunningLab
 
@@ -133,26 +134,28 @@ def log(named: Path | None, *, follow: bool, as_json: bool, ready_file: Path | N
     """Shows the requests: who, from where, by which path, which action, the decision and its reason."""
     from pytest_s3vpce.lab.logline import line
 
-    running, number = _running(ready_file or named), 0
-    show = json.dumps if as_json else line
-    waiting = 0.0
+    running = _running(ready_file or named)
+    with suppress(KeyboardInterrupt):
+        for note in _noted(running, seconds=_FOLLOW_SECONDS if follow else 0.0):
+            click.echo(json.dumps(note) if as_json else line(note))
+
+
+def _noted(running: RunningLab, *, seconds: float) -> Iterator[Mapping[str, Any]]:
+    """All that the lab remembers; with `seconds` to wait at a time, also what comes, until the lab ends."""
+    number = 0
     while True:
         try:
-            following, notes = running.log(number, seconds=waiting)
+            following, notes = running.log(number, seconds=seconds if number else 0.0)
         except LabError:
-            if not running.file.exists():  # it ended as it should
+            if seconds and not running.file.exists():  # it ended as it should
                 return
             raise
-        except KeyboardInterrupt:
-            return
         if lost := following - len(notes) - number:
             click.echo(f"({lost} older requests are forgotten)", err=True)
-        for note in notes:
-            click.echo(show(note))
+        yield from notes
         number = following
-        if not notes and not follow:
+        if not notes and not seconds:
             return
-        waiting = _FOLLOW_SECONDS if follow else 0.0
 
 
 def _running(ready_file: Path | None) -> RunningLab:

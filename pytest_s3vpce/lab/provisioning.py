@@ -51,8 +51,7 @@ def run(
 
     Once `stop` is set the script is ended.
     """
-    if not script.is_file():
-        raise LabError(f"there is no provisioning script `{script}`", remedy="write it, or correct the path")
+    check_script(script)
     request = {
         "script": str(script.resolve()),
         "endpoint_url": endpoint_url,
@@ -91,6 +90,11 @@ def _outcome(answer: Path, *, script: Path, log: Path, status: int) -> dict[str,
         what = f"provisioning ended with exit status {status}: {tail or 'no output'}"
         raise LabError(what, place=Place(str(script))) from lost
     raise error
+
+
+def check_script(script: Path) -> None:
+    if not script.is_file():
+        raise LabError(f"there is no provisioning script `{script}`", remedy="write it, or correct the path")
 
 
 def environment(inherited: Mapping[str, str], *, endpoint_url: str) -> dict[str, str]:

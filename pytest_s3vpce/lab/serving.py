@@ -70,6 +70,8 @@ def serve(
 ) -> None:
     """A lab from its start to its end; `announce` gets what the ready file says, once it is ready."""
     _check_ready_file(settings.ready_file)
+    if settings.provision is not None:
+        provisioning.check_script(settings.provision)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]  # the lab is no client of the user's AWS; a missing profile would stop botocore
     if settings.folder is not None:
@@ -94,8 +96,8 @@ def _serve(
             announce(ready)
             stop.wait()
     finally:
+        settings.ready_file.unlink(missing_ok=True)  # first: whoever finds no lab any more shall not find this either
         lab.close()
-        settings.ready_file.unlink(missing_ok=True)
 
 
 def _provisioned(lab: Lab, settings: Settings, *, folder: Path, stop: threading.Event) -> dict[str, Any]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _BUNDLES: Final = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+_OWN: Final = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost")
+"""The command's own machine is none of the network's business."""
 _REMOVED: Final = frozenset({"ALL_PROXY", "NO_PROXY", "SSL_CERT_DIR", *(name.upper() for name in _PROXIES)})
 
 
@@ -58,8 +60,8 @@ def credentials(keys: AccountKeys) -> dict[str, str]:
 
 def _way(urls: Mapping[str, str], *, via: Via) -> dict[str, str]:
     if via is Via.ENDPOINT:
-        return {"AWS_ENDPOINT_URL": urls["https_endpoint_url"], "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-    return dict.fromkeys(_PROXIES, urls["proxy_url"])
+        return {"AWS_ENDPOINT_URL": urls["https_endpoint_url"], **_OWN}
+    return {**dict.fromkeys(_PROXIES, urls["proxy_url"]), **_OWN}
 
 
 def exports(variables: Mapping[str, str]) -> list[str]:
