@@ -169,6 +169,18 @@ class Accounts:
             raise made
         return made
 
+    def signed_session(self, kind: SessionKind, *, region: str) -> boto3.Session:
+        """A session with the keys of a principal's, for a client; without any where nobody signs here."""
+        found = self.credentials(kind)
+        if found is None:
+            return self._boto3(region_name=region)
+        return self._boto3(
+            aws_access_key_id=found.access_key_id,
+            aws_secret_access_key=found.secret_access_key,
+            aws_session_token=found.session_token,
+            region_name=region,
+        )
+
     def _make_session(self, account: str) -> boto3.Session:
         row = self._inventory.accounts[account]
         place = self._inventory.place("accounts", account)

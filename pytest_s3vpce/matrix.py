@@ -143,6 +143,26 @@ class ClaimResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request of a test's own code: no query, header or body, where a signature might stand."""
+
+    client: str
+    """`boto3`, `requests`, `resolve`, `connect` or `reading`."""
+    method: str
+    host: str
+    path: str
+    vantage: str
+    principal: str | None
+    at: float
+    seconds: float
+    status: int | None = None
+    failure: str | None = None
+    """A FailureKind, or `vantage_point` where that could not be used."""
+    peer: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
     """What one run says. `mode` is `lab` or `live`; times are seconds since the epoch."""
 
@@ -155,6 +175,7 @@ class Matrix:
     claims: tuple[ClaimResult, ...] = ()
     vantages: tuple[VantageResult, ...] = ()
     notes: tuple[str, ...] = ()
+    calls: tuple[Call, ...] = ()
 
     def to_json(self) -> str:
         """As text of format FORMAT."""
@@ -189,6 +210,7 @@ class Matrix:
             claims=_unique(self.claims, other.claims),
             vantages=_named(self.vantages, other.vantages),
             notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
+            calls=(*self.calls, *other.calls),
         )
 
 

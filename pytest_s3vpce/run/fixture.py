@@ -11,12 +11,18 @@ from pytest_s3vpce.errors import ExpectationError, S3VpceError
 from pytest_s3vpce.expectations import declared, plan_cells
 from pytest_s3vpce.matrix import CellResult, ClaimResult, Verdict
 from pytest_s3vpce.model import Outcome, Place
+from pytest_s3vpce.run.clients import Clients
 from pytest_s3vpce.run.verdicts import verdicts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    import requests
+    from botocore.config import Config
+
+    from pytest_s3vpce.claims.keys import KeyReadings
     from pytest_s3vpce.run.session import RunSession
+    from pytest_s3vpce.vantage.lookups import Connected, Resolved
 
 _Given = ParamSpec("_Given")
 _Answer = TypeVar("_Answer")
@@ -59,6 +65,7 @@ class S3vpce:
 
     def __init__(self, session: RunSession) -> None:
         self._session = session
+        self._clients = Clients(session)
 
     @_told_at_the_caller
     def bucket(self, name: str) -> ResolvedBucket:
@@ -112,6 +119,59 @@ class S3vpce:
         if result.verdict is not Verdict.PROVEN:
             raise NotProven(verdicts_of(matrix)[result.id].text, result)
         return result
+
+    @_told_at_the_caller
+    def client(
+        self,
+        service: str,
+        *,
+        principal: str,
+        vantage: str,
+        region_name: str | None = None,
+        endpoint_url: str | None = None,
+        config: Config | None = None,
+    ) -> Any:
+        """A boto3 client whose requests are signed here by the principal and leave from the vantage point.
+
+        `region_name` is the principal's account's where none is given. Usable from several threads.
+        """
+        return self._clients.client(
+            service,
+            principal=principal,
+            vantage=vantage,
+            region_name=region_name,
+            endpoint_url=endpoint_url,
+            config=config,
+            place=_here(),
+        )
+
+    @_told_at_the_caller
+    def http(self, *, vantage: str) -> requests.Session:
+        """A `requests.Session` whose requests leave from the vantage point: to AWS, and to the `allow_hosts`."""
+        return self._clients.http(vantage=vantage, place=_here())
+
+    @_told_at_the_caller
+    def resolve(self, host: str, *, vantage: str) -> Resolved:
+        """The addresses that the vantage point's resolver gives: `.addresses`, `.ok`, `.failure`, `.detail`."""
+        return self._clients.resolve(host, vantage=vantage, place=_here())
+
+    @_told_at_the_caller
+    def connect(self, host: str, port: int, *, vantage: str) -> Connected:
+        """Whether a TCP connection comes up from there: `.ok`, `.failure`, `.peer`, `.local`, `.addresses`."""
+        return self._clients.connect(host, port, vantage=vantage, place=_here())
+
+    @_told_at_the_caller
+    def read_keys(
+        self, *, principal: str, vantage: str, bucket: str | None = None, endpoints: Sequence[str] = ()
+    ) -> KeyReadings:
+        """The condition keys that S3 sees: `.source_vpce`, `.source_vpc`, `.source_ip`, `.secure_transport`, ...
+
+        Measured on the canary of the account's control bucket, or of `bucket`. `endpoints` are candidates besides
+        those that the vantage point's account describes.
+        """
+        return self._clients.read_keys(
+            principal=principal, vantage=vantage, bucket=bucket, endpoints=endpoints, place=_here()
+        )
 
 
 def _here() -> Place:

@@ -80,6 +80,18 @@ class RunFolder:
             stream.write(text)
         draft.replace(target)
 
+    def append(self, name: str, value: Any) -> None:
+        """Adds a line of JSON; lines of several threads and processes do not mix."""
+        descriptor = os.open(self.path / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(descriptor, json.dumps(value).encode() + b"\n")
+        finally:
+            os.close(descriptor)
+
+    def lines(self, name: str) -> list[Any]:
+        """The values that were appended under that name."""
+        return [json.loads(line) for line in (self.text(name) or "").splitlines()]
+
     def text(self, name: str) -> str | None:
         """The text that was written under that name, None where nothing was."""
         try:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pytest_s3vpce.expectations import ClaimSpec, ExpectedCell, Plan
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.matrix import Matrix
+    from pytest_s3vpce.probe import Probe
+    from pytest_s3vpce.run.access import Observed
     from pytest_s3vpce.run.environment import Environment
     from pytest_s3vpce.run.folder import RunFolder
     from pytest_s3vpce.vantage import Remaining
@@ -79,7 +81,7 @@ class Operator:
         started = time.time()
         claims = [self.claim(spec) for spec in specs]
         vantages = _vantages(cells, specs)
-        self._guard(_principals(cells, specs), vantages)
+        self.guard(_principals(cells, specs), vantages)
         buckets = dict.fromkeys([*(row.cell.target.bucket for row in cells), *(spec.bucket for spec in specs)])
         explained = dict.fromkeys(spec.bucket for spec in specs)
         # Paths are read on control buckets and for claims, closed ports explain plain http: else nobody would ask.
@@ -146,7 +148,12 @@ class Operator:
         ledger = Ledger(self._folder.ledger)
         return sweep(ledger, self.vantages.control, notify=self._notify) if ledger.open_entries() else []
 
-    def _guard(self, principals: Iterable[str], vantages: Iterable[str]) -> None:
+    def readings(self, probes: Sequence[Probe]) -> Observed:
+        """Probes of a test's own, sent and classified; their principals and vantage points must be guarded."""
+        run = AccessRun(self.world, self.vantages, builder=self._builder, notify=self._notify)
+        return run.send(probes, {}, unmade={})
+
+    def guard(self, principals: Iterable[str], vantages: Iterable[str]) -> None:
         """Every account that is going to be used, compared with GetCallerIdentity before anything else happens."""
         inventory = self.world.inventory
         first = inventory.default_account

@@ -6,14 +6,15 @@ import os
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pytest_s3vpce import __version__
 from pytest_s3vpce.errors import ExpectationError, LabError, RunError, S3VpceError
 from pytest_s3vpce.expectations import find_expectations, load_expectations, plan_cells
 from pytest_s3vpce.inventory import find_inventory, load_inventory
-from pytest_s3vpce.matrix import Matrix
+from pytest_s3vpce.matrix import Call, Matrix
 from pytest_s3vpce.run.environment import Environment, from_ready_file
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from pytest_s3vpce.model import Place
     from pytest_s3vpce.run.fixture import S3vpce
 
+CALLS: Final = "calls.jsonl"
+"""The run folder's file of what tests sent with clients of their own."""
 _LAB_SECONDS: Final = 120.0
 """How long to wait for the lab."""
 
@@ -237,6 +240,10 @@ class RunSession:
 
         return S3vpce(self)
 
+    def record(self, call: Call) -> None:
+        """Adds a request of a test's own code to the run's evidence; from any thread."""
+        self.folder.append(CALLS, asdict(call))
+
     def keep(self, matrix: Matrix) -> None:
         """Adds what a Python test measured to the run's evidence."""
         self.folder.write_text(f"more-{os.getpid()}-{time.monotonic_ns()}.json", matrix.to_json())
@@ -250,12 +257,27 @@ class RunSession:
         names = [*([] if self._own else ["answers.json"]), *self._folder.names("more-*.json")]
         found = [self._own] if self._own else []
         found += [Matrix.from_json(text) for name in names if (text := self._folder.text(name)) is not None]
+        calls = [Call(**row) for row in self._folder.lines(CALLS)]
+        if calls:
+            found.append(self._calls(calls))
         if not found:
             return None
         whole = found[0]
         for other in found[1:]:
             whole = whole.merged(other)
         return whole
+
+    def _calls(self, calls: list[Call]) -> Matrix:
+        """What tests sent with clients of their own, as a matrix without cells."""
+        started = min(call.at for call in calls)
+        return Matrix(
+            mode="live" if self.settings.mode == "live" else "lab",
+            run_id=self.folder.run_id,
+            version=__version__,
+            started=started,
+            seconds=round(max(call.at + call.seconds for call in calls) - started, 3),
+            calls=tuple(calls),
+        )
 
     def finish(self) -> Matrix | None:
         """Removes what the ledger lists and stops the lab. Comes back with the matrix."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import dataclass, replace
 from email.message import Message
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from pytest_s3vpce.errors import VantageError
+from pytest_s3vpce.matrix import Call
 from pytest_s3vpce.model import FailureKind, SignedRequest
 
 if TYPE_CHECKING:
@@ -25,25 +25,6 @@ ANSWER_BYTES: Final = 1 << 40
 """What is brought back of an answer where the vantage point has no bound of its own."""
 PROXY: Final = "proxy: "
 """How the agent's detail begins where the proxy was out of reach."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One request of a test's own, for the evidence: no query, header or body, where a signature might stand."""
-
-    client: str
-    """`boto3`, `requests`, `resolve`, `connect` or `reading`."""
-    method: str
-    host: str
-    path: str
-    vantage: str
-    principal: str | None
-    at: float
-    seconds: float
-    status: int | None = None
-    failure: str | None = None
-    peer: str | None = None
-    request_id: str | None = None
 
 
 class Relay:
@@ -65,13 +46,20 @@ class Relay:
             max_body=self.vantage.carries or ANSWER_BYTES,
             **given,
         )
-        started = time.time()
+        started, answer = time.time(), None
         try:
             (answer,) = self.vantage.send([request])
-        except VantageError:
-            self._record(self._call(request, started, failure="vantage_point"))
-            raise
-        self._record(_answered(self._call(request, started), answer))
+        finally:
+            self._record(
+                call_of(
+                    request,
+                    answer,
+                    client=self._client,
+                    vantage=self.vantage.name,
+                    principal=self._principal,
+                    started=started,
+                )
+            )
         self._check(request, answer)
         return answer
 
@@ -107,19 +95,33 @@ class Relay:
         if answer.failure in _OURS and not answer.detail.startswith(PROXY):
             raise self.error(f"{what} is not sent: {answer.detail or answer.failure}")
 
-    def _call(self, request: SignedRequest, started: float, *, failure: str | None = None) -> Call:
-        parts = urlsplit(request.url)
-        return Call(
-            client=self._client,
-            method=request.method,
-            host=parts.netloc.rpartition("@")[2],
-            path=parts.path,
-            vantage=self.vantage.name,
-            principal=self._principal,
-            at=round(started, 3),
-            seconds=round(time.time() - started, 3),
-            failure=failure,
-        )
+
+def call_of(
+    request: SignedRequest,
+    answer: Answer | None,
+    *,
+    client: str,
+    vantage: str,
+    principal: str | None,
+    started: float,
+) -> Call:
+    """What the evidence keeps of a request; without an answer the vantage point failed."""
+    parts = urlsplit(request.url)
+    failure = answer.failure.value if answer and answer.failure else None
+    return Call(
+        client=client,
+        method=request.method,
+        host=parts.netloc.rpartition("@")[2],
+        path=parts.path,
+        vantage=vantage,
+        principal=principal,
+        at=round(started, 3),
+        seconds=round(time.time() - started, 3),
+        status=answer.status if answer else None,
+        failure=failure if answer else "vantage_point",
+        peer=answer.peer if answer else None,
+        request_id=answer.request_id if answer else None,
+    )
 
 
 _OURS: Final = frozenset({FailureKind.NOT_SENT, FailureKind.STALE})
@@ -162,16 +164,6 @@ class _Original:
 
     def close(self) -> None:
         """There is no connection to close."""
-
-
-def _answered(call: Call, answer: Answer) -> Call:
-    return replace(
-        call,
-        status=answer.status,
-        failure=answer.failure.value if answer.failure else None,
-        peer=answer.peer,
-        request_id=answer.request_id,
-    )
 
 
 def _read(content: Any, most: int | None) -> bytes:
