@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _WRITE_OR_LIST: Final = 0.005 / 1000
 _READ: Final = 0.0004 / 1000
 _INVOKE: Final = 0.00002
+_INSTANCE: Final = 0.005
+"""A t4g.nano, with its disk: https://aws.amazon.com/ec2/pricing/on-demand/"""
 _CONTROLS: Final = 4
 """Requests sent besides, per declared cell, for controls and path readings: a generous guess for the cost."""
 
@@ -40,18 +42,26 @@ def _lines(plan: Plan, inventory: Inventory, chosen: frozenset[str]) -> Iterator
         places = [*claim.inside, *claim.outside, claim.at, *(place for _, place in (*claim.granted, *claim.refused))]
         named.update(place for place in places if place)
     yield "would be created and removed again:"
-    created = [*_functions(inventory, named), *_canaries(inventory, {row.cell.target.bucket for row in cells})]
+    created = [*_machines(inventory, named), *_canaries(inventory, {row.cell.target.bucket for row in cells})]
     yield from created or ["  nothing"]
+    instances = [inventory.vantage_points[name].ec2 for name in named]
+    started = sum(instance is not None and instance.subnet is not None for instance in instances)
     yield f"would cost about ${_cost(cells, len(named)):.4f} in requests and invocations, controls included"
+    if started:
+        yield f"  and about ${started * _INSTANCE:.4f} for each hour or part of it that the instances run"
 
 
-def _functions(inventory: Inventory, named: Collection[str]) -> Iterator[str]:
+def _machines(inventory: Inventory, named: Collection[str]) -> Iterator[str]:
     for name in named:
-        row = inventory.vantage_points[name].lambda_
-        if row is not None and row.function is None:
-            account = row.account or inventory.default_account
-            with_role = "" if row.role else " and a role for it"
-            yield f"  vantage point {name}: a Lambda function in account {account}, {', '.join(row.subnets)}{with_role}"
+        point = inventory.vantage_points[name]
+        account = point.account or inventory.default_account
+        function, instance = point.lambda_, point.ec2
+        if function is not None and function.function is None:
+            with_role = "" if function.role else " and a role for it"
+            subnets = ", ".join(function.subnets)
+            yield f"  vantage point {name}: a Lambda function in account {account}, {subnets}{with_role}"
+        if instance is not None and instance.subnet is not None:
+            yield f"  vantage point {name}: an EC2 instance in account {account}, {instance.subnet}"
 
 
 def _canaries(inventory: Inventory, buckets: Collection[str]) -> Iterator[str]:

@@ -17,6 +17,8 @@ from pytest_s3vpce.vantage import (
     Deployment,
     Ec2Vantage,
     LambdaVantage,
+    Launch,
+    LaunchedEc2Vantage,
     Ledger,
     LocalVantage,
     RunRole,
@@ -172,6 +174,19 @@ class VantagePoints:
 
         with self._folder.locked(f"vantage-{name}"):
             known = self._folder.read(f"vantage-{name}.json")
+            if known is None and row.subnet is not None:
+                made = LaunchedEc2Vantage(
+                    name,
+                    control=control,
+                    launch=self._launch(row, row.subnet, *path),
+                    run_id=self._folder.run_id,
+                    ledger=Ledger(self._folder.ledger),
+                    config=self._placed(),
+                    place=place,
+                )
+                made.prepare(notify=self._notify)
+                self._folder.write(f"vantage-{name}.json", {"instance": made.instance})
+                return made
             if known is not None:
                 instance = known["instance"]
             elif row.instance is not None:
@@ -180,11 +195,20 @@ class VantagePoints:
                 tags = {key: self._world.resolve(value, *path, "tags", key) for key, value in row.tags.items()}
                 instance = instance_with(control, tags, error=error)["InstanceId"]
                 self._notify(f"vantage point {name} is instance {instance}")
-            made = Ec2Vantage(name, control=control, instance=instance, config=self._placed(), place=place)
+            there = Ec2Vantage(name, control=control, instance=instance, config=self._placed(), place=place)
             if known is None:
-                made.prepare(notify=self._notify)
+                there.prepare(notify=self._notify)
                 self._folder.write(f"vantage-{name}.json", {"instance": instance})
-            return made
+            return there
+
+    def _launch(self, row: Ec2, subnet: str, *path: str) -> Launch:
+        return Launch(
+            subnet=self._world.resolve(subnet, *path, "subnet"),
+            security_groups=self._world.resolve_list(row.security_groups, *path, "security_groups"),
+            profile=self._world.resolve(row.profile or "", *path, "profile"),
+            tags={key: self._world.resolve(value, *path, "tags", key) for key, value in row.tags.items()},
+            **_given(image=row.image and self._world.resolve(row.image, *path, "image"), type=row.type),
+        )
 
     def _plane(self, account: str | None, region: str | None, *path: str) -> ControlPlane:
         control = self.control(account or self._world.inventory.default_account)

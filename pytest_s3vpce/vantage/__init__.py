@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.vantage.deployment import Deployment, RunRole
     from pytest_s3vpce.vantage.ec2 import Ec2Vantage, instance_with
     from pytest_s3vpce.vantage.lambda_ import DeployedLambdaVantage, LambdaVantage
+    from pytest_s3vpce.vantage.launch import Launch, LaunchedEc2Vantage
     from pytest_s3vpce.vantage.ledger import Entry, Kind, Ledger, Remaining
     from pytest_s3vpce.vantage.local import LocalVantage
     from pytest_s3vpce.vantage.program import ProgramVantage
@@ -30,6 +31,8 @@ __all__ = [
     "Entry",
     "Kind",
     "LambdaVantage",
+    "Launch",
+    "LaunchedEc2Vantage",
     "Ledger",
     "Limits",
     "LocalVantage",
@@ -55,6 +58,8 @@ _HOMES = {
     "Entry": "ledger",
     "Kind": "ledger",
     "LambdaVantage": "lambda_",
+    "Launch": "launch",
+    "LaunchedEc2Vantage": "launch",
     "Ledger": "ledger",
     "Limits": "base",
     "LocalVantage": "local",

@@ -51,6 +51,7 @@ class Ec2Vantage(ProgramVantage):
     ) -> None:
         super().__init__(name, config=config, limits=limits, connect_to=connect_to, place=place)
         self.instance = instance
+        self._control = control
         self._commands = RunCommand(control, instance, seconds=self.seconds, error=self._error)
 
     def prepare(self, *, notify: Callable[[str], None] = silent) -> None:

@@ -21,6 +21,7 @@ class Kind(StrEnum):
 
     S3_OBJECT = "s3_object"
     LAMBDA_FUNCTION = "lambda_function"
+    EC2_INSTANCE = "ec2_instance"
     IAM_ROLE = "iam_role"
 
 
@@ -28,7 +29,7 @@ class Kind(StrEnum):
 class Entry:
     """One thing that a run created, or was about to.
 
-    `identifier` is a function's or role's name, or `bucket/key`. `kept` says why it could not be removed so far.
+    `identifier` is the name of a function, role or instance, or `bucket/key`. `kept` says why it could not be removed.
     """
 
     token: str

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ROLE_POLICY: Final = "network-interfaces"
 """The name of the one inline policy of a role made for a run."""
+MARK: Final = "s3vpce:name"
+"""The tag by which an instance is found: EC2 gives it an id only when it is made."""
 _GONE: Final = frozenset(
     {
         "ResourceNotFoundException",
@@ -27,6 +29,7 @@ _GONE: Final = frozenset(
         "NoSuchBucket",
         "NoSuchKey",
         "NoSuchVersion",
+        "InvalidInstanceID.NotFound",
     }
 )
 _AT_ONCE: Final = 8
@@ -55,6 +58,21 @@ def _remove_function(entry: Entry, control: ControlPlane) -> str | None:
         else:
             return None
     return "the function is still being created; sweep again in a few minutes"
+
+
+def _remove_instance(entry: Entry, control: ControlPlane) -> str | None:
+    """By the name in its tag; EC2 takes a while to terminate it, but nothing more can be done with it from then on."""
+    client = control.client("ec2", region=entry.region)
+    pages = client.get_paginator("describe_instances").paginate(
+        Filters=[
+            {"Name": f"tag:{MARK}", "Values": [entry.identifier]},
+            {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
+        ]
+    )
+    ids = [row["InstanceId"] for page in pages for group in page["Reservations"] for row in group["Instances"]]
+    if ids:
+        client.terminate_instances(InstanceIds=ids)
+    return None
 
 
 def _remove_role(entry: Entry, control: ControlPlane) -> str | None:
@@ -109,6 +127,7 @@ def _versions(client: Any, bucket: str, key: str) -> list[str]:
 _REMOVERS: Final[Mapping[Kind, Callable[[Entry, ControlPlane], str | None]]] = {
     Kind.S3_OBJECT: _remove_object,
     Kind.LAMBDA_FUNCTION: _remove_function,
+    Kind.EC2_INSTANCE: _remove_instance,
     Kind.IAM_ROLE: _remove_role,
 }
 

@@ -74,7 +74,7 @@ class RunCommand:
         self, control: ControlPlane, instance: str, *, seconds: float, error: Callable[..., VantageError]
     ) -> None:
         self._control = control
-        self._instance = instance
+        self.instance = instance
         self._seconds = seconds
         self._error = error
 
@@ -82,25 +82,39 @@ class RunCommand:
     def _ssm(self) -> Any:
         return self._control.client("ssm")
 
+    def online(self) -> bool:
+        """Whether SSM is connected with the instance now; who may not ask finds out by sending."""
+        found = self._information()
+        return found is None or any(row.get("PingStatus", "Online") == "Online" for row in found)
+
     def check(self) -> None:
         """VantageError unless the instance is connected to SSM and runs Linux; who may not ask finds out by sending."""
-        wanted = [{"Key": "InstanceIds", "Values": [self._instance]}]
-        try:
-            found = self._ssm.describe_instance_information(Filters=wanted)["InstanceInformationList"]
-        except FAULTS as error:
-            if code_of(error) in ("AccessDeniedException", "AccessDenied"):
-                return
-            raise self._refused("SSM can't be asked about", error) from error
+        found = self._information()
+        if found is None:
+            return
         if not found:
-            raise self._error(f"instance `{self._instance}` is not connected to SSM", remedy=ENDPOINTS)
+            raise self._error(f"instance `{self.instance}` is not connected to SSM", remedy=ENDPOINTS)
         platform, ping = found[0].get("PlatformType", "Linux"), found[0].get("PingStatus", "Online")
         if platform != "Linux":
             raise self._error(
-                f"instance `{self._instance}` runs {platform}, which is not supported",
+                f"instance `{self.instance}` runs {platform}, which is not supported",
                 remedy="name a Linux instance with Python 3.8 or newer",
             )
         if ping != "Online":
-            raise self._error(f"instance `{self._instance}` has lost its connection to SSM ({ping})", remedy=ENDPOINTS)
+            raise self._error(f"instance `{self.instance}` has lost its connection to SSM ({ping})", remedy=ENDPOINTS)
+
+    def _information(self) -> list[dict[str, Any]] | None:
+        """What SSM knows of the instance; None where the account's credentials may not ask."""
+        wanted = [{"Key": "InstanceIds", "Values": [self.instance]}]
+        try:
+            found: list[dict[str, Any]] = self._ssm.describe_instance_information(Filters=wanted)[
+                "InstanceInformationList"
+            ]
+        except FAULTS as error:
+            if code_of(error) in ("AccessDeniedException", "AccessDenied"):
+                return None
+            raise self._refused("SSM can't be asked about", error) from error
+        return found
 
     def run(self, script: str) -> str:
         """What the script printed, as far as SSM shows it. VantageError if it did not end well."""
@@ -115,7 +129,7 @@ class RunCommand:
         for pause in (*_THROTTLED_PAUSES, None):
             try:
                 answer = client.send_command(
-                    InstanceIds=[self._instance],
+                    InstanceIds=[self.instance],
                     DocumentName=DOCUMENT,
                     Comment="pytest-s3vpce: the agent of a test run",
                     TimeoutSeconds=_DELIVERY_SECONDS,
@@ -140,14 +154,14 @@ class RunCommand:
                 return self._judged(found)
             if time.monotonic() > end:
                 self._cancel(command)
-                raise self._error(f"the command on instance `{self._instance}` did not end in time", remedy=ENDPOINTS)
+                raise self._error(f"the command on instance `{self.instance}` did not end in time", remedy=ENDPOINTS)
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def _ask(self, command: str, *, patient: bool) -> dict[str, Any] | None:
         """What SSM says of a command; None as long as it does not know it yet."""
         try:
-            return dict(self._ssm.get_command_invocation(CommandId=command, InstanceId=self._instance))
+            return dict(self._ssm.get_command_invocation(CommandId=command, InstanceId=self.instance))
         except FAULTS as error:
             if patient and code_of(error) == "InvocationDoesNotExist":
                 return None
@@ -166,16 +180,16 @@ class RunCommand:
             said = one_line(str(found.get("StandardErrorContent", "")))
             what = f"the agent ended with status {found.get('ResponseCode')} there" + (f": {said}" if said else "")
             remedy = _REMEDIES.get(int(found.get("ResponseCode", -1)), "see what it said, then run it again")
-        raise self._error(f"instance `{self._instance}`: {what} ({details})", remedy=remedy)
+        raise self._error(f"instance `{self.instance}`: {what} ({details})", remedy=remedy)
 
     def _cancel(self, command: str) -> None:
         with contextlib.suppress(*FAULTS):
-            self._ssm.cancel_command(CommandId=command, InstanceIds=[self._instance])
+            self._ssm.cancel_command(CommandId=command, InstanceIds=[self.instance])
 
     def _refused(self, what: str, error: Exception) -> Exception:
         code = code_of(error)
         remedy = _REFUSALS.get(code) or reasons.remedy(code, otherwise="check the instance, the account and the Region")
-        return self._error(f"{what} instance `{self._instance}`: {words_of(error)}", remedy=remedy)
+        return self._error(f"{what} instance `{self.instance}`: {words_of(error)}", remedy=remedy)
 
 
 NO_PYTHON: Final = 127

@@ -59,6 +59,25 @@ def role_goes(aws: dict[str, Stubber]) -> None:
     aws["iam"].add_response("delete_role", {}, {"RoleName": NAME})
 
 
+# --- instances
+
+
+@pytest.mark.parametrize("ids", [["i-1"], ["i-1", "i-2"], []])
+def test_an_instance_is_terminated_by_the_name_in_its_tag(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, ids: list[str]
+) -> None:
+    wanted = [
+        {"Name": "tag:s3vpce:name", "Values": [NAME]},
+        {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
+    ]
+    found = [{"Instances": [{"InstanceId": name}]} for name in ids]
+    aws["ec2"].add_response("describe_instances", {"Reservations": found}, {"Filters": wanted})
+    if ids:
+        aws["ec2"].add_response("terminate_instances", {}, {"InstanceIds": ids})
+    assert strike(ledger, entry(ledger, Kind.EC2_INSTANCE), control) is None
+    assert ledger.open_entries() == []
+
+
 # --- functions
 
 
