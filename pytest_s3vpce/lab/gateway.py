@@ -22,6 +22,7 @@ from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3 import S3
 from pytest_s3vpce.lab.s3answers import finish
 from pytest_s3vpce.lab.s3context import request_keys
+from pytest_s3vpce.lab.s3control import S3Control
 from pytest_s3vpce.lab.s3requests import is_control
 from pytest_s3vpce.lab.signatures import Anonymous, Verified
 from pytest_s3vpce.lab.sts import Sts
@@ -70,6 +71,7 @@ class Gateway:
         self._ssm = ssm
         self._judge = judge = Judge(state)
         self._s3 = S3(state, judge)
+        self._control = S3Control(state, judge)
         self._sts = Sts(state, keys, judge)
         self._log = log
         self.notes: deque[dict[str, Any]] = deque(maxlen=_NOTES)
@@ -130,6 +132,9 @@ class Gateway:
         if service == "sts":
             context = request_keys(request, path, region=region, now=now)
             return self._sts.handle(request, caller, context=context, now=now)
+        if service == "s3control":
+            context = request_keys(request, path, region=region, now=now)
+            return self._control.handle(request, caller, region=region, path=path, context=context, note=note)
         if service == "lambda":
             invoked = _INVOKE.fullmatch(request.target)
             if invoked is not None and request.method == "POST":

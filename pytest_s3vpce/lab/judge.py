@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pytest_s3vpce.policy import Decision, Document, Policies, Request, decide, parse
+from pytest_s3vpce.policy import Decision, Document, Effect, Policies, Request, decide, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_s3vpce.lab.accesspoints import AccessPoint
     from pytest_s3vpce.lab.keys import Caller
     from pytest_s3vpce.lab.organizations import Level, Membership
     from pytest_s3vpce.lab.state import State
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _OPEN = '{"Statement":[{"Action":"*","Effect":"Allow","Principal":"*","Resource":"*"}]}'
 """The policy of an endpoint that was given none: https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html"""
+
+
+_NOTHING = '{"Statement":[]}'
 
 
 @lru_cache(maxsize=4096)
@@ -38,6 +42,24 @@ class Question:
     """Whether RestrictPublicBuckets is on for it."""
     endpoint: Endpoint | None = None
     context: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    access_point: AccessPoint | None = None
+    """The one that the request came by."""
+
+    def by_access_point(self) -> Question:
+        """The same, on the access point itself: what identity and endpoint policies are asked, and its own.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-policies.html
+        """
+        point = self.access_point
+        if point is None:
+            return self
+        key = self.resource.partition("/")[2]
+        return replace(
+            self,
+            resource=f"{point.arn}/object/{key}" if key else point.arn,
+            owner=point.account,
+            resource_policy=point.policy,
+        )
 
 
 class Relation(StrEnum):
@@ -56,6 +78,23 @@ class Judge:
 
     def decide(self, caller: Caller, question: Question) -> Decision:
         """The engine's decision under everything that applies to this caller and resource."""
+        if question.access_point is None:
+            return self._decide(caller, question, {})
+        # The caller's side and the access point's own policy, then what owns the bucket: both must let it in.
+        by_point = self._decide(caller, question.by_access_point(), {})
+        if by_point.effect is Effect.EXPLICIT_DENY:
+            return by_point
+        changes: dict[str, Any] = {"access_point": _document(question.access_point.policy or _NOTHING, "access point")}
+        if by_point.layers.get("identity") is Effect.ALLOW:
+            changes["identity"] = (_document(_OPEN, "identity"),)
+        for limit in ("permissions_boundary", "session"):
+            if by_point.layers.get(limit) is Effect.ALLOW:
+                changes[limit] = None
+        changes["scps"] = ()
+        at_bucket = self._decide(caller, question, changes)
+        return at_bucket if at_bucket.effect is Effect.EXPLICIT_DENY or by_point.allowed else by_point
+
+    def _decide(self, caller: Caller, question: Question, changes: Mapping[str, Any]) -> Decision:
         principal = None if caller.account is None else self._state.membership(caller.account)
         owner = principal if question.owner == caller.account else self._state.membership(question.owner)
         request = Request(
@@ -71,7 +110,8 @@ class Judge:
                 **self._endpoint_keys(question.endpoint),
             },
         )
-        return decide(request, self._policies(caller, question, principal=principal, owner=owner))
+        policies = self._policies(caller, question, principal=principal, owner=owner)
+        return decide(request, replace(policies, **changes) if changes else policies)
 
     def relation(self, caller: Caller, owner: str) -> Relation:
         """How a caller stands to the account that owns what was asked for."""

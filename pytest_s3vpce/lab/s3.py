@@ -6,24 +6,21 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.lab import s3checks, s3deletes, s3public
+from pytest_s3vpce.lab import accesspoints, s3checks, s3deletes, s3public
 from pytest_s3vpce.lab.authorization import unsupported
-from pytest_s3vpce.lab.denials import PLAIN, s3_blocked, s3_denial
-from pytest_s3vpce.lab.judge import Question
+from pytest_s3vpce.lab.denials import PLAIN
 from pytest_s3vpce.lab.refused import Refused
-from pytest_s3vpce.lab.resources import PublicAccessBlock
 from pytest_s3vpce.lab.s3context import request_keys, s3_keys
 from pytest_s3vpce.lab.s3forms import check_form, check_name, malformed
 from pytest_s3vpce.lab.s3payload import as_stored
 from pytest_s3vpce.lab.s3requests import parse
+from pytest_s3vpce.lab.s3trial import POLICY_OPERATIONS, BucketLike, Trial
 from pytest_s3vpce.lab.signatures import Verified
 from pytest_s3vpce.lab.signaturev2 import REGIONS as REGIONS_OF_VERSION_2
 from pytest_s3vpce.lab.signaturev2 import VERSION as VERSION_2
-from pytest_s3vpce.operations import OPERATIONS, Check, Resource, checks
-from pytest_s3vpce.operations import context as parameter_keys
+from pytest_s3vpce.operations import OPERATIONS, Check, Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from pytest_s3vpce.lab.judge import Judge
@@ -35,9 +32,6 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
     from pytest_s3vpce.network.path import Path
 
-_POLICY_OPERATIONS: Final = frozenset({"GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"})
-"""What the owner's root user may always do, whatever the bucket's policy says.
-https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html"""
 _REGION_HEADER: Final = "x-amz-bucket-region"
 _ANY_REGION: Final = frozenset({"CreateBucket", "ListBuckets", "GetBucketLocation", "HeadBucket"})
 
@@ -60,9 +54,12 @@ class S3:
         note: dict[str, Any],
     ) -> HttpResponse:
         """The answer; Refused where S3 refuses. `note` takes what the request log says of it."""
+        request, point = accesspoints.arrival(self._state, request)
         asked = parse(request)
         if asked.row is None:
             raise Refused("NotImplemented", status=501, message="The lab has no such operation of s3.")
+        if point is not None:
+            _check_access_point(asked, verified)
         note.update(operation=asked.row.name, bucket=asked.bucket, key=asked.key)
         region = (verified.region if isinstance(verified, Verified) else "") or "us-east-1"
         if asked.bucket is None or asked.row.name == "CreateBucket":
@@ -77,7 +74,7 @@ class S3:
             )
         _check_region(asked, bucket, verified)
         context = {**request_keys(request, path, region=bucket.region, now=now), **s3_keys(request, asked, verified)}
-        trial = _Trial(self._state, self._judge, caller, path=path, context=context, note=note)
+        trial = Trial(self._state, self._judge, caller, path=path, context=context, note=note, point=point)
         if asked.row.name == "DeleteObjects":
             return self._delete_objects(request, asked, bucket, trial)
         try:
@@ -101,10 +98,10 @@ class S3:
             answer = replace(answer, headers=(*others, *_region_header(bucket)))
         return answer
 
-    def _check_state(self, request: HttpRequest, asked: S3Request, bucket: BucketState, trial: _Trial) -> None:
+    def _check_state(self, request: HttpRequest, asked: S3Request, bucket: BucketState, trial: Trial) -> None:
         """What S3 looks at once the caller is authorised; that a key is absent is told to those who may list."""
         assert asked.row is not None
-        if trial.is_foreign(bucket) and asked.row.name in _POLICY_OPERATIONS:
+        if trial.is_foreign(bucket) and asked.row.name in POLICY_OPERATIONS:
             message = "The specified method is not allowed against this resource."
             raise Refused("MethodNotAllowed", status=405, message=message)
         listing = Check("s3:ListBucket", Resource.BUCKET)
@@ -143,7 +140,7 @@ class S3:
             raise Refused("AccessDenied", status=403, message=PLAIN)
         owner = BucketLike(asked.bucket or "*", caller.account)
         context = {**request_keys(request, path, region=region, now=now), **s3_keys(request, asked, verified)}
-        trial = _Trial(self._state, self._judge, caller, path=path, context=context, note=note)
+        trial = Trial(self._state, self._judge, caller, path=path, context=context, note=note)
         trial.authorise(asked, owner)
         check_form(asked, request.body)
         if asked.bucket:
@@ -156,7 +153,7 @@ class S3:
         return self._state.call("s3", request, account=caller.account, region=region, target=asked.target)
 
     def _delete_objects(
-        self, request: HttpRequest, asked: S3Request, bucket: BucketState, trial: _Trial
+        self, request: HttpRequest, asked: S3Request, bucket: BucketState, trial: Trial
     ) -> HttpResponse:
         """Each key is decided on its own, and refused on its own inside of a 200."""
         _check_owner(asked, bucket)
@@ -188,98 +185,16 @@ class S3:
         )
 
 
-class BucketLike:
-    """What a check on a bucket that does not exist yet needs."""
-
-    policy: str | None = None
-
-    def __init__(self, name: str, account: str) -> None:
-        self.name = name
-        self.account = account
-
-
-class _Trial:
-    """One request before the judge: every check that its operation needs, the first denial ends it."""
-
-    def __init__(
-        self,
-        state: State,
-        judge: Judge,
-        caller: Caller,
-        *,
-        path: Path,
-        context: Mapping[str, Any],
-        note: dict[str, Any],
-    ) -> None:
-        self._state = state
-        self._judge = judge
-        self._caller = caller
-        self._path = path
-        self._context = context
-        self._note = note
-
-    def authorise(self, asked: S3Request, bucket: BucketState | BucketLike) -> None:
-        assert asked.row is not None
-        for check in checks(asked.row, asked.parameters):
-            self.require(check, asked, bucket)
-
-    def is_foreign(self, bucket: BucketState) -> bool:
-        """Whether the caller is of another account than the bucket."""
-        return self._caller.account != bucket.account
-
-    def require(self, check: Check, asked: S3Request, bucket: BucketState | BucketLike) -> None:
-        """Raises S3's 403 unless the check is allowed."""
-        assert asked.row is not None
-        owner, resource = bucket, f"arn:aws:s3:::{bucket.name}"
-        if check.resource is Resource.NONE:
-            resource = "*"
-        elif check.resource is Resource.OBJECT:
-            resource = f"{resource}/{asked.key}"
-        elif check.resource is Resource.SOURCE:
-            source = s3checks.copy_source(asked)
-            found = self._state.bucket(source.bucket)
-            if found is None:
-                raise Refused("NoSuchBucket", status=404, message="The specified bucket does not exist")
-            owner, resource = found, f"arn:aws:s3:::{source.bucket}/{source.key}"
-        policy = owner.policy
-        if self._caller.is_root and self._caller.account == owner.account and asked.row.name in _POLICY_OPERATIONS:
-            policy = None
-        question = Question(
-            action=check.action,
-            resource=resource,
-            owner=owner.account,
-            resource_policy=policy,
-            restricts_public=self._block(owner).restrict_public_buckets,
-            endpoint=self._path.endpoint,
-            context={**self._context, **parameter_keys(asked.row, asked.parameters)},
-        )
-        decision = self._judge.decide(self._caller, question)
-        self._note.update(
-            action=check.action, decision=decision.effect.value, layer=decision.layer, reason=decision.reason
-        )
-        if not decision.allowed:
-            relation = self._judge.relation(self._caller, owner.account)
-            raise s3_denial(decision, caller=self._caller, action=check.action, resource=resource, relation=relation)
-
-    def check_blocks(self, request: HttpRequest, asked: S3Request, bucket: BucketState) -> None:
-        """Raises S3's 403 where Block Public Access does not let an authorised caller do this."""
-        reason = s3public.blocked(asked, request.body, self._block(bucket))
-        if reason is None:
-            return
-        assert asked.row is not None
-        action, resource = asked.row.requires[0].action, f"arn:aws:s3:::{bucket.name}"
-        if asked.key is not None:
-            resource = f"{resource}/{asked.key}"
-        self._note.update(action=action, decision="explicit_deny", layer="block_public_access", reason=reason)
-        relation = self._judge.relation(self._caller, bucket.account)
-        raise s3_blocked(reason, caller=self._caller, action=action, resource=resource, relation=relation)
-
-    def _block(self, owner: BucketState | BucketLike) -> PublicAccessBlock:
-        """Block Public Access as it counts: the bucket's and its account's."""
-        if isinstance(owner, BucketLike):
-            return PublicAccessBlock()
-        of_account = self._state.account_public_access_block(owner.account, owner.region)
-        return s3public.effective(owner.public_access_block, of_account)
+def _check_access_point(asked: S3Request, verified: Verified | Anonymous) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-restrictions-limitations.html"""
+    assert asked.row is not None
+    if not isinstance(verified, Verified):
+        raise Refused("AccessDenied", status=403, message=PLAIN)
+    if verified.signature_version == VERSION_2:
+        raise unsupported()
+    if asked.row.name not in accesspoints.SERVED:
+        message = "The specified method is not allowed against this resource."
+        raise Refused("MethodNotAllowed", status=405, message=message)
 
 
 def _check_region(asked: S3Request, bucket: BucketState, verified: Verified | Anonymous) -> None:

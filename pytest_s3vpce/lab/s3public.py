@@ -26,7 +26,7 @@ _GROUPS: Final = ("http://acs.amazonaws.com/groups/global/",)
 _ACL_WRITES: Final = frozenset({"PutBucketAcl", "PutObjectAcl", "PutObject", "CopyObject", "CreateMultipartUpload"})
 _ACL_DOCUMENTS: Final = frozenset({"PutBucketAcl", "PutObjectAcl"})
 _OWNERSHIP: Final = re.compile(rb"<ObjectOwnership>\s*(\w+)\s*</ObjectOwnership>")
-_POLICIES_BLOCKED: Final = "because public policies are blocked by the BlockPublicPolicy block public access setting."
+POLICIES_BLOCKED: Final = "because public policies are blocked by the BlockPublicPolicy block public access setting."
 _ACLS_BLOCKED: Final = (
     "because public access control lists (ACLs) are blocked by the BlockPublicAcls block public access setting."
 )
@@ -52,7 +52,7 @@ def blocked(asked: S3Request, body: bytes, block: PublicAccessBlock) -> str | No
     assert asked.row is not None
     name = asked.row.name
     if name == "PutBucketPolicy" and block.block_public_policy and is_public(body.decode("utf-8", errors="replace")):
-        return _POLICIES_BLOCKED
+        return POLICIES_BLOCKED
     return _ACLS_BLOCKED if name in _ACL_WRITES and block.block_public_acls and _sets_public_acl(asked, body) else None
 
 

@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.errors import LabError
-from pytest_s3vpce.lab import faultdocuments, mending, organizations, reading
+from pytest_s3vpce.lab import accesspoints, faultdocuments, mending, organizations, reading, vpcendpoints
 from pytest_s3vpce.lab.principals import Principals, mend_users, partition_of
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.wsgi import environ_of, hide_form, run
@@ -100,6 +100,8 @@ class State:
             raise Refused(
                 "NotImplemented", status=501, message=f"The lab has no such operation of {service}."
             ) from missing
+        except Refused:
+            raise
         except Exception as failure:  # whatever it is, the client gets an answer of the service's kind
             _LOG.exception("the account state failed at a request to %s", service)
             message = "The lab's account state failed at this request."
@@ -110,7 +112,7 @@ class State:
     ) -> bytes | None:
         sent = request.body if body is None else body
         if service == "ec2":
-            return mending.endpoint_form(sent)
+            return vpcendpoints.endpoint_form(sent, topology=lambda: self.topology(account, region))
         if service == "lambda" and request.method in {"POST", "PUT"} and b"VpcConfig" in sent:
             mending.check_function_network(sent, topology=lambda: self.topology(account, region))
         return body
@@ -186,9 +188,17 @@ class State:
 
     def mend_ec2(self) -> None:
         from moto.ec2.models import EC2Backend
+        from moto.ec2.models.elastic_ip_addresses import ElasticAddress
+        from moto.ec2.models.nat_gateways import NatGateway
+        from moto.ec2.models.vpcs import VPCEndPoint
+        from moto.ec2.responses import EC2Response
+        from moto.ec2.utils import random_public_ip
 
         if not _mended(EC2Backend):
-            mending.mend_endpoints(EC2Backend)
+            vpcendpoints.mend_endpoints(VPCEndPoint, backend_class=EC2Backend, response_class=EC2Response)
+            mending.mend_addresses(
+                nat_class=NatGateway, backend_class=EC2Backend, address_class=ElasticAddress, public=random_public_ip
+            )
 
     def mend_lambda(self) -> None:
         from moto.awslambda.models import LambdaFunction
@@ -208,6 +218,12 @@ class State:
 
         if not _mended(OrganizationsBackend):
             organizations.mend_accounts(OrganizationsBackend, iam=self.backends("iam"))
+
+    def mend_s3control(self) -> None:
+        from moto.s3control.models import S3ControlBackend
+
+        if not _mended(S3ControlBackend):
+            accesspoints.mend(S3ControlBackend, home_of=self.bucket)
 
     def _vpc_of(self, account: str, region: str, subnet_id: str) -> str | None:
         subnet = self.topology(account, region).subnet(subnet_id)
@@ -304,12 +320,6 @@ class State:
             return None  # nobody has asked that service for anything
         return organizations.membership(self.backends("organizations"), account)
 
-    def enroll(self, account: str, *, management_account: str, name: str, parent: str | None = None) -> None:
-        """Put an account into the organization that another one manages."""
-        organizations.enroll(
-            self.backends("organizations"), account, management_account=management_account, name=name, parent=parent
-        )
-
     # reading EC2 and Lambda
 
     def topology(self, account: str, region: str) -> Topology:
@@ -360,6 +370,7 @@ _MENDINGS: Mapping[str, Callable[[State], None]] = {
     "lambda": State.mend_lambda,
     "iam": State.mend_iam,
     "organizations": State.mend_organizations,
+    "s3control": State.mend_s3control,
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_s3vpce.errors import LabError
+from pytest_s3vpce.lab.organizations import enroll
 from tests.unit.labstage import Person, Stage, allow, deny, make_role, policy, refusal
 
 MANAGEMENT, OUTSIDE, INVITED = "310000000021", "310000000022", "310000000023"
@@ -215,8 +216,9 @@ def test_without_an_organization_the_keys_are_absent(world: World) -> None:
 
 def test_an_invited_account_is_a_member_too(world: World) -> None:
     state = world.stage.state
+    backends = state.backends("organizations")
     assert state.membership(INVITED) is None
-    state.enroll(INVITED, management_account=MANAGEMENT, name="invited", parent=world.outer)
+    enroll(backends, INVITED, management_account=MANAGEMENT, name="invited", parent=world.outer)
     found = state.membership(INVITED)
     assert found is not None
     assert (found.organization, found.path) == (world.id, f"{world.id}/{world.root}/{world.outer}/")
@@ -225,8 +227,8 @@ def test_an_invited_account_is_a_member_too(world: World) -> None:
     listed = {row["Id"]: row for row in world.organizations.list_accounts()["Accounts"]}
     assert listed[INVITED]["JoinedMethod"] == "INVITED"
     with pytest.raises(LabError, match="in an organization already"):
-        state.enroll(INVITED, management_account=MANAGEMENT, name="again")
+        enroll(backends, INVITED, management_account=MANAGEMENT, name="again")
     with pytest.raises(LabError, match="manages no organization"):
-        state.enroll(OUTSIDE, management_account=INVITED, name="no")
+        enroll(backends, OUTSIDE, management_account=INVITED, name="no")
     world.organizations.remove_account_from_organization(AccountId=INVITED)
     assert state.membership(INVITED) is None

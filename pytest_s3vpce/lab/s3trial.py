@@ -1,0 +1,151 @@
+"""One S3 request before the judge: every check that its operation needs, on the bucket or by its access point."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.lab import s3checks, s3public
+from pytest_s3vpce.lab.denials import PLAIN, s3_blocked, s3_denial
+from pytest_s3vpce.lab.judge import Question
+from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.resources import PublicAccessBlock
+from pytest_s3vpce.operations import Check, Resource, checks
+from pytest_s3vpce.operations import context as parameter_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_s3vpce.lab.accesspoints import AccessPoint
+    from pytest_s3vpce.lab.judge import Judge
+    from pytest_s3vpce.lab.keys import Caller
+    from pytest_s3vpce.lab.resources import BucketState
+    from pytest_s3vpce.lab.s3requests import S3Request
+    from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.lab.wire import HttpRequest
+    from pytest_s3vpce.network.path import Path
+
+POLICY_OPERATIONS: Final = frozenset({"GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"})
+"""What the owner's root user may always do, whatever the bucket's policy says.
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html"""
+
+
+class BucketLike:
+    """What a check on a bucket that does not exist yet needs."""
+
+    policy: str | None = None
+
+    def __init__(self, name: str, account: str) -> None:
+        self.name = name
+        self.account = account
+
+
+class Trial:
+    """One request of one caller; the first denial ends it."""
+
+    def __init__(
+        self,
+        state: State,
+        judge: Judge,
+        caller: Caller,
+        *,
+        path: Path,
+        context: Mapping[str, Any],
+        note: dict[str, Any],
+        point: AccessPoint | None = None,
+    ) -> None:
+        self._state = state
+        self._judge = judge
+        self._caller = caller
+        self._path = path
+        self._context = context
+        self._note = note
+        self._point = point
+
+    def authorise(self, asked: S3Request, bucket: BucketState | BucketLike) -> None:
+        assert asked.row is not None
+        for check in checks(asked.row, asked.parameters):
+            self.require(check, asked, bucket)
+
+    def is_foreign(self, bucket: BucketState) -> bool:
+        """Whether the caller is of another account than the bucket."""
+        return self._caller.account != bucket.account
+
+    def require(self, check: Check, asked: S3Request, bucket: BucketState | BucketLike) -> None:
+        """Raises S3's 403 unless the check is allowed."""
+        assert asked.row is not None
+        owner, resource = bucket, f"arn:aws:s3:::{bucket.name}"
+        if check.resource is Resource.NONE:
+            resource = "*"
+        elif check.resource is Resource.OBJECT:
+            resource = f"{resource}/{asked.key}"
+        elif check.resource is Resource.SOURCE:
+            source = s3checks.copy_source(asked)
+            found = self._state.bucket(source.bucket)
+            if found is None:
+                raise Refused("NoSuchBucket", status=404, message="The specified bucket does not exist")
+            owner, resource = found, f"arn:aws:s3:::{source.bucket}/{source.key}"
+        policy = owner.policy
+        if self._caller.is_root and self._caller.account == owner.account and asked.row.name in POLICY_OPERATIONS:
+            policy = None
+        point = self._point if check.resource in (Resource.OBJECT, Resource.BUCKET) else None
+        if point is not None and point.vpc is not None:
+            self._check_origin(point.vpc)
+        question = Question(
+            action=check.action,
+            resource=resource,
+            owner=owner.account,
+            resource_policy=policy,
+            restricts_public=self._block(owner).restrict_public_buckets,
+            endpoint=self._path.endpoint,
+            context={**self._context, **parameter_keys(asked.row, asked.parameters), **_point_keys(point)},
+            access_point=point,
+        )
+        decision = self._judge.decide(self._caller, question)
+        self._note.update(
+            action=check.action, decision=decision.effect.value, layer=decision.layer, reason=decision.reason
+        )
+        if not decision.allowed:
+            relation = self._judge.relation(self._caller, owner.account)
+            shown = question.by_access_point().resource
+            raise s3_denial(decision, caller=self._caller, action=check.action, resource=shown, relation=relation)
+
+    def _check_origin(self, vpc: str) -> None:
+        """An access point of a VPC takes what comes by that VPC's endpoints alone.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-vpc.html
+        """
+        endpoint = self._path.endpoint
+        if endpoint is None or endpoint.vpc_id != vpc:
+            self._note.update(decision="implicit_deny", layer="access_point", reason=f"not from `{vpc}`")
+            raise Refused("AccessDenied", status=403, message=PLAIN)
+
+    def check_blocks(self, request: HttpRequest, asked: S3Request, bucket: BucketState) -> None:
+        """Raises S3's 403 where Block Public Access does not let an authorised caller do this."""
+        reason = s3public.blocked(asked, request.body, self._block(bucket))
+        if reason is None:
+            return
+        assert asked.row is not None
+        action, resource = asked.row.requires[0].action, f"arn:aws:s3:::{bucket.name}"
+        if asked.key is not None:
+            resource = f"{resource}/{asked.key}"
+        self._note.update(action=action, decision="explicit_deny", layer="block_public_access", reason=reason)
+        relation = self._judge.relation(self._caller, bucket.account)
+        raise s3_blocked(reason, caller=self._caller, action=action, resource=resource, relation=relation)
+
+    def _block(self, owner: BucketState | BucketLike) -> PublicAccessBlock:
+        """Block Public Access as it counts: the bucket's and its account's."""
+        if isinstance(owner, BucketLike):
+            return PublicAccessBlock()
+        of_account = self._state.account_public_access_block(owner.account, owner.region)
+        return s3public.effective(owner.public_access_block, of_account, self._point.block if self._point else None)
+
+
+def _point_keys(point: AccessPoint | None) -> dict[str, str]:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-policies.html#access-points-condition-keys"""
+    if point is None:
+        return {}
+    return {
+        "s3:DataAccessPointArn": point.arn,
+        "s3:DataAccessPointAccount": point.account,
+        "s3:AccessPointNetworkOrigin": point.origin,
+    }
