@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 READY_VARIABLE: Final = "S3VPCE_LAB_READY"
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
+_FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 _FOLLOW_SECONDS: Final = 20.0
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
 """As `env` and shells tell them: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/env.html"""
@@ -42,6 +43,7 @@ def _groups_option(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--account", "accounts", multiple=True, metavar="NAME=ID[@REGION]", help="an account; may be repeated")
 @click.option("--region", default="us-east-1", show_default=True, help="of accounts that name none")
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="of the loopback address (default: a free one)")
+@click.option("--terraform", type=_FOLDER, metavar="FOLDER", help="a root module, applied before it is ready")
 @click.option(
     "--provision", type=_FILE, metavar="FILE", help="a script with provision(accounts), run before it is ready"
 )
@@ -54,6 +56,7 @@ def lab(
     accounts: tuple[str, ...],
     region: str,
     port: int,
+    terraform: Path | None,
     provision: Path | None,
     log_requests: Path | None,
 ) -> None:
@@ -73,6 +76,7 @@ def lab(
         ready_file=ready_file,
         accounts=accounts_of(accounts, region=region),
         port=port,
+        terraform=terraform,
         provision=provision,
         log=log_requests,
     )

@@ -99,6 +99,10 @@ class Lab:
     def endpoint_url(self) -> str:
         return f"http://{self._listener.host}:{self._listener.port}"
 
+    @property
+    def ca_bundle(self) -> str:
+        return str(self._certificates.ca_pem)
+
     def sessions(self) -> Mapping[str, AccountSession]:
         """The accounts' root keys, for the provisioning."""
         return self._roots
@@ -110,7 +114,7 @@ class Lab:
             "endpoint_url": self.endpoint_url,
             "https_endpoint_url": self.endpoint_url.replace("http:", "https:"),
             "proxy_url": self.endpoint_url,
-            "ca_bundle": str(self._certificates.ca_pem),
+            "ca_bundle": self.ca_bundle,
             "control_url": self._control.url,
             "control_token": self._control.token,
             "accounts": {name: _account(root, self._runners[name]) for name, root in self._roots.items()},

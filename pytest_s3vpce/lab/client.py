@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab import reports
+from pytest_s3vpce.lab.provisioning import AccountSession
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,16 +21,6 @@ _CONNECT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccountKeys:
-    """An account of the lab and its root user's keys."""
-
-    account_id: str
-    region: str
-    access_key_id: str
-    secret_access_key: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunningLab:
     """What a ready file says, and requests to the lab that wrote it."""
 
@@ -37,7 +28,7 @@ class RunningLab:
     urls: Mapping[str, str]
     """`endpoint_url`, `https_endpoint_url` and `proxy_url` of the public internet."""
     ca_bundle: str
-    accounts: Mapping[str, AccountKeys]
+    accounts: Mapping[str, AccountSession]
     _control: str
     _token: str = field(repr=False)
 
@@ -58,12 +49,12 @@ class RunningLab:
             return False
         return True
 
-    def account(self, name: str) -> AccountKeys:
+    def account(self, name: str) -> AccountSession:
         if name not in self.accounts:
             raise LabError(f"there is no account `{name}` in this lab", remedy=f"it has {', '.join(self.accounts)}")
         return self.accounts[name]
 
-    def account_of(self, account_id: str) -> AccountKeys:
+    def account_of(self, account_id: str) -> AccountSession:
         """The keys of the account with this id; there are none of an account that was made later."""
         found = next((entry for entry in self.accounts.values() if entry.account_id == account_id), None)
         if found is None:
@@ -109,8 +100,8 @@ def running_lab(file: Path) -> RunningLab:
         raise LabError(f"`{file}` is no lab's ready file", remedy=_REMEDY) from error
 
 
-def _keys(row: Mapping[str, str]) -> AccountKeys:
-    return AccountKeys(
+def _keys(row: Mapping[str, str]) -> AccountSession:
+    return AccountSession(
         account_id=row["account_id"],
         region=row["region"],
         access_key_id=row["access_key_id"],

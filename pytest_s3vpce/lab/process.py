@@ -60,6 +60,7 @@ def start_lab(
     folder: Path,
     *,
     accounts: Mapping[str, tuple[str, str]],
+    terraform: Path | None = None,
     provision: Path | None = None,
     log: Path | None = None,
     seconds: float = _SECONDS,
@@ -82,6 +83,8 @@ def start_lab(
     command += ["--ready-file", str(ready)]
     for name, (account, region) in accounts.items():
         command += ["--account", f"{name}={account}@{region}"]
+    if terraform is not None:
+        command += ["--terraform", str(terraform)]
     if provision is not None:
         command += ["--provision", str(provision)]
     if log is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.errors import LabError
-from pytest_s3vpce.lab import provisioning
+from pytest_s3vpce.lab import provisioning, terraform
 from pytest_s3vpce.lab.client import running_lab
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Settings:
     ready_file: Path
     accounts: Mapping[str, tuple[str, str]]
     port: int = 0
+    terraform: Path | None = None
+    """A folder with a root module, applied before `provision` runs."""
     provision: Path | None = None
     log: Path | None = None
     folder: Path | None = None
@@ -70,6 +72,8 @@ def serve(
 ) -> None:
     """A lab from its start to its end; `announce` gets what the ready file says, once it is ready."""
     _check_ready_file(settings.ready_file)
+    if settings.terraform is not None:
+        terraform.check_module(settings.terraform)
     if settings.provision is not None:
         provisioning.check_script(settings.provision)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -101,11 +105,15 @@ def _serve(
 
 
 def _provisioned(lab: Lab, settings: Settings, *, folder: Path, stop: threading.Event) -> dict[str, Any]:
-    if settings.provision is None or stop.is_set():
-        return {}
-    return provisioning.run(
-        settings.provision, endpoint_url=lab.endpoint_url, accounts=lab.sessions(), folder=folder, stop=stop
-    )
+    outputs: dict[str, Any] = {}
+    if settings.terraform is not None and not stop.is_set():
+        way = terraform.Way(proxy_url=lab.endpoint_url, ca_bundle=lab.ca_bundle, accounts=lab.sessions())
+        outputs |= terraform.run(settings.terraform, way=way, folder=folder, stop=stop)
+    if settings.provision is not None and not stop.is_set():
+        outputs |= provisioning.run(
+            settings.provision, endpoint_url=lab.endpoint_url, accounts=lab.sessions(), folder=folder, stop=stop
+        )
+    return outputs
 
 
 def _check_ready_file(path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_s3vpce.lab.client import AccountKeys
+    from pytest_s3vpce.lab.provisioning import AccountSession
 
 _BUNDLES: Final = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
@@ -31,7 +31,7 @@ def of_command(
     *,
     urls: Mapping[str, str],
     ca_bundle: str,
-    keys: AccountKeys,
+    keys: AccountSession,
     via: Via = Via.PROXY,
 ) -> dict[str, str]:
     """A command's whole environment: nothing in it leads to the user's own AWS accounts, nor round the lab."""
@@ -49,7 +49,7 @@ def of_command(
     }
 
 
-def credentials(keys: AccountKeys) -> dict[str, str]:
+def credentials(keys: AccountSession) -> dict[str, str]:
     return {
         "AWS_ACCESS_KEY_ID": keys.access_key_id,
         "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
