@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode
 
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.resources import address_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pytest_s3vpce.network.topology import Topology
-
-DEFAULT_ENDPOINT_POLICY = json.dumps(
-    {"Version": "2008-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}
-)
 
 
 def mend_buckets(bucket_class: Any, *, permitted: object, block_class: Any) -> None:
@@ -37,29 +33,49 @@ def mend_buckets(bucket_class: Any, *, permitted: object, block_class: Any) -> N
     bucket_class.get_permission = lambda _self, _action, _resource: permitted
 
 
-def mend_endpoints(ec2_class: Any) -> None:
-    """ModifyVpcEndpoint changes the routes too.
+def mend_addresses(*, nat_class: Any, backend_class: Any, address_class: Any, public: Callable[[], str]) -> None:
+    """Public addresses that are no loopback ones, and NAT gateways at an address of their subnet."""
+    first_nat, first_address = nat_class.__init__, address_class.__init__
 
-    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyVpcEndpoint.html
+    def begin_address(self: Any, *args: Any, **named: Any) -> None:
+        first_address(self, *args, **named)
+        if self.public_ip.startswith("127."):
+            self.public_ip = public()
+
+    def begin_nat(self: Any, *args: Any, **named: Any) -> None:
+        first_nat(self, *args, **named)
+        address = address_in(str(self._eni.subnet.cidr_block), seed=self.id)
+        self.private_ip = self._eni.private_ip_address = address
+        self._eni.private_ip_addresses = [{"Primary": True, "PrivateIpAddress": address}]
+
+    address_class.__init__ = begin_address
+    nat_class.__init__ = begin_nat
+    backend_class.create_vpc = _with_open_defaults(backend_class.create_vpc)
+
+
+def _with_open_defaults(original: Callable[..., Any]) -> Callable[..., Any]:
+    """The default security group lets its own members in; the default network ACL knows IPv6 where the VPC does.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html and
+    https://docs.aws.amazon.com/vpc/latest/userguide/default-network-acl.html
     """
-    original = ec2_class.modify_vpc_endpoint
 
-    def modify(self: Any, vpc_id: str, *args: Any, **named: Any) -> None:
-        for table_id in named["add_route_tables"] or ():
-            self.get_route_table(table_id)
-        endpoint = self.describe_vpc_endpoints(vpc_end_point_ids=[vpc_id])[0]
-        before = set(endpoint.route_table_ids)
-        original(self, vpc_id, *args, **named)
-        after = set(endpoint.route_table_ids)
-        prefix_list = endpoint.destination_prefix_list_id
-        if prefix_list is None:
-            return
-        for table_id in after - before:
-            self.create_route(table_id, None, gateway_id=vpc_id, destination_prefix_list_id=prefix_list)
-        for table_id in before - after:
-            self.delete_route(table_id, prefix_list)
+    def create(self: Any, *args: Any, **named: Any) -> Any:
+        vpc = original(self, *args, **named)
+        group = self.get_default_security_group(vpc.id)
+        if group is not None and not group.ingress_rules:
+            self.authorize_security_group_ingress(
+                group_name_or_id=group.id,
+                ip_protocol="-1",
+                from_port=None,
+                to_port=None,
+                ip_ranges=[],
+                source_groups=[{"GroupId": group.id}],
+                vpc_id=vpc.id,
+            )
+        return vpc
 
-    ec2_class.modify_vpc_endpoint = modify
+    return create
 
 
 def mend_functions(function_class: Any, *, vpc_of: Callable[[str, str, str], str | None]) -> None:
@@ -72,30 +88,6 @@ def mend_functions(function_class: Any, *, vpc_of: Callable[[str, str, str], str
         return {**config, "VpcId": vpc_of(self.account_id, self.region, config["SubnetIds"][0]) or ""}
 
     function_class.vpc_config = property(vpc_config)
-
-
-def endpoint_form(body: bytes) -> bytes:
-    """The parameters of Create- and ModifyVpcEndpoint with what AWS adds or refuses."""
-    pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
-    given = dict(pairs)
-    action = given.get("Action")
-    if action not in {"CreateVpcEndpoint", "ModifyVpcEndpoint"}:
-        return body
-    if (text := given.get("PolicyDocument")) and not _is_object(text):
-        message = "The specified policy document is not a valid JSON policy document"
-        raise Refused("InvalidPolicyDocument", status=400, message=message)
-    if action == "CreateVpcEndpoint" and "VpcEndpointType" not in given:
-        pairs.append(("VpcEndpointType", "Gateway"))
-    if action == "ModifyVpcEndpoint" and given.get("ResetPolicy") == "true":
-        pairs.append(("PolicyDocument", DEFAULT_ENDPOINT_POLICY))
-    return urlencode(pairs).encode()
-
-
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
-        return False
 
 
 def check_function_network(body: bytes, *, topology: Callable[[], Topology]) -> None:

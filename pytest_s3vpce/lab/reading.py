@@ -11,15 +11,18 @@ from pytest_s3vpce.network.topology import (
     AclRule,
     Direction,
     Effect,
-    EgressRule,
     Endpoint,
     EndpointKind,
+    Interface,
     InternetGateway,
     NatGateway,
     NetworkAcl,
+    Peering,
+    PrefixList,
     Route,
     RouteTable,
     SecurityGroup,
+    SecurityRule,
     Subnet,
     Topology,
     Vpc,
@@ -31,17 +34,11 @@ if TYPE_CHECKING:
 
 def topology(backend: Any, *, account: str, region: str) -> Topology:
     """The EC2 state as the path through it needs it."""
-    lists = backend.managed_prefix_lists.values()
-    s3_list = next((entry.id for entry in lists if entry.prefix_list_name == f"com.amazonaws.{region}.s3"), None)
     return Topology(
         account=account,
         region=region,
-        vpcs=tuple(Vpc(id=vpc.id, cidr=vpc.cidr_block) for vpc in _all(backend.vpcs)),
-        subnets=tuple(
-            Subnet(id=subnet.id, vpc_id=subnet.vpc_id, cidr=str(subnet.cidr_block))
-            for zone in _all(backend.subnets)
-            for subnet in _all(zone)
-        ),
+        vpcs=tuple(_vpc(vpc) for vpc in _all(backend.vpcs)),
+        subnets=tuple(_subnet(subnet) for zone in _all(backend.subnets) for subnet in _all(zone)),
         route_tables=tuple(_route_table(table) for table in _all(backend.route_tables)),
         endpoints=tuple(_endpoint(endpoint, account=account, region=region) for endpoint in _endpoints(backend)),
         security_groups=tuple(_group(group) for groups in _all(backend.groups) for group in _all(groups)),
@@ -51,7 +48,15 @@ def topology(backend: Any, *, account: str, region: str) -> Topology:
             InternetGateway(id=gateway.id, vpc_id=gateway.vpc.id if gateway.vpc else None)
             for gateway in _all(backend.internet_gateways)
         ),
-        s3_prefix_list=s3_list,
+        egress_only_gateways=tuple(
+            InternetGateway(id=gateway.id, vpc_id=gateway.vpc_id)
+            for gateway in _all(backend.egress_only_internet_gateways)
+        ),
+        peerings=tuple(
+            Peering(id=found.id, vpc_ids=(found.vpc.id, found.peer_vpc.id), state=found.status["Code"])
+            for found in _all(backend.vpc_pcxs)
+        ),
+        prefix_lists=tuple(map(_prefix_list, _all(backend.managed_prefix_lists))),
     )
 
 
@@ -64,8 +69,41 @@ def _endpoints(backend: Any) -> Iterator[Any]:
     return (endpoint for endpoint in _all(backend.vpc_end_points) if endpoint.state == "available")
 
 
+def _vpc(vpc: Any) -> Vpc:
+    return Vpc(
+        id=vpc.id,
+        cidr=vpc.cidr_block,
+        dns_support=_on(vpc.enable_dns_support),
+        dns_hostnames=_on(vpc.enable_dns_hostnames),
+    )
+
+
+def _on(value: Any) -> bool:
+    """A setting that was given as a boolean or as its text."""
+    return str(value).lower() == "true"
+
+
+def _subnet(subnet: Any) -> Subnet:
+    return Subnet(
+        id=subnet.id,
+        vpc_id=subnet.vpc_id,
+        cidr=str(subnet.cidr_block or ""),
+        ipv6_cidr=next((entry["ipv6CidrBlock"] for entry in subnet.ipv6_cidr_block_association_set), None),
+        zone=subnet.availability_zone,
+        maps_public_ip=_on(subnet.map_public_ip_on_launch),
+    )
+
+
+def _prefix_list(found: Any) -> PrefixList:
+    newest: Any = next(reversed(list(found.entries.values())), None) or []
+    return PrefixList(
+        id=found.id, name=found.prefix_list_name or "", cidrs=tuple(str(entry["Cidr"]) for entry in newest)
+    )
+
+
 def _endpoint(endpoint: Any, *, account: str, region: str) -> Endpoint:
     kind = EndpointKind((endpoint.vpc_endpoint_type or "Gateway").lower())
+    enis = endpoint.ec2_backend.enis
     return Endpoint(
         id=endpoint.id,
         vpc_id=endpoint.vpc_id,
@@ -76,6 +114,15 @@ def _endpoint(endpoint: Any, *, account: str, region: str) -> Endpoint:
         route_table_ids=tuple(endpoint.route_table_ids or ()),
         policy=_text(endpoint.policy_document),
         private_dns=kind is EndpointKind.INTERFACE and bool(endpoint.private_dns_enabled),
+        only_inbound=bool((endpoint.dns_options or {}).get("PrivateDnsOnlyForInboundResolverEndpoint")),
+        security_group_ids=tuple(endpoint.security_group_ids or ()),
+        interfaces=tuple(
+            Interface(subnet_id=enis[eni_id].subnet.id, address=enis[eni_id].private_ip_address)
+            for eni_id in endpoint.network_interface_ids
+            if eni_id in enis
+        ),
+        dns_names=tuple(entry["DnsName"].removeprefix("*.") for entry in endpoint.dns_entries or ()),
+        address_type=endpoint.ip_address_type or "ipv4",
     )
 
 
@@ -91,32 +138,47 @@ def _route_table(table: Any) -> RouteTable:
 
 
 def _route(route: Any) -> Route | None:
-    """IPv6 routes are left out: the lab's S3 is reached by IPv4."""
     prefix_list = route.destination_prefix_list
-    destination = route.destination_cidr_block or (prefix_list.id if prefix_list else None)
-    owners = (route.nat_gateway, route.instance, route.interface, route.transit_gateway, route.vpc_pcx)
+    blocks = route.destination_cidr_block or route.destination_ipv6_cidr_block
+    destination = blocks or (prefix_list.id if prefix_list else None)
+    owners = (
+        route.nat_gateway,
+        route.egress_only_igw,
+        route.instance,
+        route.interface,
+        route.transit_gateway,
+        route.vpc_pcx,
+        route.carrier_gateway,
+    )
     other = next((owner.id for owner in owners if owner), None)
     target = route.gateway_id or other
     return Route(destination=destination, target=target) if destination and target else None
 
 
 def _group(group: Any) -> SecurityGroup:
-    return SecurityGroup(id=group.id, vpc_id=group.vpc_id or "", egress=tuple(map(_rule, list(group.egress_rules))))
+    return SecurityGroup(
+        id=group.id,
+        vpc_id=group.vpc_id or "",
+        egress=tuple(map(_rule, list(group.egress_rules))),
+        ingress=tuple(map(_rule, list(group.ingress_rules))),
+    )
 
 
-def _rule(rule: Any) -> EgressRule:
-    cidr = (rule.ip_range or {}).get("CidrIp")
-    return EgressRule(
+def _rule(rule: Any) -> SecurityRule:
+    cidrs = (rule.ip_range or {}).get("CidrIp"), (rule.ip_range or {}).get("CidrIpv6")
+    group = (rule.source_group or {}).get("GroupId")
+    return SecurityRule(
         protocol=str(rule.ip_protocol),
         from_port=rule.from_port,
         to_port=rule.to_port,
-        cidrs=(cidr,) if cidr else (),
+        cidrs=tuple(cidr for cidr in cidrs if cidr),
         prefix_list_ids=(rule.prefix_list_id,) if rule.prefix_list_id else (),
+        group_ids=(group,) if group else (),
     )
 
 
 def _acl(acl: Any) -> NetworkAcl:
-    rules = (_acl_rule(entry) for entry in list(acl.network_acl_entries) if entry.cidr_block)
+    rules = (_acl_rule(entry) for entry in list(acl.network_acl_entries) if entry.cidr_block or entry.ipv6_cidr_block)
     return NetworkAcl(
         id=acl.id,
         vpc_id=acl.vpc_id,
@@ -131,7 +193,7 @@ def _acl_rule(entry: Any) -> AclRule:
         direction=Direction.OUT if str(entry.egress).lower() == "true" else Direction.IN,
         effect=Effect(entry.rule_action),
         protocol=str(entry.protocol),
-        cidr=entry.cidr_block,
+        cidr=entry.cidr_block or entry.ipv6_cidr_block,
         from_port=None if entry.port_range_from is None else int(entry.port_range_from),
         to_port=None if entry.port_range_to is None else int(entry.port_range_to),
     )

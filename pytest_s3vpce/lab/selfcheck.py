@@ -96,7 +96,7 @@ def _network(state: State) -> dict[str, bool]:
     return {
         "subnets": bool(before.subnets) and table.is_main,
         "security groups": bool(before.security_groups) and bool(before.security_groups[0].egress),
-        "prefix lists": before.s3_prefix_list is not None,
+        "prefix lists": before.prefix_list_of("s3") is not None,
         "endpoints": endpoint is not None and endpoint.route_table_ids == (table.id,) and made.id in routes,
         "changes of endpoints": changed is not None
         and (changed.policy, changed.route_table_ids) == ("{}", ())

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from pytest_s3vpce.network.topology import AVAILABLE, Direction, Effect, EndpointKind
+from pytest_s3vpce.network import filters, routes
+from pytest_s3vpce.network.filters import Far
+from pytest_s3vpce.network.names import Form
+from pytest_s3vpce.network.topology import AVAILABLE, EndpointKind
 
 if TYPE_CHECKING:
-    from pytest_s3vpce.network.topology import AclRule, EgressRule, Endpoint, RouteTable, Subnet, Topology
+    from collections.abc import Iterable
 
-_S3 = "s3"
-_TCP = frozenset({"-1", "tcp", "6"})
-# One address stands for all of a service: S3's is in the managed prefix list, the other one is not.
-_ADDRESSES = {_S3: ip_address("52.216.0.1"), "other": ip_address("54.240.0.1")}
-# Answers come back to a port that the client's system chose: Linux takes 32768 to 60999.
-_EPHEMERAL = 40_000
+    from pytest_s3vpce.network.topology import Endpoint, Interface, RouteTable, Subnet, Topology
+
 _PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov", "eusc": "aws-eusc"}
 
 
@@ -34,25 +32,32 @@ class Loss(StrEnum):
     """How a connection that is not let through looks to the client."""
 
     TIMEOUT = "timeout"
+    NO_NAME = "no name"
+    """The host name does not resolve."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A network interface in a subnet; an instance's may have a public address."""
+    """A network interface in a subnet. A function's has no public address."""
 
     subnet_id: str
     security_group_ids: tuple[str, ...]
     private_ip: str
     public_ip: str | None = None
+    ipv6: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """A service's address in a Region, and a port of it."""
+    """A service's host in a Region, and a port of it."""
 
-    service: Literal["s3", "other"]
+    service: str
+    """`s3`, `other`, or a service that the VPC has an endpoint for."""
     region: str
     port: int = 443
+    form: Form = Form.REGIONAL
+    label: str = ""
+    """The first label of an endpoint's own name, for hosts of that form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,146 +100,240 @@ def internet(address: str) -> Path:
     return Path(kind=PathKind.INTERNET, public_ip=address)
 
 
-def resolve(topology: Topology, *, source: Source, destination: Destination) -> Path | Dropped:
-    """The path from an interface to a service, or why there is none."""
+def resolve(
+    topology: Topology, *, source: Source, destination: Destination, others: Iterable[Topology] = ()
+) -> Path | Dropped:
+    """The path from an interface to a service, or why there is none.
+
+    `others` are the networks of other accounts and Regions: peering may lead into them.
+    """
     subnet = topology.subnet(source.subnet_id)
     if subnet is None:
         return Dropped(reason=f"subnet `{source.subnet_id}` does not exist")
-    if (refusal := _egress(topology, source=source, destination=destination)) is not None:
-        return refusal
-    if (refusal := _acl(topology, subnet=subnet, destination=destination)) is not None:
-        return refusal
-    table = topology.route_table(subnet)
-    if table is None:
-        return Dropped(reason=f"subnet `{subnet.id}` has no route table")
-    endpoint = _endpoint(topology, subnet=subnet, table=table, destination=destination)
-    if endpoint is not None:
-        kind = PathKind.GATEWAY_ENDPOINT if endpoint.kind is EndpointKind.GATEWAY else PathKind.INTERFACE_ENDPOINT
-        return Path(kind=kind, endpoint=endpoint, private_ip=source.private_ip)
-    return _by_route(topology, subnet=subnet, table=table, source=source, destination=destination)
+    vpc = topology.vpc(subnet.vpc_id)
+    if vpc is not None and not vpc.dns_support:
+        # https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html
+        return Dropped(reason=f"DNS support of `{vpc.id}` is off: no name resolves in it", how=Loss.NO_NAME)
+    connection = _Connection(topology, subnet=subnet, source=source, destination=destination)
+    if destination.form is Form.ENDPOINT:
+        return connection.to_named(others)
+    private = _private_endpoint(topology, subnet=subnet, destination=destination)
+    if private is not None:
+        return connection.to_interface(topology, private)
+    if destination.form is Form.DUALSTACK and source.ipv6 is not None:
+        by_six = connection.to_public(routes.address6(destination.service))
+        if isinstance(by_six, Path):
+            return by_six
+    return connection.to_public(routes.address(topology, destination.service))
 
 
-def _egress(topology: Topology, *, source: Source, destination: Destination) -> Dropped | None:
-    """What no rule of any of the interface's groups lets out is dropped without an answer.
+def _private_endpoint(topology: Topology, *, subnet: Subnet, destination: Destination) -> Endpoint | None:
+    """The interface endpoint that the VPC's private DNS gives for the service's regional names.
 
-    https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
+    It takes both DNS attributes of the VPC, and the option that is for inbound resolvers only to be off:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html#private-dns
     """
-    groups = [topology.security_group(group_id) for group_id in source.security_group_ids]
-    rules = [rule for group in groups if group is not None for rule in group.egress]
-    if any(_lets_out(rule, topology=topology, destination=destination) for rule in rules):
-        return None
-    names = ", ".join(f"`{group_id}`" for group_id in source.security_group_ids) or "(none)"
-    return Dropped(reason=f"no egress rule of security groups {names} lets port {destination.port} out to it")
-
-
-def _lets_out(rule: EgressRule, *, topology: Topology, destination: Destination) -> bool:
-    if rule.protocol not in _TCP:
-        return False
-    if rule.protocol != "-1" and rule.from_port is not None and rule.to_port is not None:
-        all_ports = rule.from_port == -1
-        if not all_ports and not rule.from_port <= destination.port <= rule.to_port:
-            return False
-    in_list = _in_prefix_list(topology, destination=destination) and topology.s3_prefix_list in rule.prefix_list_ids
-    return in_list or any(_covers(cidr, destination) for cidr in rule.cidrs)
-
-
-def _acl(topology: Topology, *, subnet: Subnet, destination: Destination) -> Dropped | None:
-    """A subnet's network ACL keeps no state: it must let the request out and the answer in.
-
-    https://docs.aws.amazon.com/vpc/latest/userguide/nacl-basics.html
-    """
-    acl = topology.network_acl(subnet)
-    if acl is None:
-        return None
-    for direction, port in ((Direction.OUT, destination.port), (Direction.IN, _EPHEMERAL)):
-        rules = sorted((rule for rule in acl.rules if rule.direction is direction), key=lambda rule: rule.number)
-        first = next((rule for rule in rules if _applies(rule, destination=destination, port=port)), None)
-        if first is None or first.effect is Effect.DENY:
-            return Dropped(reason=f"network ACL `{acl.id}` of subnet `{subnet.id}` lets port {port} not {direction}")
-    return None
-
-
-def _applies(rule: AclRule, *, destination: Destination, port: int) -> bool:
-    if rule.protocol not in _TCP or not _covers(rule.cidr, destination):
-        return False
-    if rule.protocol == "-1" or rule.from_port is None or rule.to_port is None:
-        return True
-    return rule.from_port <= port <= rule.to_port
-
-
-def _endpoint(topology: Topology, *, subnet: Subnet, table: RouteTable, destination: Destination) -> Endpoint | None:
-    """The endpoint of the VPC that S3's address leads to: only that of its own Region.
-
-    With private DNS the host name itself names the interface endpoint, before any route counts
-    (https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html). A gateway endpoint
-    is a route to the prefix list of the Region's S3 addresses, more specific than 0.0.0.0/0
-    (https://docs.aws.amazon.com/vpc/latest/privatelink/gateway-endpoints.html).
-    """
-    if destination.service != _S3:
+    vpc = topology.vpc(subnet.vpc_id)
+    if destination.form is not Form.REGIONAL or vpc is None or not vpc.dns_hostnames:
         return None
     for endpoint in topology.endpoints_in(subnet.vpc_id, kind=EndpointKind.INTERFACE):
-        if endpoint.private_dns and endpoint.serves(_S3, region=destination.region):
-            return endpoint
-    for endpoint in topology.endpoints_in(subnet.vpc_id, kind=EndpointKind.GATEWAY):
-        if table.id in endpoint.route_table_ids and endpoint.serves(_S3, region=destination.region):
+        private = endpoint.private_dns and not endpoint.only_inbound
+        if private and endpoint.serves(_reversed(destination.service), region=destination.region):
             return endpoint
     return None
 
 
-def _by_route(
-    topology: Topology, *, subnet: Subnet, table: RouteTable, source: Source, destination: Destination
-) -> Path | Dropped:
-    """Follow the most specific route.
-
-    https://docs.aws.amazon.com/vpc/latest/userguide/RouteTables.html#route-tables-priority
-    """
-    target = _target(table, destination=destination)
-    if target is None:
-        return Dropped(reason=f"route table `{table.id}` of subnet `{subnet.id}` has no route to it")
-    if target.startswith("igw-") and source.public_ip:
-        return internet(source.public_ip)
-    if target.startswith("igw-"):
-        # The interface of a function never has a public address, in a public subnet either.
-        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc-internet.html
-        return Dropped(reason=f"subnet `{subnet.id}` leads to `{target}`, and the interface has no public address")
-    if target.startswith("nat-"):
-        return _through_nat(topology, gateway_id=target, destination=destination)
-    return Dropped(reason=f"route table `{table.id}` of subnet `{subnet.id}` leads to `{target}`, not to AWS")
+def _reversed(service: str) -> str:
+    return ".".join(reversed(service.split(".")))
 
 
-def _target(table: RouteTable, *, destination: Destination) -> str | None:
-    blocks = [route for route in table.routes if "/" in route.destination and _covers(route.destination, destination)]
-    best = max(blocks, key=lambda route: ip_network(route.destination, strict=False).prefixlen, default=None)
-    return best.target if best else None
+class _Connection:
+    """From one interface to one host."""
+
+    def __init__(self, topology: Topology, *, subnet: Subnet, source: Source, destination: Destination) -> None:
+        self._topology = topology
+        self._subnet = subnet
+        self._source = source
+        self._destination = destination
+
+    def to_named(self, others: Iterable[Topology]) -> Path | Dropped:
+        """To the endpoint whose name the host has, in this network or another one."""
+        label = self._destination.label
+        for place in (self._topology, *others):
+            for endpoint in place.endpoints:
+                if endpoint.is_available and any(name.partition(".")[0] == label for name in endpoint.dns_names):
+                    return self.to_interface(place, endpoint)
+        return Dropped(reason=f"there is no endpoint with the name `{label}`", how=Loss.NO_NAME)
+
+    def to_interface(self, place: Topology, endpoint: Endpoint) -> Path | Dropped:
+        """Through an interface of the endpoint: https://docs.aws.amazon.com/vpc/latest/privatelink/concepts.html."""
+        interface = self._interface(place, endpoint)
+        home = place.subnet(interface.subnet_id) if interface else None
+        if interface is None or home is None:
+            return Dropped(reason=f"endpoint `{endpoint.id}` has no address that its name leads to", how=Loss.NO_NAME)
+        # Rules that name groups do not hold across Regions:
+        # https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-security-groups.html
+        near = place.region == self._topology.region
+        far = Far(address=interface.address, group_ids=endpoint.security_group_ids if near else ())
+        me = Far(address=self._source.private_ip, group_ids=self._source.security_group_ids if near else ())
+        reason = (
+            self._egress(far)
+            or self._between(place, home, far.address)
+            or self._ingress(place, endpoint, me)
+            or (filters.server_acl(place, subnet=home, far=me.address, port=self._port) if self._leaves(home) else None)
+        )
+        if reason is not None:
+            return Dropped(reason=reason)
+        return Path(kind=PathKind.INTERFACE_ENDPOINT, endpoint=endpoint, private_ip=self._source.private_ip)
+
+    def _interface(self, place: Topology, endpoint: Endpoint) -> Interface | None:
+        """The one in the zone that the name has, else one of all, preferably in the zone of the client."""
+        zones = {found: zone for found in endpoint.interfaces if (zone := _zone(place, found)) is not None}
+        label = self._destination.label
+        zonal = [found for found, zone in zones.items() if zone and label.endswith(f"-{zone}")]
+        if zonal:
+            return zonal[0]
+        return next((found for found, zone in zones.items() if zone == self._subnet.zone), None) or next(
+            iter(zones), None
+        )
+
+    def _between(self, place: Topology, home: Subnet, address: str) -> str | None:
+        """Why no packet gets from one subnet to the other and back."""
+        reason = self._leads_to(place, home, address)
+        if reason is None and self._leaves(home):
+            reason = filters.client_acl(self._topology, subnet=self._subnet, far=address, port=self._port)
+        return reason
+
+    def _leaves(self, home: Subnet) -> bool:
+        """An ACL sees only what enters or leaves its subnet."""
+        return home.id != self._subnet.id
+
+    def _leads_to(self, place: Topology, home: Subnet, address: str) -> str | None:
+        """Into another VPC only a peering connection leads, by routes on both sides, and no further.
+
+        https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-basics.html#vpc-peering-limitations
+        """
+        if home.vpc_id == self._subnet.vpc_id:
+            return None
+        there = routes.target(self._topology, subnet=self._subnet, address=address)
+        peering = self._topology.peering(there) if there else None
+        if peering is None:
+            return f"subnet `{self._subnet.id}` leads to `{there or 'nothing'}` on the way to `{home.vpc_id}`"
+        if not peering.joins(self._subnet.vpc_id, home.vpc_id):
+            return f"peering connection `{peering.id}` is not active between the two VPCs"
+        back = routes.target(place, subnet=home, address=self._source.private_ip)
+        return None if back == peering.id else f"subnet `{home.id}` has no route back by `{peering.id}`"
+
+    def _egress(self, far: Far) -> str | None:
+        """Why no rule of any of the interface's groups lets the request out."""
+        ids = self._source.security_group_ids
+        groups = [self._topology.security_group(group_id) for group_id in ids]
+        rules = [rule for group in groups if group is not None for rule in group.egress]
+        if filters.lets(rules, topology=self._topology, far=far, port=self._port):
+            return None
+        named = ", ".join(f"`{group_id}`" for group_id in ids) or "(none)"
+        return f"no egress rule of security groups {named} lets port {self._port} out to it"
+
+    def _ingress(self, place: Topology, endpoint: Endpoint, me: Far) -> str | None:
+        groups = [place.security_group(group_id) for group_id in endpoint.security_group_ids]
+        rules = [rule for group in groups if group is not None for rule in group.ingress]
+        if filters.lets(rules, topology=place, far=me, port=self._port):
+            return None
+        named = ", ".join(f"`{group_id}`" for group_id in endpoint.security_group_ids) or "(none)"
+        return f"no ingress rule of `{endpoint.id}`'s security groups {named} lets port {self._port} in"
+
+    def to_public(self, address: str) -> Path | Dropped:
+        """To a public address of the service, by the most specific route."""
+        reason = self._egress(Far(address=address)) or filters.client_acl(
+            self._topology, subnet=self._subnet, far=address, port=self._port
+        )
+        if reason is not None:
+            return Dropped(reason=reason)
+        subnet = self._subnet
+        table = self._topology.route_table(subnet)
+        if table is None:
+            return Dropped(reason=f"subnet `{subnet.id}` has no route table")
+        return self._by(table, address)
+
+    def _by(self, table: RouteTable, address: str) -> Path | Dropped:
+        of_table = f"route table `{table.id}` of subnet `{self._subnet.id}`"
+        route = routes.best(self._topology, table=table, address=address)
+        endpoint = self._gateway_endpoint(table, address, than=route.length if route else -1)
+        if endpoint is not None:
+            return Path(kind=PathKind.GATEWAY_ENDPOINT, endpoint=endpoint, private_ip=self._source.private_ip)
+        if route is None:
+            return Dropped(reason=f"{of_table} has no route to it")
+        if route.is_blackhole:
+            return Dropped(reason=f"{of_table} has a black hole for it: `{route.target}` is gone")
+        if route.target.startswith(("igw-", "eigw-")):
+            return self._by_internet_gateway(route.target, six=":" in address)
+        if route.target.startswith("nat-"):
+            return self._by_nat(route.target, address)
+        return Dropped(reason=f"{of_table} leads to `{route.target}`, not to AWS")
+
+    def _gateway_endpoint(self, table: RouteTable, address: str, *, than: int) -> Endpoint | None:
+        """The gateway endpoint that the table is associated with, unless a route of its own is more specific.
+
+        It stands in the table as a route to the Region's addresses of the service, so that other Regions' go another
+        way: https://docs.aws.amazon.com/vpc/latest/privatelink/gateway-endpoints.html
+        """
+        destination = self._destination
+        for endpoint in self._topology.endpoints_in(self._subnet.vpc_id, kind=EndpointKind.GATEWAY):
+            serves = endpoint.serves(destination.service, region=destination.region)
+            if table.id in endpoint.route_table_ids and serves and _carries(endpoint, address):
+                length = routes.length_of(self._topology, destination.service, address=address)
+                return endpoint if length > than else None
+        return None
+
+    def _by_internet_gateway(self, gateway_id: str, *, six: bool) -> Path | Dropped:
+        subnet, source = self._subnet, self._source
+        attached = self._topology.internet_gateway(gateway_id)
+        if attached is None or attached.vpc_id != subnet.vpc_id:
+            return Dropped(reason=f"subnet `{subnet.id}` leads to `{gateway_id}`, which is not attached to its VPC")
+        address = source.ipv6 if six else source.public_ip
+        if address is None:
+            # A function's interface never has one, in a public subnet either.
+            # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc-internet.html
+            return Dropped(
+                reason=f"subnet `{subnet.id}` leads to `{gateway_id}`, and the interface has no public address"
+            )
+        return Path(kind=PathKind.INTERNET, public_ip=address)
+
+    def _by_nat(self, gateway_id: str, address: str) -> Path | Dropped:
+        """A public NAT gateway sends from its own address, through its own subnet's route to an internet gateway.
+
+        https://docs.aws.amazon.com/vpc/latest/userguide/vpc-nat-gateway.html
+        """
+        gateway = self._topology.nat_gateway(gateway_id)
+        if gateway is None or gateway.state.lower() != AVAILABLE:
+            return Dropped(reason=f"NAT gateway `{gateway_id}` is not available")
+        if not gateway.public_ips:
+            return Dropped(reason=f"NAT gateway `{gateway_id}` has no public address")
+        subnet = self._topology.subnet(gateway.subnet_id)
+        target = routes.target(self._topology, subnet=subnet, address=address) if subnet else None
+        attached = self._topology.internet_gateway(target) if target else None
+        if subnet is None or attached is None or attached.vpc_id != subnet.vpc_id:
+            return Dropped(
+                reason=f"NAT gateway `{gateway_id}` stands in a subnet without a route to an internet gateway"
+            )
+        reason = filters.client_acl(self._topology, subnet=subnet, far=address, port=self._port)
+        if reason is None and self._leaves(subnet):
+            reason = filters.server_acl(self._topology, subnet=subnet, far=self._source.private_ip, port=self._port)
+        return Path(kind=PathKind.NAT, public_ip=gateway.public_ips[0]) if reason is None else Dropped(reason=reason)
+
+    @property
+    def _port(self) -> int:
+        return self._destination.port
 
 
-def _through_nat(topology: Topology, *, gateway_id: str, destination: Destination) -> Path | Dropped:
-    """A public NAT gateway sends from its own address, through its own subnet's route to an internet gateway.
-
-    https://docs.aws.amazon.com/vpc/latest/userguide/vpc-nat-gateway.html
-    """
-    gateway = topology.nat_gateway(gateway_id)
-    if gateway is None or gateway.state.lower() != AVAILABLE:
-        return Dropped(reason=f"NAT gateway `{gateway_id}` is not available")
-    if not gateway.public_ips:
-        return Dropped(reason=f"NAT gateway `{gateway_id}` has no public address")
-    subnet = topology.subnet(gateway.subnet_id)
-    if subnet and (refusal := _acl(topology, subnet=subnet, destination=destination)) is not None:
-        return refusal
-    table = topology.route_table(subnet) if subnet else None
-    target = _target(table, destination=destination) if table else None
-    attached = topology.internet_gateway(target) if target else None
-    if subnet is None or attached is None or attached.vpc_id != subnet.vpc_id:
-        return Dropped(reason=f"NAT gateway `{gateway_id}` stands in a subnet without a route to an internet gateway")
-    return Path(kind=PathKind.NAT, public_ip=gateway.public_ips[0])
+def _carries(endpoint: Endpoint, address: str) -> bool:
+    """Whether it is one for the address's family."""
+    return endpoint.address_type in ({"ipv6", "dualstack"} if ":" in address else {"ipv4", "dualstack"})
 
 
-def _in_prefix_list(topology: Topology, *, destination: Destination) -> bool:
-    return topology.s3_prefix_list is not None and destination.service == _S3 and destination.region == topology.region
-
-
-def _covers(cidr: str, destination: Destination) -> bool:
-    return _ADDRESSES[destination.service] in ip_network(cidr, strict=False)
+def _zone(topology: Topology, interface: Interface) -> str | None:
+    subnet = topology.subnet(interface.subnet_id)
+    return None if subnet is None else subnet.zone
 
 
 def _partition(region: str) -> str:

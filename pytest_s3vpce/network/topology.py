@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 AVAILABLE = "available"
+ACTIVE = "active"
+IPV4 = "ipv4"
 
 
 class EndpointKind(StrEnum):
@@ -21,19 +23,25 @@ class EndpointKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vpc:
-    """A virtual private cloud."""
+    """A virtual private cloud, and whether AWS's resolver answers in it and knows the private names of endpoints."""
 
     id: str
     cidr: str = ""
+    dns_support: bool = True
+    dns_hostnames: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subnet:
-    """A subnet of a VPC."""
+    """A subnet of a VPC; `zone` is its Availability Zone's name."""
 
     id: str
     vpc_id: str
     cidr: str = ""
+    ipv6_cidr: str | None = None
+    zone: str = ""
+    maps_public_ip: bool = False
+    """Whether interfaces that are made in it get a public address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +51,7 @@ class Route:
     destination: str
     target: str
     """`local`, or the id of a gateway, endpoint, network interface or connection."""
+    state: str = ACTIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +63,14 @@ class RouteTable:
     is_main: bool = False
     subnet_ids: tuple[str, ...] = ()
     routes: tuple[Route, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interface:
+    """The network interface of an endpoint in one of its subnets."""
+
+    subnet_id: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +87,26 @@ class Endpoint:
     route_table_ids: tuple[str, ...] = ()
     policy: str | None = None
     private_dns: bool = False
+    only_inbound: bool = False
+    """Whether private DNS is for those who ask from outside of the VPC, through an inbound resolver."""
     state: str = AVAILABLE
+    security_group_ids: tuple[str, ...] = ()
+    interfaces: tuple[Interface, ...] = ()
+    dns_names: tuple[str, ...] = ()
+    """Names of its own, without the leading `*.`: `vpce-0abc-1234.s3.us-east-1.vpce.amazonaws.com`."""
+    address_type: str = IPV4
 
     def serves(self, service: str, *, region: str) -> bool:
-        return self.service == f"com.amazonaws.{region}.{service}" and self.state.lower() == AVAILABLE
+        return self.service.removeprefix("cn.") == f"com.amazonaws.{region}.{service}" and self.is_available
+
+    @property
+    def is_available(self) -> bool:
+        return self.state.lower() == AVAILABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EgressRule:
-    """What a security group lets out; no ports means all ports."""
+class SecurityRule:
+    """What a security group lets out or in: by blocks of either family, prefix lists or groups. No ports: all ports."""
 
     protocol: str = "-1"
     """`-1` is all protocols."""
@@ -86,15 +114,17 @@ class EgressRule:
     to_port: int | None = None
     cidrs: tuple[str, ...] = ()
     prefix_list_ids: tuple[str, ...] = ()
+    group_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecurityGroup:
-    """A security group's outward half."""
+    """A security group."""
 
     id: str
     vpc_id: str
-    egress: tuple[EgressRule, ...] = ()
+    egress: tuple[SecurityRule, ...] = ()
+    ingress: tuple[SecurityRule, ...] = ()
 
 
 class Direction(StrEnum):
@@ -153,6 +183,27 @@ class InternetGateway:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Peering:
+    """A peering connection and the two VPCs that it joins."""
+
+    id: str
+    vpc_ids: tuple[str, str]
+    state: str = ACTIVE
+
+    def joins(self, one: str, other: str) -> bool:
+        return self.state == ACTIVE and {one, other} == set(self.vpc_ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefixList:
+    """A named list of blocks; AWS's own are named after a service, `com.amazonaws.REGION.s3`."""
+
+    id: str
+    name: str = ""
+    cidrs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
     """The network of one account and Region."""
 
@@ -166,8 +217,12 @@ class Topology:
     network_acls: tuple[NetworkAcl, ...] = ()
     nat_gateways: tuple[NatGateway, ...] = ()
     internet_gateways: tuple[InternetGateway, ...] = ()
-    s3_prefix_list: str | None = None
-    """The id of the managed prefix list `com.amazonaws.REGION.s3`."""
+    egress_only_gateways: tuple[InternetGateway, ...] = ()
+    peerings: tuple[Peering, ...] = ()
+    prefix_lists: tuple[PrefixList, ...] = ()
+
+    def vpc(self, vpc_id: str) -> Vpc | None:
+        return next((vpc for vpc in self.vpcs if vpc.id == vpc_id), None)
 
     def subnet(self, subnet_id: str) -> Subnet | None:
         return next((subnet for subnet in self.subnets if subnet.id == subnet_id), None)
@@ -182,7 +237,20 @@ class Topology:
         return next((gateway for gateway in self.nat_gateways if gateway.id == gateway_id), None)
 
     def internet_gateway(self, gateway_id: str) -> InternetGateway | None:
-        return next((gateway for gateway in self.internet_gateways if gateway.id == gateway_id), None)
+        """An internet gateway, egress-only ones included."""
+        both = (*self.internet_gateways, *self.egress_only_gateways)
+        return next((gateway for gateway in both if gateway.id == gateway_id), None)
+
+    def peering(self, peering_id: str) -> Peering | None:
+        return next((peering for peering in self.peerings if peering.id == peering_id), None)
+
+    def prefix_list(self, list_id: str) -> PrefixList | None:
+        return next((entry for entry in self.prefix_lists if entry.id == list_id), None)
+
+    def prefix_list_of(self, service: str) -> PrefixList | None:
+        """AWS's list of a service's addresses in this Region."""
+        name = f"com.amazonaws.{self.region}.{service}"
+        return next((entry for entry in self.prefix_lists if entry.name.removeprefix("cn.") == name), None)
 
     def endpoint(self, endpoint_id: str) -> Endpoint | None:
         return next((endpoint for endpoint in self.endpoints if endpoint.id == endpoint_id), None)

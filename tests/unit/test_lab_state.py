@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from pytest_s3vpce.errors import LabError
-from pytest_s3vpce.lab import faultdocuments, mending, selfcheck
+from pytest_s3vpce.lab import faultdocuments, mending, selfcheck, vpcendpoints
 from pytest_s3vpce.lab.compute import FunctionSpec
 from pytest_s3vpce.lab.origin import Internet
 from pytest_s3vpce.lab.refused import Refused
@@ -149,7 +149,7 @@ def test_a_gateway_endpoint_is_the_path_of_the_subnets_that_its_tables_serve(
         "aws:VpceAccount": account.id,
     }
     assert found.endpoint is not None
-    assert json.loads(found.endpoint.policy or "") == json.loads(mending.DEFAULT_ENDPOINT_POLICY)
+    assert json.loads(found.endpoint.policy or "") == json.loads(vpcendpoints.DEFAULT_POLICY)
 
 
 def test_modify_vpc_endpoint_takes_tables_away_and_gives_them_back(account: Account, network: dict[str, str]) -> None:
@@ -238,7 +238,9 @@ def test_egress_rules_are_read_with_ports_and_prefix_lists(account: Account, net
     everything = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
     ec2.revoke_security_group_egress(GroupId=group, IpPermissions=everything)
     assert isinstance(way(account, network), Dropped)
-    prefix_list = account.topology.s3_prefix_list
+    listed = account.topology.prefix_list_of("s3")
+    assert listed is not None
+    prefix_list = listed.id
     only = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "PrefixListIds": [{"PrefixListId": prefix_list}]}
     ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[only])
     assert isinstance(way(account, network), Path)

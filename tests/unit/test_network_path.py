@@ -6,20 +6,21 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_s3vpce.network.names import Form
 from pytest_s3vpce.network.path import Destination, Dropped, Loss, Path, PathKind, Source, internet, resolve
 from pytest_s3vpce.network.topology import (
     AclRule,
     Direction,
     Effect,
-    EgressRule,
     Endpoint,
-    EndpointKind,
     InternetGateway,
     NatGateway,
     NetworkAcl,
+    PrefixList,
     Route,
     RouteTable,
     SecurityGroup,
+    SecurityRule,
     Subnet,
     Topology,
     Vpc,
@@ -39,7 +40,8 @@ TO_INTERNET = Route(destination="0.0.0.0/0", target="igw-1")
 APP = RouteTable(id="rtb-app", vpc_id="vpc-1", subnet_ids=("subnet-app",), routes=(LOCAL, TO_NAT))
 MAIN = RouteTable(id="rtb-main", vpc_id="vpc-1", is_main=True, routes=(LOCAL, TO_NAT))
 PUBLIC = RouteTable(id="rtb-public", vpc_id="vpc-1", subnet_ids=("subnet-public",), routes=(LOCAL, TO_INTERNET))
-EVERYTHING = EgressRule(cidrs=("0.0.0.0/0",))
+EVERYTHING = SecurityRule(cidrs=("0.0.0.0/0",))
+S3_LIST = PrefixList(id="pl-s3", name="com.amazonaws.us-east-1.s3", cidrs=("52.216.0.0/15",))
 NETWORK = Topology(
     account="111111111111",
     region="us-east-1",
@@ -55,10 +57,10 @@ NETWORK = Topology(
     security_groups=(SecurityGroup(id="sg-open", vpc_id="vpc-1", egress=(EVERYTHING,)),),
     nat_gateways=(NatGateway(id="nat-1", subnet_id="subnet-public", public_ips=("203.0.113.9",)),),
     internet_gateways=(InternetGateway(id="igw-1", vpc_id="vpc-1"),),
-    s3_prefix_list="pl-s3",
+    prefix_lists=(S3_LIST,),
 )
 S3 = Destination(service="s3", region="us-east-1")
-S3_ELSEWHERE = Destination(service="s3", region="eu-west-1")
+S3_ELSEWHERE = Destination(service="other", region="us-east-1", form=Form.DUALSTACK)
 OTHER = Destination(service="other", region="us-east-1")
 
 
@@ -144,38 +146,24 @@ def test_an_endpoint_that_does_not_apply_is_passed_by(change: dict[str, object])
     assert found == Path(kind=PathKind.NAT, public_ip="203.0.113.9")
 
 
-def test_private_dns_leads_to_the_interface_endpoint_from_every_subnet_of_the_vpc() -> None:
-    interface = replace(ENDPOINT, id="vpce-2", kind=EndpointKind.INTERFACE, route_table_ids=(), private_dns=True)
-    both = replace(NETWORK, endpoints=(ENDPOINT, interface))
-    for subnet in ("subnet-app", "subnet-other"):
-        found = way(both, subnet=subnet)
-        assert isinstance(found, Path)
-        assert (found.kind, found.endpoint) == (PathKind.INTERFACE_ENDPOINT, interface)
-    assert way(both, to=S3_ELSEWHERE) == Path(kind=PathKind.NAT, public_ip="203.0.113.9")
-    without = replace(NETWORK, endpoints=(ENDPOINT, replace(interface, private_dns=False)))
-    found = way(without)
-    assert isinstance(found, Path)
-    assert found.endpoint == ENDPOINT
-
-
 @pytest.mark.parametrize(
     ("rule", "open_"),
     [
-        (EgressRule(cidrs=("0.0.0.0/0",)), True),
-        (EgressRule(protocol="tcp", from_port=443, to_port=443, cidrs=("0.0.0.0/0",)), True),
-        (EgressRule(protocol="tcp", from_port=0, to_port=65535, cidrs=("0.0.0.0/0",)), True),
-        (EgressRule(protocol="tcp", from_port=-1, to_port=-1, cidrs=("0.0.0.0/0",)), True),
-        (EgressRule(protocol="tcp", cidrs=("0.0.0.0/0",)), True),
-        (EgressRule(protocol="6", from_port=443, to_port=443, prefix_list_ids=("pl-s3",)), True),
-        (EgressRule(cidrs=("52.216.0.0/15",)), True),
-        (EgressRule(protocol="tcp", from_port=80, to_port=80, cidrs=("0.0.0.0/0",)), False),
-        (EgressRule(protocol="udp", from_port=443, to_port=443, cidrs=("0.0.0.0/0",)), False),
-        (EgressRule(cidrs=("10.0.0.0/8",)), False),
-        (EgressRule(prefix_list_ids=("pl-other",)), False),
-        (EgressRule(), False),
+        (SecurityRule(cidrs=("0.0.0.0/0",)), True),
+        (SecurityRule(protocol="tcp", from_port=443, to_port=443, cidrs=("0.0.0.0/0",)), True),
+        (SecurityRule(protocol="tcp", from_port=0, to_port=65535, cidrs=("0.0.0.0/0",)), True),
+        (SecurityRule(protocol="tcp", from_port=-1, to_port=-1, cidrs=("0.0.0.0/0",)), True),
+        (SecurityRule(protocol="tcp", cidrs=("0.0.0.0/0",)), True),
+        (SecurityRule(protocol="6", from_port=443, to_port=443, prefix_list_ids=("pl-s3",)), True),
+        (SecurityRule(cidrs=("52.216.0.0/15",)), True),
+        (SecurityRule(protocol="tcp", from_port=80, to_port=80, cidrs=("0.0.0.0/0",)), False),
+        (SecurityRule(protocol="udp", from_port=443, to_port=443, cidrs=("0.0.0.0/0",)), False),
+        (SecurityRule(cidrs=("10.0.0.0/8",)), False),
+        (SecurityRule(prefix_list_ids=("pl-other",)), False),
+        (SecurityRule(), False),
     ],
 )
-def test_a_security_group_lets_out_what_one_of_its_rules_names(rule: EgressRule, *, open_: bool) -> None:
+def test_a_security_group_lets_out_what_one_of_its_rules_names(rule: SecurityRule, *, open_: bool) -> None:
     group = SecurityGroup(id="sg-1", vpc_id="vpc-1", egress=(rule,))
     topology = replace(NETWORK, security_groups=(group,))
     found = resolve(topology, source=source(groups=("sg-1",)), destination=S3)
@@ -185,16 +173,16 @@ def test_a_security_group_lets_out_what_one_of_its_rules_names(rule: EgressRule,
 
 
 def test_the_prefix_list_lets_out_to_s3_of_its_own_region_only() -> None:
-    group = SecurityGroup(id="sg-1", vpc_id="vpc-1", egress=(EgressRule(prefix_list_ids=("pl-s3",)),))
+    group = SecurityGroup(id="sg-1", vpc_id="vpc-1", egress=(SecurityRule(prefix_list_ids=("pl-s3",)),))
     topology = replace(NETWORK, security_groups=(group,))
     for to in (S3_ELSEWHERE, OTHER):
         assert "no egress rule" in reason(resolve(topology, source=source(groups=("sg-1",)), destination=to))
-    unknown = replace(topology, s3_prefix_list=None)
+    unknown = replace(topology, prefix_lists=())
     assert "no egress rule" in reason(resolve(unknown, source=source(groups=("sg-1",)), destination=S3))
 
 
 def test_ports_are_let_out_one_by_one() -> None:
-    rule = EgressRule(protocol="tcp", from_port=443, to_port=443, cidrs=("0.0.0.0/0",))
+    rule = SecurityRule(protocol="tcp", from_port=443, to_port=443, cidrs=("0.0.0.0/0",))
     topology = replace(NETWORK, security_groups=(SecurityGroup(id="sg-1", vpc_id="vpc-1", egress=(rule,)),))
     plain = replace(S3, port=80)
     assert "port 80" in reason(resolve(topology, source=source(groups=("sg-1",)), destination=plain))
@@ -267,10 +255,66 @@ def test_the_most_specific_route_counts() -> None:
     assert isinstance(way(with_app(LOCAL, TO_NAT, to_peer), to=OTHER), Path)
 
 
-def test_routes_to_prefix_lists_are_the_endpoints_affair() -> None:
-    """moto and AWS list them, but what counts is the endpoint's own list of route tables."""
+def test_routes_to_an_endpoint_are_the_endpoints_affair() -> None:
+    """They are listed, but what counts is the endpoint's own list of route tables."""
     stale = Route(destination="pl-s3", target="vpce-1")
     assert way(with_app(LOCAL, stale, TO_NAT)) == Path(kind=PathKind.NAT, public_ip="203.0.113.9")
+
+
+def test_a_route_to_a_prefix_list_holds_for_its_blocks() -> None:
+    to_list = Route(destination="pl-s3", target="pcx-1")
+    assert "leads to `pcx-1`" in reason(way(with_app(LOCAL, to_list, TO_NAT)))
+    assert isinstance(way(with_app(LOCAL, to_list, TO_NAT), to=OTHER), Path)
+    unknown = Route(destination="pl-gone", target="pcx-1")
+    assert isinstance(way(with_app(LOCAL, unknown, TO_NAT)), Path)
+
+
+@pytest.mark.parametrize(("block", "wins"), [("52.216.0.0/16", True), ("52.216.0.0/15", True), ("52.0.0.0/8", False)])
+def test_a_route_that_is_as_specific_as_the_prefix_list_beats_the_endpoint(block: str, *, wins: bool) -> None:
+    """https://docs.aws.amazon.com/vpc/latest/userguide/RouteTables.html#route-tables-priority."""
+    table = replace(APP, routes=(LOCAL, Route(destination=block, target="nat-1")))
+    found = way(replace(NETWORK, route_tables=(table, MAIN, PUBLIC)))
+    assert isinstance(found, Path)
+    assert (found.kind is PathKind.NAT) == wins
+
+
+def test_of_equal_routes_the_block_beats_the_prefix_list() -> None:
+    to_list = Route(destination="pl-s3", target="pcx-1")
+    to_block = Route(destination="52.216.0.0/15", target="nat-1")
+    for routes in ((to_list, to_block), (to_block, to_list)):
+        assert isinstance(way(with_app(LOCAL, *routes)), Path)
+
+
+def test_a_black_hole_drops_and_is_not_passed_by() -> None:
+    gone = Route(destination="52.216.0.0/15", target="nat-9", state="blackhole")
+    assert reason(way(with_app(LOCAL, gone, TO_NAT))) == (
+        "route table `rtb-app` of subnet `subnet-app` has a black hole for it: `nat-9` is gone"
+    )
+
+
+def test_without_dns_support_no_name_resolves() -> None:
+    off = replace(NETWORK, vpcs=(Vpc(id="vpc-1", dns_support=False),))
+    found = way(off)
+    assert found == Dropped(reason="DNS support of `vpc-1` is off: no name resolves in it", how=Loss.NO_NAME)
+
+
+def test_an_instance_with_a_public_address_leaves_by_the_internet_gateway() -> None:
+    me = replace(source("subnet-public"), public_ip="203.0.113.77")
+    found = resolve(NETWORK, source=me, destination=S3)
+    assert found == Path(kind=PathKind.INTERNET, public_ip="203.0.113.77")
+    detached = replace(NETWORK, internet_gateways=(InternetGateway(id="igw-1", vpc_id="vpc-2"),))
+    assert "is not attached to its VPC" in reason(resolve(detached, source=me, destination=S3))
+
+
+def test_the_acl_of_the_nat_gateways_subnet_sees_both_halves() -> None:
+    """What comes in from the client's subnet, and what goes on to S3."""
+    half = NetworkAcl(
+        id="acl-1",
+        vpc_id="vpc-1",
+        subnet_ids=("subnet-public",),
+        rules=(OUT, replace(IN, number=50, effect=Effect.DENY, cidr="10.0.1.0/24"), IN),
+    )
+    assert "lets port 443 not in" in reason(way(replace(NETWORK, network_acls=(half,)), subnet="subnet-other"))
 
 
 @pytest.mark.parametrize(
