@@ -138,9 +138,18 @@ class ControlBucket(Strict):
 
 
 class Lab(Strict):
-    """What only the embedded lab reads."""
+    """What only the embedded lab reads. A Terraform module is applied before a script runs; their outputs are joined."""
 
-    provision: Text
+    model_config = ConfigDict(json_schema_extra={"anyOf": one_of("provision", "terraform")})
+
+    provision: Text | None = None
+    terraform: Text | None = None
+
+    @model_validator(mode="after")
+    def _builds_something(self) -> Self:
+        if self.provision is None and self.terraform is None:
+            raise Fault("neither `provision` nor `terraform` is given", remedy="name what is to be built in the lab")
+        return self
 
 
 class Inventory(Strict):

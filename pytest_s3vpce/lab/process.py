@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MODULE = "pytest_s3vpce.lab"
-_SECONDS = 330.0
+_SECONDS = 930.0
 _POLL_SECONDS = 0.01
 _END_SECONDS = 5.0
 _LOG_TAIL = 2000

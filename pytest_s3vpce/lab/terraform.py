@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.lab.provisioning import AccountSession
 
-_SECONDS: Final = 300.0
+_SECONDS: Final = 600.0
 _LOCK: Final = ".terraform.lock.hcl"
 _ERROR: Final = re.compile(r"Error: (?P<what>[^\n]+)\n(?P<rest>.*?)(?=\n\n?Error: |\Z)", re.DOTALL)
 _PLACE: Final = re.compile(r"\bon (?P<file>\S+\.tf(?:\.json)?) line (?P<line>\d+)")

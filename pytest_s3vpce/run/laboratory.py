@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 from pytest_s3vpce.errors import InventoryError, LabError
 from pytest_s3vpce.lab.process import start_lab
+from pytest_s3vpce.lab.terraform import check_module
 
 if TYPE_CHECKING:
     import threading
+    from pathlib import Path
 
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.lab.process import LabProcess
+    from pytest_s3vpce.model import Place
     from pytest_s3vpce.run.folder import RunFolder
 
 
@@ -26,17 +29,29 @@ def start(inventory: Inventory, folder: RunFolder, *, stop: threading.Event) -> 
             place=inventory.place(),
             remedy="add `lab: {provision: provision.py}`, or run with --s3vpce-live",
         )
-    provision = inventory.beside(inventory.lab.provision)
-    if not provision.is_file():
+    provision, terraform = (
+        inventory.beside(named) if named is not None else None
+        for named in (inventory.lab.provision, inventory.lab.terraform)
+    )
+    if provision is not None and not provision.is_file():
         raise LabError(
             f"there is no provisioning script `{provision}`",
             place=inventory.place("lab", "provision"),
             remedy="write it",
         )
+    if terraform is not None:
+        _check_module(terraform, place=inventory.place("lab", "terraform"))
     accounts = {
         name: (_literal(inventory, name, "id"), _literal(inventory, name, "region")) for name in inventory.accounts
     }
-    return start_lab(folder.path / "lab", accounts=accounts, provision=provision, stop=stop)
+    return start_lab(folder.path / "lab", accounts=accounts, terraform=terraform, provision=provision, stop=stop)
+
+
+def _check_module(module: Path, *, place: Place) -> None:
+    try:
+        check_module(module)
+    except LabError as error:
+        raise LabError(error.what, place=place, remedy=error.remedy) from error
 
 
 def _literal(inventory: Inventory, account: str, field: str) -> str:

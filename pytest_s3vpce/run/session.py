@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 CALLS: Final = "calls.jsonl"
 """The run folder's file of what tests sent with clients of their own."""
-_LAB_SECONDS: Final = 120.0
+_LAB_SECONDS: Final = 960.0
 """How long to wait for the lab."""
 
 

@@ -519,7 +519,12 @@ FAULTS = {
     "unknown key of the lab": (
         "canary: c}",
         "canary: c}\nlab: {provision: p.py, vpc: x}",
-        "FILE:10:24: unknown key `vpc`; accepted are provision",
+        "FILE:10:24: unknown key `vpc`; accepted are provision, terraform",
+    ),
+    "nothing for the lab": (
+        "canary: c}",
+        "canary: c}\nlab: {}",
+        "FILE:10:6: neither `provision` nor `terraform` is given; name what is to be built in the lab",
     ),
     "misspelt section": (
         "principals:",
