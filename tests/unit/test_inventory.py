@@ -524,7 +524,7 @@ FAULTS = {
     "nothing for the lab": (
         "canary: c}",
         "canary: c}\nlab: {}",
-        "FILE:10:6: neither `provision` nor `terraform` is given; name what is to be built in the lab",
+        "FILE:10:1: neither `provision` nor `terraform` is given; name what is to be built in the lab",
     ),
     "misspelt section": (
         "principals:",
