@@ -87,7 +87,8 @@ class Vantage(ABC):
     def send(self, batch: Sequence[SignedRequest]) -> list[Answer]:
         """The answers in the order of the requests. VantageError if the agent can't be reached or leaves one out."""
 
-    def _error(self, what: str, *, remedy: str | None = None) -> VantageError:
+    def error(self, what: str, *, remedy: str | None = None) -> VantageError:
+        """An error about this vantage point, with its line in the inventory, for kinds of it to raise."""
         return VantageError(f"vantage point `{self.name}`: {what}", place=self.place, remedy=remedy)
 
 
@@ -168,12 +169,12 @@ class AgentVantage(Vantage):
     def _checked(self, reply: Any, wanted: tuple[int, ...]) -> dict[int, Mapping[str, Any]]:
         """The answers by position, if the reply is an agent's and whole."""
         if not isinstance(reply, dict) or reply.get("version") != VERSION or not isinstance(reply.get("answers"), list):
-            raise self._error(
+            raise self.error(
                 "what answered is not an agent of this version", remedy="deploy the agent of this version there"
             )
         found = [given.get("id") if isinstance(given, dict) else None for given in reply["answers"]]
         if sorted(found, key=str) != sorted(map(str, wanted)):
-            raise self._error(
+            raise self.error(
                 f"{len(wanted)} requests were handed over, but the agent did not answer each of them once",
                 remedy="run it again; if it stays, report it",
             )
@@ -183,7 +184,7 @@ class AgentVantage(Vantage):
         try:
             return _answer(request, given)
         except (ValueError, TypeError, AttributeError) as error:
-            raise self._error(
+            raise self.error(
                 "the agent gave an answer that can't be read", remedy="deploy the agent of this version there"
             ) from error
 

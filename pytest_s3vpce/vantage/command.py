@@ -70,7 +70,7 @@ class CommandVantage(ProgramVantage):
             )
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise self._error(
+            raise self.error(
                 f"{self._what} can't be started: {one_line(reason)}", remedy="install it, or correct the command"
             ) from error
         with process:
@@ -83,10 +83,10 @@ class CommandVantage(ProgramVantage):
 
     def _judged(self, talk: _Talk, status: int) -> str:
         if talk.fault:
-            raise self._error(f"{self._what} {talk.fault}{_said(talk.stderr)}", remedy=_REMEDY)
+            raise self.error(f"{self._what} {talk.fault}{_said(talk.stderr)}", remedy=_REMEDY)
         if status:
             how = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
-            raise self._error(f"{self._what} {how}{_said(talk.stderr)}", remedy=_STATUSES.get(status, _REMEDY))
+            raise self.error(f"{self._what} {how}{_said(talk.stderr)}", remedy=_STATUSES.get(status, _REMEDY))
         return talk.stdout.decode("utf-8", "replace")
 
 

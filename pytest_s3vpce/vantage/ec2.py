@@ -52,7 +52,7 @@ class Ec2Vantage(ProgramVantage):
         super().__init__(name, config=config, limits=limits, connect_to=connect_to, place=place)
         self.instance = instance
         self._control = control
-        self._commands = RunCommand(control, instance, seconds=self.seconds, error=self._error)
+        self._commands = RunCommand(control, instance, seconds=self.seconds, error=self.error)
 
     def prepare(self, *, notify: Callable[[str], None] = silent) -> None:
         notify(f"asking SSM for instance {self.instance}")

@@ -72,10 +72,10 @@ class LambdaVantage(AgentVantage):
         except FAULTS as error:
             if code_of(error) not in _WAKING:
                 raise self._refused(error) from error
-            await_active(self._control, self.function, notify=notify, error=self._error)
+            await_active(self._control, self.function, notify=notify, error=self.error)
             reply = self._carry({"ping": True})
         if not isinstance(reply, dict) or reply.get("version") != agent.VERSION or "agent" not in reply:
-            raise self._error(
+            raise self.error(
                 f"function `{self.function}` does not run the agent of this version",
                 remedy="deploy the agent's zip there, with handler `agent.handler`",
             )
@@ -110,10 +110,10 @@ class LambdaVantage(AgentVantage):
         try:
             reply = json.loads(content)
         except ValueError as error:
-            raise self._error(f"function `{self.function}` answered with something that is not JSON") from error
+            raise self.error(f"function `{self.function}` answered with something that is not JSON") from error
         if answer.get("FunctionError"):
             said = f"{reply.get('errorType', '')} {reply.get('errorMessage', '')}" if isinstance(reply, dict) else ""
-            raise self._error(
+            raise self.error(
                 f"function `{self.function}` failed ({answer['FunctionError']}): {' '.join(said.split())[:300]}",
                 remedy="check that it runs the agent's zip with handler `agent.handler` and that its timeout "
                 f"is at least {self.timeout} s",
@@ -122,7 +122,7 @@ class LambdaVantage(AgentVantage):
 
     def _refused(self, error: Exception) -> Exception:
         code = code_of(error)
-        return self._error(
+        return self.error(
             f"function `{self.function}` can't be invoked, {reasons.words(code)} ({words_of(error)})",
             remedy=reasons.remedy(code),
         )
@@ -145,7 +145,7 @@ class DeployedLambdaVantage(LambdaVantage):
         place: Place | None = None,
     ) -> None:
         self._ledger = ledger
-        self._deployer = Deployer(control, deployment, run_id=run_id, vantage=name, ledger=ledger, error=self._error)
+        self._deployer = Deployer(control, deployment, run_id=run_id, vantage=name, ledger=ledger, error=self.error)
         super().__init__(
             name,
             control=control,

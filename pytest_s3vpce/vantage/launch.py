@@ -117,7 +117,7 @@ class LaunchedEc2Vantage(Ec2Vantage):
                 self._ledger.removed(entry)
                 self._entry = None
             code = code_of(error)
-            raise self._error(
+            raise self.error(
                 f"instance `{self._name}` can't be started: {words_of(error)}",
                 remedy=_REMEDIES.get(code) or reasons.remedy(code, otherwise="check what the inventory says of it"),
             ) from error
@@ -150,7 +150,7 @@ class LaunchedEc2Vantage(Ec2Vantage):
         while not self._commands.online():
             self._check_alive()
             if time.monotonic() > end:
-                raise self._error(
+                raise self.error(
                     f"instance `{self.instance}` did not connect to SSM within {_ONLINE_SECONDS} s", remedy=ENDPOINTS
                 )
             time.sleep(_PAUSE)
@@ -164,7 +164,7 @@ class LaunchedEc2Vantage(Ec2Vantage):
         for row in (row for group in answer["Reservations"] for row in group["Instances"]):
             if row["State"]["Name"] not in ("pending", "running"):
                 said = row.get("StateReason", {}).get("Message") or row["State"]["Name"]
-                raise self._error(
+                raise self.error(
                     f"instance `{self.instance}` ended before it could be used: {said}",
                     remedy="see its state reason in the console; quotas and encrypted images are usual ones",
                 )

@@ -27,4 +27,4 @@ class LocalVantage(AgentVantage):
         try:
             return agent.handle(payload, self.config.as_json())
         except ValueError as error:
-            raise self._error(str(error), remedy="correct the vantage point's configuration") from error
+            raise self.error(str(error), remedy="correct the vantage point's configuration") from error

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.vantage import agent
 from pytest_s3vpce.vantage.base import AgentVantage, silent
 
@@ -157,30 +158,36 @@ class ProgramVantage(AgentVantage):
         notify(f"asking vantage point {self.name} whether Python runs there")
         reply = self._exchange({"ping": True})
         if reply.get("version") != agent.VERSION or reply.get("agent") != agent.AGENT:
-            raise self._error("what answered is not the agent that was sent")
+            raise self.error("what answered is not the agent that was sent")
 
     def _exchange(self, payload: dict[str, Any]) -> dict[str, Any]:
         program = packed(payload, self.config)
-        return self._answer(found(program, self.run(program.text)))
+        try:
+            output = str(self.run(program.text))
+        except S3VpceError:
+            raise
+        except Exception as error:
+            raise self.error(f"the program can't be run: {type(error).__name__}: {one_line(str(error))}") from error
+        return self._answer(found(program, output))
 
     def _answer(self, output: Output | None) -> dict[str, Any]:
         if output is None:
-            raise self._error(
+            raise self.error(
                 "what ran there printed no answer of the agent",
                 remedy="it has to end in a Python 3 that reads its program from stdin, such as `python3 -`",
             )
         if not output.whole:
-            raise self._error(
+            raise self.error(
                 f"the answer was cut off after {len(output.text)} of {output.length} characters", remedy="run it again"
             )
         try:
             reply = unpacked(output.text)
         except ValueError as error:
-            raise self._error(
+            raise self.error(
                 "the agent's answer was damaged on its way", remedy="keep other output out of it, then run it again"
             ) from error
         if "error" in reply:
-            raise self._error(f"the agent failed there: {one_line(str(reply['error']))}")
+            raise self.error(f"the agent failed there: {one_line(str(reply['error']))}")
         return reply
 
 

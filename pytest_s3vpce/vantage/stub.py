@@ -28,7 +28,7 @@ class StubVantage(Vantage):
         answers = [self._callable(request) for request in batch]
         for request, answer in zip(batch, answers, strict=True):
             if answer.id != request.id:
-                raise self._error(
+                raise self.error(
                     f"the stub answered `{answer.id}` when asked `{request.id}`", remedy="give answers the request's id"
                 )
         return answers

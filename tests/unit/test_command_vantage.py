@@ -189,6 +189,25 @@ def test_a_long_answer_is_kept_where_room_is_short(tmp_path: Path, monkeypatch: 
     assert program.unpacked(kept.read_text(encoding="utf-8"))["version"] == 1
 
 
+class Own(program.ProgramVantage):
+    """A kind of somebody else's."""
+
+    def run(self, _program: str) -> str:
+        if "gives" in self.settings:
+            return self.settings["gives"]  # type: ignore[no-any-return]
+        raise LookupError(self.settings["raises"])
+
+
+def test_whatever_a_kind_of_anothers_raises_or_gives_is_one_error() -> None:
+    with pytest.raises(VantageError, match="vantage point `own`: the program can't be run: LookupError: a b"):
+        Own("own", settings={"raises": "a\nb"}).send([REQUEST])
+    for given in (None, b"bytes", ""):
+        with pytest.raises(VantageError, match="what ran there printed no answer of the agent"):
+            Own("own", settings={"gives": given}).send([REQUEST])
+    with pytest.raises(VantageError, match="the program can't be run: KeyError: 'raises'"):
+        Own("own").prepare()
+
+
 # --- a real sshd ------------------------------------------------------------------------------------------------------
 
 
