@@ -21,7 +21,26 @@ PARTNER_ROLE = f"arn:aws:iam::{OTHER}:role/partner"
 PARTNER, EVE = f"arn:aws:sts::{OTHER}:assumed-role/partner/s9", f"arn:aws:iam::{OTHER}:user/eve"
 SERVICE = "logging.s3.amazonaws.com"
 
-OWN = (SESSION, SESSION, ROLE, USER, USER, FEDERATED, f"arn:aws:iam::{OWNER}:root", LINKED)
+PATHED = f"arn:aws:sts::{OWNER}:assumed-role/deep/s1"
+PATHED_ROLE = f"arn:aws:iam::{OWNER}:role/team/deep"
+"""A session's ARN has no path: its requests state their role."""
+
+BEHIND: dict[str, tuple[Any, ...]] = {
+    SESSION: (SESSION, ROLE, OWNER),
+    PATHED: (PATHED, PATHED_ROLE, OWNER),
+    ROLE: (ROLE, OWNER),
+    LINKED: (LINKED, OWNER),
+    USER: (USER, f"arn:aws:iam::{OWNER}:root"),
+    FEDERATED: (FEDERATED, OWNER),
+    f"arn:aws:iam::{OWNER}:root": (OWNER,),
+    PARTNER: (PARTNER, PARTNER_ROLE, OTHER),
+    PARTNER_ROLE: (PARTNER_ROLE, OTHER),
+    EVE: (EVE, f"arn:aws:iam::{OTHER}:root"),
+    f"arn:aws:iam::{OTHER}:root": (f"arn:aws:iam::{OTHER}:root",),
+}
+"""By what names a policy can mean a caller."""
+
+OWN = (PATHED, SESSION, SESSION, ROLE, USER, USER, FEDERATED, f"arn:aws:iam::{OWNER}:root", LINKED)
 FOREIGN = (PARTNER, PARTNER, PARTNER_ROLE, EVE, f"arn:aws:iam::{OTHER}:root", "anonymous", f"service:{SERVICE}")
 
 NAMED: tuple[Any, ...] = (
@@ -72,15 +91,23 @@ KEYS: dict[str, tuple[tuple[Any, ...], tuple[str, ...], tuple[Any, ...]]] = {
     "aws:SourceIp": (
         ("203.0.113.7", "2001:db8::7"),
         ADDRESSES,
-        ("203.0.113.0/24", "203.0.113.7", "2001:db8::/32", "2001:db8::7", "198.51.100.0/24", "128.0.0.0/1"),
+        ("203.0.113.0/24", "203.0.113.7", "2001:db8::/32", "2001:db8::7", "198.51.100.0/24",
+         "128.0.0.0/1", "203.0.113.9/24", "200.0.0.0/8",
+         "200.0.0.0/7", "2001::/16"),
     ),
-    "aws:SecureTransport": (("true", "false", True, False), ("Bool",), ("true", "false", True, False)),
+    "aws:SecureTransport": (
+        ("true", "false", True, False),
+        ("Bool",),
+        ("true", "false", True, False, "${aws:PrincipalTag/tls}", "${aws:PrincipalTag/tls, 'true'}"),
+    ),
+    "aws:PrincipalTag/tls": (("true", "false"), STRINGS[:2], ("true", "false", "${aws:SecureTransport}")),
     "s3:TlsVersion": (("1.2", "1.3", 1.2), NUMBERS, ("1.2", "1.20", "1.3", 1.3, "2")),
     "s3:max-keys": (("1000", "7", 7), NUMBERS, ("7", "10", 1000, "-1")),
     "aws:CurrentTime": (
         ("2026-11-25T10:00:00Z", "2026-01-01T00:00:00Z"),
         DATES,
-        ("2026-11-25T10:00:00Z", "2026-11-25T12:00:00+02:00", "2026-01-01", "1767225600", "2026-06-01T00:00:00.5Z"),
+        ("2026-11-25T10:00:00Z", "2026-11-25T12:00:00+02:00", "2026-01-01", "2026-11", "1767225600",
+         "2026-06-01T00:00:00.5Z"),
     ),
     "aws:PrincipalTag/team": (("red", "Red", "blue"), STRINGS, ("red", "RED", "b*", "r?d", "${aws:username}")),
     "aws:username": (("ann", "red"), STRINGS, ("ann", "${aws:PrincipalTag/team}", "${aws:PrincipalTag/team, 'ann'}")),
@@ -94,17 +121,23 @@ KEYS: dict[str, tuple[tuple[Any, ...], tuple[str, ...], tuple[Any, ...]]] = {
     "aws:PrincipalArn": (
         (),  # derived
         ARNS + STRINGS[:2],
-        (ROLE, USER, f"arn:aws:iam::{OWNER}:role/*", "arn:aws:iam::*:user/*", PARTNER_ROLE, SESSION, FEDERATED),
+        (ROLE, USER, PATHED_ROLE, f"arn:aws:iam::{OWNER}:role/*", "arn:aws:iam::*:user/*", PARTNER_ROLE,
+         SESSION, FEDERATED),
     ),
     "aws:PrincipalAccount": ((), STRINGS, (OWNER, OTHER, "1111*", "anonymous")),
     "aws:PrincipalType": ((), STRINGS[:2], ("User", "AssumedRole", "Account", "FederatedUser")),
     "aws:ResourceAccount": ((), STRINGS, (OWNER, OTHER, "${aws:PrincipalAccount}")),
     "s3:ResourceAccount": ((), STRINGS[:2], (OWNER, OTHER)),
     "aws:PrincipalOrgID": (("o-1",), STRINGS, ("o-1", "o-*", "o-2")),
+    "aws:SourceAccount": ((OWNER,), STRINGS, (OWNER, "1111*", "${aws:PrincipalAccount}", OTHER)),
+    "aws:userid": (("AIDA1", "AROA1:s1"), STRINGS, ("AIDA1", "AROA1:s1", "AROA1:*", "*:s1")),
     "x:Bytes": (("QUJD", "QUJE"), ("BinaryEquals",), ("QUJD", "QUJE")),
 }  # fmt: skip
 SEVERAL = "aws:TagKeys"
 TAGS = ("a", "b", "C")
+FIXING = ("aws:SourceIp", "aws:SourceVpc", "aws:SourceVpce", "aws:SourceAccount", "aws:userid", "aws:PrincipalOrgID",
+          "aws:SourceArn", "aws:username", "s3:prefix")  # fmt: skip
+"""Keys that may say who the public is, and two that do not."""
 UNSETTLED = ("aws:PrincipalAccount", "aws:PrincipalType")
 
 FULL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -128,6 +161,7 @@ class Maker:
 
     def line(self) -> Json:
         caller = self.random.choice(OWN if self.chance(0.6) else FOREIGN)
+        self.caller = caller
         self.keys = [
             key for key in KEYS if not (key in UNSETTLED and (caller == "anonymous" or caller.startswith("service:")))
         ]
@@ -148,6 +182,8 @@ class Maker:
             if values and self.chance(0.6):
                 value = self.random.choice(values)
                 carried[key.upper() if self.chance(0.1) else key] = [value] if self.chance(0.1) else value
+        if self.caller == PATHED:
+            carried[self.random.choice(("aws:PrincipalArn", "AWS:principalarn"))] = PATHED_ROLE
         if self.chance(0.6):
             carried[SEVERAL] = self.random.sample(TAGS, self.random.randint(1, 3))
         return carried
@@ -226,18 +262,36 @@ class Maker:
         if isinstance(document["Statement"], dict):
             document["Statement"] = [document["Statement"]]
         for statement in document["Statement"]:
-            if statement["Effect"] == "Deny" and self.chance(0.15):
-                listed = [*self.random.choice(((OWNER, ROLE, SESSION), (OWNER, USER), (OTHER, PARTNER_ROLE, PARTNER)))]
-                if self.chance(0.3):
-                    listed.pop(self.random.randrange(len(listed)))
-                statement["NotPrincipal"] = {"AWS": listed}
+            if statement["Effect"] == "Deny" and self.chance(0.3):
+                statement["NotPrincipal"] = self.spared()
             else:
                 statement["Principal"] = self.principal(everyone)
+        if self.chance(0.2):
+            document["Statement"].append(self.perhaps_public())
         return document
+
+    def perhaps_public(self) -> Json:
+        """Everyone, under a condition that may or may not fix who that is."""
+        key = self.random.choice(tuple(key for key in self.keys if key in FIXING))
+        operators = tuple(name for name in KEYS[key][1] if "Not" not in name)
+        condition = {self.random.choice(operators): {key: self.some(KEYS[key][2])}}
+        made = {"Effect": "Allow", "Principal": self.random.choice(("*", {"AWS": "*"}, {"AWS": ["*", OWNER]}))}
+        return made | {"Action": self.random.choice(("s3:*", "s3:Put*")), "Resource": "*", "Condition": condition}
+
+    def spared(self) -> Json:
+        """All the names of the caller or of somebody else, rarely with one missing."""
+        if self.chance(0.1):
+            return {"Service": SERVICE}
+        listed = [*BEHIND[self.caller if self.caller in BEHIND and self.chance(0.8) else SESSION]]
+        if self.chance(0.4) and len(listed) > 1:
+            listed.pop(self.random.randrange(len(listed)))
+        return {"AWS": [*listed, USER] if self.chance(0.2) else listed}
 
     def principal(self, everyone: float) -> Any:
         if self.chance(everyone):
             return self.random.choice(("*", {"AWS": "*"}, {"AWS": ["*"]}))
+        if self.caller in BEHIND and self.chance(0.6):
+            return {"AWS": self.random.choice(BEHIND[self.caller])}
         if self.chance(0.15):
             return {"Service": self.random.choice((SERVICE, [SERVICE], "ec2.amazonaws.com")), "AWS": self.some(NAMED)}
         return {"AWS": self.some(NAMED) if self.chance(0.5) else list(self.random.sample(NAMED, 4))}
