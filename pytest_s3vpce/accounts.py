@@ -10,35 +10,43 @@ from typing import TYPE_CHECKING, Any, Final
 import boto3
 import botocore.loaders
 import botocore.session
+from botocore import UNSIGNED
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    SSOError,
-    SSOTokenLoadError,
-    TokenRetrievalError,
-    UnauthorizedSSOTokenError,
-)
+from botocore.credentials import CredentialProvider, CredentialResolver
+from botocore.exceptions import NoCredentialsError
 
+from pytest_s3vpce.credential_errors import translated
 from pytest_s3vpce.errors import CredentialError, S3VpceError
 from pytest_s3vpce.probe import Credentials
+from pytest_s3vpce.signing_in import (
+    MFA_SECONDS,
+    Renewed,
+    ask_for_code,
+    checked_policy,
+    environment_keys,
+    read_policy,
+    role_arguments,
+    session_policy,
+    token_in,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from pytest_s3vpce.inventory import Account, Inventory, Principal
+    from pytest_s3vpce.inventory import Account, Inventory
     from pytest_s3vpce.model import Place
     from pytest_s3vpce.references import References
+    from pytest_s3vpce.signers import Principal
 
 SESSION_SECONDS: Final = 3600
 """How long a principal's session lives; an hour is the limit where a role is assumed from a role.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use.html"""
 CLEAR_SECONDS: Final = 900
 """The shortest session there is, for requests whose token crosses plain http."""
+RENEWED_BEFORE: Final = 300
+"""In seconds: keys that end sooner are made anew before they sign."""
 _WORKERS: Final = 16
+_UNMADE: Final = S3VpceError("these credentials were not made yet")
 _CONTROL: Final = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=10, read_timeout=60)
 
 
@@ -90,12 +98,16 @@ class Accounts:
         self._lock = threading.Lock()
         self._sessions: dict[str, boto3.Session | CredentialError] = {}
         self._signers: dict[SessionKind, Credentials | S3VpceError | None] = {}
+        self._mfa_lock = threading.Lock()
+        self._after_codes: dict[str, Any] = {}
         self._clients: dict[tuple[str, str, str], Any] = {}
 
-    def _boto3(self, **arguments: Any) -> boto3.Session:
+    def _boto3(self, *, provider: CredentialProvider | None = None, **arguments: Any) -> boto3.Session:
         """A boto3 session; all of a run share one loader, so that each service's model is read once."""
         core = botocore.session.Session()
         core.register_component("data_loader", self.loader)
+        if provider is not None:
+            core.register_component("credential_provider", CredentialResolver([provider]))
         made = boto3.Session(botocore_session=core, **arguments)
         core.get_scoped_config()  # a profile that does not exist is told now, not by the first client
         return made
@@ -162,9 +174,9 @@ class Accounts:
 
     def credentials(self, kind: SessionKind) -> Credentials | None:
         """The keys of a session, None for `anonymous`. Raises CredentialError with the principal's place."""
-        if kind not in self._signers:
-            self._signers[kind] = self._make_credentials(kind)
-        made = self._signers[kind]
+        made = self._signers.get(kind, _UNMADE)
+        if made is _UNMADE or (isinstance(made, Credentials) and made.ends_within(RENEWED_BEFORE)):
+            made = self._signers[kind] = self._make_credentials(kind)
         if isinstance(made, S3VpceError):
             raise made
         return made
@@ -174,12 +186,7 @@ class Accounts:
         found = self.credentials(kind)
         if found is None:
             return self._boto3(region_name=region)
-        return self._boto3(
-            aws_access_key_id=found.access_key_id,
-            aws_secret_access_key=found.secret_access_key,
-            aws_session_token=found.session_token,
-            region_name=region,
-        )
+        return self._boto3(**found.arguments, region_name=region)
 
     def _make_session(self, account: str) -> boto3.Session:
         row = self._inventory.accounts[account]
@@ -187,12 +194,7 @@ class Accounts:
         region = self.region(account)
         keys = self._connection.keys.get(account)
         if keys is not None:
-            base = self._boto3(
-                aws_access_key_id=keys.credentials.access_key_id,
-                aws_secret_access_key=keys.credentials.secret_access_key,
-                aws_session_token=keys.credentials.session_token,
-                region_name=region,
-            )
+            base = self._boto3(**keys.credentials.arguments, region_name=region)
             return self._assumed(base, role=keys.role, external_id=None, region=region, place=place)
         with translated(profile=row.profile, place=place):
             base = self._boto3(profile_name=self._resolved(row.profile, place), region_name=region)
@@ -210,22 +212,13 @@ class Accounts:
         client = plain.client("sts", region_name=region, config=_CONTROL, **self._connection.arguments)
         with translated(profile=None, place=place, role=role):
             made = self._assume(client, role=role, arguments=arguments)
-        return self._boto3(
-            aws_access_key_id=made.access_key_id,
-            aws_secret_access_key=made.secret_access_key,
-            aws_session_token=made.session_token,
-            region_name=region,
-        )
+        renewed = Renewed(made, lambda: self._assume(client, role=role, arguments=arguments))
+        return self._boto3(provider=renewed, region_name=region)
 
     def _assume(self, client: Any, *, role: str, arguments: Mapping[str, Any]) -> Credentials:
         """https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html"""
-        answer = client.assume_role(RoleArn=role, RoleSessionName=self._session_name, **arguments)
-        keys = answer["Credentials"]
-        return Credentials(
-            access_key_id=keys["AccessKeyId"],
-            secret_access_key=keys["SecretAccessKey"],
-            session_token=keys["SessionToken"],
-        )
+        given = {"RoleSessionName": self._session_name, **arguments}
+        return _keys_in(client.assume_role(RoleArn=role, **given))
 
     def _check_account(self, account: str) -> None:
         row: Account = self._inventory.accounts[account]
@@ -250,25 +243,88 @@ class Accounts:
     def _sign_in(self, kind: SessionKind) -> Credentials | None:
         row: Principal = self._inventory.principals[kind.principal]
         place = self._inventory.place("principals", kind.principal)
-        if row.anonymous or row.ambient:
+        if row.anonymous or row.ambient or row.presigned:
             return None
         account = row.account or self._inventory.default_account
         if row.role is None:
-            return self._profile_keys(row, kind, account=account, place=place)
+            return self._plain_keys(row, kind, account=account, place=place)
+        own = None if row.session_policy is None else self._own_policy(row, kind.principal)
+        policy = session_policy(own, kind.policy)
+        arguments: dict[str, Any] = {"DurationSeconds": kind.seconds, **({"Policy": policy} if policy else {})}
+        if row.session_name is not None:
+            arguments["RoleSessionName"] = self._references.resolve(row.session_name, place)
         role = self._references.resolve(row.role, place)
-        arguments: dict[str, Any] = {"DurationSeconds": kind.seconds}
-        if kind.policy:
-            arguments["Policy"] = kind.policy
-        profile = self._inventory.accounts[account].profile
-        client = self.client("sts", account=account)
-        with translated(profile=profile, place=place, role=role):
+        if row.web_identity is not None:
+            return self._with_token(row, role=role, arguments=arguments, account=account, place=place)
+        arguments |= role_arguments(row, resolve=lambda text: self._references.resolve(text, place))
+        client = self._sts(row, account=account, place=place)
+        with translated(profile=self._inventory.accounts[account].profile, place=place, role=role):
             return self._assume(client, role=role, arguments=arguments)
 
-    def _profile_keys(self, row: Principal, kind: SessionKind, *, account: str, place: Place) -> Credentials:
+    def _sts(self, row: Principal, *, account: str, place: Place) -> Any:
+        """The client that assumes a principal's role: the account's, after MFA, or that of the role before it."""
+        client = self.client("sts", account=account)
+        if row.mfa is not None:
+            client = self._after_mfa(row.mfa, account=account, place=place)
+        for text in row.through:
+            role = self._references.resolve(text, place)
+            with translated(profile=self._inventory.accounts[account].profile, place=place, role=role):
+                client = self._client_of(self._assume(client, role=role, arguments={}), account=account)
+        return client
+
+    def _after_mfa(self, serial: str, *, account: str, place: Place) -> Any:
+        """A client whose session has passed MFA; the code is asked for once, however many sessions follow.
+
+        https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
+        """
+        with self._mfa_lock:
+            if serial not in self._after_codes:
+                code = ask_for_code(serial, place=place)
+                client = self.client("sts", account=account)
+                with translated(profile=self._inventory.accounts[account].profile, place=place):
+                    answer = client.get_session_token(
+                        SerialNumber=self._references.resolve(serial, place),
+                        TokenCode=code,
+                        DurationSeconds=MFA_SECONDS,
+                    )
+                self._after_codes[serial] = self._client_of(_keys_in(answer), account=account)
+            return self._after_codes[serial]
+
+    def _client_of(self, keys: Credentials, *, account: str) -> Any:
+        session: Any = self._boto3(**keys.arguments, region_name=self.region(account))
+        return session.client("sts", config=_CONTROL, **self._connection.arguments)
+
+    def _with_token(
+        self, row: Principal, *, role: str, arguments: dict[str, Any], account: str, place: Place
+    ) -> Credentials:
+        """https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html"""
+        assert row.web_identity is not None
+        path = self._inventory.beside(self._references.resolve(row.web_identity, place))
+        token = token_in(path, place=place)
+        session: Any = self._boto3(region_name=self.region(account))
+        client = session.client(
+            "sts", config=_CONTROL.merge(Config(signature_version=UNSIGNED)), **self._connection.arguments
+        )
+        arguments = {"RoleSessionName": self._session_name, **arguments}
+        with translated(profile=None, place=place, role=role):
+            return _keys_in(client.assume_role_with_web_identity(RoleArn=role, WebIdentityToken=token, **arguments))
+
+    def _own_policy(self, row: Principal, principal: str) -> dict[str, Any]:
+        place = self._inventory.place("principals", principal, "session_policy")
+        if isinstance(row.session_policy, str):
+            return read_policy(self._inventory.beside(self._references.resolve(row.session_policy, place)), place=place)
+        return checked_policy(row.session_policy, place=place)
+
+    def _plain_keys(self, row: Principal, kind: SessionKind, *, account: str, place: Place) -> Credentials:
         if kind.policy:
             raise CredentialError(
                 f"principal `{kind.principal}` is no role, so its session can't carry a session policy", place=place
             )
+        if row.keys is not None:
+            return environment_keys(row, place=place)
+        return self._profile_keys(row, account=account, place=place)
+
+    def _profile_keys(self, row: Principal, *, account: str, place: Place) -> Credentials:
         profile = self._resolved(row.profile, place)
         with translated(profile=profile, place=place):
             session = self._boto3(profile_name=profile, region_name=self.region(account))
@@ -282,75 +338,12 @@ class Accounts:
         return None if text is None else self._references.resolve(text, place)
 
 
-class translated:  # noqa: N801 - reads as a word at its callers: `with translated(...):`
-    """Turns botocore's exceptions into one CredentialError that names the inventory line and the remedy."""
-
-    def __init__(self, *, profile: str | None, place: Place, role: str | None = None) -> None:
-        self._profile = profile
-        self._place = place
-        self._role = role
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (BotoCoreError, ClientError)):
-            raise self._error(error) from error
-
-    def _error(self, error: BotoCoreError | ClientError) -> CredentialError:
-        for kinds, what, remedy in _REMEDIES:
-            if isinstance(error, kinds):
-                return CredentialError(what(self._profile), place=self._place, remedy=remedy(self._profile))
-        if isinstance(error, ClientError):
-            return self._refused(error)
-        return CredentialError(
-            f"AWS could not be asked: {_line(error)}", place=self._place, remedy="check the network and the Region"
-        )
-
-    def _refused(self, error: ClientError) -> CredentialError:
-        code = error.response.get("Error", {}).get("Code", "")
-        message = _line(error)
-        if code in _EXPIRED:
-            remedy = f"run `aws sso login --profile {self._profile}` or renew them" if self._profile else "renew them"
-            return CredentialError(f"the credentials have expired ({code})", place=self._place, remedy=remedy)
-        if self._role is not None:
-            return CredentialError(
-                f"role `{self._role}` can't be assumed: {message}",
-                place=self._place,
-                remedy="its trust policy must name the account's role or user that assumes it, whose policies must "
-                "allow sts:AssumeRole",
-            )
-        return CredentialError(
-            f"the credentials are refused: {message}", place=self._place, remedy="check the profile or keys"
-        )
-
-
-_EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
-
-
-def _named(profile: str | None) -> str:
-    return f" in profile `{profile}`" if profile else ""
-
-
-_REMEDIES: Final[tuple[tuple[Any, Callable[[str | None], str], Callable[[str | None], str]], ...]] = (
-    (
-        (UnauthorizedSSOTokenError, SSOTokenLoadError, TokenRetrievalError, SSOError),
-        lambda profile: f"the SSO session{_named(profile)} has expired",
-        lambda profile: f"run `aws sso login --profile {profile or 'default'}`",
-    ),
-    (
-        ProfileNotFound,
-        lambda profile: f"profile `{profile}` does not exist",
-        lambda _: "`aws configure list-profiles` lists those that do",
-    ),
-    (
-        (NoCredentialsError, PartialCredentialsError),
-        lambda profile: f"there are no credentials{_named(profile)}",
-        lambda _: "name a `profile` or `role` for the account, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    ),
-)
-
-
-def _line(error: Exception) -> str:
-    """The exception's text on one line, without what a hostile answer could break a report with."""
-    return " ".join(str(error).split())[:500]
+def _keys_in(answer: Any) -> Credentials:
+    """The keys that STS gave."""
+    keys = answer["Credentials"]
+    return Credentials(
+        access_key_id=keys["AccessKeyId"],
+        secret_access_key=keys["SecretAccessKey"],
+        session_token=keys["SessionToken"],
+        expires_at=keys["Expiration"].timestamp(),
+    )

@@ -23,6 +23,7 @@ def faults_of_names(inventory: Inventory) -> Iterator[Fault]:
     for name, principal in inventory.principals.items():
         yield from _account(inventory, principal.account, ("principals", name, "account"))
         yield from _owner(inventory, principal.role, principal.account, ("principals", name, "role"))
+        yield from _signer(inventory, name)
     for name, vantage in inventory.vantage_points.items():
         if vantage.lambda_ is not None:
             path = ("vantage_points", name, "lambda")
@@ -40,6 +41,20 @@ def faults_of_names(inventory: Inventory) -> Iterator[Fault]:
         if name not in inventory.accounts:
             remedy = accepted(inventory.accounts, instead_of=name)
             yield KeyFault(f"unknown account `{name}`", path=("controls", name), remedy=remedy)
+
+
+def _signer(inventory: Inventory, name: str) -> Iterator[Fault]:
+    """A presigned URL's signer: one whose keys this machine has."""
+    presigned = inventory.principals[name].presigned
+    if presigned is None:
+        return
+    path = ("principals", name, "presigned", "by")
+    signers = [other for other, row in inventory.principals.items() if row.signs_here]
+    if presigned.by not in inventory.principals:
+        yield Fault(f"unknown principal `{presigned.by}`", path=path, remedy=accepted(signers, instead_of=presigned.by))
+    elif presigned.by not in signers:
+        remedy = accepted(signers, instead_of=presigned.by)
+        yield Fault(f"principal `{presigned.by}` signs no URLs: it has no keys here", path=path, remedy=remedy)
 
 
 def who_fault(inventory: Inventory, who: str, path: Path = ()) -> Fault | None:

@@ -48,6 +48,11 @@ POLICY: Final = Form(
     "a policy's ARN",
     "write arn:aws:iam::ACCOUNT_ID:policy/NAME",
 )
+SESSION: Final = Form(r"[\w+=,.@-]{2,64}", "a session's name", "give 2 to 64 letters, digits and +=,.@-_")
+VARIABLE: Final = Form(r"[A-Za-z_]\w*", "an environment variable's name", "name the variable, not its value")
+MFA: Final = Form(
+    r"arn:aws[a-z-]*:iam::\d{12}:mfa/.+|[A-Z0-9]{9,256}", "an MFA device", "give its ARN or serial number"
+)
 ROLE_PATH: Final = Form(r"/([!-~]+/)?", "a role's path", "it begins and ends with /")
 
 # https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html
@@ -102,6 +107,19 @@ def memory(given: Any) -> int:
     if re.fullmatch(r"\d{3,5}", str(given)) and 128 <= int(given) <= 10_240:
         return int(given)
     raise Fault(f"{shown(given)} is no size of memory", remedy="give MB from 128 to 10240")
+
+
+_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def seconds(given: Any) -> int:
+    """A span of time: a number of seconds, or one with `s`, `m` or `h`."""
+    match = re.fullmatch(r"(\d{1,7})([smh]?)", str(given), re.ASCII)
+    if match is None:
+        raise Fault(
+            f"{shown(given)} is no span of time", remedy="give seconds, or a number with s, m or h: 90s, 15m, 2h"
+        )
+    return int(match[1]) * _UNITS[match[2]]
 
 
 def choice(kind: Iterable[StrEnum], word: str) -> Callable[[Any], Any]:

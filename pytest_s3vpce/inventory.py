@@ -22,7 +22,8 @@ from pytest_s3vpce.faults import Fault, KeyFault, translated
 from pytest_s3vpce.model import Place
 from pytest_s3vpce.points import Point  # noqa: TC001 - pydantic reads annotations
 from pytest_s3vpce.references import OutputsFile
-from pytest_s3vpce.schema import AccountId, Flag, Name, Region, RoleArn, Several, Strict, Text, Who, exactly_one, one_of
+from pytest_s3vpce.schema import AccountId, Name, Region, RoleArn, Several, Strict, Text, Who, exactly_one, one_of
+from pytest_s3vpce.signers import Principal  # noqa: TC001 - pydantic reads annotations
 from pytest_s3vpce.yamlplaces import Document, read
 
 FILE_NAME: Final = "s3vpce.yaml"
@@ -51,27 +52,6 @@ class Infrastructure(Strict):
     """Where `${out:NAME}` comes from."""
 
     file: Text
-
-
-class Principal(Strict):
-    """Who signs: a role, a profile, nobody (`anonymous`), or the vantage point's own credentials (`ambient`)."""
-
-    model_config = ConfigDict(json_schema_extra={"oneOf": one_of("role", "profile", "anonymous", "ambient")})
-
-    role: RoleArn | None = None
-    profile: Text | None = None
-    anonymous: Flag = False
-    ambient: Flag = False
-    account: Text | None = None
-    send_credentials_in_clear: Flag = False
-    """Sign plain http requests with these credentials although they are no role's short session."""
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        exactly_one({"role": self.role, "profile": self.profile, "anonymous": self.anonymous, "ambient": self.ambient})
-        if self.account and (self.anonymous or self.ambient):
-            raise Fault("`account` goes with `role` or `profile` only", path=("account",), remedy="leave it out")
-        return self
 
 
 # --- what ----------------------------------------------------------------------------------------------------------

@@ -14,12 +14,15 @@ from botocore.exceptions import BotoCoreError, ParamValidationError
 from pytest_s3vpce.errors import S3VpceError, TargetError
 from pytest_s3vpce.model import Cell, SignedRequest, Transport
 from pytest_s3vpce.operations import Fill, Form, Operation, Resource, operation
+from pytest_s3vpce.presigning import presigned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botocore.awsrequest import AWSPreparedRequest
     from botocore.client import BaseClient
+
+    from pytest_s3vpce.presigning import Presign
 
 # botocore adds these after signing; they tell S3 nothing and would differ between two signings of one request.
 _UNSIGNED_EXTRAS: Final = frozenset({"amz-sdk-invocation-id", "amz-sdk-request"})
@@ -40,6 +43,21 @@ class Credentials:
     access_key_id: str
     secret_access_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
+    expires_at: float | None = None
+    """In seconds since the epoch; None where they do not, or nobody said."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What boto3's Session takes."""
+        return {
+            "aws_access_key_id": self.access_key_id,
+            "aws_secret_access_key": self.secret_access_key,
+            "aws_session_token": self.session_token,
+        }
+
+    def ends_within(self, seconds: float) -> bool:
+        """Whether they end that soon."""
+        return self.expires_at is not None and self.expires_at < time.time() + seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +143,12 @@ class ProbeBuilder:
         destination: Destination,
         credentials: Credentials | None,
         ambient: str | None = None,
+        presign: Presign | None = None,
         form: Form | None = None,
     ) -> SignedRequest:
         """The request of a probe, signed with `credentials` (None: anonymous, or signed by the agent).
+
+        With `presign` the signature stands in the URL, and may be an old one.
 
         `ambient` is the Region that the agent signs for, with the vantage point's own credentials. `form` takes the
         place of the catalogue's, for what a run itself makes and removes.
@@ -140,7 +161,7 @@ class ProbeBuilder:
         form = form or form_of(cell, row)
         parameters = self._parameters(probe, row, form, destination)
         try:
-            client = self._client(credentials, destination, cell.transport)
+            client = self._client(None if presign else credentials, destination, cell.transport)
             request = _captured(client, row, self._typed(client, row, parameters))
         except ParamValidationError as error:
             detail = " ".join(str(error).split())
@@ -149,17 +170,20 @@ class ProbeBuilder:
             ) from error
         except (BotoCoreError, ValueError) as error:
             raise S3VpceError(f"`{row.name}` can't be built: {error}") from error
-        return SignedRequest(
+        found = SignedRequest(
             id=request_id,
             method=request.method,
             url=request.url,
             headers=_headers(request),
             body=_body(request),
-            signed_at=0.0 if credentials is None else time.time(),
+            signed_at=0.0 if credentials is None or presign else time.time(),
             tls=cell.transport.tls,
             max_body=ANSWER_BYTES,
             ambient=ambient,
         )
+        if presign is None or credentials is None:
+            return found
+        return presigned(found, credentials, region=destination.region, presign=presign)
 
     def _parameters(self, probe: Probe, row: Operation, form: Form, destination: Destination) -> dict[str, Any]:
         parameters: dict[str, Any] = {**form.parameters, **probe.cell.parameters}

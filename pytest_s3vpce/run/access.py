@@ -203,13 +203,14 @@ class AccessRun:
         )
         if key not in self._signed:
             destination = self._world.destination(cell)
-            ambient = self._world.inventory.principals[cell.principal].ambient
+            principal = self._world.inventory.principals[cell.principal]
             self._signed[key] = self._builder.build(
                 probe,
                 request_id=f"r{len(self._signed)}",
                 destination=destination,
                 credentials=self._world.accounts.credentials(kind),
-                ambient=destination.region if ambient else None,
+                ambient=destination.region if principal.ambient else None,
+                presign=self._world.presign(cell.principal),
             )
         return self._signed[key]
 

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     import requests
     from botocore.config import Config
 
-    from pytest_s3vpce.inventory import Inventory, Principal
+    from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.model import Outcome, Place
     from pytest_s3vpce.run.operator import Operator
     from pytest_s3vpce.run.session import RunSession
+    from pytest_s3vpce.signers import Principal
     from pytest_s3vpce.vantage.lookups import Connected, Resolved
 
 
@@ -155,6 +156,12 @@ class Clients:
                 remedy="ambient credentials are those of a function's or instance's role",
             )
         row = self._inventory.principals[name]
+        if row.presigned is not None:
+            raise ExpectationError(
+                f"principal `{name}` is a presigned URL, which a client can't sign with",
+                place=place,
+                remedy=f"name `{row.presigned.by}`, who signs it, and have its client presign; or use `probe`",
+            )
         self._guard([name], vantage, place)
         if not row.anonymous and not row.ambient:
             self._operator.accounts.session(row.account or self._inventory.default_account)

@@ -10,6 +10,7 @@ from pytest_s3vpce.claims import BucketFacts, EndpointFacts, PrincipalFacts, Set
 from pytest_s3vpce.claims.readings import limited
 from pytest_s3vpce.claims.setting import allowances
 from pytest_s3vpce.model import Cell, Transport
+from pytest_s3vpce.presigning import Presign
 from pytest_s3vpce.probe import Destination, Probe
 
 if TYPE_CHECKING:
@@ -102,10 +103,21 @@ class World:
         A role's token crosses plain http only from a fresh short session limited to the probed operation.
         """
         policy = probe.session_policy
-        principal = self.inventory.principals[probe.cell.principal]
+        name = self.signer(probe.cell.principal)
+        principal = self.inventory.principals[name]
         if not policy and probe.cell.transport is Transport.HTTP and principal.role:
             policy = limited(allowances(probe, self.bucket(probe.cell.target.bucket)))
-        return SessionKind(probe.cell.principal, policy, CLEAR_SECONDS if policy else SESSION_SECONDS)
+        return SessionKind(name, policy, CLEAR_SECONDS if policy else SESSION_SECONDS)
+
+    def signer(self, principal: str) -> str:
+        """Whose keys sign for a principal: its own, or those of whoever signed the URL."""
+        presigned = self.inventory.principals[principal].presigned
+        return presigned.by if presigned else principal
+
+    def presign(self, principal: str) -> Presign | None:
+        """How a principal's URLs are signed; None where it sends none."""
+        row = self.inventory.principals[principal].presigned
+        return None if row is None else Presign(age=row.age, expires=row.expires)
 
     def setting(self, described: Described) -> Setting:
         """The setting of this run's claims."""
@@ -122,10 +134,12 @@ class World:
 
     def _principal(self, name: str) -> PrincipalFacts:
         row = self.inventory.principals[name]
+        signer = self.signer(name)
+        by = self.inventory.principals[signer]
         return PrincipalFacts(
             name=name,
-            account=row.account or self.inventory.default_account,
-            arn=self.resolve(row.role, "principals", name, "role") if row.role else None,
+            account=by.account or self.inventory.default_account,
+            arn=self.resolve(by.role, "principals", signer, "role") if by.role else None,
             role=row.role is not None,
             anonymous=row.anonymous,
             clear=row.send_credentials_in_clear,

@@ -20,8 +20,8 @@ ROOMS = [
     {"claims", "snapshot"},
     {"vantage"},
     {"matrix"},
-    {"accounts"},
-    {"probe", "outcome"},
+    {"accounts", "signing_in", "credential_errors"},
+    {"probe", "outcome", "presigning"},
     {
         "inventory",
         "kinds",
@@ -35,6 +35,7 @@ ROOMS = [
         "dangling",
         "closedworld",
         "questions",
+        "signers",
     },
     {"network"},
     {"policy"},

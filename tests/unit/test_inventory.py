@@ -243,7 +243,7 @@ FAULTS = {
     "no kind of principal": (
         '{role: "arn:aws:iam::111122223333:role/app"}',
         "{}",
-        "FILE:5:3: exactly one of role, profile, anonymous, ambient is wanted, found none; add one",
+        "FILE:5:3: exactly one of role, profile, keys, anonymous, ambient, presigned is wanted, found none; add one",
     ),
     "yes is not true": (
         '{role: "arn:aws:iam::111122223333:role/app"}',
@@ -254,9 +254,39 @@ FAULTS = {
         '{role: "arn:aws:iam::111122223333:role/app"}',
         "{anonymous: true, ambient: true}",
         (
-            "FILE:5:3: exactly one of role, profile, anonymous, ambient is wanted, found `anonymous` and "
-            "`ambient`; keep one"
+            "FILE:5:3: exactly one of role, profile, keys, anonymous, ambient, presigned is wanted, found `anonymous` "
+            "and `ambient`; keep one"
         ),
+    ),
+    "role's setting without a role": (
+        '{role: "arn:aws:iam::111122223333:role/app"}',
+        "{anonymous: true, session_name: me}",
+        "FILE:5:26: `session_name` goes with `role` only; it is for assuming a role; add `role` or leave it out",
+    ),
+    "tags with a token": (
+        'app"}',
+        'app", web_identity: token, session_tags: {a: b}}',
+        (
+            "FILE:5:74: `session_tags` can't be given with `web_identity`; the token itself carries it; leave it out, "
+            "or leave `web_identity` out"
+        ),
+    ),
+    "transitive tag without a value": (
+        'app"}',
+        'app", transitive_tags: [team]}',
+        "FILE:5:53: `team` is no session tag; give it a value under `session_tags`",
+    ),
+    "no span of time": (
+        '{role: "arn:aws:iam::111122223333:role/app"}',
+        "{presigned: {by: anonymous, age: soon}}",
+        (
+            "FILE:5:41: `soon` is no span of time; give seconds, or a number with s, m or h: 90s, 15m, 2h"
+        ),
+    ),
+    "a URL of nobody's": (
+        '{role: "arn:aws:iam::111122223333:role/app"}',
+        "{presigned: {by: appp}}",
+        "FILE:5:25: unknown principal `appp`; there are none",
     ),
     "list instead of text": (
         '{role: "arn:aws:iam::111122223333:role/app"}',
@@ -266,7 +296,7 @@ FAULTS = {
     "ambient with account": (
         '{role: "arn:aws:iam::111122223333:role/app"}',
         "{ambient: true, account: main}",
-        "FILE:5:33: `account` goes with `role` or `profile` only; leave it out",
+        "FILE:5:33: `account` goes with `role`, `profile` or `keys` only; leave it out",
     ),
     "unknown account of a principal": (
         'app"}',
@@ -569,8 +599,9 @@ FAULTS = {
         "app: {role",
         "app:\n    bad: 1\n    role: x\n  b: {role",
         (
-            "FILE:6:5: unknown key `bad`; accepted are role, profile, anonymous, ambient, account, "
-            "send_credentials_in_clear"
+            "FILE:6:5: unknown key `bad`; accepted are role, profile, keys, anonymous, ambient, presigned, account, "
+            "through, external_id, session_name, session_tags, transitive_tags, session_policy, source_identity, mfa, "
+            "web_identity, send_credentials_in_clear"
         ),
     ),
 }

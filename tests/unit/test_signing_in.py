@@ -1,0 +1,318 @@
+"""How principals get their keys: what is asked of STS, what is narrowed, one error for each thing that is missing."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+
+from pytest_s3vpce import accounts, signing_in
+from pytest_s3vpce.accounts import Accounts, Connection, SessionKind
+from pytest_s3vpce.errors import CredentialError
+from pytest_s3vpce.inventory import load_inventory
+from pytest_s3vpce.model import Place
+from pytest_s3vpce.policy import Policies, Request, decide, parse
+from pytest_s3vpce.probe import Credentials
+from pytest_s3vpce.references import References
+from pytest_s3vpce.signing_in import ask_for_code, environment_keys, read_policy, session_policy, token_in
+
+_HERE = Place("s3vpce.yaml", 5, 3)
+_A = "111122223333"
+_INVENTORY = """\
+accounts:
+  main: {id: "111122223333", region: eu-west-1}
+principals:
+  app: %s
+vantage_points: {internet: local}
+buckets: {reports: {name: reports-bucket, canary: c}}
+"""
+
+
+class Sts:
+    """Stands for STS: keeps what it is asked, gives keys that count up."""
+
+    def __init__(self, name: str, asked: list[tuple[str, str, dict[str, Any]]], *, lives: float = 3600) -> None:
+        self.name = name
+        self._asked = asked
+        self._lives = lives
+
+    def _keys(self, call: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        self._asked.append((self.name, call, parameters))
+        number = len(self._asked)
+        return {
+            "Credentials": {
+                "AccessKeyId": f"AKIA{number}",
+                "SecretAccessKey": "secret",
+                "SessionToken": "token",
+                "Expiration": datetime.fromtimestamp(time.time() + self._lives, UTC),
+            }
+        }
+
+    def assume_role(self, **parameters: Any) -> dict[str, Any]:
+        return self._keys("assume_role", parameters)
+
+    def assume_role_with_web_identity(self, **parameters: Any) -> dict[str, Any]:
+        return self._keys("assume_role_with_web_identity", parameters)
+
+    def get_session_token(self, **parameters: Any) -> dict[str, Any]:
+        return self._keys("get_session_token", parameters)
+
+
+@pytest.fixture
+def asked() -> list[tuple[str, str, dict[str, Any]]]:
+    return []
+
+
+def _accounts(
+    tmp_path: Path, principal: str, asked: list[Any], monkeypatch: pytest.MonkeyPatch, *, lives: float = 3600
+) -> Accounts:
+    path = tmp_path / "s3vpce.yaml"
+    path.write_text(_INVENTORY % principal, encoding="utf-8")
+    inventory = load_inventory(path)
+    found = Accounts(inventory, References(None), connection=Connection(), session_name="s3vpce-run")
+
+    def client(*_: Any, **__: Any) -> Any:
+        return Sts("account", asked, lives=lives)
+
+    def of(keys: Credentials, **_: Any) -> Any:
+        return Sts(keys.access_key_id, asked, lives=lives)
+
+    monkeypatch.setattr(found, "client", client)
+    monkeypatch.setattr(found, "_client_of", of)
+    return found
+
+
+def test_a_role_with_all_that_a_session_can_carry(
+    tmp_path: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    principal = (
+        '{role: "arn:aws:iam::111122223333:role/app", external_id: x, session_name: audit, source_identity: ann, '
+        "session_tags: {team: red}, transitive_tags: [team]}"
+    )
+    found = _accounts(tmp_path, principal, asked, monkeypatch).credentials(SessionKind("app"))
+    assert found is not None
+    assert found.access_key_id == "AKIA1"
+    assert not found.ends_within(3000)
+    assert asked == [
+        (
+            "account",
+            "assume_role",
+            {
+                "RoleArn": f"arn:aws:iam::{_A}:role/app",
+                "RoleSessionName": "audit",
+                "DurationSeconds": 3600,
+                "ExternalId": "x",
+                "SourceIdentity": "ann",
+                "Tags": [{"Key": "team", "Value": "red"}],
+                "TransitiveTagKeys": ["team"],
+            },
+        )
+    ]
+
+
+def test_roles_on_the_way_are_assumed_one_from_another(
+    tmp_path: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roles = [f"arn:aws:iam::{_A}:role/{name}" for name in ("one", "two", "last")]
+    principal = f'{{role: "{roles[2]}", through: ["{roles[0]}", "{roles[1]}"]}}'
+    _accounts(tmp_path, principal, asked, monkeypatch).credentials(SessionKind("app"))
+    assert [(who, row["RoleArn"]) for who, _, row in asked] == [
+        ("account", roles[0]),
+        ("AKIA1", roles[1]),
+        ("AKIA2", roles[2]),
+    ]
+
+
+def test_an_mfa_code_is_asked_for_once(tmp_path: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    codes: list[str] = []
+
+    def code(serial: str, **_: Any) -> str:
+        codes.append(serial)
+        return "123456"
+
+    monkeypatch.setattr(accounts, "ask_for_code", code)
+    serial = f"arn:aws:iam::{_A}:mfa/ann"
+    principal = f'{{role: "arn:aws:iam::{_A}:role/app", mfa: "{serial}"}}'
+    made = _accounts(tmp_path, principal, asked, monkeypatch)
+    made.prepare([SessionKind("app"), SessionKind("app", _NARROW)])
+    assert codes == [serial]
+    assert [(who, call) for who, call, _ in asked] == [
+        ("account", "get_session_token"),
+        ("AKIA1", "assume_role"),
+        ("AKIA1", "assume_role"),
+    ]
+    assert asked[0][2] == {"SerialNumber": serial, "TokenCode": "123456", "DurationSeconds": 43_200}
+
+
+def test_a_web_identity_needs_no_account_credentials(
+    tmp_path: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token.jwt").write_text("the.token\n", encoding="utf-8")
+    principal = f'{{role: "arn:aws:iam::{_A}:role/app", web_identity: token.jwt}}'
+    found = _accounts(tmp_path, principal, asked, monkeypatch)
+
+    class Session:
+        def client(self, *_: Any, config: Any, **__: Any) -> Any:
+            assert config.signature_version is not None
+            return Sts("nobody", asked)
+
+    monkeypatch.setattr(found, "_boto3", lambda **_: Session())
+    found.credentials(SessionKind("app"))
+    ((who, call, parameters),) = asked
+    assert (who, call) == ("nobody", "assume_role_with_web_identity")
+    assert parameters["WebIdentityToken"] == "the.token"
+    assert parameters["RoleSessionName"] == "s3vpce-run"
+
+
+@pytest.mark.parametrize(("lives", "times"), [(3600, 1), (200, 2)])
+def test_keys_that_end_soon_are_made_anew(
+    tmp_path: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch, lives: float, times: int
+) -> None:
+    made = _accounts(tmp_path, f'{{role: "arn:aws:iam::{_A}:role/app"}}', asked, monkeypatch, lives=lives)
+    first, second = made.credentials(SessionKind("app")), made.credentials(SessionKind("app"))
+    assert len(asked) == times
+    assert (first == second) is (times == 1)
+
+
+def test_clients_renew_the_keys_of_assumed_roles_by_themselves() -> None:
+    made: list[int] = []
+
+    def again() -> Credentials:
+        made.append(1)
+        return Credentials(
+            access_key_id="AKIA2", secret_access_key="s", session_token="t", expires_at=time.time() + 9999
+        )
+
+    first = Credentials(access_key_id="AKIA1", secret_access_key="s", session_token="t", expires_at=time.time() + 60)
+    session = botocore.session.Session()
+    found: Any = signing_in.Renewed(first, again).load()
+    session.set_credentials("x", "y")
+    assert found.get_frozen_credentials().access_key == "AKIA2"
+    assert made == [1]
+
+
+# --- session policies ------------------------------------------------------------------------------------------------
+
+_ONE = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/k"}
+_NARROW = json.dumps({"Version": "2012-10-17", "Statement": [_ONE]})
+_OWN = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "arn:aws:s3:::b/*"}}
+
+
+def _allowed(policy: str, *, action: str = "s3:GetObject", key: str = "k", context: Any = None) -> bool:
+    document = parse(policy)
+    everything = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
+    request = Request(
+        action=action,
+        resource=f"arn:aws:s3:::b/{key}",
+        resource_account=_A,
+        principal=f"arn:aws:sts::{_A}:assumed-role/app/s",
+        context=context or {},
+    )
+    return decide(request, Policies(identity=(everything,), session=(document,))).allowed
+
+
+def test_without_one_of_its_own_a_session_has_the_given_policy() -> None:
+    assert session_policy(None, _NARROW) == _NARROW
+    assert session_policy(None, "") == ""
+
+
+def test_a_principals_own_policy_is_narrowed_and_never_widened() -> None:
+    assert json.loads(session_policy(_OWN, ""))["Statement"] == [_OWN["Statement"]]
+    both = session_policy(_OWN, _NARROW)
+    assert _allowed(both)
+    assert not _allowed(both, key="other")
+    assert not _allowed(both, action="s3:GetObjectTagging")
+    assert not _allowed(session_policy(_OWN, _NARROW.replace("GetObject", "PutObject")), action="s3:PutObject")
+
+
+def test_a_key_reading_holds_under_a_principals_own_policy() -> None:
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"Null": {"aws:SourceVpce": "false"}}}
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    both = session_policy(_OWN, json.dumps({"Version": "2012-10-17", "Statement": [everything, deny]}))
+    assert _allowed(both)
+    assert not _allowed(both, context={"aws:SourceVpce": "vpce-1"})
+    assert not _allowed(both, action="s3:PutObject")
+
+
+def test_a_session_policy_in_a_file_or_in_the_inventory(
+    tmp_path: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "narrow.json").write_text(_NARROW, encoding="utf-8")
+    role = f'role: "arn:aws:iam::{_A}:role/app"'
+    inline = json.dumps(_OWN)
+    for given in ("narrow.json", inline):
+        _accounts(tmp_path, f"{{{role}, session_policy: {given}}}", asked, monkeypatch).credentials(SessionKind("app"))
+    assert [json.loads(row["Policy"])["Statement"] for _, _, row in asked] == [[_ONE], [_OWN["Statement"]]]
+
+
+@pytest.mark.parametrize(
+    ("content", "fragment"),
+    [
+        (None, "can't be read: No such file"),
+        ("{", "is not JSON"),
+        ("{}", "policy `session_policy`: element Statement is missing"),
+    ],
+)
+def test_a_session_policy_that_is_none_is_one_error(tmp_path: Path, content: str | None, fragment: str) -> None:
+    path = tmp_path / "p.json"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(CredentialError) as caught:
+        read_policy(path, place=_HERE)
+    assert str(caught.value).startswith("s3vpce.yaml:5:3: ")
+    assert fragment in str(caught.value)
+
+
+# --- keys, tokens, codes ---------------------------------------------------------------------------------------------
+
+
+def test_keys_come_from_the_environment_by_name(
+    tmp_path: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    principal = "{keys: {access_key_id: CI_ID, secret_access_key: CI_SECRET, session_token: CI_TOKEN}}"
+    made = _accounts(tmp_path, principal, asked, monkeypatch)
+    row = load_inventory(tmp_path / "s3vpce.yaml").principals["app"]
+    environment = {"CI_ID": "AKIA", "CI_SECRET": "hush", "CI_TOKEN": "t"}
+    found = environment_keys(row, place=_HERE, environment=environment)
+    assert (found.access_key_id, found.secret_access_key, found.session_token) == ("AKIA", "hush", "t")
+    with pytest.raises(CredentialError, match="environment variable `CI_SECRET` is not set"):
+        environment_keys(row, place=_HERE, environment={"CI_ID": "AKIA"})
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert made.credentials(SessionKind("app")) == found
+    with pytest.raises(CredentialError, match="`app` is no role"):
+        made.credentials(SessionKind("app", _NARROW))
+
+
+@pytest.mark.parametrize(("content", "fragment"), [(None, "can't be read"), (" \n", "is empty")])
+def test_a_token_that_is_not_there_is_one_error(tmp_path: Path, content: str | None, fragment: str) -> None:
+    if content is not None:
+        (tmp_path / "t").write_text(content, encoding="utf-8")
+    with pytest.raises(CredentialError, match=fragment):
+        token_in(tmp_path / "t", place=_HERE)
+
+
+def test_nobody_is_asked_for_a_code_under_ci_or_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CredentialError, match="nobody is asked under CI"):
+        ask_for_code("GAHT12345678", place=_HERE, environment={"CI": "true"})
+
+    def no_terminal(*_: Any, **__: Any) -> Any:
+        raise OSError
+
+    monkeypatch.setattr(Path, "open", no_terminal)
+    with pytest.raises(CredentialError, match="there is no terminal to ask at"):
+        ask_for_code("GAHT12345678", place=_HERE, environment={})
+
+
+def test_the_code_is_asked_for_at_the_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "tty").touch()
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", lambda _path, mode: opened(tmp_path / "tty", mode))
+    monkeypatch.setattr(getpass, "getpass", lambda prompt: f" {len(prompt)} ")
+    assert ask_for_code("GAHT12345678", place=_HERE, environment={}) == str(len("MFA code of GAHT12345678: "))
