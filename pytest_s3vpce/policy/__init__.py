@@ -5,10 +5,12 @@ from __future__ import annotations
 from pytest_s3vpce.policy.acl import Acl, AclGrant, parse_acl
 from pytest_s3vpce.policy.asked import Request
 from pytest_s3vpce.policy.asking import read_document, read_request
+from pytest_s3vpce.policy.axes import Bucket, Check, Operation, Principal, Vantage
 from pytest_s3vpce.policy.decision import Decision, Effect, decide
 from pytest_s3vpce.policy.documents import Document, Statement, parse
 from pytest_s3vpce.policy.explanation import Explanation
 from pytest_s3vpce.policy.layers import UNKNOWN, Policies, Unknown
+from pytest_s3vpce.policy.matrix import DecidedMatrix, Ruling, decide_matrix
 from pytest_s3vpce.policy.requests import answer, mapping_of, parse_request
 from pytest_s3vpce.policy.validation import validate_bucket_policy
 
@@ -16,16 +18,24 @@ __all__ = [
     "UNKNOWN",
     "Acl",
     "AclGrant",
+    "Bucket",
+    "Check",
+    "DecidedMatrix",
     "Decision",
     "Document",
     "Effect",
     "Explanation",
+    "Operation",
     "Policies",
+    "Principal",
     "Request",
+    "Ruling",
     "Statement",
     "Unknown",
+    "Vantage",
     "answer",
     "decide",
+    "decide_matrix",
     "mapping_of",
     "parse",
     "parse_acl",
