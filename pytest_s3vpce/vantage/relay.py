@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from email.message import Message
+from http.client import responses
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from pytest_s3vpce.matrix import Call
 from pytest_s3vpce.model import FailureKind, SignedRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pytest_s3vpce.model import Answer
     from pytest_s3vpce.vantage.base import Vantage
@@ -66,8 +67,8 @@ class Relay:
     def body(self, method: str, url: str, content: Any) -> bytes:
         """A request's body read whole: bytes, text, a file or an iterable. VantageError past the limit."""
         limit = self.vantage.carries
-        found = _read(content, None if limit is None else limit + 1)
-        if limit is not None and len(found) > limit:
+        found = _read(content, None if limit is None else limit + _FRAMING + 1)
+        if limit is not None and len(found) > limit + _FRAMING:
             raise self.error(
                 f"the body of {method} {plain(url)} is larger than {_size(limit)}, all that kind "
                 f"`{self.vantage.kind}` carries at a time",
@@ -125,6 +126,8 @@ def call_of(
 
 
 _OURS: Final = frozenset({FailureKind.NOT_SENT, FailureKind.STALE})
+_FRAMING: Final = 1024
+"""What botocore may add to a body: the lengths of its chunks and a checksum behind the last one."""
 _LARGER: Final = "send it in smaller parts (multipart, Range), or from a vantage point of kind `local` or `command`"
 
 
@@ -145,6 +148,7 @@ def response(answer: Answer, *, method: str) -> HTTPResponse:
         body=BytesIO(answer.body),
         headers=headers,
         status=answer.status or 0,
+        reason=responses.get(answer.status or 0),
         preload_content=False,
         decode_content=False,
         enforce_content_length=False,
@@ -174,15 +178,17 @@ def _read(content: Any, most: int | None) -> bytes:
         return content.encode()
     if isinstance(content, (bytes, bytearray, memoryview)):
         return bytes(content)
-    pieces = iter(lambda: content.read(_PIECE), None) if hasattr(content, "read") else iter(content)
     found = bytearray()
-    for piece in pieces:
-        if not piece:
-            break
+    for piece in _pieces(content) if hasattr(content, "read") else content:
         found += piece.encode() if isinstance(piece, str) else piece
         if most is not None and len(found) >= most:
             break
     return bytes(found)
+
+
+def _pieces(file: Any) -> Iterator[Any]:
+    while piece := file.read(_PIECE):
+        yield piece
 
 
 _PIECE: Final = 1 << 20
