@@ -29,6 +29,10 @@ class _Unfit(Exception):  # noqa: N818 - no error of this project: the parser's 
     """What Python's parser takes, but no policy can mean."""
 
 
+class RepeatedKeyError(PolicyError):
+    """An object gives a key twice: parsers drop the first, so the policy is another than is written."""
+
+
 class Located:
     """A JSON document. `data` is plain; `line` and `place` say where a value starts."""
 
@@ -188,7 +192,7 @@ def _name(node: _Node, token: str, offset: int, *, lines: _Lines) -> None:
     key = json.loads(token) if "\\" in token else token[1:-1]
     if key in node.keys:
         first = lines.place(node.keys[key])
-        raise PolicyError(
+        raise RepeatedKeyError(
             f"key `{_printable(key)}` is given twice, first on line {first.line}",
             place=lines.place(offset),
             remedy="keep one: JSON parsers drop the first without a word",
