@@ -251,6 +251,17 @@ def _at(**context: Any) -> Vantage:
 
 
 _GET = Operation((Check(action="s3:GetObject", path="/k"),))
+_TAGGED = parse(
+    {
+        "Statement": [
+            {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"},
+            {
+                **{"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"},
+                "Condition": {"StringEquals": {"s3:BucketTag/x": "a"}},
+            },
+        ]
+    }
+)
 _EU = {"aws:RequestedRegion": "eu-west-1"}
 _DENIED_TO_SOME: dict[str, dict[str, Any]] = {
     "a key that conditions read": {
@@ -265,11 +276,18 @@ _DENIED_TO_SOME: dict[str, dict[str, Any]] = {
     },
     "a bucket in a resource with variables": {
         "buckets": [_bucket("b"), _bucket("c")],
-        "principals": [_given(identity=(_doc(Resource="arn:aws:s3:::b/${aws:x, 'k'}"),))],
+        "principals": [_given(identity=(_doc(Resource="arn:aws:s3:::b/${aws:x}"),))],
+        "vantages": [_at(aws_x="k")],
     },
     "a bucket in a resource": {
         "buckets": [_bucket("b"), _bucket("c")],
         "principals": [_given(identity=(_doc(Resource="arn:aws:s3:::b/*"),))],
+    },
+    "a key of the bucket that its own policy reads": {
+        "buckets": [_bucket(resource=_TAGGED, context={"s3:BucketTag/x": value}) for value in ("a", "b")],
+    },
+    "a key of the way that its own endpoint's policy reads": {
+        "vantages": [Vantage(vpc_endpoint=_TAGGED, context={"s3:BucketTag/x": value}) for value in ("a", "b")],
     },
     "the bucket's account": {"buckets": [_bucket(), _bucket(account=_B)]},
     "the caller's account": {"principals": [_given(), _given(principal=f"arn:aws:iam::{_B}:user/u")]},
