@@ -256,7 +256,10 @@ _TAGGED = parse(
         "Statement": [
             {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"},
             {
-                **{"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"},
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "*",
+                "Resource": "*",
                 "Condition": {"StringEquals": {"s3:BucketTag/x": "a"}},
             },
         ]
