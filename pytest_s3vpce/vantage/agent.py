@@ -49,6 +49,9 @@ _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: |$)")
 _METADATA6 = ipaddress.ip_network("fd00:ec2::/32")
 _PORTS = {"http": 80}
 """Every other scheme's port is 443. `dns://HOST` asks for addresses and `tcp://HOST:PORT` for a connection alone."""
+_METADATA = "http://169.254.169.254"
+_CONTAINER = "http://169.254.170.2"
+_CONTAINERS = ("169.254.170.2", "169.254.170.23", "fd00:ec2::23", "127.0.0.1", "localhost", "::1")
 _TLS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _UNREACHABLE = {
     errno.ECONNREFUSED,
@@ -356,6 +359,7 @@ class _Batch:
         self._lock = threading.Lock()
         self._contexts: Dict[Optional[str], ssl.SSLContext] = {}
         self._lookups: Dict[Address, _Lookup] = {}
+        self._own: Any = None
 
     def run(self) -> List[Json]:
         answers: Dict[int, Json] = {}
@@ -413,8 +417,20 @@ class _Batch:
         if request.signed_at and time.time() - request.signed_at > STALE_AFTER:
             raise _SendError("stale", "signed more than %d seconds ago" % STALE_AFTER)
         if request.ambient is not None:
-            _sign(request, request.ambient, os.environ, time.gmtime())
+            _sign(request, request.ambient, self._ambient(), time.gmtime())
         return request
+
+    def _ambient(self) -> Any:
+        """The place's own credentials, asked for once."""
+        with self._lock:
+            if self._own is None:
+                try:
+                    self._own = _own_credentials(os.environ)
+                except _SendError as failure:
+                    self._own = failure
+        if isinstance(self._own, _SendError):
+            raise self._own
+        return self._own
 
     def _look(self, request: _Request, seen: Json) -> None:
         """What this place's resolver says of a host and, for `tcp`, whether a connection comes up; never by a proxy."""
@@ -592,6 +608,67 @@ def _tunnel(wire: _Wire, request: _Request, proxy: _Proxy, limit: float) -> None
     status = _Reply(wire, limit).status
     if status // 100 != 2 or wire.buffer:
         raise _SendError("protocol", "the proxy answered %d to CONNECT" % status)
+
+
+def _own_credentials(environ: Any) -> Any:
+    """Those of the environment (Lambda's), of the container (ECS, EKS), or of the instance's profile.
+
+    https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
+    """
+    if environ.get("AWS_ACCESS_KEY_ID") or environ.get("AWS_SECRET_ACCESS_KEY"):
+        return environ
+    path, url = (environ.get("AWS_CONTAINER_CREDENTIALS_" + end) for end in ("RELATIVE_URI", "FULL_URI"))
+    try:
+        if path or url:
+            found = _container_credentials(_CONTAINER + path if path else url, environ)
+        elif environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+            return environ
+        else:
+            found = _instance_credentials(environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or _METADATA)
+        names = (("AWS_ACCESS_KEY_ID", "AccessKeyId"), ("AWS_SECRET_ACCESS_KEY", "SecretAccessKey"))
+        return dict({name: found[theirs] for name, theirs in names}, AWS_SESSION_TOKEN=found.get("Token") or "")
+    except Exception as error:  # noqa: BLE001 - its text may hold secrets
+        kind = type(error).__name__
+        raise _SendError("not_sent", "this place gives no credentials of its own (%s)" % kind) from None
+
+
+def _container_credentials(url: str, environ: Any) -> Json:
+    """https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html"""
+    token = environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
+    if environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"):
+        with open(environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"], encoding="utf-8") as file:
+            token = file.read().strip()
+    if urlsplit(url).hostname not in _CONTAINERS:
+        raise ValueError("a container's credentials come from its own host")
+    found: Json = json.loads(_metadata("GET", url, {"Authorization": token} if token else {}))
+    return found
+
+
+def _instance_credentials(base: str) -> Json:
+    """By IMDSv2: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html"""
+    base = base.rstrip("/") + "/latest/"
+    lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
+    token = {"X-aws-ec2-metadata-token": _metadata("PUT", base + "api/token", lifetime)}
+    roles = base + "meta-data/iam/security-credentials/"
+    role = _metadata("GET", roles, token).split()[0]
+    found: Json = json.loads(_metadata("GET", roles + role, token))
+    return found
+
+
+def _metadata(method: str, url: str, headers: Dict[str, str]) -> str:
+    """Asked directly, never by a proxy; http.client is loaded only here, for it makes a start slower."""
+    from http.client import HTTPConnection
+
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.netloc, timeout=2)
+    try:
+        connection.request(method, parts.path + ("?" + parts.query if parts.query else ""), headers=headers)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise ValueError("refused")
+        return answer.read(_PIECE).decode()
+    finally:
+        connection.close()
 
 
 def _sign(request: _Request, scope: Json, environ: Any, now: time.struct_time) -> None:

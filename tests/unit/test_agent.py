@@ -7,6 +7,7 @@ import base64
 import errno
 import io
 import json
+import os
 import runpy
 import shutil
 import socket
@@ -1102,6 +1103,103 @@ def test_ambient_without_credentials_is_not_sent(missing: str, monkeypatch: pyte
     found = send(1, request(ambient=scope))
     assert found["failure"] == "not_sent"
     assert missing in found["detail"]
+
+
+FOUND = json.dumps({"AccessKeyId": "AKIDPLACE", "SecretAccessKey": "s", "Token": "tok"}).encode()
+
+
+def saying(*bodies: bytes, status: bytes = b"200 OK") -> Callable[[Server, socket.socket], None]:
+    """A server that gives these bodies in turn, over all its connections."""
+    left = list(bodies)
+
+    def script(server: Server, sock: socket.socket) -> None:
+        server.whole(sock)
+        body = left.pop(0)
+        sock.sendall(b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
+
+    return script
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+
+
+def ambient(port: int, count: int = 1) -> list[dict[str, Any]]:
+    rows = [{**request(), "id": str(number), "ambient": {"region": "eu-west-1"}} for number in range(count)]
+    batch = {"version": 1, "requests": rows, "connect_to": [f"*:80:127.0.0.1:{port}"]}
+    found: list[dict[str, Any]] = agent.handle(batch, {"hosts": ["*"], "connect_to": True, "loopback": True})["answers"]
+    return found
+
+
+@pytest.mark.usefixtures("bare")
+def test_an_instances_credentials_come_by_imdsv2_once_for_a_batch(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata, server = serve(saying(b"imds-token", b"the-role\n", FOUND)), serve(replying(OK))
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{metadata.port}/")
+    assert {row["status"] for row in ambient(server.port, count=5)} == {200}
+    first, second, third = (head.decode() for head in metadata.heads)
+    assert first.startswith("PUT /latest/api/token HTTP/1.1")
+    assert "X-aws-ec2-metadata-token-ttl-seconds: 60" in first
+    assert second.startswith("GET /latest/meta-data/iam/security-credentials/ HTTP/1.1")
+    assert third.startswith("GET /latest/meta-data/iam/security-credentials/the-role HTTP/1.1")
+    assert "X-aws-ec2-metadata-token: imds-token" in third
+    for head in server.heads:
+        assert b"Credential=AKIDPLACE/" in head
+        assert b"X-Amz-Security-Token: tok" in head
+
+
+@pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize("token", ["", "from-a-file", "from-the-environment"])
+def test_a_containers_credentials(
+    token: str, serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    credentials, server = serve(saying(FOUND)), serve(replying(OK))
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{credentials.port}/creds?id=1")
+    if token == "from-a-file":
+        (tmp_path / "token").write_text(f"{token}\n", encoding="utf-8")
+        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+    elif token:
+        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", token)
+    assert ambient(server.port)[0]["status"] == 200
+    head = credentials.heads[0].decode()
+    assert head.startswith("GET /creds?id=1 HTTP/1.1")
+    assert ("Authorization: " + token in head) is bool(token)
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_task_of_ecs_asks_its_own_address(monkeypatch: pytest.MonkeyPatch, serve: Callable[..., Server]) -> None:
+    asked: list[str] = []
+
+    def metadata(method: str, url: str, headers: dict[str, str]) -> str:
+        asked.append(url)
+        return FOUND.decode()
+
+    monkeypatch.setattr(agent, "_metadata", metadata)
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/1")
+    assert ambient(serve(replying(OK)).port)[0]["status"] == 200
+    assert asked == ["http://169.254.170.2/v2/credentials/1"]
+
+
+@pytest.mark.usefixtures("bare")
+def test_credentials_that_are_not_given_are_told_once_without_their_text(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = serve(saying(b"secret", status=b"403 Forbidden"))
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{metadata.port}")
+    for row in ambient(1, count=3):
+        assert (row["failure"], row["detail"]) == (
+            "not_sent",
+            "this place gives no credentials of its own (ValueError)",
+        )
+    assert metadata.connections == 1
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://elsewhere.example/creds")
+    assert ambient(1)[0]["detail"].endswith("(ValueError)")
+    monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    assert ambient(1)[0]["detail"] == "no ambient credentials or region: 'AWS_ACCESS_KEY_ID' is missing"
 
 
 # --- entry points
