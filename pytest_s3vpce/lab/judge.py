@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.organizations import Level, Membership
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.network.topology import Endpoint
+    from pytest_s3vpce.policy.acl import Acl
 
 _OPEN = '{"Statement":[{"Action":"*","Effect":"Allow","Principal":"*","Resource":"*"}]}'
 """The policy of an endpoint that was given none: https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html"""
@@ -37,9 +38,15 @@ class Question:
     action: str
     resource: str
     owner: str
+    bucket_owner: str | None = None
+    """Where that is another account than the object's: its policy may deny access to the object then, not allow it.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html"""
     resource_policy: str | None
     restricts_public: bool = False
     """Whether RestrictPublicBuckets is on for it."""
+    acl: Acl | None = None
+    """The list of the bucket or object, where ACLs are on."""
+    ignores_public_acls: bool = False
     endpoint: Endpoint | None = None
     context: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     access_point: AccessPoint | None = None
@@ -58,6 +65,7 @@ class Question:
             self,
             resource=f"{point.arn}/object/{key}" if key else point.arn,
             owner=point.account,
+            bucket_owner=None,
             resource_policy=point.policy,
         )
 
@@ -108,6 +116,7 @@ class Judge:
                 **_organization_keys("Principal", principal),
                 **_organization_keys("Resource", owner),
                 **self._endpoint_keys(question.endpoint),
+                **_resource_keys(question),
             },
         )
         policies = self._policies(caller, question, principal=principal, owner=owner)
@@ -137,8 +146,10 @@ class Judge:
             session=None
             if caller.session_policies is None
             else tuple(_document(text, "session policy") for text in caller.session_policies),
-            resource=None if question.resource_policy is None else _document(question.resource_policy, "resource"),
+            resource=_resource(question),
+            acl=question.acl,
             restrict_public_buckets=question.restricts_public,
+            ignore_public_acls=question.ignores_public_acls,
             vpc_endpoint=None if endpoint is None else _document(endpoint.policy or _OPEN, endpoint.id),
             endpoint_type=None if endpoint is None else endpoint.kind.value,
             scps=() if principal is None else _levels(principal.scps),
@@ -154,6 +165,18 @@ class Judge:
             return (_document(_OPEN, "root"),)  # a federated session of the root user's
         found = self._state.identity_policies(caller.bearer) or ()
         return tuple(_document(text, name) for name, text in found)
+
+
+def _resource(question: Question) -> Document | None:
+    if question.resource_policy is None:
+        return None
+    document = _document(question.resource_policy, "resource")
+    return document if question.bucket_owner in (None, question.owner) else replace(document, allows=())
+
+
+def _resource_keys(question: Question) -> dict[str, str]:
+    account = question.bucket_owner or question.owner
+    return {"aws:ResourceAccount": account, "s3:ResourceAccount": account}
 
 
 def _principal_keys(caller: Caller) -> dict[str, str]:

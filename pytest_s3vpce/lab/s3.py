@@ -6,7 +6,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.lab import accesspoints, s3checks, s3deletes, s3public
+from pytest_s3vpce.lab import accesspoints, acls, s3checks, s3deletes, s3public
 from pytest_s3vpce.lab.authorization import unsupported
 from pytest_s3vpce.lab.denials import PLAIN
 from pytest_s3vpce.lab.refused import Refused
@@ -93,6 +93,9 @@ class S3:
         if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and "ContinuationToken" in asked.parameters:
             message = "The continuation token provided is incorrect"
             raise Refused("InvalidArgument", status=400, message=message)
+        if answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            acls.settle(self._state, asked, bucket, caller)
+            answer = acls.with_owners(self._state, answer, asked, account=bucket.account)
         if asked.row.name == "HeadBucket":
             others = [(name, value) for name, value in answer.headers if name.lower() != _REGION_HEADER]
             answer = replace(answer, headers=(*others, *_region_header(bucket)))
@@ -118,9 +121,10 @@ class S3:
             if owner is not None and not self._state.object_exists(source.bucket, source.key, source.version):
                 trial.require(listing, asked, owner)
         s3checks.check(self._state, request, asked, bucket)
+        acls.check_grantees(request, asked)
         trial.check_blocks(request, asked, bucket)
         enforced = asked.row.name == "PutBucketOwnershipControls" and s3public.enforces_ownership(request.body)
-        if enforced and self._state.bucket_acl_grants_others(bucket.name):
+        if enforced and acls.grants_others(self._state, bucket):
             raise s3public.acl_against_ownership(bucket.name)
 
     def _unowned(
@@ -150,7 +154,8 @@ class S3:
         if taken is not None and taken.account != caller.account:
             message = "The requested bucket name is not available. The bucket namespace is shared by all users."
             raise Refused("BucketAlreadyExists", status=409, message=message)
-        return self._state.call("s3", request, account=caller.account, region=region, target=asked.target)
+        answer = self._state.call("s3", request, account=caller.account, region=region, target=asked.target)
+        return acls.with_owners(self._state, answer, asked, account=caller.account)
 
     def _delete_objects(
         self, request: HttpRequest, asked: S3Request, bucket: BucketState, trial: Trial

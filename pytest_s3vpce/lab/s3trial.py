@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.lab import s3checks, s3public
+from pytest_s3vpce.lab import acls, s3checks, s3public
 from pytest_s3vpce.lab.denials import PLAIN, s3_blocked, s3_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.wire import HttpRequest
     from pytest_s3vpce.network.path import Path
+    from pytest_s3vpce.policy.acl import Acl
 
 POLICY_OPERATIONS: Final = frozenset({"GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"})
 """What the owner's root user may always do, whatever the bucket's policy says.
@@ -90,12 +91,17 @@ class Trial:
         point = self._point if check.resource in (Resource.OBJECT, Resource.BUCKET) else None
         if point is not None and point.vpc is not None:
             self._check_origin(point.vpc)
+        block, acl = self._block(owner), self._acl(check, asked, owner)
+        holder = owner.account if acl is None or acl.owner is None else acl.owner
         question = Question(
             action=check.action,
             resource=resource,
-            owner=owner.account,
+            owner=holder,
+            bucket_owner=owner.account,
             resource_policy=policy,
-            restricts_public=self._block(owner).restrict_public_buckets,
+            restricts_public=block.restrict_public_buckets,
+            ignores_public_acls=block.ignore_public_acls,
+            acl=acl,
             endpoint=self._path.endpoint,
             context={**self._context, **parameter_keys(asked.row, asked.parameters), **_point_keys(point)},
             access_point=point,
@@ -108,6 +114,15 @@ class Trial:
             relation = self._judge.relation(self._caller, owner.account)
             shown = question.by_access_point().resource
             raise s3_denial(decision, caller=self._caller, action=check.action, resource=shown, relation=relation)
+
+    def _acl(self, check: Check, asked: S3Request, owner: BucketState | BucketLike) -> Acl | None:
+        if isinstance(owner, BucketLike):
+            return None
+        key, version = asked.key, asked.parameters.get("VersionId")
+        if check.resource is Resource.SOURCE:
+            source = s3checks.copy_source(asked)
+            key, version = source.key, source.version
+        return acls.acl_for(self._state, owner, action=check.action, key=key, version=version)
 
     def _check_origin(self, vpc: str) -> None:
         """An access point of a VPC takes what comes by that VPC's endpoints alone.

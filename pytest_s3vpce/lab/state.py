@@ -5,20 +5,19 @@ This is the only module that knows moto; `self_check` names what an upgrade of i
 
 from __future__ import annotations
 
-import importlib
 import logging
-import os
 import threading
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab import accesspoints, faultdocuments, mending, organizations, reading, vpcendpoints
 from pytest_s3vpce.lab.principals import Principals, mend_users, partition_of
+from pytest_s3vpce.lab.readying import mended, prepare
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.wsgi import environ_of, hide_form, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pytest_s3vpce.lab.organizations import Membership
     from pytest_s3vpce.lab.resources import (
@@ -42,11 +41,6 @@ _SERVICES = {
     "states": "stepfunctions",
     "elasticloadbalancing": "elbv2",
 }
-_SETTINGS = {
-    "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
-    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
-    "MOTO_DISABLE_GLOBAL_CORS": "true",
-}
 # What can't change the network; every other request makes the known topologies stale.
 _APART = frozenset({"s3", "s3control", "sts", "iam", "lambda", "ssm", "kms", "logs"})
 
@@ -61,7 +55,7 @@ class State:
         self._listeners: list[Callable[[], None]] = []
         self._version = 0
         self._topologies: dict[tuple[str, str], tuple[int, Topology]] = {}
-        _prepare()
+        prepare()
 
     # requests
 
@@ -183,7 +177,7 @@ class State:
         from moto.iam.access_control import PermissionResult
         from moto.s3.models import FakeBucket, PublicAccessBlock
 
-        if not _mended(FakeBucket):
+        if not mended(FakeBucket):
             mending.mend_buckets(FakeBucket, permitted=PermissionResult.PERMITTED, block_class=PublicAccessBlock)
 
     def mend_ec2(self) -> None:
@@ -194,7 +188,7 @@ class State:
         from moto.ec2.responses import EC2Response
         from moto.ec2.utils import random_public_ip
 
-        if not _mended(EC2Backend):
+        if not mended(EC2Backend):
             vpcendpoints.mend_endpoints(VPCEndPoint, backend_class=EC2Backend, response_class=EC2Response)
             mending.mend_addresses(
                 nat_class=NatGateway, backend_class=EC2Backend, address_class=ElasticAddress, public=random_public_ip
@@ -210,19 +204,19 @@ class State:
         from moto.iam.models import User
         from moto.iam.responses import IamResponse
 
-        if not _mended(User):
+        if not mended(User):
             mend_users(User, IamResponse, done=EmptyResult)
 
     def mend_organizations(self) -> None:
         from moto.organizations.models import OrganizationsBackend
 
-        if not _mended(OrganizationsBackend):
+        if not mended(OrganizationsBackend):
             organizations.mend_accounts(OrganizationsBackend, iam=self.backends("iam"))
 
     def mend_s3control(self) -> None:
         from moto.s3control.models import S3ControlBackend
 
-        if not _mended(S3ControlBackend):
+        if not mended(S3ControlBackend):
             accesspoints.mend(S3ControlBackend, home_of=self.bucket)
 
     def _vpc_of(self, account: str, region: str, subnet_id: str) -> str | None:
@@ -253,12 +247,13 @@ class State:
         backend = self.backends("s3control")[account][partition_of(region)]
         return reading.public_access_block(backend.public_access_block)
 
-    def bucket_acl_grants_others(self, name: str) -> bool:
-        """Whether the bucket's ACL grants more than its owner's own right."""
-        return len(getattr(getattr(self._bucket(name), "acl", None), "grants", ())) > 1
+    def stored(self, bucket: str, key: str | None = None, version: str | None = None) -> Any:
+        """A bucket, or a version of a key, as the state behind holds it; None where there is none."""
+        found = self._bucket(bucket)
+        return found if key is None else reading.newest(found, key, version)
 
     def is_delete_marker(self, bucket: str, key: str, version: str | None = None) -> bool:
-        newest = self._newest(bucket, key, version)
+        newest = self.stored(bucket, key, version)
         return newest is not None and not hasattr(newest, "etag")
 
     def object_exists(self, bucket: str, key: str, version: str | None = None) -> bool:
@@ -270,11 +265,8 @@ class State:
 
     def _object(self, bucket: str, key: str, version: str | None) -> Any:
         """The object; None where there is none or its newest version is a delete marker."""
-        newest = self._newest(bucket, key, version)
+        newest = self.stored(bucket, key, version)
         return newest if hasattr(newest, "etag") else None
-
-    def _newest(self, bucket: str, key: str, version: str | None) -> Any:
-        return reading.newest(self._bucket(bucket), key, version)
 
     def upload_exists(self, bucket: str, key: str, upload_id: str) -> bool:
         found = self._bucket(bucket)
@@ -332,6 +324,13 @@ class State:
         self._topologies[account, region] = (version, fresh)
         return fresh
 
+    def topologies_beside(self, account: str, region: str) -> Iterator[Topology]:
+        """The networks of all other accounts and Regions that have been used."""
+        for other, regions in list(self.backends("ec2").items()):
+            for place in list(regions):
+                if (other, place) != (account, region):
+                    yield self.topology(other, place)
+
     def read_topology(self, account: str, region: str) -> Topology:
         try:
             backend = self.backends("ec2")[account][region]
@@ -372,37 +371,3 @@ _MENDINGS: Mapping[str, Callable[[State], None]] = {
     "organizations": State.mend_organizations,
     "s3control": State.mend_s3control,
 }
-
-
-def _mended(changed: Any) -> bool:
-    """Whether this class was mended before in this process; it counts as mended from now on."""
-    before = getattr(changed, "_s3vpce_mended", False)
-    changed._s3vpce_mended = True  # noqa: SLF001 - our own mark
-    return bool(before)
-
-
-def _prepare() -> None:
-    """Settings are read while moto is imported; those of the machine would change whose accounts it serves."""
-    for name in [name for name in os.environ if name.startswith("MOTO_")]:
-        del os.environ[name]
-    os.environ.update(_SETTINGS)
-    try:
-        importlib.import_module("moto")
-    except ImportError as missing:
-        raise LabError("the lab needs moto", remedy="pip install 'pytest-s3vpce[lab]'") from missing
-    import botocore.session
-
-    session = botocore.session.Session
-    if not _mended(session):
-        session.get_available_regions = _quick(session.get_available_regions)  # type: ignore[method-assign]
-
-
-def _quick(original: Callable[..., list[str]]) -> Callable[..., list[str]]:
-    """As botocore's own, without loading a whole service model each time (0.1 s a call)."""
-
-    def regions(session: Any, service_name: str, partition_name: str = "aws", **named: Any) -> list[str]:
-        resolver = session._get_internal_component("endpoint_resolver")  # noqa: SLF001 - as the original does
-        found: list[str] = resolver.get_available_endpoints(service_name, partition_name)
-        return found or original(session, service_name, partition_name, **named)
-
-    return regions

@@ -94,7 +94,8 @@ def test_each_call_of_s3_control_is_authorised(stage: Stage) -> None:
         "AccessDenied",
         (
             f"User: arn:aws:sts::{MAIN}:assumed-role/reads-points/test is not authorized to perform: "
-            f's3:CreateAccessPoint on resource: "{arn_of("not")}" because no identity-based policy allows the s3:CreateAccessPoint action'
+            f's3:CreateAccessPoint on resource: "{arn_of("not")}" because no identity-based policy allows the '
+            "s3:CreateAccessPoint action"
         ),
     )
     block = {"BlockPublicAcls": False}

@@ -1,0 +1,148 @@
+"""Access control lists as the state holds them: who is named by which canonical id, and who owns an object.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html and
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3public import ENFORCED
+from pytest_s3vpce.policy.acl import Acl, AclGrant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_s3vpce.lab.keys import Caller
+    from pytest_s3vpce.lab.resources import BucketState
+    from pytest_s3vpce.lab.s3requests import S3Request
+    from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
+
+_STORED_OWNER: Final = "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a"
+_STORED_LISTER: Final = "bcaf1ffd86f41161ca5fb16fd081034f"
+"""Whom the state behind calls the owner of everything, and in its list of buckets."""
+_OF_OBJECTS: Final = frozenset(
+    {
+        "s3:GetObject",
+        "s3:GetObjectVersion",
+        "s3:GetObjectAcl",
+        "s3:GetObjectVersionAcl",
+        "s3:PutObjectAcl",
+        "s3:PutObjectVersionAcl",
+    }
+)
+"""What the ACL of an object grants; all else is a matter of the bucket's."""
+_WRITES: Final = frozenset({"PutObject", "CopyObject", "CompleteMultipartUpload"})
+_SHOWS_OWNERS: Final = frozenset(
+    {
+        "GetBucketAcl",
+        "GetObjectAcl",
+        "ListBuckets",
+        "ListMultipartUploads",
+        "ListObjects",
+        "ListObjectsV2",
+        "ListObjectVersions",
+        "ListParts",
+    }
+)
+_TO_BUCKET_OWNER: Final = {"bucket-owner-full-control": "FULL_CONTROL", "bucket-owner-read": "READ"}
+_GROUPS: Final = "http://acs.amazonaws.com/groups/"
+
+
+def canonical_id(account: str) -> str:
+    """The canonical id of an account of the lab. https://docs.aws.amazon.com/AmazonS3/latest/userguide/finding-canonical-user-id.html"""
+    return hashlib.sha256(f"canonical user of {account}".encode()).hexdigest()
+
+
+def acl_for(state: State, bucket: BucketState, *, action: str, key: str | None, version: object) -> Acl | None:
+    """The list that says something on this action; None where ACLs are off or the object is not there."""
+    if bucket.ownership == ENFORCED:
+        return None
+    if action not in _OF_OBJECTS or key is None:
+        return _read(state, state.stored(bucket.name), owner=bucket.account)
+    found = state.stored(bucket.name, key, None if version is None else str(version))
+    return None if found is None else _read(state, found, owner=owner_of(found, bucket))
+
+
+def owner_of(found: Any, bucket: BucketState) -> str:
+    """The account that owns a stored object: who wrote it, where ACLs are on."""
+    return str(getattr(found, "s3vpce_owner", None) or bucket.account)
+
+
+def _read(state: State, found: Any, *, owner: str) -> Acl | None:
+    acl = getattr(found, "acl", None)
+    if acl is None:
+        return Acl(grants=(AclGrant(owner, "FULL_CONTROL"),), owner=owner)
+    accounts = {canonical_id(account): account for account in list(state.backends("iam"))}
+    accounts[_STORED_OWNER] = owner
+    return Acl(grants=tuple(_grants(acl, accounts)), owner=owner)
+
+
+def _grants(acl: Any, accounts: dict[str, str]) -> Iterator[AclGrant]:
+    for grant in list(acl.grants):
+        for grantee in grant.grantees:
+            name = accounts.get(grantee.id, grantee.id) or grantee.uri.removeprefix(_GROUPS).removeprefix("global/")
+            for permission in grant.permissions:
+                yield AclGrant(name, permission)
+
+
+def grants_others(state: State, bucket: BucketState) -> bool:
+    """Whether the bucket's ACL grants anything to anybody but its owner."""
+    acl = _read(state, state.stored(bucket.name), owner=bucket.account)
+    return acl is not None and any(grant.grantee != bucket.account for grant in acl.grants)
+
+
+def settle(state: State, asked: S3Request, bucket: BucketState, caller: Caller) -> None:
+    """Give a new object its owner, and the bucket's owner what a canned ACL grants to it.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html#object-ownership-overview
+    """
+    assert asked.row is not None
+    if asked.row.name not in _WRITES or bucket.ownership == ENFORCED or caller.account in (None, bucket.account):
+        return
+    canned = asked.parameters.get("ACL")
+    if bucket.ownership == "BucketOwnerPreferred" and canned == "bucket-owner-full-control":
+        return
+    found = state.stored(bucket.name, asked.key)
+    if found is None:
+        return
+    found.s3vpce_owner = caller.account
+    permission = _TO_BUCKET_OWNER.get(str(canned))
+    if permission is not None:
+        grant = found.acl.grants[0]
+        grantee = type(grant.grantees[0])(grantee_id=canonical_id(bucket.account))
+        found.acl.grants.append(type(grant)([grantee], [permission]))
+
+
+def with_owners(state: State, answer: HttpResponse, asked: S3Request, *, account: str) -> HttpResponse:
+    """The answer with the canonical id of whom it calls the owner: `account`, or the object's own."""
+    assert asked.row is not None
+    if asked.row.name not in _SHOWS_OWNERS:
+        return answer
+    owner = account
+    if asked.row.name == "GetObjectAcl" and asked.bucket is not None:
+        found = state.stored(asked.bucket, asked.key, asked.parameters.get("VersionId"))
+        owner = getattr(found, "s3vpce_owner", None) or account
+    shown = canonical_id(owner).encode()
+    body = answer.body.replace(_STORED_OWNER.encode(), shown).replace(_STORED_LISTER.encode(), shown)
+    return replace(answer, body=body)
+
+
+def check_grantees(request: HttpRequest, asked: S3Request) -> None:
+    """Addresses name nobody any more.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketAcl.html
+    """
+    assert asked.row is not None
+    in_headers = any(
+        "emailaddress=" in str(value).lower() for name, value in asked.parameters.items() if name[:5] == "Grant"
+    )
+    in_body = asked.row.name in {"PutBucketAcl", "PutObjectAcl"} and b"AmazonCustomerByEmail" in request.body
+    if in_headers or in_body:
+        message = "The specified method is not allowed against this resource."
+        raise Refused("MethodNotAllowed", status=405, message=message)
