@@ -13,6 +13,7 @@ import click
 from pytest_s3vpce import __version__
 from pytest_s3vpce.errors import RunError, S3VpceError
 from pytest_s3vpce.labcommand import lab
+from pytest_s3vpce.lintcommand import lint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +51,7 @@ def main() -> None:
 
 
 main.add_command(lab)
+main.add_command(lint)
 
 
 @main.command()

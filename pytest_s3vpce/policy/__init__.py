@@ -10,6 +10,7 @@ from pytest_s3vpce.policy.decision import Decision, Effect, decide
 from pytest_s3vpce.policy.documents import Document, Statement, parse
 from pytest_s3vpce.policy.explanation import Explanation
 from pytest_s3vpce.policy.layers import UNKNOWN, Policies, Unknown
+from pytest_s3vpce.policy.lint import Finding, lint
 from pytest_s3vpce.policy.matrix import DecidedMatrix, Ruling, decide_matrix
 from pytest_s3vpce.policy.requests import answer, mapping_of, parse_request
 from pytest_s3vpce.policy.validation import validate_bucket_policy
@@ -25,6 +26,7 @@ __all__ = [
     "Document",
     "Effect",
     "Explanation",
+    "Finding",
     "Operation",
     "Policies",
     "Principal",
@@ -36,6 +38,7 @@ __all__ = [
     "answer",
     "decide",
     "decide_matrix",
+    "lint",
     "mapping_of",
     "parse",
     "parse_acl",

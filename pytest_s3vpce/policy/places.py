@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import PolicyError
+from pytest_s3vpce.escaping import escaped
 from pytest_s3vpce.model import Place
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def _name(node: _Node, token: str, offset: int, *, lines: _Lines) -> None:
     if key in node.keys:
         first = lines.place(node.keys[key])
         raise RepeatedKeyError(
-            f"key `{_printable(key)}` is given twice, first on line {first.line}",
+            f"key `{escaped(key)}` is given twice, first on line {first.line}",
             place=lines.place(offset),
             remedy="keep one: JSON parsers drop the first without a word",
         )
@@ -205,7 +206,3 @@ def _no_number(token: str, offset: int, *, lines: _Lines) -> None:
         raise PolicyError(f"a number has more than {_MAXIMUM_DIGITS} digits", place=lines.place(offset))
     if token.lstrip("-")[:1] in ("N", "I"):
         raise PolicyError(f"a policy must be JSON: `{token}` is none", place=lines.place(offset))
-
-
-def _printable(text: str) -> str:
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text)

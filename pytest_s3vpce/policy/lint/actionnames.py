@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.policy.actions import BUCKET_ACTIONS, OBJECT_ACTIONS
@@ -80,5 +79,7 @@ def remedy(name: str) -> str:
     """What to write instead of a name (in lower case, without `s3:`) that is no action."""
     if name in _OPERATIONS:
         return f"That is an operation; its action is {_OPERATIONS[name]}"
+    from difflib import get_close_matches
+
     near = get_close_matches(name, ACTIONS, n=1, cutoff=0.8)
     return f"Did you mean `s3:{near[0]}` (case does not matter)?" if near else "See the actions that AWS documents"

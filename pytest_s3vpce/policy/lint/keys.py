@@ -7,7 +7,6 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -180,6 +179,8 @@ def known(key: str) -> Key | None:
 
 def suggestion(key: str) -> str | None:
     """The key that was probably meant."""
+    from difflib import get_close_matches
+
     lower = key.lower()
     # `SourceVpce`, `aws.SourceVpce`, `s3:SourceVpce`: the right name behind no prefix, or the wrong one.
     bare = lower.rpartition(":")[2].rpartition(".")[2]
