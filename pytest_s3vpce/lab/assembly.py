@@ -15,17 +15,16 @@ from pytest_s3vpce.lab.doors import Doors
 from pytest_s3vpce.lab.gateway import Gateway
 from pytest_s3vpce.lab.journal import Journal
 from pytest_s3vpce.lab.keys import Keys
-from pytest_s3vpce.lab.listener import Verdict
 from pytest_s3vpce.lab.origin import Internet, source_of
 from pytest_s3vpce.lab.placement import Placements
 from pytest_s3vpce.lab.principals import partition_of
 from pytest_s3vpce.lab.provisioning import AccountSession
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.routing import Routing
 from pytest_s3vpce.lab.server import Server
 from pytest_s3vpce.lab.ssm import Ssm
 from pytest_s3vpce.lab.state import State
 from pytest_s3vpce.lab.wire import Unanswered
-from pytest_s3vpce.network.path import Destination, Dropped, Source, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +56,8 @@ class Lab:
         self._control: Control | None = None
         try:
             self._listener = self._server.listen(Internet(), port=port)
-            self._placements = Placements(self._server, folder=folder, verdict=self.verdict)
+            routing = Routing(self.state)
+            self._placements = Placements(self._server, folder=folder, verdict=routing.verdict, resolver=routing.names)
             self._functions = Functions(
                 folder=folder,
                 placements=self._placements,
@@ -75,7 +75,7 @@ class Lab:
                 self.state, keys=self.keys, functions=self._functions, ssm=self._ssm, log=self._journal.add
             )
             self.state.on_network_change(self._placements.refresh)
-            self._doors = Doors(self._server, state=self.state, verdict=self.verdict)
+            self._doors = Doors(self._server, state=self.state, routing=routing)
             self.state.on_network_change(self._doors.refresh)
             for account, region in accounts.values():
                 self.state.topology(account, region)  # refuses a Region that does not exist
@@ -129,19 +129,6 @@ class Lab:
         self._placements.close()
         self._doors.close()
         self._server.close()
-
-    def verdict(self, placement: Placement, destination: str) -> Verdict:
-        """Whether a connection from this interface comes through at all."""
-        source = Source(
-            subnet_id=placement.subnet_id,
-            security_group_ids=placement.security_group_ids,
-            private_ip=placement.private_ip,
-            public_ip=placement.public_ip,
-        )
-        service: Any = destination
-        aim = Destination(service=service, region=placement.region, port=placement.port)
-        path = resolve(self.state.topology(placement.account, placement.region), source=source, destination=aim)
-        return Verdict.DROP if isinstance(path, Dropped) else Verdict.OPEN
 
     def credentials(self, function: FunctionSpec) -> Mapping[str, str]:
         """The environment of a function's role session, named after the function.

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab.listener import Verdict
 from pytest_s3vpce.lab.origin import Placement, Proxied
-from pytest_s3vpce.lab.placement import DESTINATIONS, PORTS, S3, other_patterns, s3_patterns
-from pytest_s3vpce.lab.resources import address_in
+from pytest_s3vpce.lab.placement import PORTS
+from pytest_s3vpce.lab.resources import address_in, public_address
+from pytest_s3vpce.lab.routing import ANY
 from pytest_s3vpce.lab.wire import Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_s3vpce.lab.listener import Listener
-    from pytest_s3vpce.lab.placement import Judge
+    from pytest_s3vpce.lab.routing import Routing
     from pytest_s3vpce.lab.server import Server
     from pytest_s3vpce.lab.state import State
 
@@ -52,10 +52,10 @@ class Doors:
     request to a service that the network drops ends there without an answer.
     """
 
-    def __init__(self, server: Server, *, state: State, verdict: Judge) -> None:
+    def __init__(self, server: Server, *, state: State, routing: Routing) -> None:
         self._server = server
         self._state = state
-        self._verdict = verdict
+        self._routing = routing
         self._lock = threading.Lock()
         self._doors: dict[Placement, Door] = {}
 
@@ -87,17 +87,18 @@ class Doors:
         if port not in PORTS and name not in _LOOPBACK:
             raise Unanswered(f"port {port} of {name} is not served by the lab")
         port = port if port in PORTS else _HTTP
-        inside, aws = s3_patterns(home.region), other_patterns(home.region)
-        destination = S3 if name in _LOOPBACK or _matches(name, inside) else "other"
-        if destination != S3 and not _matches(name, aws):
-            raise Unanswered(f"{name} is no host of AWS's, and no other is served by the lab")
-        placement = home.at(port, destination=destination)
-        if self._verdict(placement, destination) is Verdict.DROP:
+        if name in _LOOPBACK:
+            return home.at(port, destination=ANY)
+        found = self._routing.names(home).find(name)
+        if found is None:
+            raise Unanswered(f"{name} does not resolve; hosts other than AWS's are not served by the lab")
+        placement = home.at(port, destination=found.key)
+        if self._routing.verdict(placement, found.key) is not Verdict.OPEN:
             raise Unanswered(f"the network of {home.subnet_id} has no way to port {port} of {name}")
         return placement
 
     def _make(self, placement: Placement) -> Door:
-        http, https = (self._server.listen(placement.at(port, destination=S3)) for port in PORTS)
+        http, https = (self._server.listen(placement.at(port, destination=ANY)) for port in PORTS)
         proxy = self._server.listen(Proxied(placement=placement))
         door = Door(placement=placement, http=http, https=https, proxy=proxy)
         self._apply(door)
@@ -105,11 +106,7 @@ class Doors:
 
     def _apply(self, door: Door) -> None:
         for listener, port in ((door.http, _HTTP), (door.https, _HTTPS)):
-            verdicts = {
-                self._verdict(door.placement.at(port, destination=destination), destination)
-                for destination in DESTINATIONS
-            }
-            listener.apply(Verdict.OPEN if Verdict.OPEN in verdicts else Verdict.DROP)
+            listener.apply(self._routing.verdict(door.placement.at(port, destination=ANY), ANY))
 
     def _placement(self, subnet_id: str, groups: tuple[str, ...]) -> Placement:
         home = self._state.subnet_home(subnet_id)
@@ -132,17 +129,16 @@ class Doors:
         if not groups:
             default = self._state.default_group(account, region, subnet.vpc_id)
             groups = (default,) if default else ()
+        seed = " ".join((subnet_id, *sorted(groups)))
         return Placement(
             account=account,
             region=region,
             subnet_id=subnet_id,
             security_group_ids=groups,
-            private_ip=address_in(subnet.cidr, seed=" ".join((subnet_id, *sorted(groups)))),
+            private_ip=address_in(subnet.cidr, seed=seed),
+            public_ip=public_address(seed) if subnet.maps_public_ip else None,
+            ipv6=address_in(subnet.ipv6_cidr, seed=seed) if subnet.ipv6_cidr else None,
         )
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def described(door: Door) -> Mapping[str, object]:

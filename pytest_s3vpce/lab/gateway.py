@@ -19,6 +19,7 @@ from pytest_s3vpce.lab.judge import Judge, Question
 from pytest_s3vpce.lab.keys import Caller, SessionKind
 from pytest_s3vpce.lab.origin import Internet, source_of
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.routing import Routing
 from pytest_s3vpce.lab.s3 import S3
 from pytest_s3vpce.lab.s3answers import finish
 from pytest_s3vpce.lab.s3context import request_keys
@@ -27,7 +28,8 @@ from pytest_s3vpce.lab.s3requests import is_control
 from pytest_s3vpce.lab.signatures import Anonymous, Verified
 from pytest_s3vpce.lab.sts import Sts
 from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse, Unanswered
-from pytest_s3vpce.network.path import Destination, Dropped, Path, Source, internet, resolve
+from pytest_s3vpce.network.names import VPCE, matches
+from pytest_s3vpce.network.path import Dropped, Path, internet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,6 +75,7 @@ class Gateway:
         self._s3 = S3(state, judge)
         self._control = S3Control(state, judge)
         self._sts = Sts(state, keys, judge)
+        self._routing = Routing(state)
         self._log = log
         self.notes: deque[dict[str, Any]] = deque(maxlen=_NOTES)
         """The last requests: who, from where, by which path, which action, decision and reason."""
@@ -154,16 +157,10 @@ class Gateway:
     def _path(self, request: HttpRequest, *, service: str) -> Path:
         origin = request.origin
         if isinstance(origin, Internet):
+            if matches(request.host.partition(":")[0], VPCE):
+                raise Unanswered(f"{request.host} has private addresses only: no way leads there from the internet")
             return internet(origin.address)
-        source = Source(
-            subnet_id=origin.subnet_id,
-            security_group_ids=origin.security_group_ids,
-            private_ip=origin.private_ip,
-            public_ip=origin.public_ip,
-        )
-        here: Any = origin.destination if service == "s3" else "other"
-        aim = Destination(service=here, region=origin.region, port=origin.port)
-        found = resolve(self._state.topology(origin.account, origin.region), source=source, destination=aim)
+        found = self._routing.of_request(origin, host=request.host.partition(":")[0], service=service)
         if isinstance(found, Dropped):
             # The listener closes a moment later; until then nothing may get through.
             raise Unanswered(found.reason)

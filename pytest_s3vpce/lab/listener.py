@@ -29,6 +29,8 @@ class Verdict(StrEnum):
 
     OPEN = "open"
     DROP = "drop"
+    NO_NAME = "no name"
+    """There is none: the name does not resolve. A listener that is reached nevertheless drops."""
 
 
 class Acceptor:
@@ -126,6 +128,7 @@ class Listener:
 
     def apply(self, verdict: Verdict) -> None:
         """Answer or drop from now on; dropping also cuts what is connected, as a removed route would."""
+        verdict = Verdict.OPEN if verdict is Verdict.OPEN else Verdict.DROP
         with self._lock:
             if self._socket.fileno() < 0 or verdict is self._verdict:
                 return

@@ -16,7 +16,7 @@ class Internet:
 class Placement:
     """A network interface in a subnet with its security groups, and what it connects to.
 
-    `port` (80 or 443) and `destination` (a class of hosts, see `placement.DESTINATIONS`) say which of the placement's
+    `port` (80 or 443) and `destination` (the key of a class of hosts, see `network.names`) say which of the placement's
     listeners it was; where the placement as a whole is meant they keep their defaults.
     """
 
@@ -26,6 +26,7 @@ class Placement:
     security_group_ids: tuple[str, ...]
     private_ip: str
     public_ip: str | None = None
+    ipv6: str | None = None
     port: int = 443
     destination: str = "s3"
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from pytest_s3vpce.lab.listener import Verdict
 from pytest_s3vpce.lab.origin import Internet
+from pytest_s3vpce.network.names import AWS, S3, VPCE, Names, names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from pytest_s3vpce.lab.listener import Listener
@@ -18,65 +19,30 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.server import Server
 
     Judge = Callable[[Placement, str], Verdict]
+    Resolver = Callable[[Placement], Names]
 
-__all__ = ["DESTINATIONS", "PORTS", "Placements", "Verdict"]
+__all__ = ["PORTS", "Placements", "Verdict"]
 
 PORTS = (80, 443)
-S3 = "s3"
-OTHER = "other"
-DESTINATIONS = (S3, OTHER)
-_SUFFIXES = {"cn": "amazonaws.com.cn", "eusc": "amazonaws.eu"}
-# Host forms of S3's public addresses in a Region, those a gateway endpoint's prefix list covers.
-# https://docs.aws.amazon.com/general/latest/gr/s3.html
-_S3_HOSTS = (
-    "s3.{region}",
-    "s3-{region}",
-    "s3.dualstack.{region}",
-    "s3-fips.{region}",
-    "s3-fips.dualstack.{region}",
-    "s3-accesspoint.{region}",
-    "s3-accesspoint.dualstack.{region}",
-    "s3-accesspoint-fips.{region}",
-    "s3-accesspoint-fips.dualstack.{region}",
-    "s3-control.{region}",
-    "s3-control.dualstack.{region}",
-    "s3-website.{region}",
-    "s3-website-{region}",
-)
-_AWS_HOSTS = ("*.amazonaws.com", "*.amazonaws.com.cn", "*.amazonaws.eu", "*.api.aws")
-_GLOBAL_REGION = "us-east-1"
 
 
-def s3_patterns(region: str) -> tuple[str, ...]:
-    """Host patterns of S3 in this Region; the global names belong to us-east-1."""
-    suffix = _suffix(region)
-    names = [form.format(region=region) for form in _S3_HOSTS]
-    if region == _GLOBAL_REGION:
-        names.append("s3")
-    hosts = [f"{name}.{suffix}" for name in names]
-    return tuple(pattern for host in hosts for pattern in (host, f"*.{host}"))
-
-
-def other_patterns(region: str) -> tuple[str, ...]:
-    """Host patterns of every other AWS address."""
-    return (f"*.{_suffix(region)}", "*.amazonaws.com", "*.api.aws")
-
-
-def _suffix(region: str) -> str:
-    return _SUFFIXES.get(region.partition("-")[0], "amazonaws.com")
+def _plain(placement: Placement) -> Names:
+    """The names of a Region in which nobody made an endpoint."""
+    return names(placement.region)
 
 
 class Placements:
-    """The listeners of all placements. They keep their ports, so that a redirect table holds for good.
+    """The listeners of all placements. They keep their ports while the network changes, as the tables keep their files.
 
     `verdict(placement, destination)` says what the network does now with connections from `placement` (its `port` is
-    80 or 443) to hosts of the class `destination`.
+    80 or 443) to hosts of the class `destination`; `names(placement)` says which hosts those are.
     """
 
-    def __init__(self, server: Server, *, folder: Path, verdict: Judge) -> None:
+    def __init__(self, server: Server, *, folder: Path, verdict: Judge, resolver: Resolver = _plain) -> None:
         self._server = server
         self._folder = folder
         self._verdict = verdict
+        self._resolver = resolver
         self._lock = threading.Lock()
         self._listeners: dict[Origin, Listener] = {}
         self._tables: dict[Origin, Path] = {}
@@ -88,17 +54,19 @@ class Placements:
         with self._lock:
             table = self._tables.get(key)
             if table is None:
-                table = self._tables[key] = self._make(key)
+                table = self._tables[key] = self._folder / f"redirect-{len(self._tables)}.json"
+                self._write(key)
             return table
 
     def refresh(self) -> None:
-        """Ask for every listener's verdict anew, after the network state changed."""
+        """Ask for every placement's names and verdicts anew, after the network state changed."""
         with (
             self._lock
         ):  # held throughout: a verdict from before the change must not be applied after one from after it
-            for origin, listener in self._listeners.items():
+            for origin in self._tables:
                 if not isinstance(origin, Internet):
-                    listener.apply(self._verdict(origin, origin.destination))
+                    self._write(origin)
+            self._drop_unnamed()
 
     def close(self) -> None:
         with self._lock:
@@ -107,37 +75,65 @@ class Placements:
             if self._nowhere is not None:
                 self._nowhere.close()
 
-    def _make(self, origin: Origin) -> Path:
-        hosts = self._internet(origin) if isinstance(origin, Internet) else self._inside(origin)
-        return self._write(hosts)
+    def _write(self, origin: Origin) -> None:
+        """The table as it is now; a worker reads it anew when it has changed."""
+        nowhere = self._no_way()
+        routes = self._internet(origin) if isinstance(origin, Internet) else self._inside(origin)
+        table = {"version": 1, "routes": routes, "other_ports": [nowhere.host, nowhere.port]}
+        path, text = self._tables[origin], json.dumps(table, indent=1)
+        if path.exists() and path.read_text() == text:
+            return
+        fresh = path.with_suffix(".new")
+        fresh.write_text(text)
+        fresh.replace(path)
 
     def _internet(self, origin: Internet) -> list[dict[str, object]]:
-        listener = self._listeners[origin] = self._server.listen(origin)
-        return [_route(pattern, port=port, listener=listener) for pattern in _AWS_HOSTS for port in PORTS]
+        """All of AWS, but for the names of endpoints: those resolve to private addresses."""
+        listener = self._listener(origin)
+        ways = [*((pattern, self._no_way()) for pattern in VPCE), *((pattern, listener) for pattern in AWS)]
+        return [_route(pattern, port=port, listener=way) for pattern, way in ways for port in PORTS]
 
     def _inside(self, placement: Placement) -> list[dict[str, object]]:
-        patterns: Mapping[str, tuple[str, ...]] = {
-            S3: s3_patterns(placement.region),
-            OTHER: other_patterns(placement.region),
+        known = self._resolver(placement)
+        ways = {
+            (found.key, port): self._way(placement.at(port, destination=found.key))
+            for found in known.classes()
+            for port in PORTS
         }
-        routes = []
-        for destination in DESTINATIONS:
-            for port in PORTS:
-                origin = placement.at(port, destination=destination)
-                listener = self._listeners[origin] = self._server.listen(origin)
-                listener.apply(self._verdict(origin, destination))
-                routes += [_route(pattern, port=port, listener=listener) for pattern in patterns[destination]]
-        return routes
+        return [
+            _route(pattern, port=port, listener=None if found is None else ways[found.key, port])
+            for pattern, found in known.rows
+            for port in PORTS
+        ]
 
-    def _write(self, routes: list[dict[str, object]]) -> Path:
+    def _way(self, origin: Placement) -> Listener | None:
+        """Where connections go that are for this class of hosts; None where their names do not resolve."""
+        verdict = self._verdict(origin, origin.destination)
+        if verdict is Verdict.OPEN or origin in self._listeners:
+            self._listener(origin).apply(verdict)
+        if verdict is Verdict.NO_NAME:
+            return None
+        return self._listeners.get(origin) or self._no_way()
+
+    def _drop_unnamed(self) -> None:
+        """What is connected to an endpoint that is no more loses its connection."""
+        for origin, listener in self._listeners.items():
+            if not isinstance(origin, Internet):
+                listener.apply(self._verdict(origin, origin.destination))
+
+    def _listener(self, origin: Origin) -> Listener:
+        listener = self._listeners.get(origin)
+        if listener is None:
+            listener = self._listeners[origin] = self._server.listen(origin)
+        return listener
+
+    def _no_way(self) -> Listener:
+        """One that drops whatever comes."""
         if self._nowhere is None:
             self._nowhere = self._server.listen(Internet())
             self._nowhere.apply(Verdict.DROP)
-        table = {"version": 1, "routes": routes, "other_ports": [self._nowhere.host, self._nowhere.port]}
-        path = self._folder / f"redirect-{len(self._tables)}.json"
-        path.write_text(json.dumps(table, indent=1))
-        return path
+        return self._nowhere
 
 
-def _route(pattern: str, *, port: int, listener: Listener) -> dict[str, object]:
-    return {"host": pattern, "port": port, "to": [listener.host, listener.port]}
+def _route(pattern: str, *, port: int, listener: Listener | None) -> dict[str, object]:
+    return {"host": pattern, "port": port, "to": None if listener is None else [listener.host, listener.port]}

@@ -278,6 +278,7 @@ def function(found: Any, *, account: str, region: str) -> FunctionState:
         ),
         subnet_ids=tuple(network.get("SubnetIds") or ()),
         security_group_ids=tuple(network.get("SecurityGroupIds") or ()),
+        dual_stack=bool(network.get("Ipv6AllowedForDualStack")),
     )
 
 

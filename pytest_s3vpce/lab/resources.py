@@ -77,19 +77,29 @@ class FunctionState:
     spec: FunctionSpec
     subnet_ids: tuple[str, ...] = ()
     security_group_ids: tuple[str, ...] = ()
+    dual_stack: bool = False
+    """Whether it was let use IPv6 in subnets that have it."""
 
     def placement(self, topology: Topology) -> Placement | None:
         """Where it runs: in its first subnet, at an address that is the same each time."""
         if not self.subnet_ids:
             return None
         subnet = topology.subnet(self.subnet_ids[0])
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-ipv6
+        six = subnet.ipv6_cidr if subnet and self.dual_stack else None
         return Placement(
             account=self.spec.account,
             region=self.spec.region,
             subnet_id=self.subnet_ids[0],
             security_group_ids=self.security_group_ids,
             private_ip=address_in(subnet.cidr if subnet else "10.0.0.0/24", seed=self.spec.arn),
+            ipv6=address_in(six, seed=self.spec.arn) if six else None,
         )
+
+
+def public_address(seed: str) -> str:
+    """An address of an interface in a subnet that gives public ones, from a block for documentation (RFC 5737)."""
+    return address_in("203.0.113.0/24", seed=seed)
 
 
 def address_in(cidr: str, *, seed: str) -> str:

@@ -42,7 +42,15 @@ class HostClass:
 
     @property
     def key(self) -> str:
-        return self.label or f"{self.service}-{self.form}"
+        """`s3`, `s3:dualstack`, `sts`, or the label of an endpoint."""
+        return self.label or (self.service if self.form is Form.REGIONAL else f"{self.service}:{self.form}")
+
+
+def of_key(key: str) -> HostClass:
+    if key.startswith("vpce-"):
+        return HostClass(form=Form.ENDPOINT, label=key)
+    service, _, form = key.partition(":")
+    return HostClass(service=service, form=Form(form) if form else Form.REGIONAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +96,11 @@ AWS: Final = ("*.amazonaws.com", "*.amazonaws.com.cn", "*.amazonaws.eu", "*.api.
 _DUALSTACK: Final = ("*.dualstack.*.amazonaws.com", "*.dualstack.*.amazonaws.com.cn", "*.api.aws")
 REGIONAL_S3: Final = HostClass(service=S3)
 REST: Final = HostClass()
+
+
+def matches(host: str, patterns: Iterable[str]) -> bool:
+    name = host.lower().rstrip(".")
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def suffix(region: str) -> str:

@@ -11,8 +11,9 @@ import pytest
 
 from pytest_s3vpce.lab.certificates import Certificates
 from pytest_s3vpce.lab.origin import Internet, Placement
-from pytest_s3vpce.lab.placement import DESTINATIONS, Placements, Verdict, other_patterns, s3_patterns
+from pytest_s3vpce.lab.placement import PORTS, Placements, Verdict
 from pytest_s3vpce.lab.server import HttpRequest, HttpResponse, Server
+from pytest_s3vpce.network.names import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,11 +29,14 @@ class Network:
 
     def __init__(self) -> None:
         self.dropped: set[tuple[str, int, str]] = set()
+        self.nameless: set[str] = set()
         self.asked: list[Placement] = []
 
     def __call__(self, placement: Placement, destination: str) -> Verdict:
         self.asked.append(placement)
         assert placement.destination == destination
+        if destination in self.nameless:
+            return Verdict.NO_NAME
         return Verdict.DROP if (placement.subnet_id, placement.port, destination) in self.dropped else Verdict.OPEN
 
 
@@ -69,6 +73,8 @@ def address(table: Path, host: str, port: int) -> tuple[str, int]:
     content: dict[str, Any] = json.loads(table.read_text())
     for route in content["routes"]:
         if route["port"] == port and fnmatchcase(host, route["host"]):
+            if route["to"] is None:
+                raise socket.gaierror(host)
             return route["to"][0], route["to"][1]
     return content["other_ports"][0], content["other_ports"][1]
 
@@ -90,7 +96,7 @@ def test_a_table_is_made_once_for_a_placement(placements: Placements, network: N
     first = placements.table(placed())
     assert placements.table(placed().at(80, destination="other")) == first
     assert placements.table(placed("subnet-2")) != first
-    assert len(network.asked) == 2 * 2 * len(DESTINATIONS)
+    assert len(network.asked) == 2 * len(PORTS) * len(names(REGION).classes())
 
 
 def test_what_the_network_drops_times_out_from_the_start(placements: Placements, network: Network) -> None:
@@ -147,34 +153,28 @@ def test_closing_what_was_never_used_is_harmless(tmp_path: Path, certificates: C
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("region", "host", "s3"),
-    [
-        ("eu-west-1", "s3.eu-west-1.amazonaws.com", True),
-        ("eu-west-1", "a.b.s3.eu-west-1.amazonaws.com", True),
-        ("eu-west-1", "b.s3.dualstack.eu-west-1.amazonaws.com", True),
-        ("eu-west-1", "a-1.s3-accesspoint.eu-west-1.amazonaws.com", True),
-        ("eu-west-1", "1.s3-control.eu-west-1.amazonaws.com", True),
-        ("eu-west-1", "b.s3-website-eu-west-1.amazonaws.com", True),
-        ("eu-west-1", "b.s3.eu-west-2.amazonaws.com", False),
-        ("eu-west-1", "b.s3.amazonaws.com", False),
-        ("us-east-1", "b.s3.amazonaws.com", True),
-        ("eu-west-1", "sts.eu-west-1.amazonaws.com", False),
-        ("eu-west-1", "bucket.vpce-1-a.s3.eu-west-1.vpce.amazonaws.com", False),
-        ("cn-north-1", "b.s3.cn-north-1.amazonaws.com.cn", True),
-        ("cn-north-1", "sts.cn-north-1.amazonaws.com.cn", False),
-        ("us-gov-west-1", "b.s3-fips.us-gov-west-1.amazonaws.com", True),
-        ("eusc-de-east-1", "b.s3.eusc-de-east-1.amazonaws.eu", True),
-        ("eusc-de-east-1", "sts.eusc-de-east-1.amazonaws.eu", False),
-        ("eu-west-1", "ec2.eu-west-1.api.aws", False),
-    ],
-)
-def test_hosts_are_told_apart_by_region(region: str, host: str, *, s3: bool) -> None:
-    assert any(fnmatchcase(host, pattern) for pattern in s3_patterns(region)) is s3
-    assert any(fnmatchcase(host, pattern) for pattern in other_patterns(region))
+def test_what_is_opened_later_gets_its_listener_then(placements: Placements, network: Network) -> None:
+    network.dropped = {("subnet-1", 443, "s3")}
+    table = placements.table(placed())
+    network.dropped = set()
+    placements.refresh()
+    assert "subnet-1" in reached(table, S3, 443)
 
 
-@pytest.mark.parametrize("host", ["example.com", "amazonaws.com.example.org", "s3"])
-def test_other_names_do_not_exist(host: str) -> None:
-    patterns = (*s3_patterns(REGION), *other_patterns(REGION))
-    assert not any(fnmatchcase(host, pattern) for pattern in patterns)
+def test_names_that_do_not_resolve_have_no_address(placements: Placements, network: Network) -> None:
+    table = placements.table(placed())
+    network.nameless = {"other"}
+    placements.refresh()
+    with pytest.raises(socket.gaierror):
+        reached(table, STS, 443)
+    assert "subnet-1" in reached(table, S3, 443)
+    network.nameless = set()
+    placements.refresh()
+    assert "subnet-1" in reached(table, STS, 443)
+
+
+def test_nobody_on_the_internet_reaches_an_endpoints_own_name(placements: Placements) -> None:
+    """It resolves to private addresses: https://docs.aws.amazon.com/vpc/latest/privatelink/privatelink-access-aws-services.html."""
+    table = placements.table(Internet())
+    with pytest.raises(TimeoutError):
+        reached(table, f"bucket.vpce-1-1.s3.{REGION}.vpce.amazonaws.com", 443)

@@ -22,25 +22,39 @@ _connect_ex = socket.socket.connect_ex
 
 
 class Table:
-    """The routes of one placement: the first whose host pattern and port fit holds."""
+    """The routes of one placement: the first whose host pattern and port fit holds. The lab replaces the file when the
+    network changes.
+    """
 
     def __init__(self, path: str) -> None:
-        import json
-
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
-            table = json.load(file)
-        self._routes = [(route["host"], route["port"], tuple(route["to"])) for route in table["routes"]]
-        self._other_ports: tuple[str, int] = tuple(table["other_ports"])
+        self._path = path
+        self._version: tuple[int, int] | None = None
+        self._routes: list[tuple[str, int, tuple[str, int] | None]] = []
+        self._other_ports: tuple[str, int] = ("127.0.0.1", 0)
         self._names: list[str] = []
 
+    def _read(self) -> None:
+        found = os.stat(self._path)  # noqa: PTH116 - pathlib is slow to import
+        version = (found.st_ino, found.st_mtime_ns)
+        if version == self._version:
+            return
+        import json
+
+        with open(self._path, encoding="utf-8") as file:  # noqa: PTH123 - as above
+            table = json.load(file)
+        self._routes = [(route["host"], route["port"], _address(route["to"])) for route in table["routes"]]
+        self._other_ports = tuple(table["other_ports"])
+        self._version = version
+
     def find(self, name: str, port: int) -> tuple[str, int]:
-        """The address to connect to instead; a name that no pattern fits does not exist."""
+        """The address to connect to instead; a name that no pattern fits, or one without an address, does not exist."""
         from fnmatch import fnmatchcase
 
+        self._read()
         routes = [(at, address) for pattern, at, address in self._routes if fnmatchcase(name, pattern)]
-        if not routes:
+        if not routes or routes[0][1] is None:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return next((address for at, address in routes if at == port), self._other_ports)
+        return next((address for at, address in routes if at == port), None) or self._other_ports
 
     def address_of(self, name: str) -> str:
         """A stand-in address for a name that is looked up without a port."""
@@ -55,6 +69,10 @@ class Table:
             return None
         index = int(numbers[2]) * 256 + int(numbers[3])
         return self._names[index] if index < len(self._names) else None
+
+
+def _address(found: Any) -> tuple[str, int] | None:
+    return None if found is None else (found[0], found[1])
 
 
 @lru_cache(maxsize=1)

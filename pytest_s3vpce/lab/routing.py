@@ -1,0 +1,83 @@
+"""Which way the lab's network leads: the names that an interface can resolve, and the path to each of them now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.lab.listener import Verdict
+from pytest_s3vpce.network.names import AWS, OTHER, S3, HostClass, Names, matches, names, of_key
+from pytest_s3vpce.network.path import Destination, Dropped, Loss, Source, resolve
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.lab.origin import Placement
+    from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.network.path import Path
+    from pytest_s3vpce.network.topology import Topology
+
+ANY: Final = "any"
+"""The destination of a listener that stands for every host at once: each request's own host counts."""
+_S3_SERVICES: Final = frozenset({"s3", "s3control"})
+_VERDICTS: Final = {Loss.TIMEOUT: Verdict.DROP, Loss.NO_NAME: Verdict.NO_NAME}
+
+
+class Routing:
+    """Asks the one resolver about the state's networks."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._names: dict[tuple[str, str], tuple[Topology, tuple[Topology, ...], Names]] = {}
+
+    def names(self, placement: Placement) -> Names:
+        """What the hosts of AWS stand for, as an interface there sees them now."""
+        where = (placement.account, placement.region)
+        home, others = self._state.topology(*where), tuple(self._state.topologies_beside(*where))
+        known = self._names.get(where)
+        if known is None or known[0] is not home or not _same(known[1], others):
+            known = self._names[where] = (home, others, names(placement.region, topology=home, others=others))
+        return known[2]
+
+    def path(self, placement: Placement, destination: str) -> Path | Dropped:
+        found = of_key(destination)
+        aim = Destination(
+            service=found.service, region=placement.region, port=placement.port, form=found.form, label=found.label
+        )
+        source = Source(
+            subnet_id=placement.subnet_id,
+            security_group_ids=placement.security_group_ids,
+            private_ip=placement.private_ip,
+            public_ip=placement.public_ip,
+            ipv6=placement.ipv6,
+        )
+        where = (placement.account, placement.region)
+        others = self._state.topologies_beside(*where)
+        return resolve(self._state.topology(*where), source=source, destination=aim, others=others)
+
+    def verdict(self, placement: Placement, destination: str) -> Verdict:
+        """Whether a connection from this interface comes through at all."""
+        if destination == ANY:
+            keys = {found.key for found in self.names(placement).classes()}
+            verdicts = {self.verdict(placement, key) for key in keys}
+            return Verdict.OPEN if Verdict.OPEN in verdicts else Verdict.DROP
+        found = self.path(placement, destination)
+        return _VERDICTS[found.how] if isinstance(found, Dropped) else Verdict.OPEN
+
+    def of_request(self, placement: Placement, *, host: str, service: str) -> Path | Dropped:
+        """The path of one request; the listener's own destination counts where it has one."""
+        key = placement.destination
+        if key == ANY and matches(host, AWS):
+            found = self.names(placement).find(host)
+            if found is None:
+                return Dropped(reason=f"`{host}` does not resolve", how=Loss.NO_NAME)
+            return self.path(placement, found.key)
+        if key in (ANY, S3):
+            key = S3 if service in _S3_SERVICES else self._key_of(placement, service)
+        return self.path(placement, key)
+
+    def _key_of(self, placement: Placement, service: str) -> str:
+        """Of a service that is asked for at an address which says nothing of it."""
+        own = HostClass(service=service)
+        return own.key if own in self.names(placement).classes() else OTHER
+
+
+def _same(known: tuple[Topology, ...], now: tuple[Topology, ...]) -> bool:
+    return len(known) == len(now) and all(one is other for one, other in zip(known, now, strict=True))
