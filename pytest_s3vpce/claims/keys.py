@@ -142,7 +142,7 @@ def _only(key: str, value: str) -> tuple[dict[str, Any], ...]:
 
 def _unreadable(control: Outcome, impossible: Outcome) -> str:
     if not control.allowed:
-        return f"the request itself was {describe(control)}"
+        return f"the request itself was {describe(control)}; it reads the bucket's canary, which must be there"
     if not impossible.denied:
         return f"a session that nothing can be allowed in was {describe(impossible)}"
     return ""

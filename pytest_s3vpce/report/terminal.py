@@ -90,7 +90,7 @@ class _Page:
         self._signs = signs
 
     def text(self) -> str:
-        parts = [self._head(), *self._tables(), *self._claims(), *self._failures(), *self._notes()]
+        parts = [self._head(), *self._tables(), *self._claims(), *self._failures(), *self._calls(), *self._notes()]
         return "\n\n".join(part for part in parts if part)
 
     def _paint(self, text: str, colour: str) -> str:
@@ -226,6 +226,21 @@ class _Page:
             yield from self._wrapped(line)
         for cell in claim.cells:
             yield from self._wrapped(f"cell: {cell}")
+
+    def _calls(self) -> Iterator[str]:
+        """What tests sent with clients of their own, counted by who and how; how many got no answer."""
+        groups: dict[tuple[str, str], list[str | None]] = {}
+        for call in self._matrix.calls:
+            who = f"{call.principal}:{call.vantage}" if call.principal else call.vantage
+            groups.setdefault((who, call.client), []).append(call.failure)
+        if groups:
+            lines = [self._called(who, client, failures) for (who, client), failures in groups.items()]
+            yield "calls of tests' own code\n" + "\n".join(lines)
+
+    def _called(self, who: str, client: str, failures: list[str | None]) -> str:
+        broken = [failure for failure in failures if failure]
+        kinds = ", ".join(f"{broken.count(kind)} {kind}" for kind in dict.fromkeys(broken))
+        return f"  {who}  {client}: {len(failures)}" + (f" ({kinds})" if kinds else "")
 
     def _notes(self) -> Iterator[str]:
         broken = [f"{row.name}: {row.error}" for row in self._matrix.vantages if row.error]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_s3vpce.matrix import (
+    Call,
     CellResult,
     ClaimResult,
     Coverage,
@@ -133,4 +134,17 @@ MATRIX = Matrix(
         VantageResult(name="broken", kind="lambda", error=f"it can't be {NASTY}"),
     ),
     notes=("the canary of reports: it CHANGED during the run",),
+    calls=(
+        Call(
+            client="boto3",
+            method="GET",
+            host=NASTY,
+            path=NASTY,
+            vantage="inside",
+            principal=NASTY,
+            at=1.5,
+            seconds=0.1,
+            failure=NASTY,
+        ),
+    ),
 )

@@ -52,3 +52,9 @@ def test_merging_keeps_the_first_of_each_and_the_paths_that_were_read() -> None:
     assert merged.started == 0.5
     assert merged.notes == (*MATRIX.notes, "more")
     assert MATRIX.merged(unread).vantages == MATRIX.vantages
+
+
+def test_calls_of_all_processes_are_kept() -> None:
+    again = MATRIX.merged(MATRIX)
+    assert MATRIX.calls
+    assert again.calls == (*MATRIX.calls, *MATRIX.calls)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_s3vpce.matrix import Call
 from pytest_s3vpce.report.terminal import Colour, render
 from tests.unit.matrices import MATRIX
 
@@ -138,7 +139,7 @@ def test_a_narrow_terminal_gets_several_tables(width: int) -> None:
 
 
 def test_an_empty_matrix_is_a_head_alone() -> None:
-    empty = replace(MATRIX, cells=(), claims=(), vantages=(), notes=())
+    empty = replace(MATRIX, cells=(), claims=(), vantages=(), notes=(), calls=())
     assert page(empty).count("\n") == 1
 
 
@@ -146,3 +147,28 @@ def test_a_path_that_nobody_read_is_unknown() -> None:
     assert "path unknown" in page(replace(MATRIX, vantages=()))
     bare = replace(MATRIX, cells=(replace(MATRIX.cells[2], sent=None, received=None, hint="", expect=None),))
     assert "expected nothing" in page(bare)
+
+
+def test_calls_of_tests_own_code_are_counted() -> None:
+    def call(vantage: str, client: str, *, principal: str | None = None, failure: str | None = None) -> Call:
+        return Call(
+            client=client,
+            method="GET",
+            host="b.example",
+            path="/k",
+            vantage=vantage,
+            principal=principal,
+            at=1.0,
+            seconds=0.1,
+            failure=failure,
+        )
+
+    calls = (
+        call("inside", "boto3", principal="app"),
+        call("inside", "boto3", principal="app", failure="refused"),
+        call("inside", "boto3", principal="app", failure="refused"),
+        call("inside", "boto3", principal="app", failure="dns"),
+        call("internet", "resolve"),
+    )
+    text = page(replace(MATRIX, cells=(), claims=(), vantages=(), notes=(), calls=calls))
+    assert text.endswith("calls of tests' own code\n  app:inside  boto3: 4 (2 refused, 1 dns)\n  internet  resolve: 1")
