@@ -30,14 +30,13 @@ from pytest_s3vpce.model import Cell, Expect, Layer, Place, Target, Transport
 from pytest_s3vpce.questions import (
     action_of,
     canonical,
-    endpoint_url,
     granted_cells,
     row_of,
     row_of_action,
     row_of_operation,
     variant_of,
 )
-from pytest_s3vpce.schema import Flag, Name, Several, Strict, Text
+from pytest_s3vpce.schema import Flag, Name, Seconds, Several, Strict, Text
 from pytest_s3vpce.yamlplaces import Document, read, within
 
 PATTERN: Final = "test_*.access.yaml"
@@ -162,6 +161,8 @@ class Entry(Strict):
     host: Text | None = None
     inferred: Flag = False
     mutating: Flag = False
+    timeout: Annotated[Seconds, Field(ge=1, le=50)] | None = None
+    """In seconds; by default the vantage point's own."""
 
     @model_validator(mode="after")
     def _is_declared(self, info: ValidationInfo) -> Self:
@@ -201,7 +202,7 @@ class Entry(Strict):
             bucket=self.bucket,
             name="+".join(name for name in (self.key, self.host) if name),
             key=bucket.keys[self.key] if self.key else None,
-            host=endpoint_url(bucket.hosts[self.host]) if self.host else None,
+            host=bucket.hosts[self.host] if self.host else None,
         )
         for ask in self.actions:
             row = row_of(ask.asked)
@@ -217,6 +218,7 @@ class Entry(Strict):
                     parameters=ask.parameters,
                     inferred=self.inferred or ask.inferred,
                     mutating=self.mutating or ask.mutating,
+                    timeout=self.timeout,
                 )
 
 

@@ -84,7 +84,10 @@ HOSTS: Final = Form(
     r"(?=.*[A-Za-z0-9])[A-Za-z0-9.*?:_-]+", "a pattern of hosts", "give a name such as *.internal.example.com, no URL"
 )
 HOST: Final = Form(
-    r"(https://)?[A-Za-z0-9.-]+(:\d+)?/?", "a host", "give its name or https://NAME; `transport` picks the scheme"
+    r"(https://)?[A-Za-z0-9.-]+(:\d+)?/?|dualstack|fips|dualstack-fips"
+    r"|arn:aws[a-z-]*:s3:[a-z0-9-]+:\d{12}:accesspoint[:/][a-z0-9-]+",
+    "a host",
+    "give a name, https://NAME (`transport` picks the scheme), dualstack, fips, dualstack-fips, an access point's ARN",
 )
 
 

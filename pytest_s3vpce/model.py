@@ -133,6 +133,8 @@ class Cell:
     parameters: Mapping[str, Any] = field(default_factory=dict, compare=False)
     inferred: bool = field(default=False, compare=False)
     mutating: bool = field(default=False, compare=False)
+    timeout: float | None = field(default=None, compare=False)
+    """Seconds for its answer, in place of the vantage point's own limit."""
     label: str = field(init=False)
 
     def __post_init__(self) -> None:

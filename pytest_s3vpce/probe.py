@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import botocore.session
@@ -74,6 +74,28 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """By what name S3 is reached: the Region's own, one of its variants, another endpoint, or an access point."""
+
+    endpoint_url: str | None = None
+    """An endpoint of its own (an interface endpoint's `https://bucket.vpce-…`), without a scheme's change of ours."""
+    dualstack: bool = False
+    fips: bool = False
+    access_point: str | None = None
+    """Its ARN, which takes the bucket's place; botocore makes the host of it."""
+
+    @classmethod
+    def of(cls, text: str) -> Host:
+        """A host as the inventory writes it: a name, `https://NAME`, a variant's word or an access point's ARN."""
+        if text.startswith("arn:"):
+            return cls(access_point=text)
+        variants = text.split("-")
+        if set(variants) <= {"dualstack", "fips"}:
+            return cls(dualstack="dualstack" in variants, fips="fips" in variants)
+        return cls(endpoint_url=text if text.startswith("https://") else f"https://{text}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
     """Where a probe goes, resolved: the bucket's real name, its owner and Region, the key and the endpoint."""
 
@@ -81,8 +103,7 @@ class Destination:
     owner: str | None
     region: str
     key: str
-    endpoint_url: str | None = None
-    """An endpoint of its own (an interface endpoint's `https://bucket.vpce-…`), without a scheme's change of ours."""
+    host: Host = Host()
     canary_body: bytes | None = None
     """The canary's bytes as its reader got them; without them no write is signed."""
     absent_key: str = ""
@@ -127,7 +148,7 @@ class ProbeBuilder:
             self._session.register_component("data_loader", loader)
         self._session.set_credentials("unset", "unset", "unset")
         self._user_agent = user_agent
-        self._clients: dict[tuple[bool, str, str | None, str], BaseClient] = {}
+        self._clients: dict[tuple[bool, str, Host, str], BaseClient] = {}
 
     def warm(self, region: str) -> None:
         """Makes the clients that most requests of a Region use, ahead of time: botocore loads its model first."""
@@ -180,6 +201,7 @@ class ProbeBuilder:
             tls=cell.transport.tls,
             max_body=ANSWER_BYTES,
             ambient=ambient,
+            read_timeout=cell.timeout,
         )
         if presign is None or credentials is None:
             return found
@@ -190,7 +212,7 @@ class ProbeBuilder:
         if probe.canary_range:
             parameters["Range"] = probe.canary_range
         if any(requirement.resource is not Resource.NONE for requirement in row.requires):
-            parameters.setdefault("Bucket", destination.bucket)
+            parameters.setdefault("Bucket", destination.host.access_point or destination.bucket)
             if destination.owner:
                 parameters.setdefault("ExpectedBucketOwner", destination.owner)
         if row.on_object:
@@ -206,7 +228,9 @@ class ProbeBuilder:
         return {name: _as(members[name], value) if name in members else value for name, value in parameters.items()}
 
     def _client(self, credentials: Credentials | None, destination: Destination, transport: Transport) -> BaseClient:
-        key = (credentials is not None, destination.region, destination.endpoint_url, transport.scheme)
+        # An access point's ARN is a parameter: the client is the Region's.
+        host = replace(destination.host, access_point=None)
+        key = (credentials is not None, destination.region, host, transport.scheme)
         if key not in self._clients:
             self._clients[key] = self._make_client(destination, transport, signed=credentials is not None)
         if credentials is not None:
@@ -219,13 +243,15 @@ class ProbeBuilder:
     def _make_client(self, destination: Destination, transport: Transport, *, signed: bool) -> BaseClient:
         config = Config(
             signature_version="s3v4" if signed else UNSIGNED,
-            s3=_S3_OPTIONS,
+            s3=dict(_S3_OPTIONS),  # botocore writes into what it is given
             retries={"total_max_attempts": 1},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             user_agent=self._user_agent,
+            use_dualstack_endpoint=destination.host.dualstack,
+            use_fips_endpoint=destination.host.fips,
         )
-        endpoint = destination.endpoint_url
+        endpoint = destination.host.endpoint_url
         if endpoint and transport is Transport.HTTP:
             endpoint = endpoint.replace("https://", "http://", 1)
         client: BaseClient = self._session.create_client(

@@ -51,11 +51,6 @@ def canonical(text: str) -> str:
     return action_of(row) if ":" in text else row.name
 
 
-def endpoint_url(host: str) -> str:
-    """A host of the inventory as an endpoint URL; one that begins with a reference is looked at when it is resolved."""
-    return host if host.startswith(("https://", "${")) else f"https://{host}"
-
-
 def granted_cells(bucket: str, actions: Iterable[str], granted: Iterable[tuple[str, str]]) -> Iterator[Cell]:
     """The cells that a claim's `granted` names: on the bucket's canary, over https."""
     for row in map(row_of, actions):

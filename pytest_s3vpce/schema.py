@@ -77,6 +77,7 @@ AccountId = Annotated[
 Region = Annotated[str, AfterValidator(forms.REGION)]
 RoleArn = Annotated[str, AfterValidator(forms.ROLE)]
 Who = Annotated[str, AfterValidator(forms.WHO.strict)]
+Seconds = Annotated[int, BeforeValidator(forms.seconds, json_schema_input_type=str | int)]
 Flag = Annotated[bool, BeforeValidator(forms.boolean, json_schema_input_type=bool)]
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from pytest_s3vpce import forms
 from pytest_s3vpce.faults import Fault, KeyFault
-from pytest_s3vpce.schema import Flag, RoleArn, Several, Strict, Text, exactly_one, one_of
+from pytest_s3vpce.schema import Flag, RoleArn, Seconds, Several, Strict, Text, exactly_one, one_of
 
 _KINDS: Final = ("role", "profile", "keys", "anonymous", "ambient", "presigned")
 _OF_ROLES: Final = (
@@ -25,7 +25,6 @@ _OF_ROLES: Final = (
 _SIGNING_HERE: Final = ("role", "profile", "keys")
 _SessionName = Annotated[str, AfterValidator(forms.SESSION)]
 _Variable = Annotated[str, AfterValidator(forms.VARIABLE)]
-Seconds = Annotated[int, BeforeValidator(forms.seconds, json_schema_input_type=str | int)]
 
 
 class Keys(Strict):

@@ -11,7 +11,7 @@ from pytest_s3vpce.claims.readings import limited
 from pytest_s3vpce.claims.setting import allowances
 from pytest_s3vpce.model import Cell, Transport
 from pytest_s3vpce.presigning import Presign
-from pytest_s3vpce.probe import Destination, Probe
+from pytest_s3vpce.probe import Destination, Host, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ class World:
             owner=facts.account_id,
             region=self.region(label),
             key=self.resolve(key, "buckets", label) if "${" in key else key,
-            endpoint_url=self.resolve(host, "buckets", label) if host else None,
+            host=Host.of(self.resolve(host, "buckets", label)) if host else Host(),
             canary_body=self.canaries.get(label),
             absent_key=f"{key}.absent-{self.run_id}",
         )

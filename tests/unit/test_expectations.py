@@ -146,7 +146,7 @@ def test_an_entry_becomes_cells(inventory: Inventory) -> None:
     put, head = found.cells[0].cell, found.cells[3].cell
     assert (put.action, put.inferred, put.mutating) == ("s3:PutObject", False, True)
     assert put.parameters == {"ServerSideEncryption": "AES256", "ACL": "private"}
-    assert (put.target.key, put.target.host) == ("s/1", "https://vpce.example")
+    assert (put.target.key, put.target.host) == ("s/1", "vpce.example")
     assert (head.action, head.inferred, head.transport) == ("s3:GetObject", True, Transport.TLS12)
 
 
@@ -319,7 +319,7 @@ FAULTS = {
         "    denies: everyone-else",
         (
             "FILE:5:5: unknown key `denies`; accepted are deny, bucket, actions, allow, unreachable, "
-            "blocked, transport, transports, key, host, inferred, mutating"
+            "blocked, transport, transports, key, host, inferred, mutating, timeout"
         ),
     ),
     "nobody named": (
@@ -342,7 +342,7 @@ FAULTS = {
         "    allowed: x",
         (
             "FILE:5:5: unknown key `allowed`; accepted are allow, bucket, actions, deny, unreachable, "
-            "blocked, transport, transports, key, host, inferred, mutating"
+            "blocked, transport, transports, key, host, inferred, mutating, timeout"
         ),
     ),
     "named twice": (

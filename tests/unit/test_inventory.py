@@ -512,7 +512,10 @@ FAULTS = {
     "host over http": (
         "canary: c",
         "canary: c, hosts: {a: 'http://x'}",
-        "FILE:9:57: `http://x` is not a host; give its name or https://NAME; `transport` picks the scheme",
+        (
+            "FILE:9:57: `http://x` is not a host; give a name, https://NAME (`transport` picks the scheme), dualstack, "
+            "fips, dualstack-fips, an access point's ARN"
+        ),
     ),
     "no canary": (", canary: c", "", "FILE:9:3: `canary` is missing; add it"),
     "ARN for a bucket": (

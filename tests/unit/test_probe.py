@@ -12,7 +12,7 @@ import pytest
 from pytest_s3vpce.errors import S3VpceError, TargetError
 from pytest_s3vpce.model import Cell, SignedRequest, Target, Transport
 from pytest_s3vpce.operations import BOGUS_ETAG, OPERATIONS, operation
-from pytest_s3vpce.probe import Credentials, Destination, Probe, ProbeBuilder, form_of
+from pytest_s3vpce.probe import Credentials, Destination, Host, Probe, ProbeBuilder, form_of
 
 KEYS = Credentials(access_key_id="AKIAEXAMPLE", secret_access_key="secret-of-a-test", session_token="token-of-a-test")
 HERE = Destination(
@@ -134,7 +134,7 @@ def test_transport_decides_scheme_and_tls_pin() -> None:
 
 def test_an_interface_endpoint_is_its_own_host() -> None:
     endpoint = "https://bucket.vpce-0abc-x.s3.eu-west-1.vpce.amazonaws.com"
-    here = Destination(bucket="amzn-s3-demo-bucket", owner=None, region="eu-west-1", key="k", endpoint_url=endpoint)
+    here = Destination(bucket="amzn-s3-demo-bucket", owner=None, region="eu-west-1", key="k", host=Host.of(endpoint))
     host = "amzn-s3-demo-bucket.bucket.vpce-0abc-x.s3.eu-west-1.vpce.amazonaws.com"
     assert build("GetObject", destination=here).host == host
     assert build("GetObject", destination=here, transport=Transport.HTTP).url == f"http://{host}/k"
@@ -205,3 +205,43 @@ def test_credentials_and_requests_hide_what_is_secret() -> None:
         assert "secret-of-a-test" not in text
         assert "token-of-a-test" not in text
         assert "Signature" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("bucket.vpce-1.s3.eu-west-1.vpce.amazonaws.com", "https://reports.bucket.vpce-1.s3.eu-west-1.vpce.amazonaws.com/k"),
+        ("https://bucket.vpce-1.example:8443", "https://reports.bucket.vpce-1.example:8443/k"),
+        ("dualstack", "https://reports.s3.dualstack.eu-west-1.amazonaws.com/k"),
+        ("fips", "https://reports.s3-fips.us-east-1.amazonaws.com/k"),
+        ("dualstack-fips", "https://reports.s3-fips.dualstack.us-east-1.amazonaws.com/k"),
+        (
+            "arn:aws:s3:eu-west-1:111122223333:accesspoint/reading",
+            "https://reading-111122223333.s3-accesspoint.eu-west-1.amazonaws.com/k",
+        ),
+        (
+            "arn:aws-cn:s3:cn-north-1:111122223333:accesspoint/reading",
+            "https://reading-111122223333.s3-accesspoint.cn-north-1.amazonaws.com.cn/k",
+        ),
+    ],
+)
+def test_a_host_is_a_name_a_variant_or_an_access_point(text: str, url: str) -> None:
+    region = "cn-north-1" if "aws-cn" in text else "us-east-1" if "fips" in text else "eu-west-1"
+    here = Destination(bucket="reports", owner=None, region=region, key="k", host=Host.of(text))
+    request = build("GetObject", destination=here)
+    assert request.url == url
+
+
+def test_partitions_have_hosts_of_their_own() -> None:
+    for region, host in (
+        ("us-gov-west-1", "reports.s3.us-gov-west-1.amazonaws.com"),
+        ("cn-north-1", "reports.s3.cn-north-1.amazonaws.com.cn"),
+        ("eusc-de-east-1", "reports.s3.eusc-de-east-1.amazonaws.eu"),
+    ):
+        here = Destination(bucket="reports", owner=None, region=region, key="k")
+        assert build("GetObject", destination=here).host == host
+
+
+def test_a_cells_time_limit_goes_with_its_request() -> None:
+    assert build("GetObject", timeout=3).read_timeout == 3
+    assert build("GetObject").read_timeout is None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_s3vpce.faults import Fault
-from pytest_s3vpce.questions import action_of, canonical, endpoint_url, granted_cells, row_of, variant_of
+from pytest_s3vpce.questions import action_of, canonical, granted_cells, row_of, variant_of
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,6 @@ def test_what_is_unknown_lists_what_was_probably_meant_first() -> None:
     assert caught.value.what == "unknown operation `Zzz`"
     assert "AbortMultipartUpload" in str(caught.value.remedy)
     assert "UploadPartCopy" in str(caught.value.remedy)
-
-
-def test_hosts_become_endpoint_urls() -> None:
-    assert endpoint_url("bucket.vpce-1.example") == "https://bucket.vpce-1.example"
-    assert endpoint_url("https://bucket.vpce-1.example") == "https://bucket.vpce-1.example"
-    assert endpoint_url("${out:Host}") == "${out:Host}"
 
 
 def test_granted_cells_are_on_the_canary_over_https() -> None:
