@@ -105,22 +105,17 @@ class _Runner:
         return log.read_text(encoding="utf-8", errors="replace")
 
     def _failure(self, command: str, *, status: int, text: str) -> LabError:
-        """The first error that Terraform tells, at its place in the module."""
-        found = _ERROR.search(text)
+        """The first error that Terraform tells of a place in the module, else the first one."""
+        errors = list(_ERROR.finditer(text))
+        found = next((error for error in errors if _PLACE.search(error["rest"])), next(iter(errors), None))
         if found is None:
             tail = text.strip().rpartition("\n")[2] or f"exit status {status}"
             return LabError(f"terraform {command} failed: {tail}", place=Place(str(self._module)))
         at = _PLACE.search(found["rest"])
         place = Place(str(self._module / at["file"]), int(at["line"])) if at else Place(str(self._module))
-        detail = " ".join(_PLACE.split(found["rest"])[-1].split()) if at is None else _after(found["rest"])
-        return LabError(
-            f"terraform {command} failed: {found['what'].strip()}" + (f": {detail}" if detail else ""), place=place
-        )
-
-
-def _after(rest: str) -> str:
-    """What Terraform says below the lines of the module that it shows."""
-    return " ".join(rest.strip().rpartition("\n\n")[2].split())
+        detail = " ".join(found["rest"].strip().rpartition("\n\n")[2].split())  # below the lines that it shows
+        told = ": ".join(filter(None, (found["what"].strip(), detail)))
+        return LabError(f"terraform {command} failed: {told}", place=place)
 
 
 def _environment(way: Way, *, folder: Path) -> dict[str, str]:
