@@ -37,11 +37,15 @@ def decide(line: Json, *, kindest: bool) -> Json:
         policies=line.get("policies", {}),
         kindest=kindest,
     )
-    decision, layer = answered(asked)
-    if decision == ALLOW and (of_key := at_key(asked)):
+    answers = [answered(asked)]
+    if of_key := at_key(asked):
         decision, layer = answered(of_key)
-        layer = layer and "kms"
-    return {"decision": decision, "layer": layer}
+        answers.append((decision, layer and "kms"))
+    for wanted in (DENY, SILENT):  # explicit beats implicit; what S3 itself says is named before what KMS says
+        for decision, layer in answers:
+            if decision == wanted:
+                return {"decision": decision, "layer": layer}
+    return {"decision": ALLOW, "layer": None}
 
 
 def answered(asked: Asked) -> tuple[str, str | None]:

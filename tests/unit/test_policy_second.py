@@ -13,7 +13,7 @@ import pytest
 
 from pytest_s3vpce.policy import answer
 from tests.naive.decision import evaluate
-from tests.random_decisions import random_line
+from tests.randomly.lines import random_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +28,9 @@ LEAST = {
     ("unknown", None): 0.02,
     ("explicit_deny", "scp"): 0.01,
     ("explicit_deny", "rcp"): 0.03,
-    ("explicit_deny", "vpc_endpoint"): 0.005,
+    ("explicit_deny", "vpc_endpoint"): 0.02,
     ("explicit_deny", "resource"): 0.01,
-    ("explicit_deny", "block_public_access"): 0.01,
+    ("explicit_deny", "block_public_access"): 0.02,
     ("explicit_deny", "identity"): 0.03,
     ("explicit_deny", "permissions_boundary"): 0.01,
     ("explicit_deny", "session"): 0.01,
@@ -40,6 +40,8 @@ LEAST = {
     ("implicit_deny", "resource"): 0.05,
     ("implicit_deny", "permissions_boundary"): 0.01,
     ("implicit_deny", "session"): 0.01,
+    ("explicit_deny", "kms"): 0.002,
+    ("implicit_deny", "kms"): 0.01,
 }
 """What share of the random requests each answer must have at least: else they would show nothing about it."""
 
