@@ -73,7 +73,10 @@ class S3:
                 details=(("BucketName", asked.bucket),),
             )
         _check_region(asked, bucket, verified)
-        context = {**request_keys(request, path, region=bucket.region, now=now), **s3_keys(request, asked, verified)}
+        context = {
+            **request_keys(request, path, region=bucket.region, now=now),
+            **s3_keys(request, asked, verified, now=now),
+        }
         trial = Trial(self._state, self._judge, caller, path=path, context=context, note=note, point=point)
         if asked.row.name == "DeleteObjects":
             return self._delete_objects(request, asked, bucket, trial)
@@ -143,7 +146,7 @@ class S3:
         if caller.account is None:
             raise Refused("AccessDenied", status=403, message=PLAIN)
         owner = BucketLike(asked.bucket or "*", caller.account)
-        context = {**request_keys(request, path, region=region, now=now), **s3_keys(request, asked, verified)}
+        context = {**request_keys(request, path, region=region, now=now), **s3_keys(request, asked, verified, now=now)}
         trial = Trial(self._state, self._judge, caller, path=path, context=context, note=note)
         trial.authorise(asked, owner)
         check_form(asked, request.body)

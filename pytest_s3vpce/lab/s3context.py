@@ -2,21 +2,53 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
+from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3forms import element
 from pytest_s3vpce.lab.signatures import Verified
 from pytest_s3vpce.operations import context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from pytest_s3vpce.lab.s3requests import S3Request
     from pytest_s3vpce.lab.signatures import Anonymous
+    from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.wire import HttpRequest
     from pytest_s3vpce.network.path import Path
 
+_CREATIONS: Final = {
+    "PutObject": "true",
+    "CopyObject": "true",
+    "CreateMultipartUpload": "true",
+    "CompleteMultipartUpload": "true",
+    "UploadPart": "false",
+    "UploadPartCopy": "false",
+}
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html"""
+_IN_BODY: Final[Mapping[str, Mapping[str, str]]] = {
+    "PutObjectTagging": {},
+    "CreateBucket": {"LocationConstraint": "s3:locationconstraint"},
+    "PutObjectRetention": {"Mode": "s3:object-lock-mode", "RetainUntilDate": "s3:object-lock-retain-until-date"},
+    "PutObjectLegalHold": {"Status": "s3:object-lock-legal-hold"},
+}
+_TAG_READERS: Final = frozenset(
+    f"s3:{verb}Object{version}{part}"
+    for version in ("", "Version")
+    for verb, part in (
+        ("Get", ""),
+        ("Get", "Acl"),
+        ("Get", "Attributes"),
+        ("Get", "Tagging"),
+        ("Put", "Acl"),
+        ("Put", "Tagging"),
+        ("Delete", "Tagging"),
+    )
+)
+"""https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html"""
 _TAGGED: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
 
 
@@ -40,7 +72,7 @@ def request_keys(request: HttpRequest, path: Path, *, region: str, now: datetime
     return keys
 
 
-def s3_keys(request: HttpRequest, asked: S3Request, verified: Verified | Anonymous) -> dict[str, Any]:
+def s3_keys(request: HttpRequest, asked: S3Request, verified: Verified | Anonymous, *, now: datetime) -> dict[str, Any]:
     """S3's own keys.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html and
@@ -57,7 +89,47 @@ def s3_keys(request: HttpRequest, asked: S3Request, verified: Verified | Anonymo
     payload = request.header("x-amz-content-sha256")
     if payload is not None:
         keys["s3:x-amz-content-sha256"] = payload
-    return keys | _tags(asked.row.name, asked.parameters)
+    if asked.row.name in _CREATIONS:
+        keys["s3:ObjectCreationOperation"] = _CREATIONS[asked.row.name]
+    until = asked.parameters.get("ObjectLockRetainUntilDate")
+    if until is not None and (days := _days_until(str(until), now=now)) is not None:
+        keys["s3:object-lock-remaining-retention-days"] = str(days)
+    return keys | _tags(asked.row.name, asked.parameters) | _body_keys(asked.row.name, request.body)
+
+
+def _days_until(text: str, *, now: datetime) -> int | None:
+    try:
+        until = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return -((now - (until if until.tzinfo else until.replace(tzinfo=UTC))) // timedelta(days=1))
+
+
+def _body_keys(operation: str, body: bytes) -> dict[str, Any]:
+    """What only the body says; one that can't be read says nothing, and is refused later."""
+    if operation not in _IN_BODY or not body:
+        return {}
+    try:
+        rows = list(element(body).iter())
+    except Refused:
+        return {}
+    named = [(row.tag.rpartition("}")[2], row.text or "") for row in rows]
+    if operation == "PutObjectTagging":
+        names = [text for name, text in named if name == "Key"]
+        values = [text for name, text in named if name == "Value"]
+        return _request_tags(dict(zip(names, values, strict=False)))
+    return {_IN_BODY[operation][name]: text for name, text in named if name in _IN_BODY[operation]}
+
+
+def existing_tags(state: State, bucket: str, *, action: str, key: str | None, version: object) -> dict[str, str]:
+    """The tags of the object that is there, for the actions that look at them.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/tagging-and-policies.html
+    """
+    if key is None or action not in _TAG_READERS:
+        return {}
+    tags = state.object_tags(bucket, key, None if version is None else str(version))
+    return {f"s3:ExistingObjectTag/{name}": value for name, value in tags.items()}
 
 
 def _tags(operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,5 +137,9 @@ def _tags(operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     if operation not in _TAGGED or "Tagging" not in parameters:
         return {}
     tags = dict(parse_qsl(parameters["Tagging"], keep_blank_values=True))
+    return _request_tags(tags)
+
+
+def _request_tags(tags: Mapping[str, str]) -> dict[str, Any]:
     keys: dict[str, Any] = {f"s3:RequestObjectTag/{name}": value for name, value in tags.items()}
     return keys | {"s3:RequestObjectTagKeys": tuple(tags)}

@@ -9,6 +9,7 @@ from pytest_s3vpce.lab.denials import PLAIN, s3_blocked, s3_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import PublicAccessBlock
+from pytest_s3vpce.lab.s3context import existing_tags
 from pytest_s3vpce.operations import Check, Resource, checks
 from pytest_s3vpce.operations import context as parameter_keys
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.wire import HttpRequest
     from pytest_s3vpce.network.path import Path
-    from pytest_s3vpce.policy.acl import Acl
 
 POLICY_OPERATIONS: Final = frozenset({"GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"})
 """What the owner's root user may always do, whatever the bucket's policy says.
@@ -75,6 +75,7 @@ class Trial:
         """Raises S3's 403 unless the check is allowed."""
         assert asked.row is not None
         owner, resource = bucket, f"arn:aws:s3:::{bucket.name}"
+        key, version = asked.key, asked.parameters.get("VersionId")
         if check.resource is Resource.NONE:
             resource = "*"
         elif check.resource is Resource.OBJECT:
@@ -85,13 +86,16 @@ class Trial:
             if found is None:
                 raise Refused("NoSuchBucket", status=404, message="The specified bucket does not exist")
             owner, resource = found, f"arn:aws:s3:::{source.bucket}/{source.key}"
+            key, version = source.key, source.version
         policy = owner.policy
         if self._caller.is_root and self._caller.account == owner.account and asked.row.name in POLICY_OPERATIONS:
             policy = None
         point = self._point if check.resource in (Resource.OBJECT, Resource.BUCKET) else None
         if point is not None and point.vpc is not None:
             self._check_origin(point.vpc)
-        block, acl = self._block(owner), self._acl(check, asked, owner)
+        block, acl = self._block(owner), None
+        if not isinstance(owner, BucketLike):
+            acl = acls.acl_for(self._state, owner, action=check.action, key=key, version=version)
         holder = owner.account if acl is None or acl.owner is None else acl.owner
         question = Question(
             action=check.action,
@@ -103,7 +107,12 @@ class Trial:
             ignores_public_acls=block.ignore_public_acls,
             acl=acl,
             endpoint=self._path.endpoint,
-            context={**self._context, **parameter_keys(asked.row, asked.parameters), **_point_keys(point)},
+            context={
+                **self._context,
+                **parameter_keys(asked.row, asked.parameters),
+                **existing_tags(self._state, owner.name, action=check.action, key=key, version=version),
+                **_point_keys(point),
+            },
             access_point=point,
         )
         decision = self._judge.decide(self._caller, question)
@@ -114,15 +123,6 @@ class Trial:
             relation = self._judge.relation(self._caller, owner.account)
             shown = question.by_access_point().resource
             raise s3_denial(decision, caller=self._caller, action=check.action, resource=shown, relation=relation)
-
-    def _acl(self, check: Check, asked: S3Request, owner: BucketState | BucketLike) -> Acl | None:
-        if isinstance(owner, BucketLike):
-            return None
-        key, version = asked.key, asked.parameters.get("VersionId")
-        if check.resource is Resource.SOURCE:
-            source = s3checks.copy_source(asked)
-            key, version = source.key, source.version
-        return acls.acl_for(self._state, owner, action=check.action, key=key, version=version)
 
     def _check_origin(self, vpc: str) -> None:
         """An access point of a VPC takes what comes by that VPC's endpoints alone.

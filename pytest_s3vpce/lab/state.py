@@ -252,6 +252,13 @@ class State:
         found = self._bucket(bucket)
         return found if key is None else reading.newest(found, key, version)
 
+    def object_tags(self, bucket: str, key: str, version: str | None = None) -> Mapping[str, str]:
+        found, home = self._object(bucket, key, version), self._bucket(bucket)
+        if found is None:
+            return {}
+        tagger = self.backends("s3")[home.account_id][home.partition].tagger
+        return dict(tagger.get_tag_dict_for_resource(found.arn))
+
     def is_delete_marker(self, bucket: str, key: str, version: str | None = None) -> bool:
         newest = self.stored(bucket, key, version)
         return newest is not None and not hasattr(newest, "etag")
