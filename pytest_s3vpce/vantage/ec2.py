@@ -11,7 +11,7 @@ from pytest_s3vpce.model import FailureKind
 from pytest_s3vpce.vantage import reasons
 from pytest_s3vpce.vantage.base import silent
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
-from pytest_s3vpce.vantage.program import Output, ProgramVantage, found, packed
+from pytest_s3vpce.vantage.program import Output, Program, ProgramVantage, Sealing, agreement, found, packed
 from pytest_s3vpce.vantage.ssm import NO_PYTHON, OUTPUT_LIMIT, SCRIPT_LIMIT, RunCommand
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _ROOM: Final = 22_000
 """Characters of an answer that are fetched at a time: below SSM's limit, with room for what stands around it."""
+_MEASURE: Final = Sealing({"public": 2, "folder": "/tmp/s3vpce-12345678"})  # noqa: S108 - its length counts
+"""Seals as any other: how long a program becomes does not depend on the key."""
 _END: Final = "S3VPCE_END_OF_PROGRAM"
 _SCRIPT: Final = f"""\
 python=$(command -v python3 || command -v /usr/libexec/platform-python) || {{
@@ -63,15 +65,26 @@ class Ec2Vantage(ProgramVantage):
         return self._commands.run(_SCRIPT % program)
 
     def _exchange(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """The batch as it is where it fits, else in halves."""
-        program = packed(payload, self.config, room=_ROOM)
-        requests = payload.get("requests", ())
-        if len(program.text) + len(_SCRIPT) > SCRIPT_LIMIT:
+        """The batch as it is where it fits, else in halves; a ping holds nothing that had to be sealed."""
+        if payload.get("ping"):
+            return self._carried(packed(payload, self.config, room=_ROOM))
+        requests = payload["requests"]
+        if len(packed(payload, self.config, room=_ROOM, sealing=_MEASURE).text) + len(_SCRIPT) > SCRIPT_LIMIT:
             if len(requests) == 1:
                 return _unsent(requests[0], f"the request is larger than SSM carries to vantage point `{self.name}`")
             half = len(requests) // 2
             parts = [self._exchange({**payload, "requests": part}) for part in (requests[:half], requests[half:])]
             return {**parts[0], "answers": [answer for part in parts for answer in part["answers"]]}
+        try:
+            sealing = Sealing(self._carried(agreement()))
+            opened: dict[str, Any] = sealing.open(
+                self._carried(packed(payload, self.config, room=_ROOM, sealing=sealing))
+            )
+        except (ValueError, KeyError) as error:
+            raise self.error("what came back was not sealed with the agreed key", remedy="run it again") from error
+        return opened
+
+    def _carried(self, program: Program) -> dict[str, Any]:
         return self._answer(self._whole(found(program, self.run(program.text))))
 
     def _whole(self, output: Output | None) -> Output | None:

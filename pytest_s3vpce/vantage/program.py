@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 import secrets
 import string
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import S3VpceError
-from pytest_s3vpce.vantage import agent
+from pytest_s3vpce.vantage import agent, errand
 from pytest_s3vpce.vantage.base import AgentVantage, silent
 
 if TYPE_CHECKING:
@@ -28,40 +27,20 @@ MARGIN: Final = 30
 _WIDTH: Final = 120
 _LONG_WORD: Final = 100
 # What comes before the answer (banners, a message of the day, an echo of the program) must not look like it: the mark
-# is put together only where the program runs. Nothing is printed of an exception but its type, for a traceback may
-# show what was carried. The first lines are understood by Python 2 as well, so that it can say that it is too old.
+# is put together only where the program runs. The first lines are understood by Python 2 as well, so that it can say
+# that it is too old.
 _SOURCE: Final = string.Template('''\
 import sys
 if sys.version_info < (3, 8):
     sys.exit("the agent needs Python 3.8 or newer, and this is %d.%d" % tuple(sys.version_info[:2]))
-import base64, json, os, tempfile, zlib
-ROOM = $room
-MARK = "-".join(("s3vpce", "answer", "$nonce"))
+import base64, json, zlib
 CARRIED = """
 $carried
 """
-def answer():
-    try:
-        carried = json.loads(zlib.decompress(base64.b64decode(CARRIED)).decode())
-        agent = {"__name__": "agent"}
-        exec(compile(carried["source"], "agent.py", "exec"), agent)
-        agent["AGENT"] = carried["agent"]
-        batch = carried["batch"]
-        return agent["_envelope"]() if batch.get("ping") else agent["handle"](batch, carried["config"])
-    except ValueError as error:
-        return dict(error=str(error))
-    except Exception as error:
-        return dict(error="unexpected: " + type(error).__name__)
-def deliver():
-    text = base64.b64encode(zlib.compress(json.dumps(answer()).encode(), 9)).decode()
-    kept = ""
-    if ROOM and len(text) > ROOM:
-        kept = os.path.join(tempfile.mkdtemp(prefix="s3vpce-"), "answer")
-        with open(kept, "w") as file:
-            file.write(text)
-    sys.stdout.write("\\n%s:%d:%s\\n%s\\n" % (MARK, len(text), kept, text[:ROOM] if kept else text))
-    sys.stdout.flush()
-deliver()
+carried = json.loads(zlib.decompress(base64.b64decode(CARRIED)).decode())
+errand = {"__name__": "errand"}
+exec(compile(carried["errand"], "errand.py", "exec"), errand)
+errand["main"](carried, "-".join(("s3vpce", "answer", "$nonce")))
 ''')
 _HEAD: Final = r":(\d{1,12}):([\w./-]*)\r?\n"
 
@@ -92,17 +71,42 @@ class Output:
         return len(self.text) >= self.length
 
 
-def packed(batch: Mapping[str, Any], config: AgentConfig, *, room: int = 0) -> Program:
+class Sealing:
+    """A key agreed on for one batch with the place that it goes to; what comes back is sealed with it as well."""
+
+    def __init__(self, agreed: Mapping[str, Any]) -> None:
+        secret, self.public = errand.pair()
+        self.folder = str(agreed["folder"])
+        self._known = errand.shared(secret, int(agreed["public"]))
+
+    def carry(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        data = errand.sealed(errand.encoded(batch), self._known, errand.THERE)
+        return {"sealed": base64.b64encode(data).decode(), "public": self.public, "folder": self.folder}
+
+    def open(self, reply: Mapping[str, Any]) -> Any:
+        """ValueError if it was changed on its way."""
+        data = base64.b64decode(str(reply.get("sealed", "")), validate=True)
+        return unpacked(base64.b64encode(errand.unsealed(data, self._known, errand.BACK)).decode())
+
+
+def packed(batch: Mapping[str, Any], config: AgentConfig, *, room: int = 0, sealing: Sealing | None = None) -> Program:
     """The program for a batch. An answer longer than `room` characters is kept over there in a file; 0 is no bound."""
     source = Path(agent.__file__).read_text(encoding="utf-8")
-    carried = json.dumps({"source": source, "agent": agent.AGENT, "config": config.as_json(), "batch": batch})
-    text = base64.b64encode(zlib.compress(carried.encode(), 9)).decode()
+    carried = {"source": source, "agent": agent.AGENT, "config": config.as_json(), "room": room}
+    return _program(carried | ({"batch": batch} if sealing is None else sealing.carry(batch)))
+
+
+def agreement() -> Program:
+    """The program that agrees on a key."""
+    return _program({"agree": True, "room": 0})
+
+
+def _program(carried: Mapping[str, Any]) -> Program:
+    source = Path(errand.__file__).read_text(encoding="utf-8")
+    text = base64.b64encode(errand.encoded({"errand": source, **carried})).decode()
     lines = "\n".join(text[start : start + _WIDTH] for start in range(0, len(text), _WIDTH))
     nonce = secrets.token_hex(8)
-    return Program(
-        text=_SOURCE.substitute(room=room, nonce=nonce, carried=lines),
-        mark=f"s3vpce-answer-{nonce}",
-    )
+    return Program(text=_SOURCE.substitute(nonce=nonce, carried=lines), mark=f"s3vpce-answer-{nonce}")
 
 
 def found(program: Program, output: str) -> Output | None:
@@ -118,7 +122,7 @@ def found(program: Program, output: str) -> Output | None:
 def unpacked(text: str) -> dict[str, Any]:
     """The answer's JSON. ValueError if it did not come over unharmed."""
     try:
-        reply = json.loads(zlib.decompress(base64.b64decode(text, validate=True)))
+        reply = errand.decoded(base64.b64decode(text, validate=True))
     except zlib.error as error:
         raise ValueError(str(error)) from error
     if not isinstance(reply, dict):

@@ -16,7 +16,7 @@ import pytest
 
 from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.model import FailureKind, Place, SignedRequest
-from pytest_s3vpce.vantage import CommandVantage, program
+from pytest_s3vpce.vantage import CommandVantage, agent, program
 from pytest_s3vpce.vantage.base import AgentConfig, Limits
 
 if TYPE_CHECKING:
@@ -159,20 +159,26 @@ def test_an_answer_that_did_not_come_over_whole_is_an_error(change: str, wanted:
         vantage.send([REQUEST] * 8)
 
 
-def test_a_failure_of_the_agent_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def in_its_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str) -> None:
+    path = tmp_path / "agent.py"
+    path.write_text(source, encoding="utf-8")
+    monkeypatch.setattr(agent, "__file__", str(path))
+
+
+def test_a_failure_of_the_agent_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     proxied = AgentConfig(proxy="socks://user:pass@h")
     with pytest.raises(VantageError, match="the agent failed there: the proxy must be an http:// address"):
         make(PYTHON, config=proxied).send([REQUEST])
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "raise LookupError('5ec2e7')")
+    in_its_place(monkeypatch, tmp_path, "raise LookupError('5ec2e7')")
     text = fault(PYTHON)
     assert "the agent failed there: unexpected: LookupError" in text
     assert "5ec2e7" not in text
 
 
-def test_something_else_in_the_agents_place_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "def _envelope():\n    return {'version': 0}\n")
+def test_something_else_in_the_agents_place_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    in_its_place(monkeypatch, tmp_path, "def _envelope():\n    return {'version': 0}\n")
     assert "what answered is not the agent that was sent" in fault(PYTHON)
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "def _envelope():\n    return [AGENT]\n")
+    in_its_place(monkeypatch, tmp_path, "def _envelope():\n    return [AGENT]\n")
     assert "the agent's answer was damaged on its way" in fault(PYTHON)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +21,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.model import FailureKind, Place, SignedRequest
-from pytest_s3vpce.vantage import ControlPlane, Ec2Vantage, instance_with
+from pytest_s3vpce.vantage import ControlPlane, Ec2Vantage, instance_with, program
 from pytest_s3vpce.vantage.base import AgentConfig, Limits
 
 if TYPE_CHECKING:
@@ -142,7 +146,7 @@ def test_a_batch_goes_by_ssm_and_its_answers_come_back(ssm: Ssm) -> None:
     answers = vantage.send([request(1), request(2)])
     assert [answer.id for answer in answers] == ["cell-1", "cell-2"]
     assert {answer.failure for answer in answers} == {FailureKind.FORBIDDEN_HOST}
-    assert len(ssm.sent) == 2
+    assert len(ssm.sent) == 3  # the ping, the agreement on a key, the batch
     assert ssm.parameters[1]["DocumentName"] == "AWS-RunShellScript"
     assert ssm.parameters[1]["Parameters"]["executionTimeout"] == ["50"]
     assert "{{" not in ssm.sent[1]  # SSM would look such a thing up among its parameters
@@ -152,20 +156,20 @@ def test_a_batch_that_ssm_cannot_carry_at_once_goes_in_parts(ssm: Ssm) -> None:
     answers = make(ssm).send([request(number, size=6_000) for number in range(20)])
     assert [answer.id for answer in answers] == [f"cell-{number}" for number in range(20)]
     assert {answer.failure for answer in answers} == {FailureKind.FORBIDDEN_HOST}
-    assert 4 <= len(ssm.sent) <= 8
+    assert 4 <= len(ssm.sent) / 2 <= 8
     assert max(map(len, ssm.sent)) <= 60_000
 
 
 def test_requests_with_much_in_common_go_in_few_commands(ssm: Ssm) -> None:
     assert len(make(ssm).send([request(1, size=1_000)] * 500)) == 500
-    assert len(ssm.sent) == 1
+    assert len(ssm.sent) == 2
 
 
 def test_the_largest_body_that_the_adapters_let_through_fits(ssm: Ssm) -> None:
     body = random.Random(3).randbytes(Ec2Vantage.carries)
     (answer,) = make(ssm).send([request(1, body=body, size=1_000)])
     assert answer.failure is FailureKind.FORBIDDEN_HOST
-    assert len(ssm.sent) == 1
+    assert len(ssm.sent) == 2
 
 
 def test_a_request_that_no_command_can_carry_is_not_sent(ssm: Ssm) -> None:
@@ -203,7 +207,7 @@ LOCAL = AgentConfig(hosts=("127.0.0.1",), loopback=True)
 def test_a_long_answer_is_fetched_in_pieces_and_nothing_is_left(ssm: Ssm, server: str, tmp_path: Path) -> None:
     (answer,) = make(ssm, config=LOCAL).send([request(1, url=server)])
     assert answer.body == BODY
-    assert len(ssm.sent) == 4
+    assert len(ssm.sent) == 5
     assert not list(tmp_path.glob("s3vpce-*"))
 
 
@@ -211,7 +215,7 @@ def test_a_piece_that_does_not_come_is_an_error_and_nothing_is_left(ssm: Ssm, se
     fetch = ssm.send_command
 
     def fail_later(**given: Any) -> Any:
-        if "head -c" in given["Parameters"]["commands"][0] and len(ssm.sent) == 2:
+        if "head -c" in given["Parameters"]["commands"][0] and len(ssm.sent) == 3:
             raise refused("InternalServerError")
         return fetch(**given)
 
@@ -219,6 +223,52 @@ def test_a_piece_that_does_not_come_is_an_error_and_nothing_is_left(ssm: Ssm, se
     with pytest.raises(VantageError, match="SSM can't send a command to instance `i-0123456789abcdef0`: Internal"):
         make(ssm, config=LOCAL).send([request(1, url=server)])
     assert not list(tmp_path.glob("s3vpce-*"))
+
+
+def carried(text: str) -> str:
+    """What a script or an output holds, as somebody may read it who reads SSM's history."""
+    found = text
+    for piece in re.findall(r"[A-Za-z0-9+/\n]{40,}={0,2}", text):
+        with contextlib.suppress(ValueError, zlib.error):
+            found += zlib.decompress(base64.b64decode(piece)).decode()
+    return found
+
+
+def test_the_history_that_ssm_keeps_holds_neither_request_nor_answer(ssm: Ssm, server: str, tmp_path: Path) -> None:
+    signed = SignedRequest(id="a", method="GET", url=server, headers=(("Authorization", "Signature=5ec2e7"),))
+    (answer,) = make(ssm, config=LOCAL, limits=Limits(deadline=20)).send([signed])
+    assert answer.body == BODY
+    kept = "".join(map(carried, [*ssm.sent, *(row["StandardOutputContent"] for row in ssm._found.values())]))
+    assert "def handle" in kept  # the agent can be read
+    assert '"sealed": "' in kept
+    assert "5ec2e7" not in kept
+    assert server not in kept
+    assert not list(tmp_path.glob("s3vpce-*"))
+
+
+def test_a_key_serves_one_batch(ssm: Ssm, tmp_path: Path) -> None:
+    vantage = make(ssm)
+    vantage.send([request(1)])
+    vantage.send([request(1)])
+    again = subprocess.run(
+        ["/bin/sh", "-c", ssm.sent[-1]], capture_output=True, text=True, check=True, env=ssm._environment
+    )
+    mark = next(line for line in again.stdout.splitlines() if line.startswith("s3vpce-answer-"))
+    text = again.stdout.partition(f"{mark}\n")[2]
+    assert program.unpacked(text.strip()) == {"error": "the key that was agreed on is gone"}
+
+
+def test_an_answer_that_was_not_sealed_with_the_key_is_an_error(ssm: Ssm, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_key(*_: Any, **given: Any) -> dict[str, Any]:
+        return {"sealed": base64.b64encode(bytes(64)).decode()}
+
+    vantage = make(ssm)
+    monkeypatch.setattr(vantage, "_carried", lambda _: without_key() | {"public": 4, "folder": "/tmp/x"})
+    with pytest.raises(VantageError, match="what came back was not sealed with the agreed key; run it again"):
+        vantage.send([request(1)])
+    monkeypatch.setattr(vantage, "_carried", lambda _: {"public": 1, "folder": "/tmp/x"})
+    with pytest.raises(VantageError, match="what came back was not sealed with the agreed key"):
+        vantage.send([request(1)])
 
 
 def test_output_that_ssm_cut_is_no_answer(ssm: Ssm) -> None:
