@@ -1,4 +1,7 @@
-"""`make bench`: ratios of medians, side by side in one run; it prints and judges nothing."""
+"""`make bench`: ratios of medians, side by side in one run; it prints and judges nothing.
+
+python -m tests.bench [SECTION ...] runs some of its sections only.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,17 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
 from pytest_s3vpce.lab.process import start_lab
+from tests.bench.engine import engine, lines_filter
+from tests.bench.million import million
 from tests.bench.setting import ACCOUNT, REGION, inside_paths, write_by_hand, write_declared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MATRIX_RUNS = 5
 PLAIN_RUNS = 25
@@ -71,21 +80,38 @@ def plain(folder: Path) -> list[float]:
     return found
 
 
+def cells(folder: Path) -> list[list[str]]:
+    ours, theirs = matrix(folder)
+    ratio = statistics.median(theirs) / statistics.median(ours)
+    return [
+        [f"256 cells at {LATENCY_MS} ms a request, deployment included", f"{statistics.median(ours):.2f} s", ""],
+        ["the same 256 checks by hand", f"{statistics.median(theirs):.2f} s", ""],
+        ["by hand / with the plugin", f"{ratio:.1f}", "at least 3"],
+    ]
+
+
+def loading(folder: Path) -> list[list[str]]:
+    found = statistics.median(plain(folder / "plain"))
+    return [["plain pytest run, with minus without", f"{found:.1f} ms", "under 15 ms"]]
+
+
+SECTIONS: dict[str, Callable[[Path], list[list[str]]]] = {
+    "cells": cells,
+    "loading": loading,
+    "engine": engine,
+    "filter": lines_filter,
+    "million": million,
+}
+
+
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="s3vpce-bench-") as name:
-        ours, theirs = matrix(Path(name))
-        ratio = statistics.median(theirs) / statistics.median(ours)
-        rows = [
-            ["256 cells, deployment included", f"{statistics.median(ours):.2f} s", ""],
-            ["the same 256 checks by hand", f"{statistics.median(theirs):.2f} s", ""],
-            ["by hand / with the plugin", f"{ratio:.1f}", "at least 3"],
-            [
-                "plain pytest run, with minus without",
-                f"{statistics.median(plain(Path(name) / 'plain')):.1f} ms",
-                "under 15 ms",
-            ],
-        ]
-    print(tabulate(rows, headers=[f"{LATENCY_MS} ms latency a request", "median", "wanted"]))
+    names = sys.argv[1:] or list(SECTIONS)
+    for name in names:
+        if name not in SECTIONS:
+            sys.exit(f"there is no section `{name}`; sections are {', '.join(SECTIONS)}")
+    with tempfile.TemporaryDirectory(prefix="s3vpce-bench-") as folder:
+        rows = [row for name in names for row in SECTIONS[name](Path(folder))]
+    print(tabulate(rows, headers=["", "median", "wanted"], disable_numparse=True))
 
 
 if __name__ == "__main__":
