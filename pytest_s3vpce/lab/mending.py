@@ -51,6 +51,7 @@ def mend_addresses(*, nat_class: Any, backend_class: Any, address_class: Any, pu
     address_class.__init__ = begin_address
     nat_class.__init__ = begin_nat
     backend_class.create_vpc = _with_open_defaults(backend_class.create_vpc)
+    backend_class.associate_vpc_cidr_block = _with_six(backend_class.associate_vpc_cidr_block)
 
 
 def _with_open_defaults(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,9 +74,29 @@ def _with_open_defaults(original: Callable[..., Any]) -> Callable[..., Any]:
                 source_groups=[{"GroupId": group.id}],
                 vpc_id=vpc.id,
             )
+        _open_by_six(self, vpc)
         return vpc
 
     return create
+
+
+def _with_six(original: Callable[..., Any]) -> Callable[..., Any]:
+    def associate(self: Any, vpc_id: str, *args: Any, **named: Any) -> Any:
+        answer = original(self, vpc_id, *args, **named)
+        _open_by_six(self, self.get_vpc(vpc_id))
+        return answer
+
+    return associate
+
+
+def _open_by_six(backend: Any, vpc: Any) -> None:
+    if not vpc.get_cidr_block_association_set(ipv6=True):
+        return
+    for acl in list(backend.network_acls.values()):
+        if acl.vpc_id != vpc.id or not acl.default or any(entry.ipv6_cidr_block for entry in acl.network_acl_entries):
+            continue
+        for egress in ("true", "false"):
+            backend.create_network_acl_entry(acl.id, 101, "-1", "allow", egress, None, None, None, None, None, "::/0")
 
 
 def mend_functions(function_class: Any, *, vpc_of: Callable[[str, str, str], str | None]) -> None:

@@ -26,10 +26,15 @@ _HOST = re.compile(
     r"\.amazonaws\.(?:com(?:\.cn)?|eu)"
 )
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html"""
+_ENDPOINT_HOST = re.compile(
+    r"(?:(?:(?P<bucket>.+)\.)?bucket\.)?vpce-[a-z0-9-]+\.s3\.(?P<region>[a-z0-9-]+)\.vpce\.amazonaws\.(?:com(?:\.cn)?|eu)"
+)
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html"""
 _AMAZON = re.compile(r".*\.amazonaws\.(?:com(?:\.cn)?|eu)")
 """Other names of AWS's: of access points, interface endpoints, accelerated or website buckets. None is path style."""
 _CONTROL_HOST = re.compile(
-    r"(?:\d{12}\.)?s3-control(?:-fips)?(?:\.dualstack)?\.[a-z0-9-]+\.amazonaws\.(?:com(?:\.cn)?|eu)"
+    r"(?:\d{12}\.)?(?:s3-control(?:-fips)?(?:\.dualstack)?\.[a-z0-9-]+|control\.vpce-[a-z0-9-]+\.s3\.[a-z0-9-]+\.vpce)"
+    r"\.amazonaws\.(?:com(?:\.cn)?|eu)"
 )
 _CONTROL_PATH = "/v20180820/"
 _INTEGERS = frozenset({"integer", "long"})
@@ -99,7 +104,7 @@ def is_control(request: HttpRequest) -> bool:
 def parse(request: HttpRequest) -> S3Request:
     """The operation of a request, by host, path, query and headers."""
     name = _host(request)
-    host = _HOST.fullmatch(name)
+    host = _parts(name)
     path, _, raw_query = request.target.partition("?")
     virtual = host["bucket"] if host else None
     raw = path.lstrip("/") if not virtual else f"{virtual}/{path.removeprefix('/')}"
@@ -128,8 +133,12 @@ def parse(request: HttpRequest) -> S3Request:
 
 def virtual_bucket(request: HttpRequest) -> str | None:
     """The bucket that the host names; None for path-style requests."""
-    host = _HOST.fullmatch(_host(request))
+    host = _parts(_host(request))
     return host["bucket"] if host else None
+
+
+def _parts(name: str) -> re.Match[str] | None:
+    return _HOST.fullmatch(name) or _ENDPOINT_HOST.fullmatch(name)
 
 
 def _host(request: HttpRequest) -> str:

@@ -460,7 +460,6 @@ def test_a_query_that_says_two_things_does_nothing_that_was_not_decided(stage: S
         (f"{BUCKET}.s3.cn-north-1.amazonaws.com.cn", 301),
         (f"{BUCKET}.s3-accelerate.amazonaws.com", 501),
         (f"{BUCKET}.s3-website-{REGION}.amazonaws.com", 501),
-        (f"{BUCKET}.bucket.vpce-0a1b-2c.s3.{REGION}.vpce.amazonaws.com", 501),
         (f"point-{MAIN}.s3-accesspoint.{REGION}.amazonaws.com", 404),
         (f"{MAIN}.s3-control.{REGION}.amazonaws.com", 501),
         ("elsewhere.example", 404),
