@@ -125,6 +125,22 @@ def report(file: Path) -> None:
 
 
 @main.command()
+@click.option("--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml here)")
+@click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, instead of AWS")
+def doctor(inventory: Path | None, lab_ready: Path | None) -> None:
+    """Checks all that an inventory names without probing; exit status 1 where something is in the way."""
+    from pytest_s3vpce.inventory import find_inventory, load_inventory
+    from pytest_s3vpce.run.doctor import examine, table
+    from pytest_s3vpce.run.environment import Environment, from_ready_file
+
+    found = load_inventory(find_inventory(Path.cwd(), str(inventory) if inventory else None))
+    checks = examine(found, from_ready_file(lab_ready) if lab_ready else Environment())
+    click.echo(table(checks))
+    if any(check.in_the_way for check in checks):
+        sys.exit(1)
+
+
+@main.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
     "--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml beside .s3vpce)"

@@ -1,0 +1,275 @@
+"""What stands in the way of a run: an inventory's accounts, principals, places and buckets, looked at, not probed."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from tabulate import tabulate
+
+from pytest_s3vpce.accounts import Accounts, SessionKind
+from pytest_s3vpce.errors import S3VpceError
+from pytest_s3vpce.escaping import escaped
+from pytest_s3vpce.references import References
+from pytest_s3vpce.run.world import CONTROL, World
+from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pytest_s3vpce.inventory import Inventory
+    from pytest_s3vpce.points import Ec2, Lambda
+    from pytest_s3vpce.run.environment import Environment
+
+_WORKERS: Final = 8
+_SKEW: Final = 300
+"""Seconds; S3 refuses requests whose clock is 15 minutes off, and a third of that is a warning in time.
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html (RequestTimeTooSkewed)"""
+_RUNNING: Final = "running"
+
+
+class State(StrEnum):
+    """Of one thing that a run needs."""
+
+    OK = "ok"
+    PROBLEM = "problem"
+    UNKNOWN = "unknown"
+    """It can't be told from here, which is no fault by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing, what was found of it, and what would be right where it is a problem."""
+
+    subject: str
+    state: State
+    found: str
+    remedy: str = ""
+
+    @property
+    def in_the_way(self) -> bool:
+        return self.state is State.PROBLEM
+
+    @property
+    def words(self) -> str:
+        """What was found, and the remedy, safe for a terminal."""
+        return escaped(f"{self.found}; {self.remedy}" if self.remedy else self.found)
+
+
+def examine(inventory: Inventory, environment: Environment) -> list[Check]:
+    """Everything that the inventory names, in its order. Sends no probe, creates and changes nothing."""
+    return _Doctor(inventory, environment).examine()
+
+
+class _Doctor:
+    """The inventory, resolved, and the accounts' control planes."""
+
+    def __init__(self, inventory: Inventory, environment: Environment) -> None:
+        outputs = environment.outputs if environment.outputs is not None else inventory.outputs_file()
+        self._inventory = inventory
+        self._accounts = Accounts(
+            inventory, References(outputs), connection=environment.connection, session_name="s3vpce-doctor"
+        )
+        self._world = World(inventory, References(outputs), self._accounts, run_id="doctor")
+
+    def examine(self) -> list[Check]:
+        bad = self._accounts.guard(self._inventory.accounts)
+        checks = [self._account(name, bad.get(name)) for name in self._inventory.accounts]
+        jobs: list[tuple[str, Callable[[], Check]]] = [
+            *((f"principal {name}", lambda name=name: self._principal(name)) for name in self._inventory.principals),
+            *(
+                (f"vantage point {name}", lambda name=name: self._point(name))
+                for name in self._inventory.vantage_points
+            ),
+            *((f"bucket {name}", lambda name=name: self._bucket(name)) for name in self._inventory.buckets),
+            *(
+                (f"control bucket of {name}", lambda name=name: self._bucket(f"{CONTROL}{name}"))
+                for name in self._inventory.controls
+            ),
+        ]
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            return checks + list(pool.map(_settled, jobs))
+
+    # --- accounts and principals -------------------------------------------------------------------------------------
+
+    def _account(self, name: str, error: S3VpceError | None) -> Check:
+        subject = f"account {name}"
+        if error is not None:
+            return _problem(subject, error)
+        answer = self._accounts.client("sts", account=name).get_caller_identity()
+        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        skew = time.time() - parsedate_to_datetime(date).timestamp() if date else 0.0
+        if abs(skew) > _SKEW:
+            found = f"this machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS's"
+            return Check(subject, State.PROBLEM, found, "set the clock: S3 refuses what is signed 15 minutes off")
+        return Check(subject, State.OK, f"{answer['Account']}, as {answer['Arn']}")
+
+    def _principal(self, name: str) -> Check:
+        subject = f"principal {name}"
+        row = self._inventory.principals[name]
+        if row.anonymous:
+            return Check(subject, State.OK, "signs nothing")
+        if row.ambient:
+            return Check(subject, State.UNKNOWN, "the vantage point's own credentials, which only it has")
+        if row.mfa is not None:
+            return Check(subject, State.UNKNOWN, "its role asks for an MFA code, which is asked for when it signs")
+        signer = self._world.signer(name)
+        keys = self._accounts.credentials(SessionKind(signer))
+        assert keys is not None
+        return Check(
+            subject, State.OK, f"signs as {signer}'s URL" if row.presigned else f"signs with {keys.access_key_id}"
+        )
+
+    # --- vantage points ----------------------------------------------------------------------------------------------
+
+    def _point(self, name: str) -> Check:
+        point = self._inventory.vantage_points[name]
+        subject = f"vantage point {name}"
+        if point.lambda_ is not None:
+            found = self._function(name, point.lambda_)
+        elif point.ec2 is not None:
+            found = self._instance(name, point.ec2)
+        else:
+            return Check(subject, State.UNKNOWN, f"{point.kind}: it is there when it answers")
+        return Check(subject, State.OK, found)
+
+    def _client(self, service: str, row: Lambda | Ec2, *path: str) -> Any:
+        account = row.account or self._inventory.default_account
+        region = None if row.region is None else self._world.resolve(row.region, *path, "region")
+        return self._accounts.client(service, account=account, region=region)
+
+    def _function(self, name: str, row: Lambda) -> str:
+        path = ("vantage_points", name, "lambda")
+        if row.function is not None:
+            function = self._world.resolve(row.function, *path, "function")
+            found = self._client("lambda", row, *path).get_function_configuration(FunctionName=function)
+            if found.get("State", "Active") not in ("Active", "Inactive"):
+                raise _Found(
+                    f"function {function} is {found['State']}: {found.get('StateReason', 'no reason is given')}"
+                )
+            return f"function {function} is {found.get('State', 'Active')}"
+        ec2 = self._client("ec2", row, *path)
+        subnets = self._world.resolve_list(row.subnets, *path, "subnets")
+        groups = self._world.resolve_list(row.security_groups, *path, "security_groups")
+        found = ec2.describe_subnets(SubnetIds=list(subnets))["Subnets"]
+        full = [subnet["SubnetId"] for subnet in found if not subnet["AvailableIpAddressCount"]]
+        if full:
+            raise _Found(f"subnet {', '.join(full)} has no address left", "free some, or name another subnet")
+        networks = {subnet["VpcId"] for subnet in found}
+        networks |= {group["VpcId"] for group in ec2.describe_security_groups(GroupIds=list(groups))["SecurityGroups"]}
+        if len(networks) > 1:
+            raise _Found(
+                f"its subnets and groups are of {len(networks)} VPCs: {', '.join(sorted(networks))}", "keep to one"
+            )
+        return f"a function can stand in {', '.join(subnets)} of {networks.pop()}"
+
+    def _instance(self, name: str, row: Ec2) -> str:
+        path = ("vantage_points", name, "ec2")
+        ec2 = self._client("ec2", row, *path)
+        if row.subnet is not None:
+            subnet = self._world.resolve(row.subnet, *path, "subnet")
+            ec2.describe_subnets(SubnetIds=[subnet])
+            return f"an instance can stand in {subnet}"
+        if row.instance is not None:
+            given: dict[str, Any] = {"InstanceIds": [self._world.resolve(row.instance, *path, "instance")]}
+        else:
+            tags = {key: self._world.resolve(value, *path, "tags", key) for key, value in row.tags.items()}
+            given = {"Filters": [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]}
+        rows = [one for group in ec2.describe_instances(**given)["Reservations"] for one in group["Instances"]]
+        running = [one["InstanceId"] for one in rows if one["State"]["Name"] == _RUNNING]
+        if not running:
+            raise _Found("no such instance is running", "start it, or name another")
+        return self._managed(running[0], self._client("ssm", row, *path))
+
+    def _managed(self, instance: str, ssm: Any) -> str:
+        """https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_InstanceInformation.html"""
+        filters = [{"Key": "InstanceIds", "Values": [instance]}]
+        rows = ssm.describe_instance_information(Filters=filters)["InstanceInformationList"]
+        if not rows or rows[0].get("PingStatus") != "Online":
+            state = rows[0].get("PingStatus", "unknown") if rows else "not managed"
+            remedy = "its agent needs a way to ssm and ssmmessages, and a profile with AmazonSSMManagedInstanceCore"
+            raise _Found(f"SSM's agent on {instance} is {state}", remedy)
+        return f"{instance} runs, and SSM's agent is online"
+
+    # --- buckets -----------------------------------------------------------------------------------------------------
+
+    def _bucket(self, label: str) -> Check:
+        """A bucket by its account's own credentials, which a closed bucket may refuse: then it can't be told."""
+        facts = self._world.bucket(label)
+        subject = f"control bucket of {facts.account}" if label.startswith(CONTROL) else f"bucket {label}"
+        client = self._accounts.client("s3", account=facts.account, region=self._world.region(label))
+        wanted = self._world.region(label)
+        try:
+            headers = client.head_bucket(Bucket=facts.name)["ResponseMetadata"]["HTTPHeaders"]
+        except client.exceptions.ClientError as error:
+            headers = error.response["ResponseMetadata"]["HTTPHeaders"]
+            if code_of(error) == "404":
+                return Check(
+                    subject, State.PROBLEM, f"there is no bucket {facts.name}", "create it, or correct the name"
+                )
+            if code_of(error) != "403" and "x-amz-bucket-region" not in headers:
+                raise
+        region = headers.get("x-amz-bucket-region")
+        if region and region != wanted:
+            return Check(
+                subject, State.PROBLEM, f"{facts.name} is in {region}, not in {wanted}", f"write `region: {region}`"
+            )
+        declared = self._inventory.buckets.get(label)
+        made = declared is not None and declared.canary.key is None
+        return self._canary(client, subject, facts.name, facts.key, made=made)
+
+    def _canary(self, client: Any, subject: str, bucket: str, key: str, *, made: bool) -> Check:
+        if made:
+            return Check(subject, State.OK, f"{bucket} is there; its canary is made by each run")
+        try:
+            client.head_object(Bucket=bucket, Key=key)
+        except client.exceptions.ClientError as error:
+            if code_of(error) == "404":
+                remedy = (
+                    "put a small object there, or let the run make one: `canary: {create: PRINCIPAL:VANTAGE_POINT}`"
+                )
+                return Check(subject, State.PROBLEM, f"{bucket} has no canary {key}", remedy)
+            if code_of(error) == "403":
+                found = f"{bucket} is there; whether its canary is, the account's credentials may not see from here"
+                return Check(subject, State.UNKNOWN, found)
+            raise
+        return Check(subject, State.OK, f"{bucket} and its canary are there")
+
+
+class _Found(Exception):  # noqa: N818 - a finding on its way up
+    """A problem, in words, with its remedy."""
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(what)
+        self.remedy = remedy
+
+
+def _settled(job: tuple[str, Callable[[], Check]]) -> Check:
+    """The check's outcome; whatever stands in its way is a problem with its remedy."""
+    subject, check = job
+    try:
+        return check()
+    except _Found as found:
+        return Check(subject, State.PROBLEM, str(found), found.remedy)
+    except S3VpceError as error:
+        return _problem(subject, error)
+    except FAULTS as error:
+        remedy = "check the name, the account and the Region, and the rights of the account's credentials"
+        return Check(subject, State.PROBLEM, words_of(error), remedy)
+
+
+def _problem(subject: str, error: S3VpceError) -> Check:
+    where = f"{error.place}: " if error.place else ""
+    return Check(subject, State.PROBLEM, f"{where}{error.what}", error.remedy or "")
+
+
+def table(checks: Sequence[Check]) -> str:
+    """The checks for people, each with its remedy below it, and how many are in the way."""
+    rows = [[check.state.value, check.subject, check.words] for check in checks]
+    bad = sum(check.in_the_way for check in checks)
+    ending = "nothing is in the way of a run" if not bad else f"{bad} of {len(checks)} are in the way of a run"
+    return f"{tabulate(rows, tablefmt='plain')}\n\n{ending}"
