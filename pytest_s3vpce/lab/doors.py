@@ -13,6 +13,7 @@ from pytest_s3vpce.lab.placement import PORTS
 from pytest_s3vpce.lab.resources import address_in, public_address
 from pytest_s3vpce.lab.routing import ANY
 from pytest_s3vpce.lab.wire import Unanswered
+from pytest_s3vpce.network.names import OTHER, S3, Form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,8 +49,9 @@ class Door:
 class Doors:
     """All doors that were asked for. Each keeps its addresses while the network behind it changes.
 
-    An address stands for every service at once, so it lets connections in while anything gets through on its port; a
-    request to a service that the network drops ends there without an answer.
+    An address stands for every service at once, and for S3 first: it lets connections in while requests to S3, or to a
+    service that the VPC has an endpoint for, get through on its port. A request to one that the network drops ends there
+    without an answer.
     """
 
     def __init__(self, server: Server, *, state: State, routing: Routing) -> None:
@@ -106,7 +108,14 @@ class Doors:
 
     def _apply(self, door: Door) -> None:
         for listener, port in ((door.http, _HTTP), (door.https, _HTTPS)):
-            listener.apply(self._routing.verdict(door.placement.at(port, destination=ANY), ANY))
+            listener.apply(self._open_at(door.placement.at(port, destination=ANY)))
+
+    def _open_at(self, placement: Placement) -> Verdict:
+        found = self._routing.names(placement).classes()
+        beside = [one.key for one in found if one.form is Form.REGIONAL and one.service not in (S3, OTHER)]
+        if any(self._routing.verdict(placement, key) is Verdict.OPEN for key in (S3, *beside)):
+            return Verdict.OPEN
+        return Verdict.DROP
 
     def _placement(self, subnet_id: str, groups: tuple[str, ...]) -> Placement:
         home = self._state.subnet_home(subnet_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -27,6 +28,8 @@ from botocore.exceptions import (
     HTTPClientError,
     ProxyConnectionError,
 )
+
+from pytest_s3vpce.labcommand import lab as lab_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -246,7 +249,7 @@ def test_through_the_proxy_requests_go_under_their_real_names(lab: Lab, app: dic
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("example.com:443", "no host of AWS's"),
+        ("example.com:443", "example.com does not resolve"),
         ("s3.eu-west-1.amazonaws.com:22", "port 22"),
         ("sts.amazonaws.com:443", "way"),
     ],
@@ -412,6 +415,52 @@ def test_the_log_is_followed_and_holds_no_secrets(lab: Lab, app: dict[str, str])
     assert not [secret for secret in secrets if secret in everything]
     written = (lab.file.parent / "requests.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(written[-1]).keys() >= {"at", "caller", "source", "path", "operation", "status"}
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+PAGE = (ROOT / "docs" / "lab.md").read_text(encoding="utf-8")
+
+
+def shown(command: str) -> list[str]:
+    """The words of a command line that the page shows."""
+    (line,) = re.findall(rf"^\$ s3vpce lab( {command}.*)$", PAGE, re.MULTILINE)
+    return shlex.split(line)
+
+
+def test_the_pages_lab_starts_as_it_is_printed(tmp_path: Path) -> None:
+    words = shown("--ready-file")
+    assert words[:2] == ["--ready-file", "lab.json"]
+    with started(tmp_path, *words[2:]) as lab:
+        (block,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+        printed = json.loads(block)
+        assert list(lab.ready) == list(printed)
+        assert list(lab.ready["accounts"]["main"]) == list(printed["accounts"]["main"])
+        assert {row["region"] for row in lab.ready["accounts"].values()} == {"us-east-1", "eu-west-1"}
+        assert lab.end(signal.SIGTERM) == 0
+
+
+def test_the_pages_commands_run_as_they_are_printed(lab: Lab) -> None:
+    real = {"subnet-0abc": "AppSubnet", "sg-0abc": "ProbeGroup"}
+    path = lab.command(*(lab.outputs[real[word]] if word in real else word for word in shown("path")))
+    (printed,) = re.findall(r"^\{.*\}$", PAGE, re.MULTILINE)
+    assert list(json.loads(path.stdout)) == list(json.loads(printed))
+    if shutil.which("aws") is not None:
+        words = [lab.outputs["AppSubnet"] if word == "subnet-0abc" else word for word in shown("exec")]
+        done = lab.command(*(word.replace("s3://reports", f"s3://{BUCKET}") for word in words))
+        assert "PRE .s3vpce/" in done.stdout, done.stderr
+    assert shown("log") == ["log", "--follow"]
+    (line,) = re.findall(r"^\d\d:\d\d.*$", PAGE, re.MULTILINE)
+    shape = re.compile(r"[\d:.]{12} arn:\S+ from subnet-\w+ [\d.]+ by gateway endpoint vpce-\w+ s3:\w+ \S+ -> \d+ .*: ")
+    assert shape.match(line)
+    assert any(shape.match(found) for found in lab.command("log").stdout.splitlines())
+
+
+def test_the_page_names_every_option() -> None:
+    for command in (lab_command, *lab_command.commands.values()):
+        for parameter in command.params:
+            for name in parameter.opts:
+                assert not name.startswith("--") or re.search(rf"{name}\b", PAGE), f"{command.name} {name}"
 
 
 # --- what can't be ---------------------------------------------------------------------------------------------------
