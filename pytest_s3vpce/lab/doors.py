@@ -50,8 +50,8 @@ class Doors:
     """All doors that were asked for. Each keeps its addresses while the network behind it changes.
 
     An address stands for every service at once, and for S3 first: it lets connections in while requests to S3, or to a
-    service that the VPC has an endpoint for, get through on its port. A request to one that is dropped ends there without
-    an answer.
+    service that the VPC has an endpoint for, get through on its port. A request to one that the network drops gets no
+    answer there.
     """
 
     def __init__(self, server: Server, *, state: State, routing: Routing) -> None:
