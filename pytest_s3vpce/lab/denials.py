@@ -61,6 +61,12 @@ def sts_denial(caller: Caller, *, action: str, resource: str, decision: Decision
     return Refused("AccessDenied", status=403, message=message)
 
 
+def lambda_denial(decision: Decision, *, caller: Caller, action: str, resource: str) -> Refused:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors"""
+    message = _reason(decision, caller=caller, action=action, shown=f"on resource: {resource}")
+    return Refused("AccessDeniedException", status=403, message=message)
+
+
 def _reason(decision: Decision, *, caller: Caller, action: str, shown: str) -> str:
     head = f"User: {caller.arn} is not authorized to perform: {action} {shown}"
     kind = _POLICY_TYPES.get(decision.layer or "")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
 import re
 from collections import deque
@@ -15,8 +13,9 @@ from urllib.parse import unquote
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.lab import faultdocuments
 from pytest_s3vpce.lab.authentication import authenticate
-from pytest_s3vpce.lab.judge import Judge, Question
-from pytest_s3vpce.lab.keys import Caller, SessionKind
+from pytest_s3vpce.lab.judge import Judge
+from pytest_s3vpce.lab.keys import SessionKind
+from pytest_s3vpce.lab.lambdas import Lambda
 from pytest_s3vpce.lab.origin import Internet, source_of
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.routing import Routing
@@ -40,14 +39,6 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.state import State
 
 _LOG: Final = logging.getLogger(__name__)
-_INVOKE: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)/invocations(?:\?.*)?")
-_FUNCTION: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)(?:\?.*)?")
-_ROLE_SETTERS: Final = re.compile(r"POST /2015-03-31/functions/?|PUT /2015-03-31/functions/[^/]+/configuration")
-_FUNCTION_NAME: Final = re.compile(
-    r"(?:(?:arn:aws[a-z-]*:lambda:(?P<region>[a-z0-9-]+):)?(?P<account>\d{12}):function:)?(?P<name>[\w-]+)(?::[$\w-]+)?"
-)
-"""https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_RequestParameters"""
-_LAMBDA: Final = Caller(arn="service:lambda.amazonaws.com")
 _SCOPE: Final = re.compile(r"Credential=[^/,&\s]+/\d+/[^/,&\s]+/(?P<service>[a-z0-9-]+)/aws4_request")
 _HOST: Final = re.compile(r"(?P<service>(?!s3)[a-z0-9-]+)(?:\.[a-z]{2}[a-z-]*-\d)?\.amazonaws\.com(?:\.cn)?")
 _SERVICE: Final = re.compile(r"[a-z0-9-]+")
@@ -69,10 +60,10 @@ class Gateway:
     ) -> None:
         self._state = state
         self._keys = keys
-        self._functions = functions
         self._ssm = ssm
         self._judge = judge = Judge(state)
         self._s3 = S3(state, judge)
+        self._lambda = Lambda(state, judge, functions)
         self._control = S3Control(state, judge)
         self._sts = Sts(state, keys, judge)
         self._routing = Routing(state)
@@ -134,15 +125,15 @@ class Gateway:
             raise _unserved(service)
         if service == "sts":
             context = request_keys(request, path, region=region, now=now)
-            return self._sts.handle(request, caller, context=context, now=now)
+            return self._sts.handle(request, caller, path=path, context=context, now=now)
         if service == "s3control":
             context = request_keys(request, path, region=region, now=now)
             return self._control.handle(request, caller, region=region, path=path, context=context, note=note)
         if service == "lambda":
-            invoked = _INVOKE.fullmatch(request.target)
-            if invoked is not None and request.method == "POST":
-                return self._invoke(request, caller, name=unquote(invoked["name"]), region=region)
-            self._check_role(request)
+            context = request_keys(request, path, region=region, now=now)
+            ran = self._lambda.handle(request, caller, region=region, path=path, context=context, note=note)
+            if ran is not None:
+                return ran
         if service == "ssm" and self._ssm is not None:
             ran = self._ssm.handle(request, account=caller.account, region=region)
             if ran is not None:
@@ -151,7 +142,7 @@ class Gateway:
         if answer.status == HTTPStatus.NOT_FOUND and answer.body[:20].lower().startswith(b"<!doctype html"):
             raise _unserved(service)  # no route of the service's leads there
         if service == "lambda" and request.method == "DELETE":
-            self._forget(request, caller, region=region)
+            self._lambda.forget(request, caller, region=region)
         return answer
 
     def _path(self, request: HttpRequest, *, service: str) -> Path:
@@ -166,67 +157,10 @@ class Gateway:
             raise Unanswered(found.reason)
         return found
 
-    def _invoke(self, request: HttpRequest, caller: Caller, *, name: str, region: str) -> HttpResponse:
-        """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
-        assert caller.account is not None
-        named = _FUNCTION_NAME.fullmatch(name)
-        if named is None:
-            message = f"Value '{name}' at 'functionName' failed to satisfy constraint"
-            raise Refused("ValidationException", status=400, message=message)
-        account, place = named["account"] or caller.account, named["region"] or region
-        found = self._state.function(account, region, named["name"])
-        if found is None or (account, place) != (caller.account, region):
-            message = f"Function not found: arn:aws:lambda:{place}:{account}:function:{named['name']}"
-            raise Refused("ResourceNotFoundException", status=404, message=message)
-        kind = request.header("x-amz-invocation-type") or "RequestResponse"
-        if kind == "DryRun":
-            return HttpResponse(status=204, headers=(), body=b"")
-        if kind != "RequestResponse":
-            raise Refused("NotImplemented", status=501, message=f"The lab does not invoke by `{kind}`.")
-        placement = found.placement(self._state.topology(account, region))
-        result = self._functions.invoke(found.spec, payload=request.body or b"{}", placement=placement)
-        headers = [("Content-Type", "application/json"), ("X-Amz-Executed-Version", "$LATEST")]
-        if result.function_error:
-            headers.append(("X-Amz-Function-Error", result.function_error))
-        if (request.header("x-amz-log-type") or "").lower() == "tail":
-            headers.append(("X-Amz-Log-Result", base64.b64encode(result.log_tail).decode()))
-        return HttpResponse(status=result.status, headers=tuple(headers), body=result.payload)
-
-    def _check_role(self, request: HttpRequest) -> None:
-        """A function's role must trust Lambda. https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html"""
-        if not _ROLE_SETTERS.fullmatch(f"{request.method} {request.target.partition('?')[0]}"):
-            return
-        role = self._state.role(_role_in(request.body))
-        if role is None:
-            return
-        question = Question(
-            action="sts:AssumeRole", resource=role.arn, owner=role.account, resource_policy=role.trust_policy
-        )
-        if not self._judge.decide(_LAMBDA, question).allowed:
-            message = "The role defined for the function cannot be assumed by Lambda."
-            raise Refused("InvalidParameterValueException", status=400, message=message)
-
-    def _forget(self, request: HttpRequest, caller: Caller, *, region: str) -> None:
-        deleted = _FUNCTION.fullmatch(request.target)
-        if deleted is not None:
-            name = unquote(deleted["name"])
-            arn = name if name.startswith("arn:") else f"arn:aws:lambda:{region}:{caller.account}:function:{name}"
-            self._functions.forget(arn)
-
     def _note(self, note: dict[str, Any]) -> None:
         self.notes.append(note)
         if self._log is not None:
             self._log(note)
-
-
-def _role_in(body: bytes) -> str:
-    """The role that a function's settings name; empty where they name none or can't be read."""
-    try:
-        settings = json.loads(body)
-    except ValueError:
-        return ""
-    named = settings.get("Role") if isinstance(settings, dict) else None
-    return named if isinstance(named, str) else ""
 
 
 def _unserved(service: str) -> Refused:

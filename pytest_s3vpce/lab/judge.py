@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from pytest_s3vpce.lab.keys import SessionKind
 from pytest_s3vpce.policy import Decision, Document, Effect, Policies, Request, decide, parse
 
 if TYPE_CHECKING:
@@ -87,7 +88,10 @@ class Judge:
     def decide(self, caller: Caller, question: Question) -> Decision:
         """The engine's decision under everything that applies to this caller and resource."""
         if question.access_point is None:
-            return self._decide(caller, question, {})
+            decision = self._decide(caller, question, {})
+            if caller.session is SessionKind.FEDERATION and decision.effect is Effect.IMPLICIT_DENY:
+                return self._as_user(caller, question, decision)
+            return decision
         # The caller's side and the access point's own policy, then what owns the bucket: both must let it in.
         by_point = self._decide(caller, question.by_access_point(), {})
         if by_point.effect is Effect.EXPLICIT_DENY:
@@ -101,6 +105,16 @@ class Judge:
         changes["scps"] = ()
         at_bucket = self._decide(caller, question, changes)
         return at_bucket if at_bucket.effect is Effect.EXPLICIT_DENY or by_point.allowed else by_point
+
+    def _as_user(self, caller: Caller, question: Question, decision: Decision) -> Decision:
+        """A grant to a user is one to its federated sessions too, as far as their session policies go.
+
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html#policies_session
+        """
+        assert caller.user_arn is not None
+        user = replace(caller, arn=caller.user_arn, session_policies=caller.session_policies or ())
+        again = self._decide(user, question, {}) if ":user/" in caller.user_arn else decision
+        return again if again.allowed else decision
 
     def _decide(self, caller: Caller, question: Question, changes: Mapping[str, Any]) -> Decision:
         principal = None if caller.account is None else self._state.membership(caller.account)

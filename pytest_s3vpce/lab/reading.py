@@ -260,6 +260,17 @@ def tags(found: Any) -> tuple[tuple[str, str], ...]:
     return tuple((entry["Key"], entry["Value"]) for entry in entries)
 
 
+def function_policy(statements: list[dict[str, Any]]) -> str | None:
+    """A principal that is an account's id or an ARN is kept as it was given."""
+    rows = [
+        {**row, "Principal": {"AWS": row["Principal"]}}
+        if isinstance(row["Principal"], str) and row["Principal"] != "*"
+        else row
+        for row in statements
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": rows}) if rows else None
+
+
 def function(found: Any, *, account: str, region: str) -> FunctionState:
     network = found._vpc_config or {}  # noqa: SLF001 - the public property invents a VPC
     return FunctionState(

@@ -19,6 +19,7 @@ from pytest_s3vpce.lab.wsgi import environ_of, hide_form, run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from pytest_s3vpce.lab.compute import FunctionSpec
     from pytest_s3vpce.lab.organizations import Membership
     from pytest_s3vpce.lab.resources import (
         BucketState,
@@ -357,6 +358,11 @@ class State:
         """The security group that interfaces of the VPC get which name none."""
         groups = list(self.backends("ec2")[account][region].groups[vpc_id].values())
         return next((group.id for group in groups if group.name == "default"), None)
+
+    def function_policy(self, spec: FunctionSpec) -> str | None:
+        """The function's resource policy: who may invoke it besides its own account."""
+        policy = self.backends("lambda")[spec.account][spec.region].get_function(spec.name).policy
+        return reading.function_policy(list(policy.statements))
 
     def function(self, account: str, region: str, name_or_arn: str) -> FunctionState | None:
         """The function's newest code, by name, partial or full ARN; a qualifier is not looked at."""

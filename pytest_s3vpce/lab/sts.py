@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.resources import RoleState
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.wire import HttpRequest
+    from pytest_s3vpce.network.path import Path
+    from pytest_s3vpce.network.topology import Endpoint
 
 _NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
 _UNSERVED: Final = ("SerialNumber", "TokenCode", "ProvidedContexts.")
@@ -56,7 +58,7 @@ class Sts:
         }
 
     def handle(
-        self, request: HttpRequest, caller: Caller, *, context: Mapping[str, Any], now: datetime
+        self, request: HttpRequest, caller: Caller, *, path: Path, context: Mapping[str, Any], now: datetime
     ) -> HttpResponse:
         """The answer to a verified request; Refused where it is denied, wrong or not served."""
         query = request.body.decode("utf-8", errors="replace") or request.target.partition("?")[2]
@@ -68,7 +70,7 @@ class Sts:
         unserved = sorted(parameter for parameter in form if parameter.startswith(_UNSERVED))
         if unserved:
             raise Refused("NotImplemented", status=501, message=f"The lab's {name} does not take {unserved[0]}.")
-        result = action(form, caller, context=context, now=now)
+        result = action(form, caller, endpoint=path.endpoint, context=context, now=now)
         request_id = str(uuid.uuid4())
         text = (
             f'<{name}Response xmlns="{_NAMESPACE}"><{name}Result>{result}</{name}Result>'
@@ -84,7 +86,13 @@ class Sts:
     # roles
 
     def _assume_role(
-        self, form: Mapping[str, str], caller: Caller, *, context: Mapping[str, Any], now: datetime
+        self,
+        form: Mapping[str, str],
+        caller: Caller,
+        *,
+        endpoint: Endpoint | None,
+        context: Mapping[str, Any],
+        now: datetime,
     ) -> str:
         """https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html"""
         arn = form.get("RoleArn", "")
@@ -103,7 +111,9 @@ class Sts:
         if any(name.lower() in inherited for name, _ in asked.tags):
             raise inherited_tag()
         tags = merged(caller.transitive_tags, asked.tags)
-        identity = self._authorise_role(form, caller, role, asked, tags=tags, given=given, context=context)
+        identity = self._authorise_role(
+            form, caller, role, asked, tags=tags, given=given, endpoint=endpoint, context=context
+        )
         _check_limit(duration, caller, role)
         minted = self._keys.mint(
             role,
@@ -128,6 +138,7 @@ class Sts:
         *,
         tags: Tags,
         given: str | None,
+        endpoint: Endpoint | None,
         context: Mapping[str, Any],
     ) -> str | None:
         """Ask the trust policy for each thing that is done; the session's source identity.
@@ -157,6 +168,7 @@ class Sts:
                 resource=role.arn,
                 owner=role.account,
                 resource_policy=role.trust_policy,
+                endpoint=endpoint,
                 context=keys,
             )
             self._require(caller, question)
@@ -191,7 +203,13 @@ class Sts:
         return _credentials(self._keys.issue(replace(caller, session=SessionKind.USER), now=now, seconds=duration))
 
     def _federation_token(
-        self, form: Mapping[str, str], caller: Caller, *, context: Mapping[str, Any], now: datetime
+        self,
+        form: Mapping[str, str],
+        caller: Caller,
+        *,
+        endpoint: Endpoint | None,
+        context: Mapping[str, Any],
+        now: datetime,
     ) -> str:
         """https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html"""
         name = check_name(form, "Name", longest=32)
@@ -206,9 +224,10 @@ class Sts:
             ("sts:GetFederationToken", "sts:TagSession") if asked.tags else ("sts:GetFederationToken",)
         )
         for action in actions:
-            self._require(
-                caller, Question(action=action, resource=arn, owner=account, resource_policy=None, context=keys)
+            question = Question(
+                action=action, resource=arn, owner=account, resource_policy=None, endpoint=endpoint, context=keys
             )
+            self._require(caller, question)
         session = Caller(
             arn=arn,
             account=account,

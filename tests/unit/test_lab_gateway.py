@@ -393,8 +393,29 @@ def test_invocations_that_the_lab_has_not(stage: Stage, function: str) -> None:
         assert refusal(client.invoke, FunctionName=name)[:2] == (400, "ValidationException")
     assert refusal(client.invoke, FunctionName="arn:x")[:2] == (404, "ResourceNotFoundException")
     foreign = stage.admin(PARTNER).client("lambda")
-    assert refusal(foreign.invoke, FunctionName=function)[:2] == (404, "ResourceNotFoundException")
+    assert refusal(foreign.invoke, FunctionName=function)[:2] == (403, "AccessDeniedException")
+    assert refusal(foreign.invoke, FunctionName=f"{function}s")[:2] == (403, "AccessDeniedException")
     assert len(stage.functions.invoked) == before
+
+
+def test_who_may_not_invoke_is_refused(stage: Stage, function: str) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html"""
+    client = stage.user(MAIN).client("lambda")
+    assert refusal(client.invoke, FunctionName="fn") == (
+        403,
+        "AccessDeniedException",
+        (
+            f"User: {USER} is not authorized to perform: lambda:InvokeFunction on resource: {function} because no "
+            "identity-based policy allows the lambda:InvokeFunction action"
+        ),
+    )
+    foreign = stage.admin(PARTNER).client("lambda")
+    stage.admin(MAIN).client("lambda").add_permission(
+        FunctionName="fn", StatementId="partner", Action="lambda:InvokeFunction", Principal=PARTNER
+    )
+    assert foreign.invoke(FunctionName=function, InvocationType="DryRun")["StatusCode"] == 204
+    stage.admin(MAIN).client("lambda").remove_permission(FunctionName="fn", StatementId="partner")
+    assert refusal(foreign.invoke, FunctionName=function)[0] == 403
 
 
 def test_a_function_that_is_deleted_is_forgotten(stage: Stage, function: str) -> None:

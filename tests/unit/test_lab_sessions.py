@@ -298,6 +298,21 @@ def test_without_a_session_policy_only_a_resources_grant_is_left(stage: Stage) -
         admin.delete_bucket_policy(Bucket=BUCKET)
 
 
+def test_a_grant_to_the_user_reaches_its_sessions_as_far_as_their_policies_go(stage: Stage) -> None:
+    admin = stage.admin(MAIN).client("s3")
+    user = new_user(stage, "granted", allow("sts:*"))
+    arn = f"arn:aws:iam::{MAIN}:user/granted"
+    grant = allow("s3:GetObject", f"arn:aws:s3:::{BUCKET}/*", Principal={"AWS": arn})
+    admin.put_bucket_policy(Bucket=BUCKET, Policy=policy(grant))
+    try:
+        assert reads(user)
+        assert reads(federated(user, Policy=policy(allow("s3:GetObject"))))
+        assert not reads(federated(user, Policy=policy(allow("s3:PutObject"))))
+        assert not reads(federated(user))
+    finally:
+        admin.delete_bucket_policy(Bucket=BUCKET)
+
+
 def test_federation_needs_its_permission(stage: Stage) -> None:
     user = new_user(stage, "modest", allow("sts:GetFederationToken", f"arn:aws:sts::{MAIN}:federated-user/a*"))
     sts = user.client("sts")

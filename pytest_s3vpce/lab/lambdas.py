@@ -1,0 +1,147 @@
+"""Lambda as the lab serves it: who may invoke which function, and whether a function's role trusts Lambda."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from pytest_s3vpce.lab.denials import lambda_denial
+from pytest_s3vpce.lab.judge import Question
+from pytest_s3vpce.lab.keys import Caller
+from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.wire import HttpResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_s3vpce.lab.compute import Functions
+    from pytest_s3vpce.lab.judge import Judge
+    from pytest_s3vpce.lab.resources import FunctionState
+    from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.lab.wire import HttpRequest
+    from pytest_s3vpce.network.path import Path
+
+_INVOKE: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)/invocations(?:\?.*)?")
+_FUNCTION: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)(?:\?.*)?")
+_ROLE_SETTERS: Final = re.compile(r"POST /2015-03-31/functions/?|PUT /2015-03-31/functions/[^/]+/configuration")
+_FUNCTION_NAME: Final = re.compile(
+    r"(?:(?:arn:aws[a-z-]*:lambda:(?P<region>[a-z0-9-]+):)?(?P<account>\d{12}):function:)?(?P<name>[\w-]+)(?::[$\w-]+)?"
+)
+"""https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_RequestParameters"""
+_LAMBDA: Final = Caller(arn="service:lambda.amazonaws.com")
+_INVOKE_ACTION: Final = "lambda:InvokeFunction"
+
+
+class Lambda:
+    """What of Lambda is not left to the state behind."""
+
+    def __init__(self, state: State, judge: Judge, functions: Functions) -> None:
+        self._state = state
+        self._judge = judge
+        self._functions = functions
+
+    def handle(
+        self,
+        request: HttpRequest,
+        caller: Caller,
+        *,
+        region: str,
+        path: Path,
+        context: Mapping[str, Any],
+        note: dict[str, Any],
+    ) -> HttpResponse | None:
+        """The answer to an invocation; None for all else, which is left to the state behind."""
+        invoked = _INVOKE.fullmatch(request.target)
+        if invoked is None or request.method != "POST":
+            self._check_role(request)
+            return None
+        name = unquote(invoked["name"])
+        named = _FUNCTION_NAME.fullmatch(name)
+        if named is None:
+            message = f"Value '{name}' at 'functionName' failed to satisfy constraint"
+            raise Refused("ValidationException", status=400, message=message)
+        account, place = named["account"] or caller.account or "", named["region"] or region
+        arn = f"arn:{caller.arn.split(':', 2)[1]}:lambda:{place}:{account}:function:{named['name']}"
+        found = self._state.function(account, region, named["name"]) if place == region else None
+        if found is None and account == caller.account:
+            raise Refused("ResourceNotFoundException", status=404, message=f"Function not found: {arn}")
+        self._authorise(caller, arn, found, account=account, path=path, context=context, note=note)
+        assert found is not None  # nobody may invoke what is not there in another account
+        return self._invoke(request, found)
+
+    def _authorise(
+        self,
+        caller: Caller,
+        arn: str,
+        found: FunctionState | None,
+        *,
+        account: str,
+        path: Path,
+        context: Mapping[str, Any],
+        note: dict[str, Any],
+    ) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html"""
+        question = Question(
+            action=_INVOKE_ACTION,
+            resource=arn,
+            owner=account,
+            resource_policy=None if found is None else self._state.function_policy(found.spec),
+            endpoint=path.endpoint,
+            context=context,
+        )
+        decision = self._judge.decide(caller, question)
+        note.update(operation="Invoke", action=_INVOKE_ACTION, decision=decision.effect.value)
+        note.update(layer=decision.layer, reason=decision.reason)
+        if not decision.allowed:
+            raise lambda_denial(decision, caller=caller, action=_INVOKE_ACTION, resource=arn)
+
+    def _invoke(self, request: HttpRequest, found: FunctionState) -> HttpResponse:
+        """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
+        kind = request.header("x-amz-invocation-type") or "RequestResponse"
+        if kind == "DryRun":
+            return HttpResponse(status=204, headers=(), body=b"")
+        if kind != "RequestResponse":
+            raise Refused("NotImplemented", status=501, message=f"The lab does not invoke by `{kind}`.")
+        placement = found.placement(self._state.topology(found.spec.account, found.spec.region))
+        result = self._functions.invoke(found.spec, payload=request.body or b"{}", placement=placement)
+        headers = [("Content-Type", "application/json"), ("X-Amz-Executed-Version", "$LATEST")]
+        if result.function_error:
+            headers.append(("X-Amz-Function-Error", result.function_error))
+        if (request.header("x-amz-log-type") or "").lower() == "tail":
+            headers.append(("X-Amz-Log-Result", base64.b64encode(result.log_tail).decode()))
+        return HttpResponse(status=result.status, headers=tuple(headers), body=result.payload)
+
+    def _check_role(self, request: HttpRequest) -> None:
+        """A function's role must trust Lambda. https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html"""
+        if not _ROLE_SETTERS.fullmatch(f"{request.method} {request.target.partition('?')[0]}"):
+            return
+        role = self._state.role(_role_in(request.body))
+        if role is None:
+            return
+        question = Question(
+            action="sts:AssumeRole", resource=role.arn, owner=role.account, resource_policy=role.trust_policy
+        )
+        if not self._judge.decide(_LAMBDA, question).allowed:
+            message = "The role defined for the function cannot be assumed by Lambda."
+            raise Refused("InvalidParameterValueException", status=400, message=message)
+
+    def forget(self, request: HttpRequest, caller: Caller, *, region: str) -> None:
+        """Stop the workers of a function that was deleted."""
+        deleted = _FUNCTION.fullmatch(request.target)
+        if deleted is not None:
+            name = unquote(deleted["name"])
+            arn = name if name.startswith("arn:") else f"arn:aws:lambda:{region}:{caller.account}:function:{name}"
+            self._functions.forget(arn)
+
+
+def _role_in(body: bytes) -> str:
+    """The role that a function's settings name; empty where they name none or can't be read."""
+    try:
+        settings = json.loads(body)
+    except ValueError:
+        return ""
+    named = settings.get("Role") if isinstance(settings, dict) else None
+    return named if isinstance(named, str) else ""
