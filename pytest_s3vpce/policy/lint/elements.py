@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.policy.actions import BUCKET_ACTIONS, OBJECT_ACTIONS
 from pytest_s3vpce.policy.documents import Document
 from pytest_s3vpce.policy.lint.actionnames import ACTIONS, remedy
 from pytest_s3vpce.policy.lint.findings import ALL, GRANTED, ON_S3, Hit, Kind, Rule, Severity
-from pytest_s3vpce.policy.lint.subject import matcher
+from pytest_s3vpce.policy.lint.subject import BUCKET_ARN, OTHER_RESOURCES, matcher
 from pytest_s3vpce.policy.public import public_statements
 
 if TYPE_CHECKING:
@@ -25,15 +24,6 @@ _NOT_ACTION: Final = _USER_GUIDE + "reference_policies_elements_notaction.html"
 _NOT_RESOURCE: Final = _USER_GUIDE + "reference_policies_elements_notresource.html"
 _ACTIONS: Final = _GUIDE + "using-with-s3-policy-actions.html"
 _S3: Final = "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html"
-_BUCKET_ARN: Final = re.compile(r"arn:(?:aws[a-z-]*|\*):s3:([^:]*):([^:]*):(.*)", re.DOTALL)
-_OTHER_RESOURCES: Final = (
-    "accesspoint/",
-    "job/",
-    "storage-lens/",
-    "storage-lens-group/",
-    "access-grants/",
-    "async-request/",
-)
 _FENCES: Final = ("aws:securetransport", "s3:tlsversion", "aws:sourceip", "aws:principalorgid", "aws:principalaccount")
 
 
@@ -163,23 +153,10 @@ def _unknown_action(subject: Subject) -> Iterator[Hit]:
 # --- resources -------------------------------------------------------------------------------------------------------
 
 
-def _places(texts: tuple[str, ...]) -> tuple[bool, bool] | None:
-    """Whether the resources take in buckets, and objects; None where some are neither."""
-    on_bucket = on_objects = False
-    for text in texts:
-        match = _BUCKET_ARN.fullmatch(text)
-        if match is None or match[3].startswith(_OTHER_RESOURCES):
-            return None
-        has_key = "/" in match[3]
-        on_objects = on_objects or has_key or "*" in match[3]
-        on_bucket = on_bucket or not has_key
-    return on_bucket, on_objects
-
-
 def _misses_resource(subject: Subject) -> Iterator[Hit]:
     for row in subject.rows:
-        places = _places(row.texts("Resource"))
-        for path, text in row.entries("Action") if places and any(places) else ():
+        places = row.places
+        for path, text in row.entries("Action") if places else ():
             name = text.lower().removeprefix("s3:")
             if text.lower() == name:
                 continue
@@ -199,7 +176,7 @@ def _misses_resource(subject: Subject) -> Iterator[Hit]:
 
 def _half_a_fence(subject: Subject) -> Iterator[Hit]:
     for row in subject.denies:
-        places = _places(row.texts("Resource"))
+        places = row.places
         fenced = row.endpoint_tests or any(row.of(*_FENCES))
         if fenced and places in ((True, False), (False, True)) and {"s3:*", "*"} & set(row.texts("Action")):
             bucket = places == (True, False)
@@ -233,8 +210,8 @@ def _bucket_of_region(subject: Subject) -> Iterator[Hit]:
     for row in subject.rows:
         for element in ("Resource", "NotResource"):
             for path, text in row.entries(element):
-                match = _BUCKET_ARN.fullmatch(text)
-                if match is None or match[3].startswith((*_OTHER_RESOURCES, "*")):
+                match = BUCKET_ARN.fullmatch(text)
+                if match is None or match[3].startswith((*OTHER_RESOURCES, "*")):
                     continue
                 if (match[1] + match[2]).strip("*"):
                     yield Hit(
@@ -249,7 +226,7 @@ def _bucket_of_region(subject: Subject) -> Iterator[Hit]:
 def _ends_with_slash(subject: Subject) -> Iterator[Hit]:
     for row in subject.rows:
         for path, text in row.entries("Resource"):
-            if _BUCKET_ARN.fullmatch(text) and text.endswith("/"):
+            if BUCKET_ARN.fullmatch(text) and text.endswith("/"):
                 yield Hit(
                     row=row,
                     path=path,

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import PolicyError
+from pytest_s3vpce.model import Place
 from pytest_s3vpce.policy.conditions import Condition, compile_condition, parse_operator
 from pytest_s3vpce.policy.documents import CURRENT, Document, parse
 from pytest_s3vpce.policy.lint.keys import exists_through_endpoints
 from pytest_s3vpce.policy.patterns import glob, tokens_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pytest_s3vpce.policy.lint.findings import Kind
 
     Path = tuple[str | int, ...]
 
 _SERVICES: Final = frozenset({"aws:principalisawsservice", "aws:viaawsservice"})
+BUCKET_ARN: Final = re.compile(r"arn:(?:aws[a-z-]*|\*):s3:([^:]*):([^:]*):(.*)", re.DOTALL)
+"""Region, account (both empty in those of buckets) and the rest."""
+OTHER_RESOURCES: Final = (
+    "accesspoint/",
+    "job/",
+    "storage-lens/",
+    "storage-lens-group/",
+    "access-grants/",
+    "async-request/",
+)
 _PRINCIPAL_KEYS: Final = ("aws:principal", "aws:userid", "aws:username")
 
 
@@ -63,6 +75,14 @@ class Test:
     def absent_meets(self) -> bool:
         """Whether a request without the key meets it."""
         return self.condition.holds({})
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a document is no policy, and where."""
+
+    error: PolicyError
+    path: Path
 
 
 class Row:
@@ -119,6 +139,19 @@ class Row:
         return any(other is not test and not other.absent_meets for other in self.of(test.key))
 
     @cached_property
+    def places(self) -> tuple[bool, bool] | None:
+        """Whether Resource takes in buckets, and objects; None where it names other things, patterns of all or none."""
+        on_bucket = on_objects = False
+        for text in self.texts("Resource"):
+            match = BUCKET_ARN.fullmatch(text)
+            if match is None or match[3].startswith(OTHER_RESOURCES):
+                return None
+            has_key = "/" in match[3]
+            on_objects = on_objects or has_key or "*" in match[3]
+            on_bucket = on_bucket or not has_key
+        return (on_bucket, on_objects) if on_bucket or on_objects else None
+
+    @cached_property
     def spares_services(self) -> bool:
         return any(test.key in _SERVICES or test.key.startswith("aws:calledvia") for test in self.tests)
 
@@ -156,12 +189,18 @@ class Subject:
         return tuple(row for row in self.rows if row.allow)
 
     @cached_property
-    def parsed(self) -> Document | PolicyError:
+    def parsed(self) -> Document | Fault:
         """The policy as the engine reads it, or what keeps the engine from that."""
+        asked: list[Path] = []
+
+        def place_of(*path: str | int) -> Place:
+            asked.append(path)
+            return Place("")
+
         try:
-            return parse(self.data)
+            return parse(self.data, place_of=place_of)
         except PolicyError as error:
-            return error
+            return Fault(error, asked[-1])  # the last place that is asked for is the error's
 
     @cached_property
     def reads_endpoints(self) -> bool:
@@ -169,7 +208,8 @@ class Subject:
         return any(row.endpoint_tests for row in self.rows)
 
 
-def matcher(pattern: str) -> Any:
+@lru_cache(maxsize=1024)
+def matcher(pattern: str) -> Callable[[str], bool]:
     """What an Action's pattern matches, in lower case."""
     return glob(tokens_of(pattern.lower(), variables=False, wildcards=True))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.policy.lint.findings import ON_S3, Hit, Kind, Rule, Severity
@@ -22,7 +21,6 @@ _FAS: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_forward_a
 _TLS_KEY: Final = "s3:tlsversion"
 _SECURE: Final = "aws:securetransport"
 _ADDRESS: Final = "aws:sourceip"
-_OLD_TLS: Final = Decimal("1.2")
 _POLICY_ACTIONS: Final = ("s3:PutBucketPolicy", "s3:DeleteBucketPolicy")
 _OWNER_KEYS: Final = ("aws:resourceaccount", "s3:resourceaccount", "aws:resourceorgid", "aws:resourceorgpaths")
 # https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-s3.html
@@ -78,8 +76,9 @@ def _tls_13(subject: Subject) -> Iterator[Hit]:
     if subject.kind is not Kind.ENDPOINT and not subject.reads_endpoints:
         return
     for row in subject.rows:
+        elsewhere = any(test.name == "Null" and "true" in test.wanted for test in row.endpoint_tests)
         for test in row.of(_TLS_KEY):
-            if _demands_new_tls(test, deny=row.deny):
+            if _shuts_out_tls_12(test, deny=row.deny) and not elsewhere:
                 yield Hit(
                     row=row,
                     path=test.path,
@@ -89,21 +88,9 @@ def _tls_13(subject: Subject) -> Iterator[Hit]:
                 )
 
 
-def _demands_new_tls(test: Test, *, deny: bool) -> bool:
-    """Whether it shuts out TLS 1.2."""
-    numbers = [_number(text) for text in test.wanted]
-    if deny:
-        return test.name in ("NumericLessThan", "NumericNotEquals") and any(number > _OLD_TLS for number in numbers)
-    least = test.name in ("NumericGreaterThanEquals", "NumericEquals") and all(number > _OLD_TLS for number in numbers)
-    return least or (test.name == "NumericGreaterThan" and all(number >= _OLD_TLS for number in numbers))
-
-
-def _number(text: str) -> Decimal:
-    try:
-        found = Decimal(text)
-    except InvalidOperation:
-        return Decimal(0)
-    return found if found.is_finite() else Decimal(0)
+def _shuts_out_tls_12(test: Test, *, deny: bool) -> bool:
+    old, new = (test.condition.holds({_TLS_KEY: (version,)}) for version in ("1.2", "1.3"))
+    return (old and not new) if deny else (new and not old)
 
 
 def _tls_without_transport(subject: Subject) -> Iterator[Hit]:
@@ -164,7 +151,8 @@ def _locked_out_by_network(subject: Subject) -> Iterator[Hit]:
 
 
 def _on_policies(row: Row) -> bool:
-    return any(map(row.covers, _POLICY_ACTIONS))
+    """Whether it takes in changes of the bucket policy, as far as its text tells."""
+    return any(map(row.covers, _POLICY_ACTIONS)) and (row.places is None or row.places[0])
 
 
 def _no_aws_buckets(subject: Subject) -> Iterator[Hit]:

@@ -7,8 +7,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.policy.lint.findings import ALL, GRANTED, Hit, Kind, Rule, Severity
+from pytest_s3vpce.policy.lint.subject import Fault
 from pytest_s3vpce.policy.validation import MAXIMUM_SIZE, validate_bucket_policy
 
 if TYPE_CHECKING:
@@ -45,14 +45,10 @@ def _size(subject: Subject) -> tuple[int, int]:
 
 
 def _malformed(subject: Subject) -> Iterator[Hit]:
-    if isinstance(subject.parsed, PolicyError):
-        error = subject.parsed
-        path: tuple[str | int, ...] = ()
-        index = re.match(r"statement (\d+)", error.what)
-        if index:
-            path = ("Statement", int(index[1]))
+    if isinstance(subject.parsed, Fault):
+        error = subject.parsed.error
         yield Hit(
-            path=path,
+            path=subject.parsed.path,
             what=error.what,
             consequence="because of it AWS refuses the document",
             fix=_sentence(error.remedy or "see the grammar of policies"),
