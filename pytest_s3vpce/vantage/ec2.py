@@ -7,11 +7,10 @@ import shlex
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import VantageError
-from pytest_s3vpce.model import FailureKind
 from pytest_s3vpce.vantage import reasons
 from pytest_s3vpce.vantage.base import silent
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
-from pytest_s3vpce.vantage.program import Output, Program, ProgramVantage, Sealing, agreement, found, packed
+from pytest_s3vpce.vantage.program import Output, Program, ProgramVantage, Sealing, agreement, carrying, found, packed
 from pytest_s3vpce.vantage.ssm import NO_PYTHON, OUTPUT_LIMIT, SCRIPT_LIMIT, RunCommand
 
 if TYPE_CHECKING:
@@ -23,8 +22,9 @@ if TYPE_CHECKING:
 
 _ROOM: Final = 22_000
 """Characters of an answer that are fetched at a time: below SSM's limit, with room for what stands around it."""
-_MEASURE: Final = Sealing({"public": 2, "folder": "/tmp/s3vpce-12345678"})  # noqa: S108 - its length counts
-"""Seals as any other: how long a program becomes does not depend on the key."""
+_PART: Final = 55_000
+"""Characters of a batch that are carried at a time, where it does not fit into its program."""
+_PART_SCRIPT: Final = "umask 077; printf %%s %s > %s/part-%04d"
 _END: Final = "S3VPCE_END_OF_PROGRAM"
 _SCRIPT: Final = f"""\
 python=$(command -v python3 || command -v /usr/libexec/platform-python) || {{
@@ -38,7 +38,8 @@ class Ec2Vantage(ProgramVantage):
     """An instance with the SSM agent and Python. Batches are cut to what SSM carries, answers fetched in pieces."""
 
     kind = "ec2"
-    carries = 24 * 1024
+    carries = 96 * 1024
+    max_payload = 1_500_000
 
     def __init__(
         self,
@@ -65,24 +66,37 @@ class Ec2Vantage(ProgramVantage):
         return self._commands.run(_SCRIPT % program)
 
     def _exchange(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """The batch as it is where it fits, else in halves; a ping holds nothing that had to be sealed."""
+        """The batch, sealed; a ping holds nothing that had to be."""
         if payload.get("ping"):
             return self._carried(packed(payload, self.config, room=_ROOM))
-        requests = payload["requests"]
-        if len(packed(payload, self.config, room=_ROOM, sealing=_MEASURE).text) + len(_SCRIPT) > SCRIPT_LIMIT:
-            if len(requests) == 1:
-                return _unsent(requests[0], f"the request is larger than SSM carries to vantage point `{self.name}`")
-            half = len(requests) // 2
-            parts = [self._exchange({**payload, "requests": part}) for part in (requests[:half], requests[half:])]
-            return {**parts[0], "answers": [answer for part in parts for answer in part["answers"]]}
         try:
             sealing = Sealing(self._carried(agreement()))
-            opened: dict[str, Any] = sealing.open(
-                self._carried(packed(payload, self.config, room=_ROOM, sealing=sealing))
-            )
+            program = self._fitting(sealing.carry(payload))
+            opened: dict[str, Any] = sealing.open(self._carried(program))
         except (ValueError, KeyError) as error:
             raise self.error("what came back was not sealed with the agreed key", remedy="run it again") from error
         return opened
+
+    def _fitting(self, content: Mapping[str, Any]) -> Program:
+        """A program that SSM carries: what does not fit goes ahead in parts, to where the key waits."""
+        program = carrying(content, self.config, room=_ROOM)
+        if len(program.text) + len(_SCRIPT) <= SCRIPT_LIMIT:
+            return program
+        text, folder = str(content["sealed"]), shlex.quote(str(content["folder"]))
+        parts = [text[start : start + _PART] for start in range(0, len(text), _PART)]
+        try:
+            sent = [self._commands.send(_PART_SCRIPT % (part, folder, number)) for number, part in enumerate(parts)]
+            for command in sent:
+                self._commands.collect(command)
+        except VantageError:
+            self._drop(folder)
+            raise
+        return carrying({**content, "sealed": "", "parts": len(parts)}, self.config, room=_ROOM)
+
+    def _drop(self, folder: str) -> None:
+        """Remove a folder over there, as far as that can be done."""
+        with contextlib.suppress(VantageError):
+            self._commands.send(f"rm -rf {folder}")
 
     def _carried(self, program: Program) -> dict[str, Any]:
         return self._answer(self._whole(found(program, self.run(program.text))))
@@ -91,16 +105,14 @@ class Ec2Vantage(ProgramVantage):
         """The answer with its other pieces, which wait over there in a file; it is removed with the last one."""
         if output is None or output.whole or not output.kept:
             return output
-        path = shlex.quote(output.kept)
+        path, folder = shlex.quote(output.kept), shlex.quote(output.kept.rpartition("/")[0])
         starts = range(len(output.text), output.length, _ROOM)
-        removal = f"rm -rf {shlex.quote(output.kept.rpartition('/')[0])}"
         try:
             sent = [self._commands.send(_piece(path, start)) for start in starts[:-1]]
             pieces = [self._commands.collect(command) for command in sent]
-            pieces.append(self._commands.run(f"{_piece(path, starts[-1])}\n{removal}"))
+            pieces.append(self._commands.run(f"{_piece(path, starts[-1])}\nrm -rf {folder}"))
         except VantageError:
-            with contextlib.suppress(VantageError):
-                self._commands.send(removal)
+            self._drop(folder)
             raise
         text = output.text + "".join("".join(piece.split()) for piece in pieces)
         return Output(text=text, length=output.length, kept="")
@@ -108,11 +120,6 @@ class Ec2Vantage(ProgramVantage):
 
 def _piece(path: str, start: int) -> str:
     return f"tail -c +{start + 1} {path} | head -c {_ROOM}; echo"
-
-
-def _unsent(request: Mapping[str, Any], detail: str) -> dict[str, Any]:
-    answer = {"id": request["id"], "status": None, "failure": FailureKind.NOT_SENT.value, "detail": detail}
-    return {"version": 1, "answers": [answer]}
 
 
 def instance_with(

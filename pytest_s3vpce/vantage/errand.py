@@ -98,15 +98,21 @@ def agree() -> Json:
     return {"public": public, "folder": folder}
 
 
-def _known(carried: Json) -> bytes:
-    """The agreed secret; its part on this side is removed as it is read."""
+def _known(carried: Json) -> Tuple[bytes, str]:
+    """The agreed secret, and what was sealed with it; what waited here for that is removed as it is read."""
+    folder = carried["folder"]
+    names = ["part-%04d" % number for number in range(carried["parts"])]
     try:
-        with open(os.path.join(carried["folder"], "secret")) as file:
-            secret = int(file.read())
+        secret, parts = int(_read(folder, "secret")), [_read(folder, name) for name in names]
     except OSError:
         raise ValueError("the key that was agreed on is gone") from None
-    shutil.rmtree(carried["folder"], ignore_errors=True)
-    return shared(secret, carried["public"])
+    shutil.rmtree(folder, ignore_errors=True)
+    return shared(secret, carried["public"]), "".join(parts) or carried["sealed"]
+
+
+def _read(folder: str, name: str) -> str:
+    with open(os.path.join(folder, name)) as file:
+        return file.read()
 
 
 def _answered(carried: Json) -> Json:
@@ -115,10 +121,10 @@ def _answered(carried: Json) -> Json:
     agent: Json = {"__name__": "agent"}
     exec(compile(carried["source"], "agent.py", "exec"), agent)
     agent["AGENT"] = carried["agent"]
-    if "sealed" not in carried:
+    if "folder" not in carried:
         return _done(agent, carried["batch"], carried["config"])
-    known = _known(carried)
-    batch = decoded(unsealed(base64.b64decode(carried["sealed"]), known, THERE))
+    known, text = _known(carried)
+    batch = decoded(unsealed(base64.b64decode(text), known, THERE))
     reply = encoded(_done(agent, batch, carried["config"]))
     return {"sealed": base64.b64encode(sealed(reply, known, BACK)).decode()}
 

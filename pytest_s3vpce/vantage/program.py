@@ -81,7 +81,8 @@ class Sealing:
 
     def carry(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         data = errand.sealed(errand.encoded(batch), self._known, errand.THERE)
-        return {"sealed": base64.b64encode(data).decode(), "public": self.public, "folder": self.folder}
+        text = base64.b64encode(data).decode()
+        return {"sealed": text, "parts": 0, "public": self.public, "folder": self.folder}
 
     def open(self, reply: Mapping[str, Any]) -> Any:
         """ValueError if it was changed on its way."""
@@ -89,11 +90,15 @@ class Sealing:
         return unpacked(base64.b64encode(errand.unsealed(data, self._known, errand.BACK)).decode())
 
 
-def packed(batch: Mapping[str, Any], config: AgentConfig, *, room: int = 0, sealing: Sealing | None = None) -> Program:
+def packed(batch: Mapping[str, Any], config: AgentConfig, *, room: int = 0) -> Program:
     """The program for a batch. An answer longer than `room` characters is kept over there in a file; 0 is no bound."""
+    return carrying({"batch": batch}, config, room=room)
+
+
+def carrying(content: Mapping[str, Any], config: AgentConfig, *, room: int) -> Program:
+    """The program for a batch as it is, or as it was sealed."""
     source = Path(agent.__file__).read_text(encoding="utf-8")
-    carried = {"source": source, "agent": agent.AGENT, "config": config.as_json(), "room": room}
-    return _program(carried | ({"batch": batch} if sealing is None else sealing.carry(batch)))
+    return _program({"source": source, "agent": agent.AGENT, "config": config.as_json(), "room": room, **content})
 
 
 def agreement() -> Program:

@@ -41,7 +41,7 @@ _UNDER_WAY: Final = frozenset({"Pending", "InProgress", "Delayed", "Cancelling"}
 _ONCE: Final = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=10, read_timeout=70)
 _THROTTLES: Final = frozenset({"ThrottlingException", "Throttling", "RequestLimitExceeded"})
 _THROTTLED_PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
-_FIRST_PAUSE: Final = 0.1
+_FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 ENDPOINTS: Final = (
     "its agent needs a way to ssm, ssmmessages and (before version 3.3.40.0) ec2messages of the Region, by interface "

@@ -152,12 +152,27 @@ def test_a_batch_goes_by_ssm_and_its_answers_come_back(ssm: Ssm) -> None:
     assert "{{" not in ssm.sent[1]  # SSM would look such a thing up among its parameters
 
 
-def test_a_batch_that_ssm_cannot_carry_at_once_goes_in_parts(ssm: Ssm) -> None:
+def test_a_batch_that_ssm_cannot_carry_at_once_goes_ahead_in_parts(ssm: Ssm, tmp_path: Path) -> None:
     answers = make(ssm).send([request(number, size=6_000) for number in range(20)])
     assert [answer.id for answer in answers] == [f"cell-{number}" for number in range(20)]
     assert {answer.failure for answer in answers} == {FailureKind.FORBIDDEN_HOST}
-    assert 4 <= len(ssm.sent) / 2 <= 8
+    assert len(ssm.sent) == 6  # the agreement, four parts, the program
     assert max(map(len, ssm.sent)) <= 60_000
+    assert not list(tmp_path.glob("s3vpce-*"))
+
+
+def test_a_part_that_does_not_arrive_is_an_error_and_nothing_is_left(ssm: Ssm, tmp_path: Path) -> None:
+    send = ssm.send_command
+
+    def fail_later(**given: Any) -> Any:
+        if "/part-0001" in given["Parameters"]["commands"][0]:
+            raise refused("InternalServerError")
+        return send(**given)
+
+    ssm.send_command = fail_later  # type: ignore[method-assign]
+    with pytest.raises(VantageError, match="SSM can't send a command to instance"):
+        make(ssm).send([request(number, size=6_000) for number in range(20)])
+    assert not list(tmp_path.glob("s3vpce-*"))
 
 
 def test_requests_with_much_in_common_go_in_few_commands(ssm: Ssm) -> None:
@@ -169,17 +184,17 @@ def test_the_largest_body_that_the_adapters_let_through_fits(ssm: Ssm) -> None:
     body = random.Random(3).randbytes(Ec2Vantage.carries)
     (answer,) = make(ssm).send([request(1, body=body, size=1_000)])
     assert answer.failure is FailureKind.FORBIDDEN_HOST
-    assert len(ssm.sent) == 2
+    assert len(ssm.sent) == 5
 
 
-def test_a_request_that_no_command_can_carry_is_not_sent(ssm: Ssm) -> None:
-    answers = make(ssm).send([request(1), request(2, size=40_000), request(3)])
+def test_a_request_that_is_larger_than_the_kind_carries_is_not_sent(ssm: Ssm) -> None:
+    answers = make(ssm).send([request(1), request(2, size=900_000), request(3)])
     assert [answer.failure for answer in answers] == [
         FailureKind.FORBIDDEN_HOST,
         FailureKind.NOT_SENT,
         FailureKind.FORBIDDEN_HOST,
     ]
-    assert answers[1].detail == "the request is larger than SSM carries to vantage point `inside`"
+    assert answers[1].detail == "the request or its answer is larger than vantage point `inside` can carry"
 
 
 @pytest.fixture
@@ -282,7 +297,7 @@ def test_a_command_is_waited_for_while_ssm_does_not_know_it_yet(ssm: Ssm, pauses
     unknown = refused("InvocationDoesNotExist")
     ssm.states = [unknown, unknown, "Pending", "InProgress", "Delayed"]
     make(ssm).prepare()
-    assert [round(pause, 4) for pause in pauses] == [0.1, 0.15, 0.225, 0.3375, 0.5063]
+    assert [round(pause, 4) for pause in pauses] == [0.05, 0.075, 0.1125, 0.1688, 0.2531]
 
 
 def test_a_command_that_ssm_never_knows_is_an_error(ssm: Ssm, pauses: list[float]) -> None:

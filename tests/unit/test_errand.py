@@ -70,7 +70,8 @@ def test_what_is_sealed_is_unsealed_and_nobody_reads_or_changes_it(data: bytes) 
     assert errand.sealed(b"same", key, errand.THERE) != errand.sealed(b"same", key, errand.BACK)
 
 
-def test_the_secret_number_waits_for_its_batch_where_only_we_read_it(folder: Path) -> None:
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_the_secret_number_waits_for_its_batch_where_only_we_read_it(folder: Path, in_parts: bool) -> None:
     agreed = errand.answer({"agree": True})
     secret = Path(agreed["folder"]) / "secret"
     assert secret.parent.parent == folder
@@ -79,7 +80,10 @@ def test_the_secret_number_waits_for_its_batch_where_only_we_read_it(folder: Pat
     own, public = errand.pair()
     key = errand.shared(own, agreed["public"])
     text = base64.b64encode(errand.sealed(errand.encoded({"ping": True}), key, errand.THERE)).decode()
-    carried = ping(sealed=text, public=public, folder=agreed["folder"])
+    if in_parts:
+        for number, part in enumerate((text[:9], text[9:])):
+            (secret.parent / f"part-000{number}").write_text(part, encoding="utf-8")
+    carried = ping(sealed="" if in_parts else text, parts=2 * in_parts, public=public, folder=agreed["folder"])
     reply = errand.answer(carried)
     opened = errand.decoded(errand.unsealed(base64.b64decode(reply["sealed"]), key, errand.BACK))
     assert opened["agent"] == agent.AGENT
