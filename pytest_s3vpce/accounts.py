@@ -186,7 +186,9 @@ class Accounts:
         found = self.credentials(kind)
         if found is None:
             return self._boto3(region_name=region)
-        return self._boto3(**found.arguments, region_name=region)
+        if found.expires_at is None:
+            return self._boto3(**found.arguments, region_name=region)
+        return self._boto3(provider=Renewed(found, lambda: self.credentials(kind) or found), region_name=region)
 
     def _make_session(self, account: str) -> boto3.Session:
         row = self._inventory.accounts[account]

@@ -163,7 +163,7 @@ class Clients:
                 remedy=f"name `{row.presigned.by}`, who signs it, and have its client presign; or use `probe`",
             )
         self._guard([name], vantage, place)
-        if not row.anonymous and not row.ambient:
+        if row.signs_here:
             self._operator.accounts.session(row.account or self._inventory.default_account)
         return row
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 
 from pytest_s3vpce.lab.process import start_lab
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).parent
+DOCS = HERE.parent.parent / "docs" / "clients.md"
 EXAMPLE = HERE.parent.parent / "examples" / "endpoint_only" / "provision.py"
 INVENTORY = """
 accounts:
@@ -23,12 +26,13 @@ principals:
   app:       {role: "${out:AppRole}"}
   own:       {ambient: true}
   anonymous: {anonymous: true}
+  link:      {presigned: {by: app}}
 vantage_points:
-  inside:   {lambda: {subnets: ["${out:Subnet}"], security_groups: ["${out:Group}"], role: "${out:ProbeRole}"}}
-  shell:    {command: [python3, "-"]}
+  app-subnet: {lambda: {subnets: ["${out:Subnet}"], security_groups: ["${out:Group}"], role: "${out:ProbeRole}"}}
+  shell:    {command: [python3, "-I", "-S", "-"]}
   internet: local
 buckets:
-  box: {name: "${out:Box}", canary: .s3vpce/canary}
+  reports: {name: "${out:Box}", canary: .s3vpce/canary}
 controls:
   main: {name: "${out:Control}", canary: .s3vpce/canary}
 allow_hosts: [127.0.0.1]
@@ -49,7 +53,7 @@ NETWORK = ["ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:D
 
 def provision(accounts):
     main = accounts["main"]
-    box, control = (f"{name}-{account_id(main)}" for name in ("box", "control"))
+    box, control = (f"{name}-{account_id(main)}" for name in ("reports", "control"))
     main.client("s3").create_bucket(Bucket=box, CreateBucketConfiguration={"LocationConstraint": main.region_name})
     bucket(main, control)
     network = main_network(main)
@@ -74,6 +78,33 @@ def provision(accounts):
         "Address": ec2.describe_nat_gateways()["NatGateways"][0]["NatGatewayAddresses"][0]["PublicIp"],
     }
 """
+
+ONLY_THROUGH_ENDPOINTS = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": ["arn:aws:s3:::reports-111122223333", "arn:aws:s3:::reports-111122223333/*"],
+            "Condition": {
+                "Null": {"aws:SourceVpce": "true"},
+                "ArnEquals": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/app"},
+            },
+        }
+    ],
+}
+
+
+def ready(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def administrator(file: Path) -> Any:
+    row = ready(file)["accounts"]["main"]
+    keys = {name: row[name.removeprefix("aws_")] for name in ("aws_access_key_id", "aws_secret_access_key")}
+    return boto3.Session(**keys, region_name="eu-west-1")
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +149,13 @@ def direct(s3vpce, service):
 @pytest.fixture(scope="module")
 def wanted(s3vpce, tmp_path_factory):
     clients = [direct(s3vpce, name) for name in ("s3", "sts")]
-    return calls(*clients, bucket=s3vpce.bucket("box").name, folder=tmp_path_factory.mktemp("direct"))
+    return calls(*clients, bucket=s3vpce.bucket("reports").name, folder=tmp_path_factory.mktemp("direct"))
 
 
-@pytest.mark.parametrize("vantage", ["internet", "inside", "shell"])
+@pytest.mark.parametrize("vantage", ["internet", "app-subnet", "shell"])
 def test_same(s3vpce, wanted, vantage, tmp_path):
     clients = [s3vpce.client(name, principal="app", vantage=vantage) for name in ("s3", "sts")]
-    found = calls(*clients, bucket=s3vpce.bucket("box").name, folder=tmp_path)
+    found = calls(*clients, bucket=s3vpce.bucket("reports").name, folder=tmp_path)
     assert len(found) > 45
     for mine, other in zip(found, wanted, strict=True):
         assert mine == other
@@ -136,11 +167,11 @@ def test_boto3_gives_the_same_from_everywhere(world: tuple[Path, Path], pytester
     result.assert_outcomes(passed=3)
     calls = json.loads((pytester.path / "report.json").read_text(encoding="utf-8"))["calls"]
     assert {(call["client"], call["principal"], call["vantage"]) for call in calls} == {
-        ("boto3", "app", vantage) for vantage in ("internet", "inside", "shell")
+        ("boto3", "app", vantage) for vantage in ("internet", "app-subnet", "shell")
     }
     assert all(call["status"] for call in calls)
-    assert {call["host"] for call in calls if call["vantage"] == "inside"} == {
-        "box-111122223333.s3.eu-west-1.amazonaws.com",
+    assert {call["host"] for call in calls if call["vantage"] == "app-subnet"} == {
+        "reports-111122223333.s3.eu-west-1.amazonaws.com",
         "no-such-bucket-of-ours.s3.eu-west-1.amazonaws.com",
         "s3.eu-west-1.amazonaws.com",
         "sts.eu-west-1.amazonaws.com",
@@ -148,7 +179,7 @@ def test_boto3_gives_the_same_from_everywhere(world: tuple[Path, Path], pytester
     text = json.dumps(calls)
     for secret in ("Signature", "AWS4-HMAC", "ASIA", "?"):
         assert secret not in text
-    result.stdout.fnmatch_lines(["*calls of tests' own code*", "*app:inside*boto3*"])
+    result.stdout.fnmatch_lines(["*calls of tests' own code*", "*app:app-subnet*boto3*"])
 
 
 OTHERS = """
@@ -160,7 +191,7 @@ from pytest_s3vpce.errors import ExpectationError, VantageError
 
 
 def test_keys_inside(s3vpce, outputs):
-    keys = s3vpce.read_keys(principal="app", vantage="inside")
+    keys = s3vpce.read_keys(principal="app", vantage="app-subnet")
     assert keys.source_vpce.value == outputs["Endpoint"]
     assert keys.source_vpc.value == outputs["Vpc"]
     assert keys.source_ip.absent
@@ -168,7 +199,7 @@ def test_keys_inside(s3vpce, outputs):
 
 
 def test_keys_outside(s3vpce):
-    keys = s3vpce.read_keys(principal="app", vantage="internet", bucket="box")
+    keys = s3vpce.read_keys(principal="app", vantage="internet", bucket="reports")
     assert keys.source_vpce.unknown and "canary, which must be there" in keys.source_vpce.why
     keys = s3vpce.read_keys(principal="app", vantage="internet")
     assert keys.source_vpce.absent and keys.source_vpc.absent
@@ -178,25 +209,36 @@ def test_keys_outside(s3vpce):
 @pytest.mark.parametrize("principal", ["anonymous", "own"])
 def test_keys_need_a_role(s3vpce, principal):
     with pytest.raises(ExpectationError, match="is no role.*accepted are app"):
-        s3vpce.read_keys(principal=principal, vantage="inside")
+        s3vpce.read_keys(principal=principal, vantage="app-subnet")
 
 
 def test_anonymous(s3vpce):
     with pytest.raises(ClientError, match="AccessDenied"):
-        s3vpce.client("s3", principal="anonymous", vantage="inside").list_objects_v2(Bucket=s3vpce.bucket("box").name)
+        s3 = s3vpce.client("s3", principal="anonymous", vantage="app-subnet")
+        s3.list_objects_v2(Bucket=s3vpce.bucket("reports").name)
 
 
 def test_ambient(s3vpce):
-    s3 = s3vpce.client("s3", principal="own", vantage="inside")
-    s3.put_object(Bucket=s3vpce.bucket("box").name, Key="own", Body=b"x")
-    s3.delete_object(Bucket=s3vpce.bucket("box").name, Key="own")
+    s3 = s3vpce.client("s3", principal="own", vantage="app-subnet")
+    s3.put_object(Bucket=s3vpce.bucket("reports").name, Key="own", Body=b"x")
+    s3.delete_object(Bucket=s3vpce.bucket("reports").name, Key="own")
     with pytest.raises(ExpectationError, match="`own:internet` can't exist"):
         s3vpce.client("s3", principal="own", vantage="internet")
 
 
+def test_presigned(s3vpce):
+    with pytest.raises(ExpectationError, match="`link` is a presigned URL, which a client can't sign with"):
+        s3vpce.client("s3", principal="link", vantage="app-subnet")
+
+
+def test_clients_outlive_a_session(s3vpce):
+    s3 = s3vpce.client("s3", principal="app", vantage="internet")
+    assert type(s3._get_credentials()).__name__ == "RefreshableCredentials"
+
+
 def test_limits(s3vpce):
-    s3 = s3vpce.client("s3", principal="app", vantage="inside")
-    place = {"Bucket": s3vpce.bucket("box").name, "Key": "large"}
+    s3 = s3vpce.client("s3", principal="app", vantage="app-subnet")
+    place = {"Bucket": s3vpce.bucket("reports").name, "Key": "large"}
     four = bytes(4 * 1024 * 1024)
     s3.put_object(**place, Body=four)
     assert s3.get_object(**place)["Body"].read() == four
@@ -215,11 +257,11 @@ def test_limits(s3vpce):
 
 
 def test_http(s3vpce):
-    name = s3vpce.bucket("box").name
-    s3 = s3vpce.client("s3", principal="app", vantage="inside")
+    name = s3vpce.bucket("reports").name
+    s3 = s3vpce.client("s3", principal="app", vantage="app-subnet")
     s3.put_object(Bucket=name, Key="page", Body=b"hello")
     url = s3.generate_presigned_url("get_object", Params={"Bucket": name, "Key": "page"})
-    for vantage in ("inside", "internet"):
+    for vantage in ("app-subnet", "internet"):
         with s3vpce.http(vantage=vantage) as http:
             assert http.get(url).text == "hello"
             assert http.get(url.partition("?")[0]).status_code == 403
@@ -232,19 +274,19 @@ def test_http(s3vpce):
 
 def test_resolve_and_connect(s3vpce):
     host = "s3.eu-west-1.amazonaws.com"
-    for vantage in ("inside", "internet", "shell"):
+    for vantage in ("app-subnet", "internet", "shell"):
         assert s3vpce.resolve(host, vantage=vantage).addresses
         found = s3vpce.connect(host, 443, vantage=vantage)
         assert found.ok and found.peer
-    assert not s3vpce.connect(host, 22, vantage="inside").ok
+    assert not s3vpce.connect(host, 22, vantage="app-subnet").ok
     assert s3vpce.connect("127.0.0.1", 1, vantage="shell").failure == "refused"
     with pytest.raises(VantageError, match="`allow_hosts`"):
-        s3vpce.resolve("example.org", vantage="inside")
+        s3vpce.resolve("example.org", vantage="app-subnet")
 
 
 def test_names(s3vpce):
     with pytest.raises(ExpectationError, match="test_code.py:.*unknown principal `ap`; accepted are app"):
-        s3vpce.client("s3", principal="ap", vantage="inside")
+        s3vpce.client("s3", principal="ap", vantage="app-subnet")
     for ask in (
         lambda: s3vpce.client("s3", principal="app", vantage="moon"),
         lambda: s3vpce.http(vantage="moon"),
@@ -255,7 +297,7 @@ def test_names(s3vpce):
         with pytest.raises(ExpectationError, match="unknown vantage point `moon`"):
             ask()
     with pytest.raises(ExpectationError, match="unknown bucket `moon`"):
-        s3vpce.read_keys(principal="app", vantage="inside", bucket="moon")
+        s3vpce.read_keys(principal="app", vantage="app-subnet", bucket="moon")
 
 
 @pytest.fixture
@@ -266,7 +308,7 @@ def outputs(s3vpce):
 
 def test_the_other_ways_through_a_vantage_point(world: tuple[Path, Path], pytester: pytest.Pytester) -> None:
     result = run(world, pytester, OTHERS, "--s3vpce-report=report.json")
-    result.assert_outcomes(passed=10)
+    result.assert_outcomes(passed=12)
     calls = json.loads((pytester.path / "report.json").read_text(encoding="utf-8"))["calls"]
     assert {call["client"] for call in calls} == {"boto3", "requests", "resolve", "connect", "reading"}
     assert {call["failure"] for call in calls} == {None, "forbidden_host", "refused", "connect_timeout"}
@@ -279,7 +321,7 @@ def test_an_account_that_is_another_signs_nothing(world: tuple[Path, Path], pyte
     import pytest
     from pytest_s3vpce.errors import CredentialError
 
-    @pytest.mark.parametrize("vantage", ["internet", "inside"])
+    @pytest.mark.parametrize("vantage", ["internet", "app-subnet"])
     def test_refused(s3vpce, vantage):
         with pytest.raises(CredentialError, match="`main` is `999988887777` in the inventory, but its credentials"):
             s3vpce.client("s3", principal="app", vantage=vantage)
@@ -289,3 +331,15 @@ def test_an_account_that_is_another_signs_nothing(world: tuple[Path, Path], pyte
     pytester.makepyfile(test_code=code)
     result = pytester.runpytest_subprocess(f"--s3vpce-lab-ready={world[1]}", timeout=60)
     result.assert_outcomes(passed=2)
+
+
+def test_the_pages_examples_run_as_they_are_printed(world: tuple[Path, Path], pytester: pytest.Pytester) -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    client = administrator(world[1]).client("s3", endpoint_url=ready(world[1])["endpoint_url"])
+    client.put_bucket_policy(Bucket="reports-111122223333", Policy=json.dumps(ONLY_THROUGH_ENDPOINTS))
+    try:
+        result = run(world, pytester, "\n".join(examples))
+    finally:
+        client.delete_bucket_policy(Bucket="reports-111122223333")
+    result.assert_outcomes(passed=5)
