@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pytest_s3vpce.claims import EndpointFacts
+from pytest_s3vpce.network import described
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from pytest_s3vpce.network.topology import Topology
 
 _SPARING_KEYS: Final = frozenset(
     {
@@ -48,6 +51,26 @@ def s3_endpoints(ec2: Any, *, region: str, account_id: str) -> tuple[EndpointFac
         )
         for row in rows
     )
+
+
+def network(ec2: Any, *, region: str, account_id: str) -> Topology | None:
+    """The whole network of an account and Region, for `network.path.resolve`; None where it may not be described."""
+    try:
+        rows = {name: _rows(ec2, call, name) for name, call in described.CALLS.items()}
+        for row in rows["Vpcs"]:
+            for name, attribute in described.ATTRIBUTES.items():
+                found = ec2.describe_vpc_attribute(VpcId=row["VpcId"], Attribute=attribute)
+                row[name] = found[name]["Value"]
+        for row in rows["PrefixLists"]:
+            pages = ec2.get_paginator("get_managed_prefix_list_entries").paginate(PrefixListId=row["PrefixListId"])
+            row["Cidrs"] = [entry["Cidr"] for page in pages for entry in page["Entries"]]
+    except (ClientError, BotoCoreError):
+        return None
+    return described.topology(rows, account=account_id, region=region)
+
+
+def _rows(ec2: Any, call: str, name: str) -> list[dict[str, Any]]:
+    return [dict(row) for page in ec2.get_paginator(call).paginate() for row in page[name]]
 
 
 def vpc_of(ec2: Any, subnets: Sequence[str]) -> str | None:
