@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_s3vpce import policy as policies
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.policy.lint import RULES, Kind, Rule, Severity, guess, lint
 
@@ -517,6 +518,21 @@ def test_a_key_that_is_given_twice_does_not_hide_the_rest() -> None:
 def test_what_is_not_json_is_an_error_with_its_place() -> None:
     with pytest.raises(PolicyError, match=r"^b\.json:1:2: a policy must be JSON: "):
         lint("{x", name="b.json")
+
+
+def test_odd_parts_are_passed_over_and_the_rest_is_read() -> None:
+    row = deny(FENCE, Resource=[*BUCKET, 7, None])
+    row["Condition"] = {**row["Condition"], "NoSuchOperator": {"aws:SourceVpce": "x"}, "Bool": {"x:y": [None, {}]}}
+    found = codes({"Version": "2012-10-17", "Statement": [7, "x", row]})
+    assert {"S3V002", "S3V003", "S3V125", "S3V227"} <= found
+
+
+def test_the_package_exports_it_and_takes_kinds_as_words() -> None:
+    found = policies.lint(policy(deny(FENCE)), kind="bucket")
+    assert all(isinstance(finding, policies.Finding) for finding in found)
+    assert {finding.code for finding in found} == {"S3V125", "S3V127"}
+    with pytest.raises(PolicyError, match="there is no policy kind `bukket`; kinds are bucket, endpoint, "):
+        policies.lint(policy(), kind="bukket")
 
 
 def test_one_rule_says_no_more_than_enough() -> None:

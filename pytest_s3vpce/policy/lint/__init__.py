@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.policy.lint import conditions, elements, transport, values, ways, whole
 from pytest_s3vpce.policy.lint.findings import Finding, Hit, Kind, Rule, Severity
 from pytest_s3vpce.policy.lint.kinds import guess
@@ -30,11 +31,13 @@ MOST_OF_A_RULE: Final = 100
 """More of one rule in one document tell nobody more; a document that is noise is done soon."""
 
 
-def lint(document: str | Mapping[str, Any], *, kind: Kind | None = None, name: str = "") -> tuple[Finding, ...]:
+def lint(document: str | Mapping[str, Any], *, kind: Kind | str | None = None, name: str = "") -> tuple[Finding, ...]:
     """What is wrong with a policy, in the order of its lines.
 
-    Without `kind` it is guessed, see `guess`. `name` is the file's, for errors. PolicyError: the text is not JSON.
+    Without `kind` it is guessed, see `guess`. `name` is the file's, for errors. PolicyError: the text is not JSON, or
+    there is no such kind.
     """
+    kind = None if kind is None else _kind(kind)
     if not isinstance(document, str):
         return _ordered(_findings(document, json.dumps(document, indent=4), kind=kind, located=None))
     try:
@@ -42,6 +45,13 @@ def lint(document: str | Mapping[str, Any], *, kind: Kind | None = None, name: s
     except RepeatedKeyError as error:
         return (_of_repeated_key(error), *lint(json.loads(document.lstrip("\ufeff")), kind=kind, name=name))
     return _ordered(_findings(located.data, document, kind=kind, located=located))
+
+
+def _kind(text: str) -> Kind:
+    try:
+        return Kind(text)
+    except ValueError as error:
+        raise PolicyError(f"there is no policy kind `{text}`", remedy=f"kinds are {', '.join(Kind)}") from error
 
 
 def _ordered(findings: Iterator[Finding]) -> tuple[Finding, ...]:

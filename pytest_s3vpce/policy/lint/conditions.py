@@ -178,7 +178,7 @@ _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 RULES: Final = (
     Rule("S3V201", "unknown-key", _ERROR, ON_S3, "a condition key that does not exist", _KEYS, _unknown_key),
     Rule("S3V202", "key-never-set", _ERROR, ON_S3, "a key that S3 never sets for the action", _S3, _never_set),
-    Rule("S3V203", "for-all-values", _ERROR, ALL, "ForAllValues in an Allow without Null", _SETS, _for_all_values),
+    Rule("S3V203", "for-all-values", _WARNING, ALL, "ForAllValues in an Allow without Null", _SETS, _for_all_values),
     Rule("S3V204", "set-on-single", _WARNING, ALL, "a set operator on a key of one value", _SETS, _set_on_single),
     Rule("S3V205", "many-without-set", _ERROR, ALL, "a key of many values, no set operator", _SETS, _many_without_set),
     Rule("S3V206", "any-of-nothing", _WARNING, ALL, "a Deny with a negated ForAnyValue", _SETS, _any_of_nothing),
