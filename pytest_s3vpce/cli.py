@@ -6,17 +6,19 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
 from pytest_s3vpce import __version__
 from pytest_s3vpce.errors import RunError, S3VpceError
+from pytest_s3vpce.jsonlines import answer_lines
 from pytest_s3vpce.labcommand import lab
 from pytest_s3vpce.lintcommand import lint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import BufferedIOBase
 
     from pytest_s3vpce.model import Answer
 
@@ -125,6 +127,24 @@ def report(file: Path) -> None:
 
 
 @main.command()
+@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--output", type=click.Path(path_type=Path), help="the report to write, instead of stdout")
+def merge(files: tuple[Path, ...], output: Path | None) -> None:
+    """Joins the reports that the shards of one run wrote; exit status 1 where anything in them failed."""
+    from pytest_s3vpce.matrix import joined
+    from pytest_s3vpce.report.json import read, write
+
+    found = joined([read(file) for file in files])
+    if output is None:
+        click.echo(found.to_json())
+    else:
+        write(found, output)
+        click.echo(f"{output}: {len(found.cells)} cells and {len(found.claims)} claims of {len(files)} reports")
+    if any(row.passed is False for row in found.cells) or not all(row.passed for row in found.claims):
+        sys.exit(1)
+
+
+@main.command()
 @click.option("--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml here)")
 @click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, instead of AWS")
 def doctor(inventory: Path | None, lab_ready: Path | None) -> None:
@@ -168,19 +188,8 @@ def _write(path: Path, text: str) -> None:
 
 
 def _filter(answer: Callable[[str], tuple[str, bool]]) -> None:
-    """Line by line, in constant memory, each answered at once; exit status 1 where one could not be answered."""
-    good = True
-    for raw in sys.stdin.buffer:
-        if not raw.strip():
-            continue
-        try:
-            text, answered = answer(raw.decode("utf-8-sig"))
-        except UnicodeDecodeError:
-            text, answered = json.dumps({"id": None, "error": "the line is not UTF-8"}), False
-        good = good and answered
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-    if not good:
+    """Exit status 1 where a line could not be answered."""
+    if not answer_lines(cast("BufferedIOBase", sys.stdin.buffer), sys.stdout, answer=answer):
         sys.exit(1)
 
 

@@ -32,6 +32,7 @@ ROOMS = [
         "yamlplaces",
         "faults",
         "forms",
+        "jsonlines",
         "dangling",
         "closedworld",
         "questions",
