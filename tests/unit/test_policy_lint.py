@@ -218,6 +218,58 @@ GOOD: dict[str, tuple[Kind, dict[str, Any]]] = {
             {"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::b/home/${aws:username}/*"},
         ),
     ),
+    "replication": (
+        Kind.IDENTITY,
+        policy(
+            {
+                "Effect": "Allow",
+                "Action": [
+                    "s3:ReplicateObject",
+                    "s3:ReplicateDelete",
+                    "s3:ReplicateTags",
+                    "s3:GetObjectVersionTagging",
+                ],
+                "Resource": BUCKET[1],
+                "Condition": {"StringLikeIfExists": {SSE: ["aws:kms", "AES256"]}},
+            }
+        ),
+    ),
+    "resource perimeter": (
+        Kind.SCP,
+        policy(
+            {
+                "Effect": "Deny",
+                "Action": "*",
+                "NotResource": [
+                    "arn:aws:iam::aws:policy/*",
+                    "arn:aws:s3:::aws-neptune-notebook",
+                    "<third-party-resource>",
+                ],
+                "Condition": {
+                    "StringNotEqualsIfExists": {"aws:ResourceOrgID": ORGANIZATION, "ec2:Owner": "amazon"},
+                    "ForAllValues:StringNotEquals": {"aws:CalledVia": "dataexchange.amazonaws.com"},
+                },
+            },
+            {
+                "Effect": "Deny",
+                "Action": "*",
+                "Resource": "*",
+                "Condition": {
+                    "StringNotEqualsIfExists": {"aws:PrincipalTag/team": "admin"},
+                    "ForAnyValue:StringLike": {"aws:TagKeys": ["dp:*", "team"]},
+                },
+            },
+        ),
+    ),
+    "instances only from the network": (
+        Kind.SCP,
+        policy(
+            without_principal(
+                deny({**NETWORK, "Null": {"ec2:SourceInstanceARN": "false"}}, Action="*", Resource="*", Sid="Ec2")
+            )
+        ),
+    ),
+    "key behind the network": (Kind.KEY, policy(deny(NETWORK, Action="kms:*", Resource="*"))),
     "log delivery": (
         Kind.BUCKET,
         policy(

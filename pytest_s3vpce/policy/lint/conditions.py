@@ -47,7 +47,8 @@ def _unknown_key(subject: Subject) -> Iterator[Hit]:
 def _never_set(subject: Subject) -> Iterator[Hit]:
     for row, test in _each(subject):
         key = known(test.key)
-        if key is None or not key.actions or row.spares_absent(test):
+        meant = row.spares_absent(test) or (row.allow and test.condition.if_exists)
+        if key is None or not key.actions or meant:
             continue
         actions = row.texts("Action")
         lost = [text for text in actions if _without(text, key.actions)]

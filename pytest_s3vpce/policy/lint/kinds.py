@@ -16,19 +16,20 @@ _EVERYTHING: Final = ("*", "arn:aws:s3:::*")
 def guess(data: Any) -> Kind:
     """The kind, by simple signs; say the kind where you know it.
 
-    No principal: identity (SCPs, boundaries and session policies look alike). Else by the actions: of STS a trust
-    policy, of KMS a key's. All Deny on every resource: an RCP. More than one bucket: an endpoint's, else a bucket's.
+    No principal: identity (SCPs, boundaries and session policies look alike). Actions of KMS alone: a key's. All Deny
+    on every resource: an RCP. Actions of STS alone: a trust policy. More than one bucket: an endpoint's. Else a bucket's.
     """
     rows = rows_of(data)
     if not any(element in row.written for row in rows for element in ("Principal", "NotPrincipal")):
         return Kind.IDENTITY
+    actions = [text.lower() for row in rows for text in (*row.texts("Action"), *row.texts("NotAction"))]
+    services = {text.partition(":")[0] for text in actions}
+    if services == {"kms"}:
+        return Kind.KEY
     if all(row.deny and set(row.texts("Resource")) == {"*"} for row in rows):
         return Kind.RCP
-    actions = [text.lower() for row in rows for text in (*row.texts("Action"), *row.texts("NotAction"))]
-    if actions and all(text.startswith("sts:") for text in actions):
+    if services == {"sts"}:
         return Kind.TRUST
-    if any(text.startswith("kms:") for text in actions):
-        return Kind.KEY
     return Kind.ENDPOINT if _of_many_buckets(rows) else Kind.BUCKET
 
 
