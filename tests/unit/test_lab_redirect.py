@@ -161,3 +161,18 @@ def test_asyncio_is_led_there_too() -> None:
         return data
 
     assert asyncio.run(connect()) == b"https"
+
+
+def test_a_table_that_changed_is_read_anew_and_a_name_without_an_address_does_not_exist(tmp_path: Path) -> None:
+    """The lab replaces the file when its network changes."""
+    assert greeting("sts.amazonaws.com", 443) == "sts"
+    table = tmp_path / "table.json"
+    content = json.loads(table.read_text())
+    content["routes"].insert(0, {"host": "sts.amazonaws.com", "port": 443, "to": None})
+    fresh = tmp_path / "fresh.json"
+    fresh.write_text(json.dumps(content))
+    fresh.replace(table)
+    with pytest.raises(socket.gaierror) as caught:
+        socket.getaddrinfo("sts.amazonaws.com", 443)
+    assert caught.value.errno == socket.EAI_NONAME
+    assert greeting("iam.amazonaws.com", 443) == "sts"
