@@ -67,6 +67,22 @@ def lambda_denial(decision: Decision, *, caller: Caller, action: str, resource: 
     return Refused("AccessDeniedException", status=403, message=message)
 
 
+def kms_denial(decision: Decision | None, *, caller: Caller, action: str, resource: str) -> Refused:
+    """S3's 403 where KMS does not let the caller use the key; of the key's own policy it tells no more than this.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html
+    """
+    if decision is None or (decision.layer == "resource" and decision.effect is not Effect.EXPLICIT_DENY):
+        message = (
+            f"User: {caller.arn} is not authorized to perform: {action} on this resource because the resource does not "
+            "exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly "
+            "denies access"
+        )
+    else:
+        message = _reason(decision, caller=caller, action=action, shown=f"on resource: {resource}")
+    return Refused("AccessDenied", status=403, message=PLAIN if caller.anonymous else message)
+
+
 def _reason(decision: Decision, *, caller: Caller, action: str, shown: str) -> str:
     head = f"User: {caller.arn} is not authorized to perform: {action} {shown}"
     kind = _POLICY_TYPES.get(decision.layer or "")

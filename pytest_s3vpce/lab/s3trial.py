@@ -10,6 +10,7 @@ from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import PublicAccessBlock
 from pytest_s3vpce.lab.s3context import existing_tags
+from pytest_s3vpce.lab.s3kms import Kms
 from pytest_s3vpce.operations import Check, Resource, checks
 from pytest_s3vpce.operations import context as parameter_keys
 
@@ -61,6 +62,7 @@ class Trial:
         self._context = context
         self._note = note
         self._point = point
+        self._kms = Kms(state, judge)
 
     def authorise(self, asked: S3Request, bucket: BucketState | BucketLike) -> None:
         assert asked.row is not None
@@ -123,6 +125,17 @@ class Trial:
             relation = self._judge.relation(self._caller, owner.account)
             shown = question.by_access_point().resource
             raise s3_denial(decision, caller=self._caller, action=check.action, resource=shown, relation=relation)
+        if not isinstance(owner, BucketLike):
+            self._kms.require(
+                self._caller,
+                asked,
+                owner,
+                action=check.action,
+                resource=resource,
+                key=key,
+                version=version,
+                context=self._context,
+            )
 
     def _check_origin(self, vpc: str) -> None:
         """An access point of a VPC takes what comes by that VPC's endpoints alone.

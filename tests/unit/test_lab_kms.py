@@ -1,0 +1,160 @@
+"""Objects under KMS keys: S3 asks KMS in its caller's name, under the key's own policy.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html and
+https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.unit.labstage import REGION, Person, Stage, allow, deny, make_role, policy, refusal
+
+MAIN, PARTNER = "310000000091", "310000000092"
+BUCKET = "lab-kms"
+KMS: dict[str, Any] = {"ServerSideEncryption": "aws:kms"}
+OF_ACCOUNT = allow("kms:*", Principal={"AWS": f"arn:aws:iam::{MAIN}:root"})
+
+
+@pytest.fixture(scope="module")
+def stage() -> Stage:
+    made = Stage(MAIN, PARTNER)
+    made.admin(MAIN).client("s3").create_bucket(Bucket=BUCKET)
+    return made
+
+
+@pytest.fixture(scope="module")
+def s3(stage: Stage) -> Any:
+    return stage.admin(MAIN).client("s3")
+
+
+def new_key(stage: Stage, *statements: dict[str, Any]) -> str:
+    kms = stage.admin(MAIN).client("kms")
+    arn: str = kms.create_key(Policy=policy(*(statements or (OF_ACCOUNT,))))["KeyMetadata"]["Arn"]
+    return arn
+
+
+def role_of(stage: Stage, name: str, *statements: dict[str, Any]) -> Person:
+    return stage.user(MAIN).assume(make_role(stage.admin(MAIN), name, *statements, trust={"AWS": MAIN}))
+
+
+def message_of(call: Any, **parameters: Any) -> str:
+    status, code, message = refusal(call, **parameters)
+    assert (status, code) == (403, "AccessDenied")
+    return message
+
+
+def test_writing_and_reading_need_the_key(stage: Stage, s3: Any) -> None:
+    key = new_key(stage)
+    person = role_of(stage, "without-kms", allow("s3:*"))
+    without = person.client("s3")
+    arn = f"arn:aws:sts::{MAIN}:assumed-role/without-kms/test"
+    assert message_of(without.put_object, Bucket=BUCKET, Key="k", Body=b"", **KMS, SSEKMSKeyId=key) == (
+        f"User: {arn} is not authorized to perform: kms:GenerateDataKey on resource: {key} because no identity-based "
+        "policy allows the kms:GenerateDataKey action"
+    )
+    s3.put_object(Bucket=BUCKET, Key="k", Body=b"x", **KMS, SSEKMSKeyId=key)
+    for call in (without.get_object, without.head_object):
+        assert refusal(call, Bucket=BUCKET, Key="k")[0] == 403
+    assert "kms:Decrypt" in message_of(without.get_object, Bucket=BUCKET, Key="k")
+    copying = {"Bucket": BUCKET, "Key": "plain", "CopySource": {"Bucket": BUCKET, "Key": "k"}}
+    assert "kms:Decrypt" in message_of(without.copy_object, **copying)
+    assert without.get_object_tagging(Bucket=BUCKET, Key="k")
+    assert without.delete_object(Bucket=BUCKET, Key="k")
+    with_key = role_of(stage, "with-kms", allow("s3:*"), allow(["kms:Decrypt", "kms:GenerateDataKey"], key)).client(
+        "s3"
+    )
+    assert with_key.put_object(Bucket=BUCKET, Key="k", Body=b"x", **KMS, SSEKMSKeyId=key)
+    assert with_key.get_object(Bucket=BUCKET, Key="k")["Body"].read() == b"x"
+
+
+def test_a_keys_policy_is_needed_even_in_one_account(stage: Stage, s3: Any) -> None:
+    arn = f"arn:aws:iam::{MAIN}:role/named-by-key"
+    key = new_key(stage, allow("kms:*", Principal={"AWS": arn}))
+    words = (
+        "on this resource because the resource does not exist in this Region, no resource-based policies allow access, "
+        "or a resource-based policy explicitly denies access"
+    )
+    write = {"Bucket": BUCKET, "Key": "k", "Body": b"x", **KMS, "SSEKMSKeyId": key}
+    assert message_of(s3.put_object, **write).endswith(words)
+    named = role_of(stage, "named-by-key", allow("s3:*"))
+    assert named.client("s3").put_object(**write)
+    assert message_of(s3.get_object, Bucket=BUCKET, Key="k").endswith(words)
+    assert named.client("s3").get_object(Bucket=BUCKET, Key="k")
+
+
+def test_a_keys_deny_is_one(stage: Stage, s3: Any) -> None:
+    outside = {"StringNotEquals": {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}}
+    via = new_key(stage, OF_ACCOUNT, deny("kms:*", Principal="*", Condition=outside))
+    assert s3.put_object(Bucket=BUCKET, Key="via", Body=b"", **KMS, SSEKMSKeyId=via)
+    ours = {"StringLike": {"kms:EncryptionContext:aws:s3:arn": f"arn:aws:s3:::{BUCKET}/secret*"}}
+    limited = new_key(stage, OF_ACCOUNT, deny("kms:*", Principal="*", Condition=ours))
+    assert s3.put_object(Bucket=BUCKET, Key="open", Body=b"", **KMS, SSEKMSKeyId=limited)
+    found = message_of(s3.put_object, Bucket=BUCKET, Key="secret", Body=b"", **KMS, SSEKMSKeyId=limited)
+    assert found.endswith("with an explicit deny in a resource-based policy")
+    service = {"Bool": {"aws:ViaAWSService": "true"}}
+    direct = new_key(stage, OF_ACCOUNT, deny("kms:*", Principal="*", Condition=service))
+    assert refusal(s3.put_object, Bucket=BUCKET, Key="k", Body=b"", **KMS, SSEKMSKeyId=direct)[0] == 403
+
+
+def test_a_buckets_default_key_counts(stage: Stage) -> None:
+    admin = stage.admin(MAIN).client("s3")
+    admin.create_bucket(Bucket="lab-kms-default")
+    key = new_key(stage)
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
+    admin.put_bucket_encryption(Bucket="lab-kms-default", ServerSideEncryptionConfiguration={"Rules": [rule]})
+    without = role_of(stage, "default-without", allow("s3:*")).client("s3")
+    assert "kms:GenerateDataKey" in message_of(without.put_object, Bucket="lab-kms-default", Key="k", Body=b"")
+    assert without.put_object(Bucket="lab-kms-default", Key="k", Body=b"", ServerSideEncryption="AES256")
+    assert without.get_object(Bucket="lab-kms-default", Key="k")
+    assert admin.put_object(Bucket="lab-kms-default", Key="k", Body=b"")
+    assert refusal(without.get_object, Bucket="lab-kms-default", Key="k")[0] == 403
+
+
+def test_the_key_of_awss_own_is_the_accounts_alone(stage: Stage, s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key="managed", Body=b"x", **KMS)
+    person = role_of(stage, "managed-reader", allow("s3:*"))
+    assert person.client("s3").get_object(Bucket=BUCKET, Key="managed")
+    grant = allow("s3:GetObject", f"arn:aws:s3:::{BUCKET}/*", Principal={"AWS": PARTNER})
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=policy(grant))
+    s3.put_object(Bucket=BUCKET, Key="plain", Body=b"x")
+    partner = stage.admin(PARTNER).client("s3")
+    assert partner.get_object(Bucket=BUCKET, Key="plain")
+    assert "no resource-based policies allow access" in message_of(partner.get_object, Bucket=BUCKET, Key="managed")
+    s3.delete_bucket_policy(Bucket=BUCKET)
+
+
+def test_another_account_needs_the_keys_policy_too(stage: Stage, s3: Any) -> None:
+    partner = stage.admin(PARTNER).client("s3")
+    key = new_key(stage, OF_ACCOUNT)
+    s3.put_object(Bucket=BUCKET, Key="shared", Body=b"x", **KMS, SSEKMSKeyId=key)
+    grant = allow("s3:GetObject", f"arn:aws:s3:::{BUCKET}/*", Principal={"AWS": PARTNER})
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=policy(grant))
+    assert "no resource-based policies allow access" in message_of(partner.get_object, Bucket=BUCKET, Key="shared")
+    kms = stage.admin(MAIN).client("kms")
+    both = [OF_ACCOUNT, allow("kms:Decrypt", Principal={"AWS": f"arn:aws:iam::{PARTNER}:root"})]
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps({"Version": "2012-10-17", "Statement": both}))
+    assert partner.get_object(Bucket=BUCKET, Key="shared")
+    s3.delete_bucket_policy(Bucket=BUCKET)
+
+
+def test_a_key_by_alias_and_one_that_is_not_there(stage: Stage, s3: Any) -> None:
+    kms = stage.admin(MAIN).client("kms")
+    key = new_key(stage)
+    kms.create_alias(AliasName="alias/lab", TargetKeyId=key)
+    for name in ("alias/lab", f"arn:aws:kms:{REGION}:{MAIN}:alias/lab", key.rpartition("/")[2]):
+        assert s3.put_object(Bucket=BUCKET, Key="named", Body=b"", **KMS, SSEKMSKeyId=name), name
+    missing = f"arn:aws:kms:{REGION}:{MAIN}:key/00000000-0000-0000-0000-000000000000"
+    for name in (missing, missing.rpartition("/")[2]):
+        assert refusal(s3.put_object, Bucket=BUCKET, Key="k", Body=b"", **KMS, SSEKMSKeyId=name) == (
+            400,
+            "KMS.NotFoundException",
+            f"Key '{missing}' does not exist",
+        )
+    kms.disable_key(KeyId=key.rpartition("/")[2])
+    assert refusal(s3.get_object, Bucket=BUCKET, Key="named") == (400, "KMS.DisabledException", f"{key} is disabled.")
+    kms.schedule_key_deletion(KeyId=key.rpartition("/")[2])
+    assert refusal(s3.get_object, Bucket=BUCKET, Key="named")[1] == "KMS.KMSInvalidStateException"
