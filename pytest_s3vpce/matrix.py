@@ -6,12 +6,15 @@ import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.model import Expect, Layer, OutcomeKind, Place, Transport  # noqa: TC001 - pydantic reads annotations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 FORMAT: Final = "s3vpce-report/1"
 
@@ -198,36 +201,63 @@ class Matrix:
             where = ".".join(str(part) for part in first["loc"])
             raise RunError(f"the report does not hold what {FORMAT} holds: {where}: {first['msg'].lower()}") from error
 
-    def merged(self, other: Matrix) -> Matrix:
-        """This run's cells and claims with those that another process measured besides."""
-        return Matrix(
-            mode=self.mode,
-            run_id=self.run_id,
-            version=self.version,
-            started=min(self.started, other.started),
-            seconds=max(self.seconds, other.seconds),
-            cells=_unique(self.cells, other.cells),
-            claims=_unique(self.claims, other.claims),
-            vantages=_named(self.vantages, other.vantages),
-            notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
-            calls=(*self.calls, *other.calls),
-        )
-
-
-def _unique(first: tuple[Any, ...], second: tuple[Any, ...]) -> tuple[Any, ...]:
-    known = {row.id for row in first}
-    return (*first, *(row for row in second if row.id not in known))
-
-
-def _named(first: tuple[VantageResult, ...], second: tuple[VantageResult, ...]) -> tuple[VantageResult, ...]:
-    """By name; a path that one of them read wins over an unknown one."""
-    rows = {row.name: row for row in first}
-    for row in second:
-        if row.name not in rows or rows[row.name].path is None:
-            rows[row.name] = row
-    return tuple(rows.values())
-
 
 @cache
 def _adapter() -> TypeAdapter[Matrix]:
     return TypeAdapter(Matrix)
+
+
+def joined(matrices: Sequence[Matrix]) -> Matrix:
+    """The parts of one matrix that several jobs measured. RunError where they are not of one kind.
+
+    What two parts hold both counts once: as the worse of the two.
+    """
+    first = matrices[0]
+    for other in matrices[1:]:
+        for what in ("mode", "version"):
+            if getattr(other, what) != getattr(first, what):
+                raise RunError(
+                    f"reports of {what} `{getattr(first, what)}` and `{getattr(other, what)}` are not parts of one",
+                    remedy="join what shards of one run wrote",
+                )
+    runs = list(dict.fromkeys(matrix.run_id for matrix in matrices))
+    started = min(matrix.started for matrix in matrices)
+    return Matrix(
+        mode=first.mode,
+        run_id="+".join(runs),
+        version=first.version,
+        started=started,
+        seconds=max(matrix.started + matrix.seconds for matrix in matrices) - started,
+        cells=_worst(row for matrix in matrices for row in matrix.cells),
+        claims=_worst(row for matrix in matrices for row in matrix.claims),
+        vantages=_vantages(row for matrix in matrices for row in matrix.vantages),
+        notes=tuple(dict.fromkeys(note for matrix in matrices for note in matrix.notes)),
+        calls=tuple(call for matrix in matrices for call in matrix.calls),
+    )
+
+
+_Row = TypeVar("_Row", CellResult, ClaimResult)
+
+
+def _worst(rows: Iterable[_Row]) -> tuple[_Row, ...]:
+    """Each id once, a failure before what passed, an expectation before a control; in order of first appearance."""
+    found: dict[str, _Row] = {}
+    for row in rows:
+        known = found.get(row.id)
+        if known is None or _badness(row) > _badness(known):
+            found[row.id] = row
+    return tuple(found.values())
+
+
+def _badness(row: CellResult | ClaimResult) -> int:
+    return {False: 2, True: 1, None: 0}[row.passed]
+
+
+def _vantages(rows: Iterable[VantageResult]) -> tuple[VantageResult, ...]:
+    """Each name once: the one with an error, else the one whose path was read."""
+    found: dict[str, VantageResult] = {}
+    for row in rows:
+        known = found.get(row.name)
+        if known is None or (row.error and not known.error) or (known.path is None and not known.error and row.path):
+            found[row.name] = row
+    return tuple(found.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 from contextlib import nullcontext
@@ -40,8 +41,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--s3vpce-strict", action="store_true", help="fail denials that nothing controls, and gaps in coverage"
     )
+    group.addoption(
+        "--s3vpce-shard", metavar="I/N", type=_shard, help="only the I-th of N parts of the access tests, for CI jobs"
+    )
     parser.addini("s3vpce_mode", "the mode of access tests where no option names one: lab or live")
     parser.addini("s3vpce_inventory", "the inventory's path, relative to the root folder")
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"`{text}` is no part of a whole; give I/N with I from 1 to N, such as 2/3")
+    return int(number), int(count)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -134,6 +145,18 @@ class _Access:
             raise pytest.UsageError("access tests run on workers of this machine only (`-n N`), not on remote ones")
         node.workerinput["s3vpce"] = self.session.hand_over()
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Of the tests that send, only this part's stay; tests that don't are nobody's part and all stay."""
+        shard = config.getoption("--s3vpce-shard")
+        if shard is not None:
+            number, count = shard
+            ours = sorted((item for item in items if _sends(item)), key=lambda item: item.nodeid)
+            left_out = {item for place, item in enumerate(ours) if place % count != number - 1}
+            if left_out:
+                config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+                items[:] = [item for item in items if item not in left_out]
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """The lab comes up while pytest still sets up; nothing starts where nothing was collected or sent."""
         if self._session is not None and session.items and not self._only_looking():
@@ -197,3 +220,9 @@ class _Access:
             with capture.global_and_fixture_disabled() if capture else nullcontext():
                 reporter.ensure_newline()
                 reporter.write_line(text)
+
+
+def _sends(item: pytest.Item) -> bool:
+    from pytest_s3vpce.collector import AccessItem
+
+    return isinstance(item, AccessItem) or "s3vpce" in getattr(item, "fixturenames", ())

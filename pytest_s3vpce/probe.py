@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -243,7 +244,7 @@ class ProbeBuilder:
     def _make_client(self, destination: Destination, transport: Transport, *, signed: bool) -> BaseClient:
         config = Config(
             signature_version="s3v4" if signed else UNSIGNED,
-            s3=dict(_S3_OPTIONS),  # botocore writes into what it is given
+            s3=copy(_S3_OPTIONS),  # botocore writes into what it is given
             retries={"total_max_attempts": 1},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",

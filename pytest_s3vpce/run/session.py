@@ -14,7 +14,7 @@ from pytest_s3vpce import __version__
 from pytest_s3vpce.errors import ExpectationError, LabError, RunError, S3VpceError
 from pytest_s3vpce.expectations import find_expectations, load_expectations, plan_cells
 from pytest_s3vpce.inventory import find_inventory, load_inventory
-from pytest_s3vpce.matrix import Call, Matrix
+from pytest_s3vpce.matrix import Call, Matrix, joined
 from pytest_s3vpce.run.environment import Environment, from_ready_file
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
@@ -262,10 +262,7 @@ class RunSession:
             found.append(self._calls(calls))
         if not found:
             return None
-        whole = found[0]
-        for other in found[1:]:
-            whole = whole.merged(other)
-        return whole
+        return joined(found)
 
     def _calls(self, calls: list[Call]) -> Matrix:
         """What tests sent with clients of their own, as a matrix without cells."""

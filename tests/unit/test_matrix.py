@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_s3vpce.errors import RunError
-from pytest_s3vpce.matrix import FORMAT, Matrix
+from pytest_s3vpce.matrix import FORMAT, Matrix, joined
 from tests.unit.matrices import MATRIX
 
 
@@ -36,7 +36,7 @@ def test_what_is_no_report_is_one_clear_error(text: str, what: str) -> None:
     assert str(caught.value).startswith(what)
 
 
-def test_merging_keeps_the_first_of_each_and_the_paths_that_were_read() -> None:
+def test_joining_keeps_one_of_each_and_the_paths_that_were_read() -> None:
     unread = replace(
         MATRIX,
         cells=MATRIX.cells[:1],
@@ -45,16 +45,41 @@ def test_merging_keeps_the_first_of_each_and_the_paths_that_were_read() -> None:
         started=0.5,
         notes=(*MATRIX.notes, "more"),
     )
-    merged = unread.merged(MATRIX)
+    merged = joined([unread, MATRIX])
     assert [row.id for row in merged.cells] == [row.id for row in MATRIX.cells]
     assert merged.claims == MATRIX.claims
     assert merged.vantages == MATRIX.vantages
     assert merged.started == 0.5
     assert merged.notes == (*MATRIX.notes, "more")
-    assert MATRIX.merged(unread).vantages == MATRIX.vantages
+    assert joined([MATRIX, unread]).vantages == MATRIX.vantages
 
 
 def test_calls_of_all_processes_are_kept() -> None:
-    again = MATRIX.merged(MATRIX)
+    again = joined([MATRIX, MATRIX])
     assert MATRIX.calls
     assert again.calls == (*MATRIX.calls, *MATRIX.calls)
+
+
+def test_what_two_parts_hold_counts_as_the_worse() -> None:
+    cell, claim = MATRIX.cells[0], MATRIX.claims[0]
+    good = replace(MATRIX, cells=(replace(cell, passed=True),), claims=(replace(claim, passed=True),))
+    bad = replace(good, run_id="other", cells=(replace(cell, passed=False),), claims=(replace(claim, passed=False),))
+    control = replace(good, cells=(replace(cell, passed=None, expect=None),), claims=())
+    for parts in ((good, bad, control), (control, bad, good), (bad, good)):
+        found = joined(parts)
+        assert [found.cells[0].passed, found.claims[0].passed] == [False, False]
+    assert [row.passed for row in joined([control, good]).cells] == [True]
+    assert joined([good, bad]).run_id == f"{MATRIX.run_id}+other"
+
+
+def test_a_vantage_point_that_failed_for_one_part_is_told() -> None:
+    (first, *_) = MATRIX.vantages
+    broken = replace(MATRIX, vantages=(replace(first, error="it is gone", path=None),))
+    for parts in ([MATRIX, broken], [broken, MATRIX]):
+        assert next(row.error for row in joined(parts).vantages if row.name == first.name) == "it is gone"
+
+
+@pytest.mark.parametrize("change", [{"mode": "live"}, {"version": "0.0.1"}])
+def test_reports_of_different_kinds_are_not_parts_of_one(change: dict[str, str]) -> None:
+    with pytest.raises(RunError, match="are not parts of one"):
+        joined([MATRIX, replace(MATRIX, **change)])  # type: ignore[arg-type]

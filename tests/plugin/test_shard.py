@@ -1,0 +1,71 @@
+"""`--s3vpce-shard I/N` splits the tests that send over jobs; `s3vpce merge` joins what they wrote."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from pytest_s3vpce.cli import main
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Example
+
+
+def _names(result: pytest.RunResult) -> list[str]:
+    return re.findall(r"^(\S+::\S+)$", result.stdout.str(), re.MULTILINE)
+
+
+def test_the_parts_are_the_whole_and_overlap_nowhere(example: Example, in_lab: str) -> None:
+    example.pytester.makepyfile(test_plain="def test_plain(): pass")
+    whole = _names(example.run(in_lab, "--collect-only", "-q"))
+    parts = [_names(example.run(in_lab, "--collect-only", "-q", f"--s3vpce-shard={one}/3")) for one in (1, 2, 3)]
+    plain = "test_plain.py::test_plain"
+    assert all(plain in part for part in parts)
+    sending = [name for part in parts for name in part if name != plain]
+    assert sorted(sending) == sorted(name for name in whole if name != plain)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_two_jobs_measure_what_one_does(example: Example, in_lab: str) -> None:
+    selection = ["-k", "GetObject or tls-only"]
+    files = []
+    for one in (1, 2):
+        files.append(str(example.path / f"part{one}.json"))
+        result = example.run(in_lab, f"--s3vpce-shard={one}/2", f"--s3vpce-report={files[-1]}", "-q", *selection)
+        assert result.ret == 0
+    whole = str(example.path / "whole.json")
+    assert example.run(in_lab, f"--s3vpce-report={whole}", "-q", *selection).ret == 0
+    joined = str(example.path / "joined.json")
+    done = CliRunner().invoke(main, ["merge", *files, "--output", joined])
+    assert (done.exit_code, done.output.startswith(f"{joined}: ")) == (0, True), done.output
+    expected, found = (json.loads(Path(name).read_text(encoding="utf-8")) for name in (whole, joined))
+    for rows in ("cells", "claims"):
+        measured, wanted = (
+            {row["id"]: row["passed"] for row in report[rows] if row["passed"] is not None}
+            for report in (found, expected)
+        )
+        assert measured == wanted
+        assert measured
+    printed = CliRunner().invoke(main, ["merge", *files])
+    assert json.loads(printed.output)["cells"] == found["cells"]
+
+
+def test_a_failure_in_a_part_is_the_wholes(example: Example, in_lab: str) -> None:
+    path = example.path / "part.json"
+    assert example.run(in_lab, f"--s3vpce-report={path}", "-q", "--s3vpce-shard=1/12").ret == 0
+    report = json.loads(path.read_text(encoding="utf-8"))
+    report["claims"], report["cells"] = [], [{**row, "passed": False} for row in report["cells"][:1]]
+    path.write_text(json.dumps(report), encoding="utf-8")
+    assert CliRunner().invoke(main, ["merge", str(path)]).exit_code == 1
+
+
+@pytest.mark.parametrize("part", ["0/2", "3/2", "1", "a/b", "1/", "-1/2"])
+def test_what_is_no_part_is_a_usage_error(example: Example, in_lab: str, part: str) -> None:
+    result = example.run(in_lab, f"--s3vpce-shard={part}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"`{part}` is no part of a whole" in result.stderr.str()
