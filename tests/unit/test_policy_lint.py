@@ -646,3 +646,54 @@ def test_no_policy_of_20_kb_takes_long(document: dict[str, Any]) -> None:
     begin = time.perf_counter()
     lint(document, kind=Kind.BUCKET)
     assert time.perf_counter() - begin < 3
+
+
+# --- what a finding says will happen, happens in the engine -----------------------------------------------------------
+
+ENDPOINT = {"aws:sourcevpce": (VPCE,)}
+ADDRESS = {"aws:sourceip": ("203.0.113.9",)}
+VPC_ADDRESS = {"aws:vpcsourceip": ("10.0.3.4",), "aws:sourcevpc": ("vpc-0a1b2c3d4e5f60718",)}
+CALLER = {"aws:viaawsservice": ("false",), "aws:principalisawsservice": ("false",)}
+ADMINISTRATOR = {**ADDRESS, **CALLER, "aws:principalarn": ("arn:aws:iam::111122223333:role/admin",)}
+HTTPS = {"aws:securetransport": ("true",), "s3:tlsversion": ("1.2",)}
+HTTP = {"aws:securetransport": ("false",)}
+
+
+@pytest.mark.parametrize(
+    ("code", "action", "resource", "context", "bad", "good"),
+    [
+        ("S3V101", "s3:getobject", "reports/k", ENDPOINT, True, False),
+        ("S3V101", "s3:getobject", "reports/k", ADDRESS, False, True),
+        ("S3V102", "s3:getobject", "reports/k", {**ENDPOINT, **VPC_ADDRESS}, False, True),
+        ("S3V104", "s3:getobject", "reports/k", ENDPOINT, False, True),
+        ("S3V104", "s3:getobject", "reports/k", ADDRESS, False, True),
+        ("S3V105", "s3:getobject", "reports/k", ENDPOINT, True, False),
+        ("S3V105", "s3:getobject", "reports/k", ADDRESS, True, False),
+        ("S3V107", "s3:getobject", "reports/k", ADDRESS, True, False),
+        ("S3V108", "s3:getobject", "reports/k", ADDRESS, True, False),
+        ("S3V121", "s3:getobject", "reports/k", {**ENDPOINT, **HTTP}, False, True),
+        ("S3V121", "s3:getobject", "reports/k", {**ADDRESS, **HTTPS, **CALLER}, False, True),
+        ("S3V122", "s3:getobject", "reports/k", HTTPS, True, False),
+        ("S3V122", "s3:getobject", "reports/k", HTTP, False, False),
+        ("S3V123", "s3:getobject", "reports/k", {**ENDPOINT, **HTTPS}, True, False),
+        ("S3V124", "s3:getobject", "reports/k", HTTP, False, True),
+        ("S3V125", "s3:getobject", "reports/k", {"aws:viaawsservice": ("true",)}, True, False),
+        ("S3V127", "s3:putbucketpolicy", "reports", ADMINISTRATOR, True, False),
+        ("S3V202", "s3:getobject", "reports/home/k", {}, False, False),
+        ("S3V203", "s3:putobject", "reports/k", {}, True, False),
+        ("S3V206", "s3:getobject", "reports/k", {}, False, True),
+        ("S3V207", "s3:putobject", "reports/k", {SSE: ("AES256",)}, False, True),
+        ("S3V208", "s3:putobject", "reports/k", {}, True, False),
+        ("S3V223", "s3:getobject", "reports/eva/k", {"aws:username": ("eva",)}, False, True),
+        ("S3V225", "s3:getobject", "reports/k", {"aws:sourceip": ("203.0.113.7",)}, True, False),
+        ("S3V321", "s3:listbucket", "reports", {}, False, True),
+        ("S3V322", "s3:listbucket", "reports", HTTP, False, True),
+        ("S3V325", "s3:getobject", "reports/2026/k", {}, False, True),
+    ],
+)
+def test_what_a_finding_says_will_happen_does(
+    *, code: str, action: str, resource: str, context: dict[str, tuple[str, ...]], bad: bool, good: bool
+) -> None:
+    for text, matches in zip(examples(code), (bad, good), strict=True):
+        statements = policies.parse(text).statements
+        assert any(row.covers(action, f"arn:aws:s3:::{resource}", context) for row in statements) is matches

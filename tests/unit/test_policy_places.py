@@ -5,12 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.model import Place
 from pytest_s3vpce.policy.places import MAXIMUM_DEPTH, load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TEXT = """{
   "Version": "2012-10-17",
@@ -126,3 +132,30 @@ def test_no_text_of_20_kb_takes_long(text: str) -> None:
         return time.process_time() - begin
 
     assert min(once() for _ in range(3)) < 0.15  # a few ms, but for coverage's tracing and other work
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=15,
+)
+
+
+def paths_of(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    yield path, value
+    rows = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, row in rows:
+        yield from paths_of(row, (*path, step))
+
+
+@settings(max_examples=100, deadline=None)
+@given(value=JSON, indent=st.sampled_from([None, 0, 3]), plain=st.booleans())
+def test_where_a_value_is_said_to_stand_it_stands(value: Any, indent: int | None, plain: bool) -> None:
+    text = json.dumps(value, indent=indent, ensure_ascii=plain)
+    lines = text.split("\n")
+    found = load(text, source="x")
+    assert found.data == value
+    for path, row in paths_of(value):
+        place = found.place(*path)
+        written = json.dumps(row, indent=indent, ensure_ascii=plain).split("\n", maxsplit=1)[0]
+        assert lines[place.line - 1][place.column - 1 :].startswith(written)

@@ -17,7 +17,8 @@ def guess(data: Any) -> Kind:
     """The kind, by simple signs; say the kind where you know it.
 
     No principal: identity (SCPs, boundaries and session policies look alike). Actions of KMS alone: a key's. All Deny
-    on every resource: an RCP. Actions of STS alone: a trust policy. More than one bucket: an endpoint's. Else a bucket's.
+    on every resource: an RCP. Actions of STS alone: a trust policy. More than one bucket: an endpoint's. The rest are
+    buckets'.
     """
     rows = rows_of(data)
     if not any(element in row.written for row in rows for element in ("Principal", "NotPrincipal")):
