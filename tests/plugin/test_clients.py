@@ -307,7 +307,7 @@ def outputs(s3vpce):
 
 
 def test_the_other_ways_through_a_vantage_point(world: tuple[Path, Path], pytester: pytest.Pytester) -> None:
-    result = run(world, pytester, OTHERS, "--s3vpce-report=report.json")
+    result = run(world, pytester, OTHERS, "--s3vpce-report=report.json", "-n2")
     result.assert_outcomes(passed=12)
     calls = json.loads((pytester.path / "report.json").read_text(encoding="utf-8"))["calls"]
     assert {call["client"] for call in calls} == {"boto3", "requests", "resolve", "connect", "reading"}
