@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -18,9 +19,14 @@ from pytest_s3vpce import kinds
 from pytest_s3vpce.errors import S3VpceError, VantageError
 from pytest_s3vpce.expectations import find_expectations, load_expectations, plan_cells
 from pytest_s3vpce.inventory import load_inventory
+from pytest_s3vpce.model import SignedRequest
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
 from pytest_s3vpce.run.preview import preview
+from pytest_s3vpce.vantage import boto
+from pytest_s3vpce.vantage.relay import Relay
+from tests.plugin import boto_calls
+from tests.sshd import sshd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
     from conftest import Stage  # type: ignore[import-not-found]
 
     from pytest_s3vpce.matrix import Matrix
+    from pytest_s3vpce.vantage import Vantage
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLE = ROOT / "examples" / "endpoint_only"
@@ -183,6 +190,62 @@ def test_a_command_with_noise_on_the_way_gives_the_same(stage: Stage, wanted: di
         assert told(example.run()) == wanted
     finally:
         assert example.operator.sweep() == []
+
+
+def test_a_command_over_a_real_ssh_gives_the_same(stage: Stage, wanted: dict[str, Any], tmp_path: Path) -> None:
+    with sshd(tmp_path) as ssh:
+        folder = tmp_path / "example"
+        folder.mkdir()
+        example = Example(stage, folder, {"internet": json.dumps({"command": [*ssh, sys.executable, "-"]})})
+        try:
+            assert told(example.run()) == wanted
+        finally:
+            assert example.operator.sweep() == []
+
+
+@pytest.fixture
+def by_ssm(stage: Stage, instances: dict[str, str], tmp_path: Path) -> Vantage:
+    """An instance from which the internet is reached."""
+    example = Example(stage, tmp_path, {"nat-subnet": '{ec2: {instance: "${out:NatInstance}"}}'}, **instances)
+    return example.operator.vantages.get("nat-subnet")
+
+
+def test_boto3_gives_the_same_over_ssm_as_directly(stage: Stage, by_ssm: Vantage) -> None:
+    stage.client("s3").create_bucket(Bucket="calls", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    made = boto.client(
+        "s3",
+        relay=Relay(by_ssm, client="boto3", principal="root", record=lambda _: None),
+        signing=boto.Signing(session=stage.session("main")),
+        region="eu-west-1",
+    )
+    found = []
+    for s3 in (made, stage.client("s3")):
+        record = boto_calls.Record()
+        if os.environ.get("S3VPCE_SOAK"):
+            boto_calls._objects(record, s3, "calls")
+            boto_calls._errors(record, s3, "calls")
+            boto_calls._bucket(record, s3, "calls")
+        boto_calls._multipart(record, s3, "calls")
+        record("missing", s3.get_object, Bucket="calls", Key="missing")
+        record("large", s3.put_object, Bucket="calls", Key="large", Body=bytes(range(256)) * 256)
+        record("large", s3.get_object, Bucket="calls", Key="large")
+        found.append(record.rows)
+        for row in stage.client("s3").list_objects_v2(Bucket="calls").get("Contents", []):
+            stage.client("s3").delete_object(Bucket="calls", Key=row["Key"])
+    for mine, other in zip(*found, strict=True):
+        assert mine == other
+    with pytest.raises(VantageError, match="larger than 96 KiB, all that kind `ec2` carries at a time"):
+        made.put_object(Bucket="calls", Key="larger", Body=bytes(100_000))
+
+
+def test_an_instances_own_credentials_sign_there(by_ssm: Vantage, instances: dict[str, str]) -> None:
+    url = "https://s3.eu-west-1.amazonaws.com/calls-of-nobody/k"
+    (answer,) = by_ssm.send([SignedRequest(id="a", method="GET", url=url, headers=(), ambient="eu-west-1")])
+    assert answer.status == 404
+    url = "https://reports-111122223333.s3.eu-west-1.amazonaws.com/k"
+    (answer,) = by_ssm.send([SignedRequest(id="a", method="GET", url=url, headers=(), ambient="eu-west-1")])
+    assert answer.status == 403
+    assert f"assumed-role/probe/{instances['NatInstance']} is not authorized".encode() in answer.body
 
 
 # --- a kind of another package ----------------------------------------------------------------------------------------

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import base64
-import getpass
 import json
-import os
-import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +14,7 @@ from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.model import FailureKind, Place, SignedRequest
 from pytest_s3vpce.vantage import CommandVantage, agent, program
 from pytest_s3vpce.vantage.base import AgentConfig, Limits
+from tests.sshd import sshd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -219,54 +216,8 @@ def test_whatever_a_kind_of_anothers_raises_or_gives_is_one_error() -> None:
 
 @pytest.fixture
 def ssh(tmp_path: Path) -> Iterator[list[str]]:
-    """An ssh command to this machine through an sshd of our own."""
-    sshd = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if sshd is None or shutil.which("ssh") is None or shutil.which("ssh-keygen") is None:
-        pytest.skip("no OpenSSH server and client are installed")
-    if os.getuid() == 0:
-        pytest.skip("sshd run by root wants a user and a folder of the system's for its privilege separation")
-    for name in ("host", "own"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
-    (tmp_path / "motd").write_text("Welcome to this machine\n", encoding="utf-8")
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    settings = {
-        "Port": port,
-        "ListenAddress": "127.0.0.1",
-        "HostKey": tmp_path / "host",
-        "AuthorizedKeysFile": tmp_path / "own.pub",
-        "PidFile": "none",
-        "StrictModes": "no",
-        "UsePAM": "no",
-        "Banner": tmp_path / "motd",
-    }
-    config = tmp_path / "sshd_config"
-    config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()), encoding="utf-8")
-    with (tmp_path / "log").open("wb") as log:
-        daemon = subprocess.Popen([sshd, "-D", "-e", "-f", config], stderr=log)
-        try:
-            _await(port, daemon, tmp_path / "log")
-            yield [
-                "ssh",
-                *("-F", "none", "-p", str(port), "-i", str(tmp_path / "own"), "-o", "BatchMode=yes"),
-                *("-o", "StrictHostKeyChecking=accept-new", "-o", f"UserKnownHostsFile={tmp_path / 'known'}"),
-                f"{getpass.getuser()}@127.0.0.1",
-            ]
-        finally:
-            daemon.terminate()
-            daemon.wait()
-
-
-def _await(port: int, daemon: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(100):
-        with socket.socket() as sock:
-            if sock.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        if daemon.poll() is not None:
-            pytest.skip(f"sshd does not run here: {log.read_text(encoding='utf-8')[-200:]}")
-        time.sleep(0.05)
-    pytest.fail("sshd does not listen")
+    with sshd(tmp_path) as command:
+        yield command
 
 
 def test_through_a_real_sshd_on_loopback(ssh: list[str]) -> None:
