@@ -74,7 +74,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 @pytest.fixture(scope="session")
 def s3vpce(pytestconfig: pytest.Config) -> S3vpce:
-    """Live access tests in Python: `probe`, `prove`, `bucket`. Needs a mode: --s3vpce-lab or --s3vpce-live."""
+    """Live access tests in Python: `probe`, `prove`, `client`, `http`. Needs a mode: --s3vpce-lab or --s3vpce-live."""
     from pytest_s3vpce.collector import NO_MODE, running
 
     session = running(pytestconfig)
