@@ -551,6 +551,29 @@ def test_what_is_no_policy_stands_where_the_fault_is() -> None:
     assert (found.line, found.what) == (3, "statement 0: element `Effekt` is unknown")
 
 
+@pytest.mark.parametrize(
+    ("kind", "size", "code"),
+    [
+        (Kind.IDENTITY, 6144, None),
+        (Kind.IDENTITY, 6145, "S3V005"),
+        (Kind.IDENTITY, 10_241, "S3V004"),
+        (Kind.SCP, 4608, None),
+        (Kind.SCP, 4609, "S3V005"),
+        (Kind.SCP, 5120, "S3V005"),
+        (Kind.RCP, 5121, "S3V004"),
+        (Kind.SESSION, 2049, "S3V004"),
+        (Kind.BOUNDARY, 6145, "S3V004"),
+        (Kind.KEY, 20_481, None),
+        (Kind.ENDPOINT, 20_481, "S3V004"),
+    ],
+)
+def test_each_kind_has_its_limit(kind: Kind, size: int, code: str | None) -> None:
+    text = large(size)
+    spaces = text.count(": ") + text.count(", ")
+    text = large(size + spaces) if kind in {Kind.IDENTITY, Kind.SCP, Kind.RCP, Kind.SESSION, Kind.BOUNDARY} else text
+    assert codes(text, kind) & {"S3V004", "S3V005"} == ({code} if code else set())
+
+
 def test_a_mapping_has_no_lines() -> None:
     found = lint(policy(deny(FENCE)), kind=Kind.BUCKET)
     assert {(finding.line, finding.column) for finding in found} == {(0, 0)}

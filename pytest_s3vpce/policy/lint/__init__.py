@@ -39,7 +39,7 @@ def lint(document: str | Mapping[str, Any], *, kind: Kind | str | None = None, n
     """
     kind = None if kind is None else _kind(kind)
     if not isinstance(document, str):
-        return _ordered(_findings(document, json.dumps(document, indent=4), kind=kind, located=None))
+        return _ordered(_findings(document, json.dumps(document), kind=kind, located=None))
     try:
         located = load(document, source=name)
     except RepeatedKeyError as error:

@@ -22,13 +22,14 @@ _GRAMMAR: Final = _USER_GUIDE + "reference_policies_grammar.html"
 _QUOTAS: Final = _USER_GUIDE + "reference_iam-quotas.html"
 _PUT: Final = "https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html"
 _NEAR: Final = 0.9
+_MANAGED: Final = 6144
 _BUCKET_ARN: Final = re.compile(r"arn:(aws[a-z-]*):s3:::([^/*?]+)(?:/.*)?", re.DOTALL)
 
-# Identity: a managed policy; boundaries are managed policies. Organizations' consoles save without white space, as IAM
-# counts; S3, VPC endpoints and KMS count what is sent. https://docs.aws.amazon.com/vpc/latest/privatelink/
+# IAM counts without white space, and Organizations' console saves so; S3, VPC endpoints and KMS count what is sent.
+# Identity: a role's inline policy, the largest of them. https://docs.aws.amazon.com/vpc/latest/privatelink/
 _COMPACT: Final[Mapping[Kind, int]] = {
-    Kind.IDENTITY: 6144,
-    Kind.BOUNDARY: 6144,
+    Kind.IDENTITY: 10_240,
+    Kind.BOUNDARY: _MANAGED,
     Kind.SESSION: 2048,
     Kind.TRUST: 4096,
     Kind.SCP: 5120,
@@ -97,11 +98,13 @@ def _too_large(subject: Subject) -> Iterator[Hit]:
 
 def _nearly_too_large(subject: Subject) -> Iterator[Hit]:
     size, most = _size(subject)
-    if most >= size > most * _NEAR:
+    managed = subject.kind is Kind.IDENTITY
+    if most >= size > (_MANAGED if managed else most * _NEAR):
+        fits = f"it fits inline into a role, but into no managed policy ({_MANAGED})" if managed else ""
         yield Hit(
             path=(),
             what=f"the policy has {size} of at most {most} characters",
-            consequence="because of it the next statement may not fit",
+            consequence=f"because of it {fits or 'the next statement may not fit'}",
             fix="Merge statements that differ in one element",
         )
 
@@ -194,7 +197,7 @@ RULES: Final = (
     Rule("S3V002", "malformed", _ERROR, ALL, "a document that is no policy", _GRAMMAR, _malformed),
     Rule("S3V003", "refused-by-s3", _ERROR, frozenset({Kind.BUCKET}), "S3 does not store it", _PUT, _refused),
     Rule("S3V004", "too-large", _ERROR, ALL, "larger than AWS stores", _QUOTAS, _too_large),
-    Rule("S3V005", "nearly-too-large", _WARNING, ALL, "within a tenth of the limit", _QUOTAS, _nearly_too_large),
+    Rule("S3V005", "nearly-too-large", _WARNING, ALL, "close to the limit", _QUOTAS, _nearly_too_large),
     Rule("S3V006", "repeated-sid", _WARNING, ALL, "the same Sid twice", _GRAMMAR, _repeated_sid),
     Rule("S3V007", "repeated-statement", _WARNING, ALL, "the same statement twice", _GRAMMAR, _repeated_statement),
     Rule(
