@@ -556,8 +556,10 @@ def test_two_labs_side_by_side_know_nothing_of_each_other(lab: Lab, tmp_path: Pa
             lab.client("s3", at=other.ready["endpoint_url"]).list_buckets()
         assert other.command("path", lab.outputs["AppSubnet"]).returncode == 2
         folder = Path(other.ready["ca_bundle"]).parent
-        with subprocess.Popen([*COMMAND, "log", "-f", "--ready-file", str(other.file)]) as follower:
-            time.sleep(0.3)
+        follow = [*COMMAND, "log", "-f", "--ready-file", str(other.file)]
+        with subprocess.Popen(follow, stdout=subprocess.PIPE, text=True) as follower:
+            assert follower.stdout is not None
+            assert "ListBuckets" in follower.stdout.readline()
             assert other.end(signal.SIGINT) == 0
             assert follower.wait(5) == 0
         assert not other.file.exists()

@@ -258,8 +258,8 @@ NOTE = {
         (
             {"caller": "anonymous", "path": "nat", "endpoint": None, "operation": "HeadObject", "reason": None},
             (
-                "21:55:42.824 anonymous from subnet-1 10.0.1.26 by a NAT gateway s3:HeadObject (s3:GetObject) reports/k "
-                "-> 403 AccessDenied explicit_deny by resource"
+                "21:55:42.824 anonymous from subnet-1 10.0.1.26 by a NAT gateway s3:HeadObject (s3:GetObject) "
+                "reports/k -> 403 AccessDenied explicit_deny by resource"
             ),
         ),
         (
@@ -378,6 +378,31 @@ def test_a_leashed_command_ends_with_the_process_that_holds_the_leash(tmp_path: 
             time.sleep(0.02)
         holder.kill()
     assert ended(int((tmp_path / "out").read_text()))
+
+
+@pytest.mark.parametrize(("command", "status"), [(["sh", "-c", "exit 3"], 3), (["no-such-command"], 127)])
+def test_the_leash_gives_the_commands_status(command: list[str], status: int) -> None:
+    held, ours = os.pipe()
+    leash = Path(leashed.__file__).parent / "worker" / "leash.py"
+    done = subprocess.run(
+        [sys.executable, str(leash), str(held), *command],
+        pass_fds=(held,),
+        capture_output=True,
+        check=False,
+        start_new_session=True,
+    )
+    os.close(held)
+    os.close(ours)
+    assert done.returncode == status
+
+
+def test_no_pipe_is_left_where_nothing_could_be_started(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - links that may be gone are only counted
+    with (tmp_path / "out").open("wb") as output, pytest.raises(FileNotFoundError):
+        leashed.run(
+            ["true"], environment={}, output=output, stop=threading.Event(), seconds=1, folder=tmp_path / "none"
+        )
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - as above
 
 
 def ended(pid: int) -> bool:
