@@ -8,7 +8,7 @@ import secrets
 import string
 import zlib
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,7 +49,7 @@ _HEAD: Final = r":(\d{1,12}):([\w./-]*)\r?\n"
 class Program:
     """A program's text, and the mark by which its answer is known."""
 
-    text: str
+    text: str = field(repr=False)
     mark: str
 
     @property
@@ -62,7 +62,7 @@ class Program:
 class Output:
     """What was found in a program's output: the answer's text as far as it came, its length, where the rest is."""
 
-    text: str
+    text: str = field(repr=False)
     length: int
     kept: str
 

@@ -239,3 +239,5 @@ def test_the_carried_text_is_one_compressed_piece() -> None:
     assert len(made) < 25_000
     assert "{{" not in made
     assert max(map(len, made.splitlines())) <= 121
+    assert made[500:540] not in repr(program.packed(batch, AgentConfig()))
+    assert "secret" not in repr(program.Output(text="secret", length=6, kept=""))
