@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
@@ -30,6 +31,10 @@ _WAKING: Final = frozenset(
 """What Invoke says of a function that Lambda put to sleep: https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html"""
 
 
+_BUSY: Final = "TooManyRequestsException"
+"""The function was not run: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
+_PAUSES: Final = (0.1, 0.3, 1.0, 3.0)
+"""Seconds between invokes that met no free concurrency: clients of several threads need it all at once."""
 _CONNECTIONS: Final = 32
 """Clients that transfer files send from several threads, each an invoke of its own."""
 
@@ -87,13 +92,21 @@ class LambdaVantage(AgentVantage):
         return reply
 
     def _carry(self, payload: dict[str, Any]) -> Any:
+        """A batch there and its answer back; where all of the account's concurrency is taken, a little later."""
+        for pause in _PAUSES:
+            try:
+                return self._invoke(payload)
+            except FAULTS as error:
+                if code_of(error) != _BUSY:
+                    raise self._refused(error) from error
+                time.sleep(pause)
         try:
             return self._invoke(payload)
         except FAULTS as error:
             raise self._refused(error) from error
 
     def _invoke(self, payload: dict[str, Any]) -> Any:
-        """One invoke, never repeated: a batch is sent once or not at all."""
+        """One invoke, never repeated by botocore: a batch is sent once or not at all."""
         with self._lock:
             if self._client is None:
                 config = Config(

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
-from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.matrix import Call
 from pytest_s3vpce.model import FailureKind, SignedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pytest_s3vpce.errors import VantageError
     from pytest_s3vpce.model import Answer
     from pytest_s3vpce.vantage.base import Vantage
 
@@ -77,7 +77,7 @@ class Relay:
         return found
 
     def error(self, what: str, *, remedy: str | None = None) -> VantageError:
-        return VantageError(f"vantage point `{self.vantage.name}`: {what}", place=self.vantage.place, remedy=remedy)
+        return self.vantage.error(what, remedy=remedy)
 
     def _check(self, request: SignedRequest, answer: Answer) -> None:
         what = f"{request.method} {plain(request.url)}"

@@ -210,7 +210,6 @@ def test_a_sleeping_function_is_woken(aws: dict[str, Stubber], control: Stubbed,
     [
         ("ResourceNotFoundException", "there is no such function"),
         ("AccessDeniedException", "may not do this"),
-        ("TooManyRequestsException", "no free concurrency"),
         ("ENILimitReachedException", "limit of network interfaces"),
         ("SubnetIPAddressLimitReachedException", "no free IP address"),
         ("EC2AccessDeniedException", "may not make network interfaces"),
@@ -225,6 +224,26 @@ def test_an_invoke_refused_says_why(aws: dict[str, Stubber], control: Stubbed, c
         assert words in caught.value.what
         assert "as AWS says it" in caught.value.what
         assert caught.value.remedy
+
+
+def test_an_invoke_that_meets_no_free_concurrency_waits_a_little(
+    aws: dict[str, Stubber], control: Stubbed, pauses: list[float]
+) -> None:
+    for _ in range(2):
+        aws["lambda"].add_client_error("invoke", "TooManyRequestsException", http_status_code=429)
+    answering(aws, {**PONG, "answers": [{"id": "0", "status": 200}]})
+    assert [answer.status for answer in existing(control).send([REQUEST])] == [200]
+    assert pauses == [0.1, 0.3]
+
+
+def test_an_invoke_that_meets_none_for_long_says_so(
+    aws: dict[str, Stubber], control: Stubbed, pauses: list[float]
+) -> None:
+    for _ in range(5):
+        aws["lambda"].add_client_error("invoke", "TooManyRequestsException", "as AWS says it", http_status_code=429)
+    with pytest.raises(VantageError, match="no free concurrency"):
+        existing(control).send([REQUEST])
+    assert len(pauses) == 4
 
 
 def test_no_answer_from_lambda_is_an_error(control: Stubbed, monkeypatch: pytest.MonkeyPatch) -> None:
