@@ -220,7 +220,7 @@ def test_nothing_of_our_environment_leaks(
     spec = function(environment=(("MINE", "1"), ("AWS_REGION", "elsewhere"), ("PYTHONPATH", "/opt/python")))
     environment, folder = lab.result(spec, do="environment")
     assert set(environment) == {
-        *set(runtime._INHERITED) & os.environ.keys(),
+        *set(runtime.INHERITED) & os.environ.keys(),
         *("LANG", "TZ", "TMPDIR", "HOME", "PYTHONPATH", "MINE", "S3VPCE_LAB_REDIRECT", "_HANDLER", "LAMBDA_TASK_ROOT"),
         *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
         *("AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_EC2_METADATA_DISABLED"),

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.config import Config
-from labstage import policy, refusal
 
 from pytest_s3vpce.lab.assembly import Lab
 from pytest_s3vpce.lab.fleet import instances
 from pytest_s3vpce.lab.ssm import Ssm
 from pytest_s3vpce.vantage import ControlPlane, Ec2Vantage
+from tests.unit.labstage import policy, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
