@@ -43,6 +43,7 @@ def _groups_option(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--account", "accounts", multiple=True, metavar="NAME=ID[@REGION]", help="an account; may be repeated")
 @click.option("--region", default="us-east-1", show_default=True, help="of accounts that name none")
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="of the loopback address (default: a free one)")
+@click.option("--organization", type=_FILE, metavar="FILE", help="units, accounts and policies, made at the start")
 @click.option("--terraform", type=_FOLDER, metavar="FOLDER", help="a root module, applied before it is ready")
 @click.option(
     "--provision", type=_FILE, metavar="FILE", help="a script with provision(accounts), run before it is ready"
@@ -56,6 +57,7 @@ def lab(
     accounts: tuple[str, ...],
     region: str,
     port: int,
+    organization: Path | None,
     terraform: Path | None,
     provision: Path | None,
     log_requests: Path | None,
@@ -76,6 +78,7 @@ def lab(
         ready_file=ready_file,
         accounts=accounts_of(accounts, region=region),
         port=port,
+        organization=organization,
         terraform=terraform,
         provision=provision,
         log=log_requests,

@@ -28,6 +28,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--region", default="us-east-1", help="of accounts that name none (default: %(default)s)")
     made.add_argument("--port", type=int, default=0, help="of the loopback address (default: any free one)")
+    made.add_argument(
+        "--organization", type=Path, metavar="FILE", help="units, accounts and policies, made at the start"
+    )
     made.add_argument("--terraform", type=Path, metavar="FOLDER", help="a root module, applied before the lab is ready")
     made.add_argument("--provision", type=Path, help="a script with provision(accounts), run before the lab is ready")
     made.add_argument("--log-requests", type=Path, metavar="FILE", help="append a JSON line for each request")
@@ -57,6 +60,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         ready_file=options.ready_file,
         accounts=accounts_of(options.account, region=options.region),
         port=options.port,
+        organization=options.organization,
         terraform=options.terraform,
         provision=options.provision,
         log=options.log_requests,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pytest_s3vpce.lab.assembly import Lab
+    from pytest_s3vpce.lab.organizationfile import Organization
 
 _ACCOUNT = re.compile(r"(?P<name>[^=]+)=(?P<id>[0-9]{12})(?:@(?P<region>[a-z0-9-]+))?")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -34,6 +35,8 @@ class Settings:
     ready_file: Path
     accounts: Mapping[str, tuple[str, str]]
     port: int = 0
+    organization: Path | None = None
+    """A file with units, accounts and policies, made before anything else is built."""
     terraform: Path | None = None
     """A folder with a root module, applied before `provision` runs."""
     provision: Path | None = None
@@ -72,6 +75,11 @@ def serve(
 ) -> None:
     """A lab from its start to its end; `announce` gets what the ready file says, once it is ready."""
     _check_ready_file(settings.ready_file)
+    organization = None
+    if settings.organization is not None:
+        from pytest_s3vpce.lab.organizationfile import Organization
+
+        organization = Organization.load(settings.organization, accounts=settings.accounts)
     if settings.terraform is not None:
         terraform.check_module(settings.terraform)
     if settings.provision is not None:
@@ -79,19 +87,26 @@ def serve(
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]  # the lab is no client of the user's AWS; a missing profile would stop botocore
     if settings.folder is not None:
-        _serve(settings, folder=settings.folder, stop=stop, announce=announce)
+        _serve(settings, organization, folder=settings.folder, stop=stop, announce=announce)
         return
     with tempfile.TemporaryDirectory(prefix="s3vpce-lab-") as folder:
-        _serve(settings, folder=Path(folder), stop=stop, announce=announce)
+        _serve(settings, organization, folder=Path(folder), stop=stop, announce=announce)
 
 
 def _serve(
-    settings: Settings, *, folder: Path, stop: threading.Event, announce: Callable[[Mapping[str, Any]], None]
+    settings: Settings,
+    organization: Organization | None,
+    *,
+    folder: Path,
+    stop: threading.Event,
+    announce: Callable[[Mapping[str, Any]], None],
 ) -> None:
     from pytest_s3vpce.lab.assembly import Lab
 
     lab = Lab(folder=folder, accounts=settings.accounts, port=settings.port, log=settings.log)
     try:
+        if organization is not None:
+            organization.make(lab.state, accounts=lab.sessions(), endpoint_url=lab.endpoint_url)
         outputs = _provisioned(lab, settings, folder=folder, stop=stop)
         if not stop.is_set():
             gc.freeze()  # what is loaded stays: neither requests nor the end need look through it again

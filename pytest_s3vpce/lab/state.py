@@ -320,6 +320,11 @@ class State:
             return None  # nobody has asked that service for anything
         return organizations.membership(self.backends("organizations"), account)
 
+    def enroll(self, account: str, *, management_account: str, name: str, parent: str) -> None:
+        """Put an account that is there into an organization, below this parent."""
+        backends = self.backends("organizations")
+        organizations.enroll(backends, account, management_account=management_account, name=name, parent=parent)
+
     # reading EC2 and Lambda
 
     def topology(self, account: str, region: str) -> Topology:
