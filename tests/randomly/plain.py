@@ -178,14 +178,18 @@ class Maker:
                 statement["Principal"] = self.principal(everyone)
         if self.chance(0.2):
             document["Statement"].append(self.perhaps_public())
-        if self.chance(0.07):
-            everything = {"Effect": "Deny", "Action": "*", "Resource": "*", "NotPrincipal": self.spared()}
-            document["Statement"].append(everything)
+        everything = {"Action": "*", "Resource": "*"}
+        if self.chance(0.08):
+            document["Statement"].append({"Effect": "Deny", "NotPrincipal": self.spared()} | everything)
+        if self.caller in BEHIND and self.chance(0.12):
+            names_caller = {"AWS": self.random.choice(BEHIND[self.caller])}
+            document["Statement"].append({"Effect": "Allow", "Principal": names_caller} | everything)
         return document
 
     def perhaps_public(self) -> Json:
         """Everyone, under a condition that may or may not fix who that is."""
-        key = self.random.choice(tuple(key for key in self.keys if key in FIXING))
+        known = [key for key in self.keys if key in FIXING]
+        key = "aws:SourceIp" if self.chance(0.3) else self.random.choice(known)
         operators = tuple(name for name in KEYS[key][1] if "Not" not in name)
         condition = {self.random.choice(operators): {key: self.some(KEYS[key][2])}}
         made = {"Effect": "Allow", "Principal": self.random.choice(("*", {"AWS": "*"}, {"AWS": ["*", OWNER]}))}
