@@ -46,7 +46,7 @@ class Example:
 
     def __init__(self, stage: Stage, folder: Path, points: Mapping[str, str], **outputs: str) -> None:
         self.folder = folder
-        for path in EXAMPLE.glob("*.*"):
+        for path in EXAMPLE.glob("*.yaml"):
             shutil.copy(path, folder)
         text = (folder / "s3vpce.yaml").read_text(encoding="utf-8")
         for name, point in points.items():
