@@ -304,7 +304,7 @@ def _headers(request: AWSPreparedRequest) -> tuple[tuple[str, str], ...]:
     rows: Any = request.headers.items()
     for name, value in rows:
         if name.lower() not in _UNSIGNED_EXTRAS:
-            found.append((name, value.decode("latin-1") if isinstance(value, bytes) else str(value)))
+            found.append((name, value.decode() if isinstance(value, bytes) else str(value)))
     return tuple(found)
 
 

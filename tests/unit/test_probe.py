@@ -8,11 +8,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from botocore.awsrequest import AWSRequest
 
 from pytest_s3vpce.errors import S3VpceError, TargetError
 from pytest_s3vpce.model import Cell, SignedRequest, Target, Transport
 from pytest_s3vpce.operations import BOGUS_ETAG, OPERATIONS, operation
-from pytest_s3vpce.probe import Credentials, Destination, Host, Probe, ProbeBuilder, form_of
+from pytest_s3vpce.probe import Credentials, Destination, Host, Probe, ProbeBuilder, _headers, form_of
 
 KEYS = Credentials(access_key_id="AKIAEXAMPLE", secret_access_key="secret-of-a-test", session_token="token-of-a-test")
 HERE = Destination(
@@ -245,3 +246,9 @@ def test_partitions_have_hosts_of_their_own() -> None:
 def test_a_cells_time_limit_goes_with_its_request() -> None:
     assert build("GetObject", timeout=3).read_timeout == 3
     assert build("GetObject").read_timeout is None
+
+
+def test_headers_that_are_bytes_come_to_the_agent_as_they_were_signed() -> None:
+    """The agent encodes as UTF-8, which botocore signed."""
+    request: Any = AWSRequest("GET", "https://b.example/", headers={"X-Amz-Meta-Name": "Käse".encode()}).prepare()
+    assert dict(_headers(request))["X-Amz-Meta-Name"].encode() == "Käse".encode()
