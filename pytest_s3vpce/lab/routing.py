@@ -54,10 +54,6 @@ class Routing:
 
     def verdict(self, placement: Placement, destination: str) -> Verdict:
         """Whether a connection from this interface comes through at all."""
-        if destination == ANY:
-            keys = {found.key for found in self.names(placement).classes()}
-            verdicts = {self.verdict(placement, key) for key in keys}
-            return Verdict.OPEN if Verdict.OPEN in verdicts else Verdict.DROP
         found = self.path(placement, destination)
         return _VERDICTS[found.how] if isinstance(found, Dropped) else Verdict.OPEN
 

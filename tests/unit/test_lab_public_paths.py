@@ -1,0 +1,137 @@
+"""Paths by public addresses, end to end: internet and NAT gateways, IPv6, other Regions, addresses of instances."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from pytest_s3vpce.lab.fleet import instances
+from pytest_s3vpce.lab.wire import Unanswered
+from tests.unit.labnetwork import Net, get, make, path_of, seen
+from tests.unit.labstage import REGION, Person, Stage, deny, policy, refusal
+
+MAIN = "380000000001"
+BUCKET = "lab-public-paths"
+
+
+@pytest.fixture(scope="module")
+def stage() -> Stage:
+    made = Stage(MAIN)
+    s3 = made.admin(MAIN).client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_object(Bucket=BUCKET, Key="k", Body=b"x")
+    return made
+
+
+@pytest.fixture
+def admin(stage: Stage) -> Person:
+    return stage.admin(MAIN)
+
+
+@pytest.fixture
+def net(admin: Person) -> Net:
+    return make(admin, MAIN, "10.1")
+
+
+def test_a_public_subnet_shows_the_instances_own_address(admin: Person, net: Net) -> None:
+    where = net.at(net.a, public_ip="203.0.113.40")
+    with pytest.raises(Unanswered, match="no route"):
+        get(admin, BUCKET, where)
+    gateway = net.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    net.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=net.vpc)
+    net.ec2.create_route(RouteTableId=net.table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+    assert seen(admin, BUCKET, where, "aws:SourceIp", "203.0.113.40")
+    assert seen(admin, BUCKET, where, "aws:SourceVpce", None)
+    with pytest.raises(Unanswered, match="no public address"):
+        get(admin, BUCKET, net.at(net.a))
+    net.ec2.detach_internet_gateway(InternetGatewayId=gateway, VpcId=net.vpc)
+    with pytest.raises(Unanswered, match="not attached"):
+        get(admin, BUCKET, where)
+
+
+def test_a_nat_gateway_has_a_public_address_of_its_own_and_a_private_one_none(admin: Person, net: Net) -> None:
+    gateway = net.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    net.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=net.vpc)
+    public = net.ec2.create_route_table(VpcId=net.vpc)["RouteTable"]["RouteTableId"]
+    net.ec2.associate_route_table(RouteTableId=public, SubnetId=net.b)
+    net.ec2.create_route(RouteTableId=public, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+    address = net.ec2.allocate_address(Domain="vpc")
+    assert not address["PublicIp"].startswith(("127.", "10."))
+    nat = net.ec2.create_nat_gateway(SubnetId=net.b, AllocationId=address["AllocationId"])["NatGateway"]
+    assert nat["NatGatewayAddresses"][0]["PrivateIp"].startswith("10.1.2.")
+    net.ec2.create_route(RouteTableId=net.table, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat["NatGatewayId"])
+    assert seen(admin, BUCKET, net.at(net.a), "aws:SourceIp", address["PublicIp"])
+    private = net.ec2.create_nat_gateway(SubnetId=net.b, ConnectivityType="private")["NatGateway"]["NatGatewayId"]
+    net.ec2.replace_route(RouteTableId=net.table, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=private)
+    with pytest.raises(Unanswered, match="has no public address"):
+        get(admin, BUCKET, net.at(net.a))
+    net.ec2.replace_route(RouteTableId=net.table, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat["NatGatewayId"])
+    net.ec2.delete_nat_gateway(NatGatewayId=nat["NatGatewayId"])
+    with pytest.raises(Unanswered, match="is not available"):
+        get(admin, BUCKET, net.at(net.a))
+
+
+@pytest.mark.parametrize("kind", ["egress-only", "internet"])
+def test_dualstack_hosts_sidestep_the_gateway_endpoint_by_ipv6(stage: Stage, admin: Person, kind: str) -> None:
+    net = make(admin, MAIN, "10.6", AmazonProvidedIpv6CidrBlock=True)
+    endpoint = net.gateway()["VpcEndpointId"]
+    if kind == "internet":
+        gateway = net.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+        net.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=net.vpc)
+        target = {"GatewayId": gateway}
+    else:
+        made = net.ec2.create_egress_only_internet_gateway(VpcId=net.vpc)["EgressOnlyInternetGateway"]
+        target = {"EgressOnlyInternetGatewayId": made["EgressOnlyInternetGatewayId"]}
+    where = net.at(net.a, ipv6="2600:1f18::7")
+    get(admin, BUCKET, where, use_dualstack_endpoint=True)
+    assert path_of(stage) == ("gateway_endpoint", endpoint)
+    net.ec2.create_route(RouteTableId=net.table, DestinationIpv6CidrBlock="::/0", **target)
+    get(admin, BUCKET, where)
+    assert path_of(stage) == ("gateway_endpoint", endpoint)
+    get(admin, BUCKET, where, use_dualstack_endpoint=True)
+    assert path_of(stage) == ("internet", None)
+    text = policy(
+        deny(
+            "s3:GetObject",
+            f"arn:aws:s3:::{BUCKET}/*",
+            Principal="*",
+            Condition={"IpAddress": {"aws:SourceIp": "2600:1f18::/64"}},
+        )
+    )
+    admin.client("s3").put_bucket_policy(Bucket=BUCKET, Policy=text)
+    client = admin.client("s3", origin=where, use_dualstack_endpoint=True)
+    assert refusal(client.get_object, Bucket=BUCKET, Key="k")[0] == 403
+    admin.client("s3").delete_bucket_policy(Bucket=BUCKET)
+
+
+def test_another_regions_bucket_does_not_come_through_the_gateway_endpoint(
+    stage: Stage, admin: Person, net: Net
+) -> None:
+    """https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-s3.html."""
+    net.gateway()
+    far = "eu-west-1"
+    name = "lab-public-paths-far"
+    admin.client("s3", region=far).create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": far})
+    client = admin.client("s3", origin=net.at(net.a), region=far)
+    with pytest.raises(Unanswered, match="no route to it"):
+        client.list_objects_v2(Bucket=name)
+
+
+@pytest.mark.parametrize("assign", [True, False])
+def test_an_instance_has_the_addresses_that_its_subnet_and_its_launch_give(
+    stage: Stage, admin: Person, assign: bool
+) -> None:
+    net = make(admin, MAIN, "10.7", AmazonProvidedIpv6CidrBlock=True)
+    six = net.ec2.describe_vpcs(VpcIds=[net.vpc])["Vpcs"][0]["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"]
+    block = six.replace("/56", "/64")
+    net.ec2.associate_subnet_cidr_block(SubnetId=net.a, Ipv6CidrBlock=block)
+    net.ec2.modify_subnet_attribute(SubnetId=net.a, AssignIpv6AddressOnCreation={"Value": assign})
+    made = net.ec2.run_instances(ImageId="ami-1", MinCount=1, MaxCount=1, SubnetId=net.a)["Instances"][0]["InstanceId"]
+    address = net.ec2.allocate_address(Domain="vpc")
+    net.ec2.associate_address(AllocationId=address["AllocationId"], InstanceId=made)
+    (placement,) = [
+        found.placement for found in instances(stage.state, MAIN, REGION) if found.id == made and found.subnet_id
+    ]
+    assert placement.public_ip == address["PublicIp"]
+    assert (placement.ipv6 is not None and ip_address(placement.ipv6) in ip_network(block)) is assign
