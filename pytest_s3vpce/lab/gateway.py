@@ -43,6 +43,8 @@ _SCOPE: Final = re.compile(r"Credential=[^/,&\s]+/\d+/[^/,&\s]+/(?P<service>[a-z
 _HOST: Final = re.compile(r"(?P<service>(?!s3)[a-z0-9-]+)(?:\.[a-z]{2}[a-z-]*-\d)?\.amazonaws\.com(?:\.cn)?")
 _SERVICE: Final = re.compile(r"[a-z0-9-]+")
 """What AWS calls services by; the state behind has rooms of its own by other names, which are nobody's to enter."""
+_TARGET: Final = re.compile(r"(?:[\w.]+\.)?(?P<name>\w+)")
+_ACTION: Final = re.compile(r"(?:^|&)Action=(?P<name>\w+)")
 _NOTES: Final = 10_000
 
 
@@ -87,7 +89,8 @@ class Gateway:
             if authentic.answered is not None:
                 answer = authentic.answered(answer)
         except Unanswered as lost:
-            self._note({**note, "service": service, "status": None, "reason": str(lost)})
+            named = {"service": service, "operation": _operation_of(request)}
+            self._note({**note, **named, "status": None, "reason": str(lost)})
             raise
         except Refused as refused:
             note["code"] = refused.code
@@ -97,6 +100,7 @@ class Gateway:
             broken = Refused("InternalError", status=500, message="We encountered an internal error. Please try again.")
             answer = faultdocuments.document(broken, service=service, request=request)
         note.update(service=service, status=answer.status)
+        note.setdefault("operation", _operation_of(request))
         self._note(note)
         return finish(answer, request) if service == "s3" else answer
 
@@ -161,6 +165,14 @@ class Gateway:
         self.notes.append(note)
         if self._log is not None:
             self._log(note)
+
+
+def _operation_of(request: HttpRequest) -> str | None:
+    """By the protocols that name it; None for REST, where method and path say it."""
+    target = _TARGET.fullmatch(request.header("x-amz-target") or "")
+    form = (request.header("content-type") or "").startswith("application/x-www-form-urlencoded")
+    found = target or _ACTION.search(request.body[:4096].decode("latin-1") if form else "")
+    return found["name"] if found else None
 
 
 def _unserved(service: str) -> Refused:
