@@ -392,6 +392,9 @@ def test_the_aws_cli_works_there(lab: Lab) -> None:
 
 
 def test_the_log_is_followed_and_holds_no_secrets(lab: Lab, app: dict[str, str]) -> None:
+    assert outcome(lab.client("s3")) == "AccessDenied"
+    with pytest.raises(HTTPClientError):
+        lab.client("sts", at=app["https_endpoint_url"]).get_caller_identity()
     environment = {**os.environ, "S3VPCE_LAB_READY": str(lab.file), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen([*COMMAND, "log", "-f"], stdout=subprocess.PIPE, text=True, env=environment) as follower:
         assert follower.stdout is not None
@@ -411,6 +414,8 @@ def test_the_log_is_followed_and_holds_no_secrets(lab: Lab, app: dict[str, str])
     )
     everything = lab.command("log", "--json").stdout + lab.command("log").stdout
     assert "explicit_deny by resource" in everything
+    assert " ec2:CreateVpcEndpoint -> 200" in everything
+    assert re.search(r" sts:GetCallerIdentity -> no answer: .*route", everything)
     secrets = [row["secret_access_key"] for row in lab.ready["accounts"].values()] + [lab.ready["control_token"]]
     assert not [secret for secret in secrets if secret in everything]
     written = (lab.file.parent / "requests.jsonl").read_text(encoding="utf-8").splitlines()
