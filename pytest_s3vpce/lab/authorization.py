@@ -54,7 +54,7 @@ class Claim:
 
 
 def claim_of(request: HttpRequest) -> Claim | None:
-    authorization = request.header("authorization")
+    authorization = request.header("authorization") or None  # an empty one says nothing
     query = dict(query_pairs(request.target))
     in_query = "X-Amz-Algorithm" in query or "X-Amz-Signature" in query
     version_two = "AWSAccessKeyId" in query and "Signature" in query

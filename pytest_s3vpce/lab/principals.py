@@ -97,6 +97,15 @@ class Principals:
         policy = self._iam(arn).managed_policies.get(boundary)
         return boundary, reading.document(policy) if policy else _NOTHING
 
+    def is_missing(self, arn: str) -> bool:
+        """Whether this would be a user or role of an account that has any, and is none."""
+        parts = arn.split(":", 5)
+        if len(parts) != 6 or parts[2] != "iam" or parts[4] not in self._backends:
+            return False
+        kind = parts[5].partition("/")[0]
+        used = any(backend.roles or backend.users for backend in list(self._backends[parts[4]].values()))
+        return used and kind in {"user", "role"} and self._principal(arn, kind=kind) is None
+
     def managed_policy(self, policy_arn: str, *, account: str) -> str | None:
         """The text of a policy of this account or of AWS."""
         parts = policy_arn.split(":", 5)

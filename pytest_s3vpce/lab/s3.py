@@ -6,7 +6,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.lab import accesspoints, acls, s3checks, s3deletes, s3public
+from pytest_s3vpce.lab import accesspoints, acls, s3checks, s3deletes, s3encryption, s3post, s3public
 from pytest_s3vpce.lab.authorization import unsupported
 from pytest_s3vpce.lab.denials import PLAIN
 from pytest_s3vpce.lab.refused import Refused
@@ -56,6 +56,8 @@ class S3:
         """The answer; Refused where S3 refuses. `note` takes what the request log says of it."""
         request, point = accesspoints.arrival(self._state, request)
         asked = parse(request)
+        if asked.row is None and s3post.is_post_to_bucket(request):
+            raise s3post.other_form()
         if asked.row is None:
             raise Refused("NotImplemented", status=501, message="The lab has no such operation of s3.")
         if point is not None:
@@ -90,6 +92,7 @@ class S3:
         self._check_state(request, asked, bucket, trial)
         if asked.row.name == "GetBucketPolicyStatus":
             return s3public.policy_status(bucket)
+        uploaded = s3encryption.upload_key(self._state, asked, bucket)
         answer = self._call(request, asked, bucket)
         if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and asked.document is not None:
             raise malformed()  # its root was right; what it holds could not be read
@@ -99,6 +102,7 @@ class S3:
         if answer.status < HTTPStatus.MULTIPLE_CHOICES:
             acls.settle(self._state, asked, bucket, caller)
             answer = acls.with_owners(self._state, answer, asked, account=bucket.account)
+            answer = s3encryption.settle(self._state, answer, asked, bucket, uploaded=uploaded)
         if asked.row.name == "HeadBucket":
             others = [(name, value) for name, value in answer.headers if name.lower() != _REGION_HEADER]
             answer = replace(answer, headers=(*others, *_region_header(bucket)))
@@ -123,6 +127,7 @@ class S3:
             owner = self._state.bucket(source.bucket)
             if owner is not None and not self._state.object_exists(source.bucket, source.key, source.version):
                 trial.require(listing, asked, owner)
+        s3encryption.check(self._state, request, asked, bucket)
         s3checks.check(self._state, request, asked, bucket)
         acls.check_grantees(request, asked)
         trial.check_blocks(request, asked, bucket)

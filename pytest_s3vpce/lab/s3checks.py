@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3encryption import check_source
 from pytest_s3vpce.lab.s3forms import check_form
 from pytest_s3vpce.lab.s3payload import check_digests
-from pytest_s3vpce.policy import validate_bucket_policy
+from pytest_s3vpce.policy import parse, validate_bucket_policy
 
 if TYPE_CHECKING:
     from pytest_s3vpce.lab.resources import BucketState
@@ -62,12 +63,27 @@ def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketSt
         problem = validate_bucket_policy(request.body.decode("utf-8", errors="replace"), bucket=bucket.name)
         if problem is not None:
             raise Refused("MalformedPolicy", status=400, message=problem)
+        check_principals(state, request.body.decode("utf-8", errors="replace"))
     if name in _UPLOAD_OPERATIONS:
         _check_upload(state, asked)
     if name in _ACL_OPERATIONS and bucket.ownership == "BucketOwnerEnforced":
         _check_no_acl(request, asked)
     if "CopySource" in asked.parameters:
-        _check_copy(state, asked)
+        _check_copy(state, request, asked)
+
+
+def check_principals(state: State, text: str) -> None:
+    """Users and roles that a policy names must be there, in the accounts that the lab has.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    """
+    for statement in parse(text).statements:
+        for element in (statement.principals, statement.not_principals):
+            for arn in sorted(element.arns if element is not None else ()):
+                if state.is_missing(arn):
+                    details = (("Detail", arn),)
+                    message = "Invalid principal in policy"
+                    raise Refused("MalformedPolicy", status=400, message=message, details=details)
 
 
 def absent(version: object) -> Refused:
@@ -120,7 +136,7 @@ def _check_upload(state: State, asked: S3Request) -> None:
         )
 
 
-def _check_copy(state: State, asked: S3Request) -> None:
+def _check_copy(state: State, request: HttpRequest, asked: S3Request) -> None:
     assert asked.row is not None
     source = copy_source(asked)
     owner = state.bucket(source.bucket)
@@ -130,6 +146,7 @@ def _check_copy(state: State, asked: S3Request) -> None:
     etag = state.object_etag(source.bucket, source.key, source.version)
     if etag is None:
         raise absent(source.version)
+    check_source(state, request, asked, source)
     wanted, unwanted = (asked.parameters.get(name) for name in ("CopySourceIfMatch", "CopySourceIfNoneMatch"))
     if wanted is not None and not _same_etag(wanted, etag):
         raise _precondition("x-amz-copy-source-If-Match")

@@ -36,7 +36,8 @@ def check_digests(request: HttpRequest) -> None:
         message = "You did not provide the number of bytes specified by the x-amz-decoded-content-length HTTP header"
         raise Refused("IncompleteBody", status=400, message=message)
     for name, digest in _DIGESTS.items():
-        given = request.header(name) or trailers.get(name)
+        given = request.header(name)
+        given = trailers.get(name) if given is None else given
         if given is None:
             continue
         what = "Content-MD5" if name == "content-md5" else name

@@ -60,12 +60,30 @@ class Form:
 
 
 def is_form(request: HttpRequest) -> bool:
+    """Whether this is an upload by a form."""
+    return is_post_to_bucket(request) and _kind(request).startswith("multipart/form-data")
+
+
+def is_post_to_bucket(request: HttpRequest) -> bool:
     """Whether this is a POST to a bucket that is no operation of the API."""
     path, _, query = request.target.partition("?")
     below = path.strip("/")
     at_bucket = not below if virtual_bucket(request) else bool(below) and "/" not in below
-    kind = (request.header("content-type") or "").lower()
-    return request.method == "POST" and at_bucket and not query and kind.startswith("multipart/form-data")
+    return request.method == "POST" and at_bucket and not query
+
+
+def _kind(request: HttpRequest) -> str:
+    return (request.header("content-type") or "").lower()
+
+
+def other_form() -> Refused:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html"""
+    return Refused(
+        "PreconditionFailed",
+        status=412,
+        message="At least one of the pre-conditions you specified did not hold",
+        details=(("Condition", "Bucket POST must be of the enclosure-type multipart/form-data"),),
+    )
 
 
 def take(

@@ -66,7 +66,7 @@ class _Claim:
 def is_v2(request: HttpRequest) -> bool:
     """Whether the request says that it is signed so. One that says two things is not for us to read."""
     names = {name for name, _ in query_pairs(request.target)}
-    authorization = request.header("authorization")
+    authorization = request.header("authorization") or None
     in_query = "Signature" in names and ("AWSAccessKeyId" in names or "Expires" in names)
     if authorization is not None:
         return authorization.startswith("AWS ") and not in_query and "X-Amz-Signature" not in names
@@ -126,6 +126,8 @@ def _in_header(request: HttpRequest, *, now: datetime) -> _Claim:
         sent = parsedate_to_datetime(date or "")
     except (ValueError, OverflowError) as error:
         raise undated() from error
+    if sent.year < 1970:
+        raise undated()
     if abs(now - (sent.replace(tzinfo=UTC) if sent.tzinfo is None else sent)) > MAX_SKEW:
         raise skewed(date or "", now=now)
     return _Claim(

@@ -298,6 +298,10 @@ class State:
         """ARN and text of a role's or user's permissions boundary; one that does not exist allows nothing."""
         return self._people.boundary(arn)
 
+    def is_missing(self, arn: str) -> bool:
+        """Whether this would be a user or role of an account of the lab's, and is none."""
+        return self._people.is_missing(arn)
+
     def managed_policy(self, policy_arn: str, *, account: str) -> str | None:
         """The text of a managed policy of this account or of AWS; None where there is none."""
         return self._people.managed_policy(policy_arn, account=account)

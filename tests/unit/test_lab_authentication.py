@@ -174,6 +174,8 @@ def test_a_bad_header_of_version_2_is_refused(stage: Stage, user: Person) -> Non
         ({"Authorization": f"AWS {user.key}:bad=", "Date": old}, (403, "RequestTimeTooSkewed")),
         ({"Authorization": f"AWS {user.key}:bad=", "Date": now}, (403, "SignatureDoesNotMatch")),
         ({"Authorization": "AWS NOBODY:bad=", "x-amz-date": now}, (403, "InvalidAccessKeyId")),
+        ({"Authorization": f"AWS {user.key}:bad=", "Date": old.replace("2024", "1950")}, (403, "AccessDenied")),
+        ({"Authorization": ""}, (403, "AccessDenied")),
     ):
         assert said(send(stage, URL, headers=headers))[:2] == expected, headers
 
@@ -558,6 +560,12 @@ def test_a_form_is_decided_as_the_write_that_it_is(stage: Stage, user: Person) -
 def test_a_form_that_is_none_is_malformed(stage: Stage, body: bytes, kind: str) -> None:
     answer = send(stage, f"https://{HOST}/", method="POST", body=body, headers={"Content-Type": kind})
     assert said(answer)[:2] == (400, "MalformedPOSTRequest")
+
+
+def test_a_form_of_another_kind_is_refused(stage: Stage) -> None:
+    for url in (f"https://{HOST}/", f"https://s3.amazonaws.com/{BUCKET}"):
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        assert said(send(stage, url, method="POST", body=b"a=b", headers=kind))[:2] == (412, "PreconditionFailed")
 
 
 def test_a_form_needs_its_file(stage: Stage, user: Person) -> None:

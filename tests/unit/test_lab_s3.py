@@ -349,6 +349,21 @@ def test_a_policy_that_is_none_is_not_stored(s3: Any, text: str) -> None:
     assert refusal(s3.get_bucket_policy, Bucket=BUCKET)[:2] == (404, "NoSuchBucketPolicy")
 
 
+@pytest.mark.parametrize("kind", ["user", "role"])
+def test_a_policy_names_only_who_is_there(stage: Stage, s3: Any, kind: str) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html"""
+    for account, missing in ((MAIN, True), (PARTNER, True), ("999988887777", False)):
+        for effect in (allow, deny):
+            arn = f"arn:aws:iam::{account}:{kind}/nobody"
+            text = policy(effect("s3:GetObjectTagging", OBJECTS, Principal={"AWS": arn}))
+            if missing:
+                found = refusal(s3.put_bucket_policy, Bucket=BUCKET, Policy=text)
+                assert found == (400, "MalformedPolicy", "Invalid principal in policy")
+            else:
+                s3.put_bucket_policy(Bucket=BUCKET, Policy=text)
+    s3.delete_bucket_policy(Bucket=BUCKET)
+
+
 def test_the_owners_root_repairs_a_policy_that_locks_everybody_out(stage: Stage, s3: Any) -> None:
     s3.put_bucket_policy(Bucket=BUCKET, Policy=policy(deny("s3:*", EVERYTHING, Principal="*")))
     assert refusal(s3.delete_bucket_policy, Bucket=BUCKET)[:2] == (403, "AccessDenied")
@@ -482,7 +497,7 @@ def test_a_continuation_of_nothing_is_refused(s3: Any) -> None:
     assert refusal(s3.list_objects_v2, **with_token)[:2] == (400, "InvalidArgument")
 
 
-@pytest.mark.parametrize(("method", "target"), [("POST", f"/{BUCKET}"), ("PATCH", f"/{BUCKET}/k"), ("PUT", "/")])
+@pytest.mark.parametrize(("method", "target"), [("PATCH", f"/{BUCKET}/k"), ("PUT", "/")])
 def test_a_method_that_no_operation_has_is_a_typed_501(stage: Stage, method: str, target: str) -> None:
     answer = asked(stage.admin(MAIN), f"https://s3.{REGION}.amazonaws.com{target}", method=method)
     assert answer.status_code == 501

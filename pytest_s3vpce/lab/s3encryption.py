@@ -1,0 +1,165 @@
+"""Server-side encryption as requests ask for it: headers that contradict each other, and keys that customers bring.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/serv-side-encryption.html and
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.lab.refused import Refused
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.lab.resources import BucketState
+    from pytest_s3vpce.lab.s3checks import CopySource
+    from pytest_s3vpce.lab.s3requests import S3Request
+    from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
+
+_METHODS: Final = frozenset({"AES256", "aws:kms", "aws:kms:dsse"})
+_KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
+_READS: Final = frozenset({"GetObject", "HeadObject", "GetObjectAttributes"})
+_WRITES: Final = frozenset({"PutObject", "CopyObject"})
+_PARTS: Final = frozenset({"UploadPart", "UploadPartCopy"})
+_KEY_BYTES: Final = 32
+_HEADER: Final = "x-amz-server-side-encryption"
+_WITH: Final = "Requests specifying Server Side Encryption with Customer provided keys must"
+_NEEDED: Final = (
+    "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve "
+    "the object."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a request brings of a customer's key: its algorithm, the key and the key's digest."""
+
+    algorithm: str | None
+    key: str | None
+    md5: str | None
+
+    def __bool__(self) -> bool:
+        return any(part is not None for part in (self.algorithm, self.key, self.md5))
+
+
+def _given(asked: S3Request, prefix: str = "") -> _Given:
+    names = ("Algorithm", "Key", "KeyMD5")
+    return _Given(*(asked.parameters.get(f"{prefix}SSECustomer{name}") for name in names))
+
+
+def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketState) -> None:
+    """Refuses in S3's words what contradicts itself, and keys that are not the object's."""
+    assert asked.row is not None
+    own = _given(asked)
+    _check_headers(asked, own)
+    if own:
+        _check_key(request, own)
+    name, key = asked.row.name, asked.key
+    if name in _READS and key is not None:
+        version = asked.parameters.get("VersionId")
+        _match(state.stored(bucket.name, key, None if version is None else str(version)), own)
+    elif name in _PARTS:
+        _match(_upload(state, asked, bucket), own)
+
+
+def check_source(state: State, request: HttpRequest, asked: S3Request, source: CopySource) -> None:
+    given = _given(asked, "CopySource")
+    if given:
+        _check_key(request, given)
+    _match(state.stored(source.bucket, source.key, source.version), given)
+
+
+def _check_headers(asked: S3Request, own: _Given) -> None:
+    method, key_id = asked.parameters.get("ServerSideEncryption"), asked.parameters.get("SSEKMSKeyId")
+    if method is not None and own:
+        raise _argument(
+            "Server Side Encryption with Customer provided key is incompatible with the encryption method specified"
+        )
+    if method is not None and method not in _METHODS:
+        message = "The encryption method specified is not supported"
+        raise Refused("InvalidEncryptionAlgorithmError", status=400, message=message)
+    if key_id is not None and method not in _KMS:
+        raise _argument(
+            "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : "
+            "aws:kms"
+        )
+
+
+def _check_key(request: HttpRequest, given: _Given) -> None:
+    if request.scheme != "https":
+        raise _request(f"{_WITH} be made over a secure connection.")
+    if given.algorithm is None:
+        raise _argument(f"{_WITH} provide a valid encryption algorithm.")
+    if given.algorithm != "AES256":
+        message = "The Encryption request you specified is not valid. Supported value: AES256."
+        raise Refused("InvalidEncryptionAlgorithmError", status=400, message=message)
+    if given.key is None:
+        raise _argument(f"{_WITH} provide an appropriate secret key.")
+    key = _decoded(given.key)
+    if len(key) != _KEY_BYTES:
+        raise _argument("The secret key was invalid for the specified algorithm.")
+    if given.md5 is None:
+        raise _argument(f"{_WITH} provide the client calculated MD5 of the secret key.")
+    if _decoded(given.md5) != hashlib.md5(key, usedforsecurity=False).digest():
+        raise _argument("The calculated MD5 hash of the key did not match the hash that was provided.")
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return b""
+
+
+def _match(stored: Any, given: _Given) -> None:
+    held = getattr(stored, "s3vpce_sse_c", None)
+    if held is None and given and stored is not None:
+        raise _request("The encryption parameters are not applicable to this object.")
+    if held is not None and held != given.md5:
+        raise _request(_NEEDED)
+
+
+def _upload(state: State, asked: S3Request, bucket: BucketState) -> Any:
+    return state.stored(bucket.name).multiparts.get(str(asked.parameters.get("UploadId", "")))
+
+
+def upload_key(state: State, asked: S3Request, bucket: BucketState) -> str | None:
+    """The digest of the key that an upload began with: to be asked before it is complete, and gone."""
+    assert asked.row is not None
+    return (
+        getattr(_upload(state, asked, bucket), "s3vpce_sse_c", None)
+        if asked.row.name == "CompleteMultipartUpload"
+        else None
+    )
+
+
+def settle(
+    state: State, answer: HttpResponse, asked: S3Request, bucket: BucketState, *, uploaded: str | None
+) -> HttpResponse:
+    """Remember which key an object is under, and say so in the answer."""
+    assert asked.row is not None
+    own, name = _given(asked), asked.row.name
+    if name == "CreateMultipartUpload" and own:
+        newest = list(state.stored(bucket.name).multiparts.values())[-1:]
+        for upload in newest:
+            upload.s3vpce_sse_c = own.md5
+    held = uploaded if name == "CompleteMultipartUpload" else own.md5 if name in _WRITES else None
+    if held is not None:
+        state.stored(bucket.name, asked.key).s3vpce_sse_c = held
+    if not own and held is None:
+        return answer
+    said = ((f"{_HEADER}-customer-algorithm", "AES256"), (f"{_HEADER}-customer-key-MD5", own.md5 or held or ""))
+    left = tuple(pair for pair in answer.headers if pair[0].lower() != _HEADER)
+    return replace(answer, headers=(*left, *said))
+
+
+def _argument(message: str) -> Refused:
+    return Refused("InvalidArgument", status=400, message=message)
+
+
+def _request(message: str) -> Refused:
+    return Refused("InvalidRequest", status=400, message=message)
