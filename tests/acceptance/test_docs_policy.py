@@ -28,9 +28,8 @@ def test_the_example_prints_what_the_page_says() -> None:
 
 def test_a_file_with_names_of_files_is_explained(tmp_path: Path) -> None:
     (request,) = _blocks("json")
-    code = _blocks("python")[0]
     (tmp_path / "request.json").write_text(request, encoding="utf-8")
-    document = code[code.index("{") : code.index(', name="reports"')]
+    (document,) = re.findall(r"parse\(\s*(\{.*?\}),\s*name=\"reports\"", _blocks("python")[0], re.DOTALL)
     (tmp_path / "bucket.json").write_text(json.dumps(eval(document)), encoding="utf-8")
     everything = {"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
     (tmp_path / "app.json").write_text(json.dumps(everything), encoding="utf-8")
