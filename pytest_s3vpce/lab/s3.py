@@ -6,7 +6,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.lab import accesspoints, acls, s3checks, s3deletes, s3encryption, s3post, s3public
+from pytest_s3vpce.lab import accesspoints, acls, s3checks, s3deletes, s3documents, s3encryption, s3post, s3public
 from pytest_s3vpce.lab.authorization import unsupported
 from pytest_s3vpce.lab.denials import PLAIN
 from pytest_s3vpce.lab.refused import Refused
@@ -92,6 +92,9 @@ class S3:
         self._check_state(request, asked, bucket, trial)
         if asked.row.name == "GetBucketPolicyStatus":
             return s3public.policy_status(bucket)
+        kept = s3documents.answer(self._state, request, asked, bucket)
+        if kept is not None:
+            return kept
         uploaded = s3encryption.upload_key(self._state, asked, bucket)
         answer = self._call(request, asked, bucket)
         if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and asked.document is not None:

@@ -31,6 +31,10 @@ NEEDS_OBJECT: Final = frozenset(
         "GetObjectAcl",
         "PutObjectAcl",
         "GetObjectAttributes",
+        "GetObjectLegalHold",
+        "GetObjectRetention",
+        "PutObjectLegalHold",
+        "PutObjectRetention",
     }
 )
 """Operations that answer 404 for a key where nothing is, to callers who may list; 403 to others.

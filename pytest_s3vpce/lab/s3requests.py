@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote
 
 import botocore.session
 
-from pytest_s3vpce.operations import OPERATIONS
+from pytest_s3vpce.lab.s3catalogue import served
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,7 +119,7 @@ def parse(request: HttpRequest) -> S3Request:
     parameters = _parameters(shape, query, headers) if shape else {}
     target = f"/{bucket}" + (f"/{raw_key}" if key is not None else "") if bucket else "/"
     return S3Request(
-        row=OPERATIONS.get(shape.name) if shape else None,
+        row=served(shape.name) if shape else None,
         bucket=unquote(bucket) or None,
         key=key,
         parameters=parameters,

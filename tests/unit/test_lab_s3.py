@@ -431,12 +431,12 @@ def test_another_region_is_pointed_out(stage: Stage, s3: Any) -> None:
 @pytest.mark.parametrize(
     ("operation", "parameters"),
     [
-        ("delete_bucket_metrics_configuration", {"Id": "x"}),
-        ("get_bucket_metrics_configuration", {"Id": "x"}),
+        ("delete_bucket_metadata_configuration", {}),
+        ("get_bucket_metadata_configuration", {}),
         ("get_object_torrent", {"Key": "k"}),
         ("rename_object", {"Key": "k", "RenameSource": "other"}),
         ("restore_object", {"Key": "k"}),
-        ("put_bucket_replication", {"ReplicationConfiguration": {"Role": "r", "Rules": []}}),
+        ("get_bucket_abac", {}),
     ],
 )
 def test_what_the_catalogue_has_not_is_a_typed_501_and_does_nothing(

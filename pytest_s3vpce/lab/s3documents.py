@@ -1,0 +1,103 @@
+"""Settings of buckets that the state behind does not know, or words otherwise: kept as they were put, given back as they are.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from xml.etree import ElementTree as ET
+
+from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3forms import element
+from pytest_s3vpce.lab.wire import HttpResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_s3vpce.lab.resources import BucketState
+    from pytest_s3vpce.lab.s3requests import S3Request
+    from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.lab.wire import HttpRequest
+
+_NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
+_DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
+_KINDS: Final[Mapping[str, str]] = {
+    "Analytics": "ListBucketAnalyticsConfigurationResult",
+    "IntelligentTiering": "ListBucketIntelligentTieringConfigurationsOutput",
+    "Inventory": "ListInventoryConfigurationsResult",
+    "Metrics": "ListMetricsConfigurationsResult",
+}
+_PAYER: Final = (
+    f'<RequestPaymentConfiguration xmlns="{_NAMESPACE}"><Payer>BucketOwner</Payer></RequestPaymentConfiguration>'
+)
+
+
+def answer(state: State, request: HttpRequest, asked: S3Request, bucket: BucketState) -> HttpResponse | None:
+    """The answer of an operation on such a setting, or on an object's lock; None for all others."""
+    assert asked.row is not None
+    name = asked.row.name
+    if name == "GetObjectRetention":
+        return _retention(state, asked, bucket)
+    home = state.stored(bucket.name)
+    if name in {"GetBucketRequestPayment", "PutBucketRequestPayment"}:
+        return _payment(home, request, name)
+    kind = next((kind for kind in _KINDS if name in _names(kind)), None)
+    return None if kind is None else _configuration(home, request, asked, kind)
+
+
+def _names(kind: str) -> tuple[str, ...]:
+    verbs = ("Get", "Put", "Delete")
+    return (*(f"{verb}Bucket{kind}Configuration" for verb in verbs), f"ListBucket{kind}Configurations")
+
+
+def _kept(home: Any) -> dict[tuple[str, str], str]:
+    found: dict[tuple[str, str], str] = home.__dict__.setdefault("s3vpce_documents", {})
+    return found
+
+
+def _payment(home: Any, request: HttpRequest, name: str) -> HttpResponse:
+    if name.startswith("Put"):
+        _kept(home)["payment", ""] = request.body.decode("utf-8", "replace")
+        return HttpResponse(status=200)
+    return _xml(_kept(home).get(("payment", ""), _PAYER))
+
+
+def _configuration(home: Any, request: HttpRequest, asked: S3Request, kind: str) -> HttpResponse:
+    assert asked.row is not None
+    kept, at = _kept(home), (kind, str(asked.parameters.get("Id", "")))
+    if asked.row.name.startswith("List"):
+        rows = "".join(_bare(text) for (found, _), text in sorted(kept.items()) if found == kind)
+        root = _KINDS[kind]
+        return _xml(f'<{root} xmlns="{_NAMESPACE}"><IsTruncated>false</IsTruncated>{rows}</{root}>')
+    if asked.row.name.startswith("Put"):
+        kept[at] = request.body.decode("utf-8", "replace")
+        return HttpResponse(status=200)
+    if at not in kept:
+        raise Refused("NoSuchConfiguration", status=404, message="The specified configuration does not exist.")
+    if asked.row.name.startswith("Delete"):
+        del kept[at]
+        return HttpResponse(status=204)
+    return _xml(kept[at])
+
+
+def _bare(text: str) -> str:
+    """The document as part of another one."""
+    ET.register_namespace("", _NAMESPACE)
+    return ET.tostring(element(text.encode()), encoding="unicode")
+
+
+def _retention(state: State, asked: S3Request, bucket: BucketState) -> HttpResponse:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectRetention.html"""
+    found = state.stored(bucket.name, asked.key, asked.parameters.get("VersionId"))
+    mode, until = getattr(found, "lock_mode", None), getattr(found, "lock_until", None)
+    if not mode or not until:
+        message = "The specified object does not have a ObjectLock configuration"
+        raise Refused("NoSuchObjectLockConfiguration", status=404, message=message)
+    parts = f"<Mode>{mode}</Mode><RetainUntilDate>{until}</RetainUntilDate>"
+    return _xml(f'<Retention xmlns="{_NAMESPACE}">{parts}</Retention>')
+
+
+def _xml(text: str) -> HttpResponse:
+    body = text if text.startswith("<?xml") else f"{_DECLARATION}{text}"
+    return HttpResponse(status=200, headers=(("Content-Type", "application/xml"),), body=body.encode())
