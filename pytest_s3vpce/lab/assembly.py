@@ -15,7 +15,7 @@ from pytest_s3vpce.lab.doors import Doors
 from pytest_s3vpce.lab.gateway import Gateway
 from pytest_s3vpce.lab.journal import Journal
 from pytest_s3vpce.lab.keys import Keys
-from pytest_s3vpce.lab.origin import Internet, source_of
+from pytest_s3vpce.lab.origin import Internet, Proxied, source_of
 from pytest_s3vpce.lab.placement import Placements
 from pytest_s3vpce.lab.principals import partition_of
 from pytest_s3vpce.lab.provisioning import AccountSession
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_s3vpce.lab.compute import FunctionSpec
-    from pytest_s3vpce.lab.origin import Placement, Proxied
+    from pytest_s3vpce.lab.origin import Origin
     from pytest_s3vpce.lab.resources import RunnerKeys
     from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
 
@@ -151,13 +151,14 @@ class Lab:
     def _handle(self, request: HttpRequest) -> HttpResponse:
         return self._gateway.handle(request)
 
-    def _gate(self, proxied: Proxied, host: str, port: int) -> Placement:
+    def _gate(self, stated: Origin | Proxied, host: str, port: int) -> Origin:
         try:
-            return self._doors.gate(proxied, host, port)
+            return self._doors.gate(stated, host, port)
         except Unanswered as lost:
             at = datetime.now(UTC).isoformat(timespec="milliseconds")
             asked = {"service": "proxy", "operation": f"{host}:{port}", "status": None, "reason": str(lost)}
-            self._journal.add({"at": at, "source": source_of(proxied.placement), **asked})
+            source = stated.placement if isinstance(stated, Proxied) else stated
+            self._journal.add({"at": at, "source": source_of(source), **asked})
             raise
 
     def _root_keys(self, account: str, region: str) -> AccountSession:

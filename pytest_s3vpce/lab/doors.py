@@ -13,12 +13,13 @@ from pytest_s3vpce.lab.placement import PORTS
 from pytest_s3vpce.lab.resources import address_in, public_address
 from pytest_s3vpce.lab.routing import ANY
 from pytest_s3vpce.lab.wire import Unanswered
-from pytest_s3vpce.network.names import OTHER, S3, Form
+from pytest_s3vpce.network.names import AWS, OTHER, S3, Form, matches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_s3vpce.lab.listener import Listener
+    from pytest_s3vpce.lab.origin import Origin
     from pytest_s3vpce.lab.routing import Routing
     from pytest_s3vpce.lab.server import Server
     from pytest_s3vpce.lab.state import State
@@ -82,10 +83,14 @@ class Doors:
                 for listener in (door.http, door.https, door.proxy):
                     listener.close()
 
-    def gate(self, proxied: Proxied, host: str, port: int) -> Placement:
-        """Where a request to this host and port stands that came by a placement's proxy."""
-        home = proxied.placement
+    def gate(self, stated: Origin | Proxied, host: str, port: int) -> Origin:
+        """Where a request to this host and port stands that came by a placement's proxy; what others may ask for."""
         name = host.lower().rstrip(".")
+        if not isinstance(stated, Proxied):
+            if name not in _LOOPBACK and not matches(name, AWS):
+                raise Unanswered(f"{name} is no host of AWS's, and no other is served by the lab")
+            return stated
+        home = stated.placement
         if port not in PORTS and name not in _LOOPBACK:
             raise Unanswered(f"port {port} of {name} is not served by the lab")
         port = port if port in PORTS else _HTTP

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.wire import Head
 
     Handler = Callable[[HttpRequest], HttpResponse]
-    Gate = Callable[[Proxied, str, int], Origin]
+    Gate = Callable[[Origin | Proxied, str, int], Origin]
 
 __all__ = ["HttpRequest", "HttpResponse", "Limits", "Server", "latency_of"]
 
@@ -72,8 +72,8 @@ def latency_of(environ: Mapping[str, str]) -> float:
 class Server:
     """Listeners for many origins before one handler.
 
-    `gate(proxied, host, port)` says where a request stands that came by a placement's proxy; it raises Unanswered where
-    the network has no way there.
+    `gate(stated, host, port)` says where a request stands that came by a placement's proxy, or by CONNECT to any
+    listener; it raises Unanswered where nothing leads to that host.
     """
 
     def __init__(
@@ -164,6 +164,12 @@ class Server:
             return stated
         if self._gate is None:
             raise Unanswered("this proxy leads nowhere")
+        return self._gate(stated, host, port)
+
+    def tunnel(self, stated: Origin | Proxied, *, host: str, port: int) -> Origin:
+        """The same for a CONNECT, which says to every listener where it wants to go."""
+        if self._gate is None:
+            return self.origin(stated, host=host, port=port)
         return self._gate(stated, host, port)
 
     @property
@@ -265,7 +271,7 @@ class _Connection:
         if self._tunnelled or self._tls or reader.pending:
             raise BadMessage(400, code="BadRequest", message="CONNECT must come first and wait for its answer")
         try:
-            self._origin = self._server.origin(self._origin, host=_host(head), port=_port(head, default=443))
+            self._origin = self._server.tunnel(self._origin, host=_host(head), port=_port(head, default=443))
         except Unanswered as lost:
             reason = HttpResponse(status=504, headers=(("Content-Type", "text/plain"),), body=f"{lost}\n".encode())
             self._respond(reason, method="GET", close=True)

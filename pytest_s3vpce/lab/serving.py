@@ -62,7 +62,9 @@ def accounts_of(texts: Sequence[str], *, region: str) -> dict[str, tuple[str, st
 def told_to_end() -> Iterator[threading.Event]:
     """An event that SIGTERM, SIGINT and SIGHUP set."""
     stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in _SIGNALS}
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # by nohup
+    numbers = [number for number in _SIGNALS if not (ignored and number == signal.SIGHUP)]
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
     try:
         yield stop
     finally:
@@ -103,6 +105,7 @@ def _serve(
 ) -> None:
     from pytest_s3vpce.lab.assembly import Lab
 
+    settings.ready_file.unlink(missing_ok=True)  # a killed lab's must not pass for this one's
     lab = Lab(folder=folder, accounts=settings.accounts, port=settings.port, log=settings.log)
     try:
         if organization is not None:

@@ -262,6 +262,13 @@ def test_the_proxy_says_what_it_does_not_reach(app: dict[str, str], target: str,
     assert said in answer
 
 
+def test_the_internets_proxy_serves_hosts_of_aws_alone(lab: Lab) -> None:
+    with socket.create_connection(("127.0.0.1", int(lab.ready["proxy_url"].rpartition(":")[2]))) as connection:
+        connection.sendall(b"CONNECT registry.terraform.io:443 HTTP/1.1\r\nHost: registry.terraform.io\r\n\r\n")
+        answer = connection.makefile("rb").read().decode()
+    assert "registry.terraform.io is no host of AWS's" in answer
+
+
 def test_what_else_the_network_drops_is_cut_off_without_an_answer(lab: Lab, app: dict[str, str]) -> None:
     with pytest.raises(HTTPClientError, match="onnection"):
         lab.client("sts", at=app["https_endpoint_url"]).get_caller_identity()

@@ -434,6 +434,16 @@ def test_a_folder_is_no_ready_file(tmp_path: Path) -> None:
         serving.serve(settings, stop=threading.Event())
 
 
+def test_nohup_is_respected() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with serving.told_to_end() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_signals_set_the_event_and_are_given_back() -> None:
     before = signal.getsignal(signal.SIGHUP)
     with serving.told_to_end() as stop:

@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -19,8 +19,9 @@ from botocore.config import Config
 
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab.certificates import Certificates
-from pytest_s3vpce.lab.origin import Internet, Placement
+from pytest_s3vpce.lab.origin import Internet, Placement, Proxied
 from pytest_s3vpce.lab.server import HttpRequest, HttpResponse, Limits, Server, latency_of
+from pytest_s3vpce.lab.wire import Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,6 +180,67 @@ def test_a_tunnel_in_a_tunnel_is_refused(listener: Listener) -> None:
         for expected in (b"HTTP/1.1 200 ", b"HTTP/1.1 400 "):
             client.sendall(b"CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n")
             assert client.recv(1000).startswith(expected)
+
+
+def test_a_gate_says_where_proxied_requests_stand(backend: Backend, certificates: Certificates) -> None:
+    inside = Placement(account="1", region="r", subnet_id="s", security_group_ids=(), private_ip="10.0.0.4")
+    asked: list[tuple[Any, str, int]] = []
+
+    def gate(stated: Any, host: str, port: int) -> Any:
+        asked.append((stated, host, port))
+        if host == "lost":
+            raise Unanswered("no way there")
+        return inside.at(port, destination="x") if isinstance(stated, Proxied) else stated
+
+    server = Server(backend, certificates=certificates, latency=0, gate=gate)
+    try:
+        proxied = Proxied(placement=inside)
+        proxy, public = server.listen(proxied), server.listen(Internet())
+        exchange(proxy, b"GET http://h:81/ HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        exchange(proxy, request_bytes("GET / HTTP/1.1"))
+        assert asked == [(proxied, "h", 81), (proxied, "h", 80)]
+        assert [request.origin for request in backend.requests] == [
+            inside.at(port, destination="x") for port in (81, 80)
+        ]
+        exchange(public, request_bytes("GET / HTTP/1.1"))  # asks nobody
+        assert len(asked) == 2
+        for listener in (proxy, public):
+            refused = exchange(listener, b"CONNECT lost HTTP/1.1\r\nHost: lost\r\n\r\n")
+            assert refused.startswith(b"HTTP/1.1 504 ")
+            assert refused.endswith(b"no way there\n")
+        assert asked[2:] == [(proxied, "lost", 443), (Internet(), "lost", 443)]
+        with pytest.raises(ConnectionResetError):
+            exchange(proxy, b"GET http://lost/ HTTP/1.1\r\nHost: lost\r\n\r\n")
+    finally:
+        server.close()
+
+
+def test_a_proxy_without_a_gate_leads_nowhere(backend: Backend, certificates: Certificates) -> None:
+    inside = Placement(account="1", region="r", subnet_id="s", security_group_ids=(), private_ip="10.0.0.4")
+    server = Server(backend, certificates=certificates, latency=0)
+    try:
+        listener = server.listen(Proxied(placement=inside))
+        assert b"this proxy leads nowhere" in exchange(listener, b"CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n")
+    finally:
+        server.close()
+
+
+def test_what_the_backend_leaves_unanswered_is_reset(certificates: Certificates) -> None:
+    def silent(_request: HttpRequest) -> HttpResponse:
+        raise Unanswered("dropped")
+
+    server = Server(silent, certificates=certificates, latency=0)
+    try:
+        listener = server.listen(Internet())
+        with pytest.raises(ConnectionResetError):
+            exchange(listener, request_bytes("GET / HTTP/1.1"))
+        client = http.client.HTTPSConnection(listener.host, listener.port, context=trusting(certificates))
+        client.request("GET", "/")
+        with pytest.raises(OSError, match=r"reset|EOF|closed"):
+            client.getresponse()
+        client.close()
+    finally:
+        server.close()
 
 
 def test_requests_may_come_at_once(listener: Listener, backend: Backend) -> None:
