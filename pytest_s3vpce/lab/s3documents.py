@@ -1,4 +1,4 @@
-"""Settings of buckets that the state behind does not know, or words otherwise: kept as they were put, given back as they are.
+"""Settings of buckets that the state behind does not know: kept as they were put, given back as they are.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
 """
