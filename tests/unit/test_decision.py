@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_s3vpce.errors import PolicyError
-from pytest_s3vpce.policy import UNKNOWN, Decision, Document, Effect, Policies, Request, decide, parse
+from pytest_s3vpce.policy import UNKNOWN, Decision, Document, Effect, Policies, Request, decide, parse, parse_acl
 
 _A = "111122223333"
 _ROLE = f"arn:aws:iam::{_A}:role/app"
@@ -189,3 +189,68 @@ def test_a_limit_of_no_policies_allows_nothing() -> None:
     assert _decided(identity=(_ALLOW,), permissions_boundary=()).layer == "permissions_boundary"
     assert _decided(identity=(_ALLOW,), session=()).layer == "session"
     assert _decided(identity=(_ALLOW,), permissions_boundary=None, session=None).allowed
+
+
+_PUBLIC_READ = parse_acl([{"grantee": "AllUsers", "permission": "READ"}])
+_TO_ACCOUNT = parse_acl([{"grantee": _A, "permission": "READ"}])
+
+
+@pytest.mark.parametrize(
+    ("given", "layers"),
+    [
+        # one account: the list counts only where it alone lets the caller in
+        ({"identity": (_ALLOW,), "acl": _PUBLIC_READ}, {"identity": "allow", "acl": "no_impact"}),
+        ({"acl": _PUBLIC_READ}, {"identity": "no_impact", "acl": "allow"}),
+        (
+            {"resource": _TO_ALL, "acl": _PUBLIC_READ},
+            {"identity": "no_impact", "resource": "allow", "acl": "no_impact"},
+        ),
+        ({"identity": (_ALLOW,), "acl": _TO_ACCOUNT}, {"identity": "allow", "acl": "no_impact"}),
+        ({"acl": _TO_ACCOUNT}, {"identity": "implicit_deny", "acl": "no_impact"}),
+        ({"principal": f"arn:aws:iam::{_A}:root", "acl": _PUBLIC_READ}, {"acl": "no_impact"}),
+        # elsewhere it stands in for a policy that allows nothing
+        ({"principal": "anonymous", "acl": _PUBLIC_READ}, {"acl": "allow", "resource": "no_impact"}),
+        ({"principal": "anonymous", "acl": _TO_ACCOUNT}, {"acl": "implicit_deny", "resource": "implicit_deny"}),
+        (
+            {"principal": "anonymous", "resource": _TO_ALL, "acl": _PUBLIC_READ},
+            {"resource": "allow", "acl": "no_impact"},
+        ),
+        # one that could not be read
+        ({"principal": "anonymous", "acl": UNKNOWN}, {"acl": "unknown", "resource": "no_impact"}),
+        ({"identity": (_ALLOW,), "acl": UNKNOWN}, {"identity": "allow", "acl": "no_impact"}),
+        (
+            {
+                "identity": (_ALLOW,),
+                "principal": "arn:aws:iam::444455556666:role/r",
+                "acl": UNKNOWN,
+                "ignore_public_acls": True,
+            },
+            {"identity": "allow", "acl": "unknown", "resource": "no_impact"},
+        ),
+    ],
+)
+def test_the_part_of_an_access_control_list(given: dict[str, Any], layers: dict[str, str]) -> None:
+    assert _decided(**given).layers == layers
+
+
+def test_a_request_to_kms_names_the_keys_policy_as_its_layer() -> None:
+    request = Request(
+        action="kms:Decrypt", resource=f"arn:aws:kms:eu-west-1:{_A}:key/1", resource_account=_A, principal=_ROLE
+    )
+    found = decide(request, Policies(identity=(_ALLOW,), key=_document(Principal={"AWS": _A})))
+    assert found.layers == {"identity": "allow", "kms": "allow"}
+    refused = decide(request, Policies(identity=(_ALLOW,), key=_document(effect="Deny", name="", Principal="*")))
+    assert (refused.layer, refused.layers) == ("kms", {"identity": "allow", "kms": "explicit_deny"})
+
+
+def test_a_policy_without_a_name_is_named_by_its_layer() -> None:
+    unnamed = _document(name="", Principal="*")
+    found = _decided(principal="anonymous", resource=unnamed, restrict_public_buckets=True)
+    assert (found.layer, found.policy) == ("block_public_access", "resource")
+    assert _decided(identity=(_document(effect="Deny", name=""),)).policy == "identity"
+
+
+def test_a_decision_shows_and_compares_what_was_decided_alone() -> None:
+    one, other = _decided(identity=(_ALLOW,)), _decided(identity=(_document(name="q"),))
+    assert one == other
+    assert "case" not in repr(one)
