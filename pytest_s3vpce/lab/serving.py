@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import tempfile
 import threading
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab import provisioning, terraform
 from pytest_s3vpce.lab.client import running_lab
+from pytest_s3vpce.lab.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,6 +79,9 @@ def serve(
 ) -> None:
     """A lab from its start to its end; `announce` gets what the ready file says, once it is ready."""
     _check_ready_file(settings.ready_file)
+    _check_port(settings.port)
+    if settings.log is not None:
+        Journal(settings.log).close()
     organization = None
     if settings.organization is not None:
         from pytest_s3vpce.lab.organizationfile import Organization
@@ -147,6 +152,17 @@ def _check_ready_file(path: Path) -> None:
     fresh = _fresh(path)
     write(fresh, "")
     fresh.unlink(missing_ok=True)
+
+
+def _check_port(port: int) -> None:
+    """That it is taken is told at once; should another be quicker, the lab still tells it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as failure:
+            said = getattr(failure, "strerror", None) or str(failure)
+            raise LabError(f"can't listen on port {port}: {said}", remedy="choose another port") from failure
 
 
 def write(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -432,6 +433,17 @@ def test_a_folder_is_no_ready_file(tmp_path: Path) -> None:
     settings = serving.Settings(ready_file=tmp_path, accounts={"main": ("1" * 12, "eu-west-1")})
     with pytest.raises(LabError, match=r"can't be written: it is a folder; name a file"):
         serving.serve(settings, stop=threading.Event())
+
+
+@pytest.mark.parametrize("port", [70_000, 0])
+def test_a_port_that_can_not_be_is_told_at_once(tmp_path: Path, port: int) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = port or taken.getsockname()[1]
+        settings = serving.Settings(ready_file=tmp_path / "r", accounts={"main": ("1" * 12, "eu-west-1")}, port=port)
+        with pytest.raises(LabError, match=rf"can't listen on port {port}: .*; choose another port"):
+            serving.serve(settings, stop=threading.Event())
 
 
 def test_nohup_is_respected() -> None:
