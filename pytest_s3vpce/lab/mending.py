@@ -54,6 +54,36 @@ def mend_addresses(*, nat_class: Any, backend_class: Any, address_class: Any, pu
     backend_class.associate_vpc_cidr_block = _with_six(backend_class.associate_vpc_cidr_block)
 
 
+def mend_subnets(subnet_class: Any) -> None:
+    """Subnets are found by their IPv6 blocks too, as Terraform does while it waits for them.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSubnets.html
+    """
+    original = subnet_class.get_filter_value
+
+    def value(self: Any, name: str, *args: Any) -> Any:
+        member = _SIX_FILTERS.get(name)
+        if member is None:
+            return original(self, name, *args)
+        return [str(entry[member]) for entry in self.ipv6_cidr_block_association_set]
+
+    shown = subnet_class.ipv6_cidr_block_association_set.fget
+
+    def blocks(self: Any) -> list[dict[str, Any]]:
+        return [
+            {**entry, "ipv6CidrBlockState": {"state": "associated"}} for entry in shown(self)
+        ]  # it nested them twice
+
+    subnet_class.get_filter_value = value
+    subnet_class.ipv6_cidr_block_association_set = property(blocks)
+
+
+_SIX_FILTERS = {
+    "ipv6-cidr-block-association.association-id": "associationId",
+    "ipv6-cidr-block-association.ipv6-cidr-block": "ipv6CidrBlock",
+}
+
+
 def _with_open_defaults(original: Callable[..., Any]) -> Callable[..., Any]:
     """The default security group lets its own members in; the default network ACL knows IPv6 where the VPC does.
 

@@ -135,3 +135,17 @@ def test_an_instance_has_the_addresses_that_its_subnet_and_its_launch_give(
     ]
     assert placement.public_ip == address["PublicIp"]
     assert (placement.ipv6 is not None and ip_address(placement.ipv6) in ip_network(block)) is assign
+
+
+def test_a_subnet_is_found_by_its_ipv6_block_as_terraform_waits_for_it(admin: Person) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSubnets.html."""
+    net = make(admin, MAIN, "10.8", AmazonProvidedIpv6CidrBlock=True)
+    six = net.ec2.describe_vpcs(VpcIds=[net.vpc])["Vpcs"][0]["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"]
+    block = six.replace("/56", "/64")
+    made = net.ec2.associate_subnet_cidr_block(SubnetId=net.a, Ipv6CidrBlock=block)["Ipv6CidrBlockAssociation"]
+    filters = {"association-id": made["AssociationId"], "ipv6-cidr-block": block}
+    for name, value in filters.items():
+        wanted = {"Name": f"ipv6-cidr-block-association.{name}", "Values": [value]}
+        (found,) = net.ec2.describe_subnets(Filters=[wanted])["Subnets"]
+        (association,) = found["Ipv6CidrBlockAssociationSet"]
+        assert (found["SubnetId"], association["Ipv6CidrBlockState"]["State"]) == (net.a, "associated")
