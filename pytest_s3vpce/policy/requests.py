@@ -61,12 +61,18 @@ _BLOCKS: Final = frozenset(
 _OWNERSHIPS: Final = (ENFORCED, "BucketOwnerPreferred", "ObjectWriter")
 
 
+_DECODER: Final = json.JSONDecoder(parse_constant=no_constant)
+
+
 def answer(line: str) -> tuple[str, bool]:
     """The output line for an input line, and whether it was answered without an error. Never raises."""
-    given: Any = None
+    given, policies = _by_halves(line)
     try:
-        given = _loaded(line)
-        request, policies = parse_request(given)
+        if policies is None:
+            given = _loaded(line)
+            request, policies = parse_request(given)
+        else:
+            request = _request(given["request"])
         found = mapping_of(decide(request, policies))
     except PolicyError as error:
         return json.dumps({"id": _id_of(given), "error": str(error)}), False
@@ -75,7 +81,7 @@ def answer(line: str) -> tuple[str, bool]:
 
 def _loaded(line: str) -> Any:
     try:
-        return json.loads(line, parse_constant=no_constant)
+        return _DECODER.decode(line)
     except (ValueError, RecursionError) as error:
         raise PolicyError("the line is not JSON", remedy="give one JSON object a line") from error
 
@@ -107,13 +113,17 @@ def parse_request(given: Any, *, compiler: Compiler | None = None) -> tuple[Requ
     for name in ("request", "policies"):
         if name not in line:
             raise PolicyError(f"`{name}` is missing")
-    # The options may stand beside the policies or among them.
-    layers = _object(line["policies"], "`policies`", _POLICIES_KEYS | _OPTIONS)
-    options = {name: value for name, value in (*line.items(), *layers.items()) if name in _OPTIONS}
+    layers, options = _layers_and_options(line)
     request = _request(line["request"])
     if compiler is not None:
         return request, _policies(layers, options, compiler=compiler)
     return request, _compiled(_packed((layers, options)))
+
+
+def _layers_and_options(line: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options may stand beside the policies or among them."""
+    layers = _object(line["policies"], "`policies`", _POLICIES_KEYS | _OPTIONS)
+    return layers, {name: value for name, value in (*line.items(), *layers.items()) if name in _OPTIONS}
 
 
 # --- the request -----------------------------------------------------------------------------------------------------
@@ -127,7 +137,8 @@ def _request(given: Any) -> Request:
             raise PolicyError(f"`request.{name}` must be text")
         texts[name] = row[name]
     context = _object({} if row.get("context") is None else row["context"], "`request.context`", None)
-    return Request(**texts, context={key: _context_value(key, value) for key, value in context.items()})
+    values = {key: value if isinstance(value, str) else _context_value(key, value) for key, value in context.items()}
+    return Request(**texts, context=values)
 
 
 def _context_value(key: str, value: Any) -> str | list[str]:
@@ -160,6 +171,41 @@ def _compiled(packed: bytes) -> Policies:
 @lru_cache(maxsize=_DOCUMENTS_KEPT)
 def _parsed(packed: bytes, name: str) -> Document:
     return parse(marshal.loads(packed), name=name)  # noqa: S302 - bytes that _packed made
+
+
+# Most lines hold their policies last: these are then looked up by their text, which need not even be read as JSON.
+_MARK: Final = '"policies":'
+_HEAD_KEYS: Final = frozenset({"id", "request", "policies"})
+_LONGEST: Final = 1 << 16
+"""Of a text that is kept, so that what is kept stays small."""
+
+
+def _by_halves(line: str) -> tuple[Any, Policies | None]:
+    """A line up to its policies, and these; None for both where the line must be read as a whole."""
+    head, mark, tail = line.partition(_MARK)
+    if not mark or len(tail) > _LONGEST or '"request":' not in head:
+        return None, None
+    try:
+        # The text in quotes and colon is a key; that the head is whole without what follows says: of the line itself.
+        given = _DECODER.decode(head + '"policies":0}')
+    except (ValueError, RecursionError):
+        return None, None
+    if not given.keys() <= _HEAD_KEYS or "request" not in given:
+        return None, None
+    policies = _after_head(tail)
+    return None if policies is None else given, policies
+
+
+@lru_cache(maxsize=_SETS_KEPT)
+def _after_head(tail: str) -> Policies | None:
+    """The policies and options in the rest of a line; None where there is something else, or something wrong."""
+    try:
+        given = _DECODER.decode(f"{{{_MARK}{tail}")
+        if not given.keys() <= _OPTIONS | {_POLICIES}:
+            return None
+        return _policies(*_layers_and_options(given), compiler=_compiled_once)
+    except (ValueError, RecursionError, PolicyError):
+        return None
 
 
 # --- the policies ----------------------------------------------------------------------------------------------------
