@@ -268,6 +268,22 @@ _JSON = st.recursive(
 )
 
 
+@given(_REQUESTS, _WITH)
+@_QUICK
+def test_a_policy_is_what_its_json_says(request: Request, statements: list[Any]) -> None:
+    """Written down and parsed again it is the same: in its JSON, in what it reads, in what it decides."""
+    document = _parsed(statements)
+    again = parse(json.dumps(document.data))
+    assert again.data == document.data
+    assert again.keys == document.keys
+    assert [(row.name, row.deny, row.keys) for row in again.statements] == [
+        (row.name, row.deny, row.keys) for row in document.statements
+    ]
+    one, other = (decide(request, Policies(resource=policy)) for policy in (document, again))
+    assert one == other
+    assert one.reason == other.reason
+
+
 @given(_JSON)
 @_QUICK
 def test_any_json_is_a_policy_or_a_policy_error(value: Any) -> None:
