@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import LabError
-from pytest_s3vpce.lab import leashed, surroundings
+from pytest_s3vpce.lab import leashed, surroundings, terraformfolder
 from pytest_s3vpce.model import Place
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class _Runner:
     def __init__(self, module: Path, *, way: Way, folder: Path, stop: threading.Event, until: float) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         self._module = module
+        self._here = terraformfolder.local(module, folder=folder)
         self._folder = folder
         self._stop = stop
         self._until = until
@@ -86,7 +87,7 @@ class _Runner:
         if self._stop.is_set():
             return ""
         log, errors = self._folder / f"{command}.log", self._folder / f"{command}.errors.log"
-        words = ["terraform", f"-chdir={self._module.resolve()}", command, *options, "-no-color"]
+        words = ["terraform", f"-chdir={self._here.resolve()}", command, *options, "-no-color"]
         words += ["-input=false"] if command != "output" else []
         try:
             with log.open("wb") as output, errors.open("wb") as told:

@@ -162,6 +162,27 @@ def test_outputs_come_back_and_the_environment_leads_to_the_lab(
     assert (tmp_path / "terraform" / "profiles").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_remote_backend_is_left_aside_and_what_lies_beside_is_found(module: Path, tmp_path: Path) -> None:
+    (tmp_path / "modules" / "name").mkdir(parents=True)
+    (tmp_path / "modules" / "name" / "main.tf").write_text(
+        'output "name" {\n  value = file("${path.module}/n.txt")\n}\n'
+    )
+    (tmp_path / "modules" / "name" / "n.txt").write_text("beside")
+    (module / "src" / "deep").mkdir(parents=True)
+    (module / "src" / "deep" / "a.txt").write_text("within")
+    (module / "main.tf").write_text(
+        'terraform {\n  backend "s3" {\n    bucket = "none"\n    key = "k"\n    region = "eu-west-1"\n  }\n}\n'
+        'module "name" {\n  source = "../modules/name"\n}\n'
+        'output "Name" {\n  value = module.name.name\n}\n'
+        'output "Files" {\n  value = tolist(fileset("${path.module}/src", "**"))\n}\n',
+        encoding="utf-8",
+    )
+    before = sorted(tmp_path.rglob("*"))
+    outputs = terraform.run(module, way=WAY, folder=tmp_path, stop=threading.Event())
+    assert outputs == {"Name": "beside", "Files": ["deep/a.txt"]}
+    assert sorted(path for path in tmp_path.rglob("*") if not path.is_relative_to(tmp_path / "terraform")) == before
+
+
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
