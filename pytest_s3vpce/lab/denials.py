@@ -24,6 +24,8 @@ _POLICY_TYPES: Final[Mapping[str, str]] = {
     "vpc_endpoint": "VPC endpoint policy",
     "block_public_access": "resource-based policy",
 }
+_QUERY_SERVICES: Final = ("iam:", "cloudformation:", "sns:", "autoscaling:", "rds:", "elasticloadbalancing:")
+"""Those whose requests are forms, and whose denials are called otherwise than those of services that speak JSON."""
 PLAIN: Final = "Access Denied"
 
 
@@ -59,6 +61,21 @@ def sts_denial(caller: Caller, *, action: str, resource: str, decision: Decision
     else:
         message = f"User: {caller.arn} is not authorized to perform: {action} {shown}"
     return Refused("AccessDenied", status=403, message=message)
+
+
+def service_denial(decision: Decision, *, caller: Caller, action: str, resource: str) -> Refused:
+    """Of services that are no others' case. EC2 has its own words.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+    """
+    if action.startswith("ec2:"):
+        message = _reason(decision, caller=caller, action=action, shown=f"on resource: {resource}")
+        return Refused(
+            "UnauthorizedOperation", status=403, message=f"You are not authorized to perform this operation. {message}"
+        )
+    code = "AccessDenied" if action.startswith(_QUERY_SERVICES) else "AccessDeniedException"
+    message = _reason(decision, caller=caller, action=action, shown=f"on resource: {resource}")
+    return Refused(code, status=403 if code == "AccessDenied" else 400, message=message)
 
 
 def lambda_denial(decision: Decision, *, caller: Caller, action: str, resource: str) -> Refused:

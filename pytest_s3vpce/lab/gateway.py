@@ -6,6 +6,7 @@ import logging
 import re
 from collections import deque
 from datetime import UTC, datetime
+from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
@@ -13,7 +14,9 @@ from urllib.parse import unquote
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.lab import faultdocuments
 from pytest_s3vpce.lab.authentication import authenticate
-from pytest_s3vpce.lab.judge import Judge
+from pytest_s3vpce.lab.controlplane import asked_of
+from pytest_s3vpce.lab.denials import service_denial
+from pytest_s3vpce.lab.judge import Judge, Question
 from pytest_s3vpce.lab.keys import SessionKind
 from pytest_s3vpce.lab.lambdas import Lambda
 from pytest_s3vpce.lab.origin import Internet, source_of
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_s3vpce.lab.compute import Functions
-    from pytest_s3vpce.lab.keys import Keys
+    from pytest_s3vpce.lab.keys import Caller, Keys
     from pytest_s3vpce.lab.ssm import Ssm
     from pytest_s3vpce.lab.state import State
 
@@ -48,6 +51,14 @@ _ACTION: Final = re.compile(r"(?:^|&)Action=(?P<name>\w+)")
 _NOTES: Final = 10_000
 
 
+class Enforcement(StrEnum):
+    """Which services' requests are authorised."""
+
+    DEFAULT = "default"
+    """S3, S3 Control, STS and invocations of functions."""
+    ALL = "all"
+
+
 class Gateway:
     """Takes every request of the lab, whatever listener it came by."""
 
@@ -58,11 +69,13 @@ class Gateway:
         keys: Keys,
         functions: Functions,
         ssm: Ssm | None = None,
+        enforce: Enforcement = Enforcement.DEFAULT,
         log: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         self._state = state
         self._keys = keys
         self._ssm = ssm
+        self._enforce = enforce
         self._judge = judge = Judge(state)
         self._s3 = S3(state, judge)
         self._lambda = Lambda(state, judge, functions)
@@ -138,6 +151,9 @@ class Gateway:
             ran = self._lambda.handle(request, caller, region=region, path=path, context=context, note=note)
             if ran is not None:
                 return ran
+        if self._enforce is Enforcement.ALL:
+            context = request_keys(request, path, region=region, now=now)
+            self._authorise(request, caller, service=service, region=region, path=path, context=context, note=note)
         if service == "ssm" and self._ssm is not None:
             ran = self._ssm.handle(request, account=caller.account, region=region)
             if ran is not None:
@@ -148,6 +164,35 @@ class Gateway:
         if service == "lambda" and request.method == "DELETE":
             self._lambda.forget(request, caller, region=region)
         return answer
+
+    def _authorise(
+        self,
+        request: HttpRequest,
+        caller: Caller,
+        *,
+        service: str,
+        region: str,
+        path: Path,
+        context: Mapping[str, Any],
+        note: dict[str, Any],
+    ) -> None:
+        """Asks the engine for a call of a control plane; what is no operation is left to be refused behind."""
+        account, partition = caller.account or "", caller.arn.split(":", 2)[1]
+        asked = asked_of(service, request, account=account, region=region, partition=partition)
+        if asked is None:
+            return
+        question = Question(
+            action=asked.action,
+            resource=asked.resource,
+            owner=account,
+            resource_policy=None,
+            endpoint=path.endpoint,
+            context=context,
+        )
+        decision = self._judge.decide(caller, question)
+        note.update(action=asked.action, decision=decision.effect.value, layer=decision.layer, reason=decision.reason)
+        if not decision.allowed:
+            raise service_denial(decision, caller=caller, action=asked.action, resource=asked.resource)
 
     def _path(self, request: HttpRequest, *, service: str) -> Path:
         origin = request.origin
