@@ -48,6 +48,12 @@ def _groups_option(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--provision", type=_FILE, metavar="FILE", help="a script with provision(accounts), run before it is ready"
 )
+@click.option(
+    "--enforce",
+    type=click.Choice(["default", "all"]),
+    default="default",
+    help="authorise S3, STS and invocations (default), or all calls of every service",
+)
 @click.option("--log-requests", type=_FILE, metavar="FILE", help="append a JSON line for each request")
 @click.pass_context
 def lab(
@@ -60,12 +66,14 @@ def lab(
     organization: Path | None,
     terraform: Path | None,
     provision: Path | None,
+    enforce: str,
     log_requests: Path | None,
 ) -> None:
     """Serves the embedded AWS on loopback until SIGTERM or Ctrl-C; its commands use one that runs."""
     context.obj = ready_file
     if context.invoked_subcommand is not None:
         return
+    from pytest_s3vpce.lab.enforcement import Enforcement
     from pytest_s3vpce.lab.process import check_packages
     from pytest_s3vpce.lab.serving import Settings, accounts_of, serve, told_to_end
 
@@ -81,6 +89,7 @@ def lab(
         organization=organization,
         terraform=terraform,
         provision=provision,
+        enforce=Enforcement(enforce),
         log=log_requests,
     )
     with told_to_end() as stop:

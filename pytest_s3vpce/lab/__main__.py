@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_s3vpce.errors import LabError, S3VpceError
 from pytest_s3vpce.lab import reports
+from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.process import error_file
 from pytest_s3vpce.lab.serving import Settings, accounts_of, serve, told_to_end, write
 
@@ -33,6 +34,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--terraform", type=Path, metavar="FOLDER", help="a root module, applied before the lab is ready")
     made.add_argument("--provision", type=Path, help="a script with provision(accounts), run before the lab is ready")
+    made.add_argument(
+        "--enforce", choices=[*Enforcement], default=Enforcement.DEFAULT, help="whose calls are authorised"
+    )
     made.add_argument("--log-requests", type=Path, metavar="FILE", help="append a JSON line for each request")
     made.add_argument("--folder", type=Path, help="for the lab's files (default: one that is removed at the end)")
     made.add_argument("--with-parent", action="store_true", help="end when standard input does")
@@ -63,6 +67,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         organization=options.organization,
         terraform=options.terraform,
         provision=options.provision,
+        enforce=Enforcement(options.enforce),
         log=options.log_requests,
         folder=options.folder,
     )

@@ -12,6 +12,7 @@ from pytest_s3vpce.lab.certificates import Certificates
 from pytest_s3vpce.lab.compute import Functions
 from pytest_s3vpce.lab.control import Control
 from pytest_s3vpce.lab.doors import Doors
+from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.gateway import Gateway
 from pytest_s3vpce.lab.journal import Journal
 from pytest_s3vpce.lab.keys import Keys
@@ -44,7 +45,13 @@ class Lab:
     """A lab that answers; its accounts have their runner, and are otherwise empty."""
 
     def __init__(
-        self, *, folder: Path, accounts: Mapping[str, tuple[str, str]], port: int = 0, log: Path | None = None
+        self,
+        *,
+        folder: Path,
+        accounts: Mapping[str, tuple[str, str]],
+        port: int = 0,
+        enforce: Enforcement = Enforcement.DEFAULT,
+        log: Path | None = None,
     ) -> None:
         _check_accounts(accounts)
         self.state = State()
@@ -52,11 +59,11 @@ class Lab:
         self.keys = Keys(self.state)
         self._certificates = Certificates(folder)
         self._journal = Journal(log)
-        self._server = Server(self._handle, certificates=self._certificates, gate=self._gate)
+        routing = Routing(self.state)
+        self._server = Server(self._handle, certificates=self._certificates, gate=self._gate, newest=routing.newest_tls)
         self._control: Control | None = None
         try:
             self._listener = self._server.listen(Internet(), port=port)
-            routing = Routing(self.state)
             self._placements = Placements(self._server, folder=folder, verdict=routing.verdict, resolver=routing.names)
             self._functions = Functions(
                 folder=folder,
@@ -72,7 +79,12 @@ class Lab:
                 ca_pem=self._certificates.ca_pem,
             )
             self._gateway = Gateway(
-                self.state, keys=self.keys, functions=self._functions, ssm=self._ssm, log=self._journal.add
+                self.state,
+                keys=self.keys,
+                functions=self._functions,
+                ssm=self._ssm,
+                enforce=enforce,
+                log=self._journal.add,
             )
             self.state.on_network_change(self._placements.refresh)
             self._doors = Doors(self._server, state=self.state, routing=routing)

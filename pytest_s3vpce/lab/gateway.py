@@ -6,7 +6,6 @@ import logging
 import re
 from collections import deque
 from datetime import UTC, datetime
-from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
@@ -16,6 +15,7 @@ from pytest_s3vpce.lab import faultdocuments
 from pytest_s3vpce.lab.authentication import authenticate
 from pytest_s3vpce.lab.controlplane import asked_of
 from pytest_s3vpce.lab.denials import service_denial
+from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.judge import Judge, Question
 from pytest_s3vpce.lab.keys import SessionKind
 from pytest_s3vpce.lab.lambdas import Lambda
@@ -49,14 +49,6 @@ _SERVICE: Final = re.compile(r"[a-z0-9-]+")
 _TARGET: Final = re.compile(r"(?:[\w.]+\.)?(?P<name>\w+)")
 _ACTION: Final = re.compile(r"(?:^|&)Action=(?P<name>\w+)")
 _NOTES: Final = 10_000
-
-
-class Enforcement(StrEnum):
-    """Which services' requests are authorised."""
-
-    DEFAULT = "default"
-    """S3, S3 Control, STS and invocations of functions."""
-    ALL = "all"
 
 
 class Gateway:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab import provisioning, terraform
 from pytest_s3vpce.lab.client import running_lab
+from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.journal import Journal
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Settings:
     terraform: Path | None = None
     """A folder with a root module, applied before `provision` runs."""
     provision: Path | None = None
+    enforce: Enforcement = Enforcement.DEFAULT
     log: Path | None = None
     folder: Path | None = None
     """For the lab's files; without it they stand in one that is removed at the end."""
@@ -111,7 +113,13 @@ def _serve(
     from pytest_s3vpce.lab.assembly import Lab
 
     settings.ready_file.unlink(missing_ok=True)  # a killed lab's must not pass for this one's
-    lab = Lab(folder=folder, accounts=settings.accounts, port=settings.port, log=settings.log)
+    lab = Lab(
+        folder=folder,
+        accounts=settings.accounts,
+        port=settings.port,
+        enforce=settings.enforce,
+        log=settings.log,
+    )
     try:
         if organization is not None:
             organization.make(lab.state, accounts=lab.sessions(), endpoint_url=lab.endpoint_url)

@@ -5,14 +5,20 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference.htm
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 
+from pytest_s3vpce.lab.assembly import Lab
 from pytest_s3vpce.lab.controlplane import asked_of
-from pytest_s3vpce.lab.gateway import Enforcement, Gateway
+from pytest_s3vpce.lab.enforcement import Enforcement
+from pytest_s3vpce.lab.gateway import Gateway
 from pytest_s3vpce.lab.wire import HttpRequest
 from tests.unit.labstage import INTERNET, REGION, Person, Stage, allow, deny, make_role, policy, refusal
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAIN = "310000000121"
 USER = f"arn:aws:iam::{MAIN}:user/s3vpce-runner"
@@ -147,3 +153,20 @@ def test_a_request_is_the_operation_that_it_looks_like(case: tuple[Any, ...]) ->
     )
     asked = asked_of(service, request, account=MAIN, region=REGION, partition="aws")
     assert (asked and asked.action) == expected
+
+
+def iam_of(lab: Lab, key: str, secret: str) -> Any:
+    session: Any = boto3.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name=REGION)
+    return session.client("iam", endpoint_url=lab.endpoint_url)
+
+
+def test_a_lab_is_told_to_enforce_all(tmp_path: Path) -> None:
+    lab = Lab(folder=tmp_path, accounts={"main": ("310000000122", REGION)}, enforce=Enforcement.ALL)
+    try:
+        root = lab.sessions()["main"]
+        iam = iam_of(lab, root.access_key_id, root.secret_access_key)
+        runner = iam.create_access_key(UserName="s3vpce-runner")["AccessKey"]
+        iam = iam_of(lab, runner["AccessKeyId"], runner["SecretAccessKey"])
+        assert refusal(iam.list_users)[:2] == (403, "AccessDenied")
+    finally:
+        lab.close()
