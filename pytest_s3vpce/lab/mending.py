@@ -33,6 +33,27 @@ def mend_buckets(bucket_class: Any, *, permitted: object, block_class: Any) -> N
     bucket_class.get_permission = lambda _self, _action, _resource: permitted
 
 
+def mend_locks(backend_class: Any) -> None:
+    """Object Lock is set and changed on buckets that hold objects too, as long as they are versioned.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-configure.html
+    """
+    original = backend_class.put_object_lock_configuration
+
+    def put(self: Any, bucket_name: str, lock_enabled: bool, *default: Any, **named: Any) -> None:  # noqa: FBT001 - theirs
+        bucket = self.get_bucket(bucket_name)
+        held = bucket.keys
+        if not bucket.is_versioned or not held.item_size():
+            original(self, bucket_name, lock_enabled, *default, **named)
+            return
+        given = dict(zip(("mode", "days", "years"), default, strict=False)) | named
+        bucket.object_lock_enabled = bucket.object_lock_enabled or lock_enabled
+        for field in ("mode", "days", "years"):
+            setattr(bucket, f"default_lock_{field}", given.get(field))
+
+    backend_class.put_object_lock_configuration = put
+
+
 def mend_addresses(*, nat_class: Any, backend_class: Any, address_class: Any, public: Callable[[], str]) -> None:
     """Public addresses that are no loopback ones, and NAT gateways at an address of their subnet."""
     first_nat, first_address = nat_class.__init__, address_class.__init__

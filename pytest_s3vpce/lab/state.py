@@ -176,10 +176,11 @@ class State:
 
     def mend_s3(self) -> None:
         from moto.iam.access_control import PermissionResult
-        from moto.s3.models import FakeBucket, PublicAccessBlock
+        from moto.s3.models import FakeBucket, PublicAccessBlock, S3Backend
 
         if not mended(FakeBucket):
             mending.mend_buckets(FakeBucket, permitted=PermissionResult.PERMITTED, block_class=PublicAccessBlock)
+            mending.mend_locks(S3Backend)
 
     def mend_ec2(self) -> None:
         from moto.ec2.models import EC2Backend

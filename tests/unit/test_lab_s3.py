@@ -270,6 +270,16 @@ def test_another_expected_owner_is_refused(s3: Any, operation: str, parameters: 
     getattr(s3, operation)(Bucket=BUCKET, ExpectedBucketOwner=MAIN, **parameters)
 
 
+def test_a_lock_is_changed_on_a_bucket_that_holds_objects(stage: Stage) -> None:
+    s3 = stage.admin(MAIN).client("s3")
+    s3.create_bucket(Bucket="locked-bucket", ObjectLockEnabledForBucket=True)
+    s3.put_object(Bucket="locked-bucket", Key="k")
+    for rule in ({"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 2}}, None):
+        wanted = {"ObjectLockEnabled": "Enabled", **({"Rule": rule} if rule else {})}
+        s3.put_object_lock_configuration(Bucket="locked-bucket", ObjectLockConfiguration=wanted)
+        assert s3.get_object_lock_configuration(Bucket="locked-bucket")["ObjectLockConfiguration"] == wanted
+
+
 def test_another_expected_owner_of_a_copys_source_is_refused(s3: Any) -> None:
     copy = {"Bucket": BUCKET, "Key": "to", "CopySource": f"{BUCKET}/k"}
     assert refusal(s3.copy_object, **copy, ExpectedSourceBucketOwner=PARTNER)[:2] == (403, "AccessDenied")
