@@ -45,6 +45,18 @@ class Certificates:
         self.ca_pem.write_bytes(self._authority.cert_pem.bytes())
         self.server_context = self.context("localhost")
         self.server_context.sni_callback = self._choose
+        self._older: ssl.SSLContext | None = None
+
+    def serving(self, newest: ssl.TLSVersion) -> ssl.SSLContext:
+        """The context that a handshake begins with, up to this version of TLS; its server name then chooses another."""
+        if newest is not ssl.TLSVersion.TLSv1_2:
+            return self.server_context
+        with self._lock:
+            if self._older is None:
+                self._older = self._issue(("localhost", "127.0.0.1"))
+                self._older.maximum_version = newest
+                self._older.sni_callback = self._choose
+            return self._older
 
     def context(self, server_name: str) -> ssl.SSLContext:
         """A TLS context with a certificate for this name, from the cache if there is one."""

@@ -105,6 +105,35 @@ _SIX_FILTERS = {
 }
 
 
+def mend_routes(route_class: Any) -> None:
+    """A route whose target is gone stays as a black hole.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Route.html
+    """
+
+    def state(self: Any) -> str:
+        return "active" if all(_is_there(self, kind) for kind in _GONE) else "blackhole"
+
+    route_class.state = property(state)
+
+
+_GONE: dict[str, Callable[[Any, Any], bool]] = {
+    "nat_gateway": lambda _, target: target.state == "available",
+    "vpc_pcx": lambda _, target: target.status["Code"] == "active",
+    "gateway": lambda backend, target: (
+        not target.id.startswith("igw-") or (target.id in backend.internet_gateways and target.vpc is not None)
+    ),
+    "egress_only_igw": lambda backend, target: target.id in backend.egress_only_internet_gateways,
+    "interface": lambda backend, target: target.id in backend.enis,
+}
+"""Whether a route's target of this kind is there still."""
+
+
+def _is_there(route: Any, kind: str) -> bool:
+    target = getattr(route, kind, None)
+    return not target or _GONE[kind](route.route_table.ec2_backend, target)
+
+
 def _with_open_defaults(original: Callable[..., Any]) -> Callable[..., Any]:
     """The default security group lets its own members in; the default network ACL knows IPv6 where the VPC does.
 

@@ -152,7 +152,7 @@ def _route(route: Any) -> Route | None:
     )
     other = next((owner.id for owner in owners if owner), None)
     target = route.gateway_id or other
-    return Route(destination=destination, target=target) if destination and target else None
+    return Route(destination=destination, target=target, state=route.state) if destination and target else None
 
 
 def _group(group: Any) -> SecurityGroup:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.lab.listener import Verdict
+from pytest_s3vpce.lab.origin import Placement
 from pytest_s3vpce.network.names import AWS, OTHER, S3, HostClass, Names, matches, names, of_key
-from pytest_s3vpce.network.path import Destination, Dropped, Loss, Source, resolve
+from pytest_s3vpce.network.path import Destination, Dropped, Loss, Path, Source, resolve
+from pytest_s3vpce.network.topology import EndpointKind
 
 if TYPE_CHECKING:
-    from pytest_s3vpce.lab.origin import Placement
+    from pytest_s3vpce.lab.origin import Origin, Proxied
     from pytest_s3vpce.lab.state import State
-    from pytest_s3vpce.network.path import Path
     from pytest_s3vpce.network.topology import Topology
 
 ANY: Final = "any"
@@ -56,6 +58,18 @@ class Routing:
         """Whether a connection from this interface comes through at all."""
         found = self.path(placement, destination)
         return _VERDICTS[found.how] if isinstance(found, Dropped) else Verdict.OPEN
+
+    def newest_tls(self, origin: Origin | Proxied) -> ssl.TLSVersion:
+        """Interface endpoints of S3 know no TLS 1.3.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html#privatelink-limitations
+        """
+        if not isinstance(origin, Placement):
+            return ssl.TLSVersion.MAXIMUM_SUPPORTED
+        found = self.path(origin, S3 if origin.destination == ANY else origin.destination)
+        endpoint = found.endpoint if isinstance(found, Path) else None
+        of_s3 = endpoint is not None and endpoint.kind is EndpointKind.INTERFACE and endpoint.service.endswith(".s3")
+        return ssl.TLSVersion.TLSv1_2 if of_s3 else ssl.TLSVersion.MAXIMUM_SUPPORTED
 
     def of_request(self, placement: Placement, *, host: str, service: str) -> Path | Dropped:
         """The path of one request; the listener's own destination counts where it has one."""

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[HttpRequest], HttpResponse]
     Gate = Callable[[Origin | Proxied, str, int], Origin]
+    Newest = Callable[[Origin | Proxied], ssl.TLSVersion]
 
 __all__ = ["HttpRequest", "HttpResponse", "Limits", "Server", "latency_of"]
 
@@ -73,7 +74,7 @@ class Server:
     """Listeners for many origins before one handler.
 
     `gate(stated, host, port)` says where a request stands that came by a placement's proxy, or by CONNECT to any
-    listener; it raises Unanswered where nothing leads to that host.
+    listener; it raises Unanswered where nothing leads to that host. `newest(origin)` is the newest TLS.
     """
 
     def __init__(
@@ -84,9 +85,11 @@ class Server:
         limits: Limits | None = None,
         latency: float | None = None,
         gate: Gate | None = None,
+        newest: Newest | None = None,
     ) -> None:
         self._handler = handler
         self._gate = gate
+        self._newest = newest
         self._certificates = certificates
         self._limits = limits or Limits()
         self._latency = latency_of(os.environ) if latency is None else latency
@@ -176,8 +179,10 @@ class Server:
     def limits(self) -> Limits:
         return self._limits
 
-    def context(self) -> ssl.SSLContext:
-        return self._certificates.server_context
+    def context(self, origin: Origin | Proxied) -> ssl.SSLContext:
+        if self._newest is None:
+            return self._certificates.server_context
+        return self._certificates.serving(self._newest(origin))
 
 
 class _Then(StrEnum):
@@ -227,7 +232,7 @@ class _Connection:
         self._raw.settimeout(limits.idle_seconds)
         if self._raw.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE:
             self._raw.settimeout(limits.request_seconds)
-            secured = self._server.context().wrap_socket(self._raw, server_side=True)
+            secured = self._server.context(self._origin).wrap_socket(self._raw, server_side=True)
             self._listener.adopt(secured)
             self._socket = secured
             self._tls = secured.version()

@@ -186,6 +186,7 @@ class State:
         from moto.ec2.models import EC2Backend
         from moto.ec2.models.elastic_ip_addresses import ElasticAddress
         from moto.ec2.models.nat_gateways import NatGateway
+        from moto.ec2.models.route_tables import Route
         from moto.ec2.models.subnets import Subnet
         from moto.ec2.models.vpcs import VPCEndPoint
         from moto.ec2.responses import EC2Response
@@ -194,6 +195,7 @@ class State:
         if not mended(EC2Backend):
             vpcendpoints.mend_endpoints(VPCEndPoint, backend_class=EC2Backend, response_class=EC2Response)
             mending.mend_subnets(Subnet)
+            mending.mend_routes(Route)
             mending.mend_addresses(
                 nat_class=NatGateway, backend_class=EC2Backend, address_class=ElasticAddress, public=random_public_ip
             )

@@ -215,12 +215,14 @@ class _Connection:
         """
         if home.vpc_id == self._subnet.vpc_id:
             return None
-        there = routes.target(self._topology, subnet=self._subnet, address=address)
-        peering = self._topology.peering(there) if there else None
-        if peering is None:
-            return f"subnet `{self._subnet.id}` leads to `{there or 'nothing'}` on the way to `{home.vpc_id}`"
-        if not peering.joins(self._subnet.vpc_id, home.vpc_id):
+        table = self._topology.route_table(self._subnet)
+        route = routes.best(self._topology, table=table, address=address) if table else None
+        peering = self._topology.peering(route.target) if route else None
+        if peering is not None and not peering.joins(self._subnet.vpc_id, home.vpc_id):
             return f"peering connection `{peering.id}` is not active between the two VPCs"
+        if route is None or peering is None or route.is_blackhole:
+            there = route.target if route and not route.is_blackhole else "nothing"
+            return f"subnet `{self._subnet.id}` leads to `{there}` on the way to `{home.vpc_id}`"
         back = routes.target(place, subnet=home, address=self._source.private_ip)
         return None if back == peering.id else f"subnet `{home.id}` has no route back by `{peering.id}`"
 

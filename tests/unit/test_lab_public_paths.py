@@ -46,7 +46,7 @@ def test_a_public_subnet_shows_the_instances_own_address(admin: Person, net: Net
     with pytest.raises(Unanswered, match="no public address"):
         get(admin, BUCKET, net.at(net.a))
     net.ec2.detach_internet_gateway(InternetGatewayId=gateway, VpcId=net.vpc)
-    with pytest.raises(Unanswered, match="not attached"):
+    with pytest.raises(Unanswered, match="has a black hole"):
         get(admin, BUCKET, where)
 
 
@@ -68,7 +68,7 @@ def test_a_nat_gateway_has_a_public_address_of_its_own_and_a_private_one_none(ad
         get(admin, BUCKET, net.at(net.a))
     net.ec2.replace_route(RouteTableId=net.table, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat["NatGatewayId"])
     net.ec2.delete_nat_gateway(NatGatewayId=nat["NatGatewayId"])
-    with pytest.raises(Unanswered, match="is not available"):
+    with pytest.raises(Unanswered, match="has a black hole"):
         get(admin, BUCKET, net.at(net.a))
 
 
@@ -149,3 +149,37 @@ def test_a_subnet_is_found_by_its_ipv6_block_as_terraform_waits_for_it(admin: Pe
         (found,) = net.ec2.describe_subnets(Filters=[wanted])["Subnets"]
         (association,) = found["Ipv6CidrBlockAssociationSet"]
         assert (found["SubnetId"], association["Ipv6CidrBlockState"]["State"]) == (net.a, "associated")
+
+
+def test_a_route_whose_target_is_gone_is_shown_as_a_black_hole(admin: Person, net: Net) -> None:
+    """https://docs.aws.amazon.com/vpc/latest/userguide/route-table-options.html."""
+    ec2 = net.ec2
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=net.vpc)
+    nat = ec2.create_nat_gateway(SubnetId=net.b, ConnectivityType="private")["NatGateway"]["NatGatewayId"]
+    only = ec2.create_egress_only_internet_gateway(VpcId=net.vpc)["EgressOnlyInternetGateway"]
+    eigw = only["EgressOnlyInternetGatewayId"]
+    peer = make(admin, MAIN, "10.9")
+    pcx = ec2.create_vpc_peering_connection(VpcId=net.vpc, PeerVpcId=peer.vpc)["VpcPeeringConnection"]
+    pcx_id = pcx["VpcPeeringConnectionId"]
+    ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=pcx_id)
+    for route in (
+        {"DestinationCidrBlock": "192.0.2.0/24", "GatewayId": gateway},
+        {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": nat},
+        {"DestinationCidrBlock": "10.9.0.0/16", "VpcPeeringConnectionId": pcx_id},
+        {"DestinationIpv6CidrBlock": "::/0", "EgressOnlyInternetGatewayId": eigw},
+    ):
+        ec2.create_route(RouteTableId=net.table, **route)
+
+    def states() -> set[str]:
+        (table,) = ec2.describe_route_tables(RouteTableIds=[net.table])["RouteTables"]
+        return {route["State"] for route in table["Routes"] if route.get("GatewayId") != "local"}
+
+    assert states() == {"active"}
+    ec2.detach_internet_gateway(InternetGatewayId=gateway, VpcId=net.vpc)
+    ec2.delete_nat_gateway(NatGatewayId=nat)
+    ec2.delete_vpc_peering_connection(VpcPeeringConnectionId=pcx_id)
+    ec2.delete_egress_only_internet_gateway(EgressOnlyInternetGatewayId=eigw)
+    assert states() == {"blackhole"}
+    with pytest.raises(Unanswered, match="has a black hole for it"):
+        get(admin, BUCKET, net.at(net.a))

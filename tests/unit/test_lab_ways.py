@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import socket
+import ssl
 import zipfile
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -132,6 +135,31 @@ def test_the_addresses_of_a_subnet_open_and_drop_by_port(lab: Lab, network: dict
     assert got(secure) == b"x"
     with pytest.raises(LOST):
         got(plain)  # the endpoint's group lets port 443 in only
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_an_interface_endpoint_knows_no_tls_1_3(
+    lab: Lab, network: dict[str, Any], endpoint: Any, *, private: bool
+) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html#privatelink-limitations."""
+    if private:
+        network["ec2"].modify_vpc_endpoint(VpcEndpointId=endpoint["VpcEndpointId"], PrivateDnsEnabled=True)
+    urls = lab._doors.open(network["subnet"], security_group_ids=[network["group"]]).urls()
+    proxy, trusted = urlsplit(urls["proxy_url"]), lab.ready({})["ca_bundle"]
+    name = f"s3.{REGION}.amazonaws.com" if private else host(endpoint)
+
+    def version(newest: ssl.TLSVersion, oldest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2) -> str | None:
+        context = ssl.create_default_context(cafile=trusted)
+        context.minimum_version, context.maximum_version = oldest, newest
+        with socket.create_connection((proxy.hostname or "", proxy.port or 0), timeout=3) as raw:
+            raw.sendall(f"CONNECT {name}:443 HTTP/1.1\r\nHost: {name}:443\r\n\r\n".encode())
+            assert b" 200 " in raw.recv(4096)
+            with context.wrap_socket(raw, server_hostname=name) as secured:
+                return secured.version()
+
+    assert version(ssl.TLSVersion.TLSv1_3) == "TLSv1.2"
+    with pytest.raises(ssl.SSLError):
+        version(ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3)
 
 
 def zipped(code: str) -> bytes:
