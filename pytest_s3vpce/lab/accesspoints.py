@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import PublicAccessBlock
@@ -25,6 +25,12 @@ _HOST: Final = re.compile(
     r"(?P<name>[a-z0-9-]+)-(?P<account>\d{12})\.(?:s3-accesspoint(?:-fips)?(?:\.dualstack)?|"
     r"accesspoint\.vpce-[a-z0-9-]+\.s3)\.(?P<region>[a-z0-9-]+)\.(?:vpce\.)?amazonaws\.(?:com(?:\.cn)?|eu)"
 )
+_LOCAL_HOST: Final = re.compile(r"(?P<name>[a-z0-9-]+)-(?P<account>\d{12})\.(?:127\.0\.0\.1|localhost)")
+"""What SDKs make of an ARN and the address of a lab."""
+_SOURCE: Final = re.compile(
+    r"(?P<point>arn:.+:accesspoint[/:][a-z0-9-]+)/object/(?P<key>.+)|(?P<alias>[^/]+)/(?P<rest>.+)"
+)
+_COPY_SOURCE: Final = "x-amz-copy-source"
 _ALIAS: Final = re.compile(r"[a-z0-9-]+-s3alias")
 _ARN: Final = re.compile(
     r"arn:aws[a-z-]*:s3:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):accesspoint[/:](?P<name>[a-z0-9-]+)"
@@ -135,10 +141,11 @@ def by_name(state: State, text: str) -> AccessPoint | None:
 
 def arrival(state: State, request: HttpRequest) -> tuple[HttpRequest, AccessPoint | None]:
     """The request as one to the bucket itself, and the access point that it came by; None where it came by none."""
-    host = _HOST.fullmatch(request.host.partition(":")[0])
+    name = request.host.partition(":")[0]
+    host = _HOST.fullmatch(name) or _LOCAL_HOST.fullmatch(name)
     if host is not None:
         point = find(state, host["account"], host["name"])
-        if point is None or point.region != host["region"]:
+        if point is None or host.groupdict().get("region", point.region) != point.region:
             raise absent()
         return _direct(request, point, request.target), point
     bucket = virtual_bucket(request)
@@ -155,6 +162,25 @@ def _direct(request: HttpRequest, point: AccessPoint, target: str) -> HttpReques
     path = target if target.startswith("/") else f"/{target}"
     bare = path if path.partition("?")[0] != "/" else path[1:]
     return replace(request, host=f"s3.{point.region}.amazonaws.com", target=f"/{point.bucket}{bare}")
+
+
+def copy_source(state: State, request: HttpRequest) -> tuple[HttpRequest, AccessPoint | None]:
+    """The request with its copy's source as an object of a bucket, and the access point that the source names.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html#API_CopyObject_RequestSyntax
+    """
+    path, mark, version = (request.header(_COPY_SOURCE) or "").partition("?versionId=")
+    found = _SOURCE.fullmatch(unquote(path).removeprefix("/"))
+    if found is None:
+        return request, None
+    point = by_name(state, found["point"] or found["alias"])
+    if point is None:
+        if found["point"]:
+            raise absent()
+        return request, None
+    source = quote(f"{point.bucket}/{found['key'] or found['rest']}", safe="/-_.~") + mark + version
+    headers = [(name, source if name.lower() == _COPY_SOURCE else value) for name, value in request.headers]
+    return replace(request, headers=tuple(headers)), point
 
 
 def absent() -> Refused:

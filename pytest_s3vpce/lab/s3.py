@@ -55,6 +55,7 @@ class S3:
     ) -> HttpResponse:
         """The answer; Refused where S3 refuses. `note` takes what the request log says of it."""
         request, point = accesspoints.arrival(self._state, request)
+        request, source = accesspoints.copy_source(self._state, request)
         asked = parse(request)
         if asked.row is None and s3post.is_post_to_bucket(request):
             raise s3post.other_form()
@@ -79,7 +80,7 @@ class S3:
             **request_keys(request, path, region=bucket.region, now=now),
             **s3_keys(request, asked, verified, now=now),
         }
-        trial = Trial(self._state, self._judge, caller, path=path, context=context, note=note, point=point)
+        trial = Trial(self._state, self._judge, caller, path=path, context=context, note=note, points=(point, source))
         if asked.row.name == "DeleteObjects":
             return self._delete_objects(request, asked, bucket, trial)
         try:

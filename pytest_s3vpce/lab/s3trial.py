@@ -53,7 +53,7 @@ class Trial:
         path: Path,
         context: Mapping[str, Any],
         note: dict[str, Any],
-        point: AccessPoint | None = None,
+        points: tuple[AccessPoint | None, AccessPoint | None] = (None, None),
     ) -> None:
         self._state = state
         self._judge = judge
@@ -61,7 +61,7 @@ class Trial:
         self._path = path
         self._context = context
         self._note = note
-        self._point = point
+        self._point, self._source_point = points
         self._kms = Kms(state, judge)
 
     def authorise(self, asked: S3Request, bucket: BucketState | BucketLike) -> None:
@@ -92,7 +92,7 @@ class Trial:
         policy = owner.policy
         if self._caller.is_root and self._caller.account == owner.account and asked.row.name in POLICY_OPERATIONS:
             policy = None
-        point = self._point if check.resource in (Resource.OBJECT, Resource.BUCKET) else None
+        point = self._source_point if check.resource is Resource.SOURCE else self._point
         if point is not None and point.vpc is not None:
             self._check_origin(point.vpc)
         block, acl = self._block(owner), None

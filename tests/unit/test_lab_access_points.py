@@ -272,6 +272,27 @@ def test_a_boundary_and_a_session_policy_limit_by_the_access_points_arn(stage: S
     assert denial(wrong, "limited").endswith("because no session policy allows the s3:GetObject action")
 
 
+def test_a_copys_source_is_read_by_its_access_point(stage: Stage, s3: Any, control: Any) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html"""
+    alias = made(control, "source")["Alias"]
+    by_arn = {"Bucket": arn_of("source"), "Key": "k"}
+    for source in (by_arn, {"Bucket": alias, "Key": "k"}):
+        assert s3.copy_object(Bucket=BUCKET, Key="copied", CopySource=source)
+    assert s3.get_object(Bucket=BUCKET, Key="copied")["Body"].read() == b"x"
+    put_policy(control, "source", deny("s3:GetObject", f"{arn_of('source')}/object/k", Principal="*"))
+    found = refusal(s3.copy_object, Bucket=BUCKET, Key="copied", CopySource=by_arn)
+    assert found[0] == 403
+    assert f'on resource: "{arn_of("source")}/object/k"' in found[2]
+    missing = {"Bucket": arn_of("no-source"), "Key": "k"}
+    assert refusal(s3.copy_object, Bucket=BUCKET, Key="copied", CopySource=missing)[1] == "NoSuchAccessPoint"
+
+
+def test_a_labs_own_address_leads_there_too(stage: Stage, control: Any) -> None:
+    made(control, "local")
+    s3 = stage.admin(MAIN).client("s3", url="http://127.0.0.1:1")
+    assert s3.get_object(Bucket=arn_of("local"), Key="k")["Body"].read() == b"x"
+
+
 # --- the network -----------------------------------------------------------------------------------------------------
 
 
