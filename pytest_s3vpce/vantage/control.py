@@ -38,6 +38,7 @@ class ControlPlane:
         self._endpoint_url = endpoint_url
         self._ca_bundle = ca_bundle
         self._lock = threading.Lock()
+        self._owner: str | None = None
         self._clients: dict[tuple[str, str, Config], Any] = {}
 
     def at(self, region: str) -> ControlPlane:
@@ -45,6 +46,17 @@ class ControlPlane:
         other = copy.copy(self)
         other.region = region
         return other
+
+    @property
+    def owner(self) -> str:
+        """The ARN of whoever makes things here, asked for once; it needs no right."""
+        with self._lock:
+            known = self._owner
+        if known is None:
+            known = str(self.client("sts").get_caller_identity()["Arn"])
+            with self._lock:
+                self._owner = known
+        return known
 
     def client(self, service: str, *, region: str | None = None, config: Config = CONTROL) -> Any:
         key = (service, region or self.region, config)

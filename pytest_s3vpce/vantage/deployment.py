@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 import re
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError, WaiterError
 
-from pytest_s3vpce.vantage import reasons
+from pytest_s3vpce.vantage import marks, reasons
 from pytest_s3vpce.vantage.bundle import HANDLER, agent_zip
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
 from pytest_s3vpce.vantage.ledger import Kind
@@ -116,12 +115,16 @@ class Deployer:
         self._deployment = deployment
         self._ledger = ledger
         self._error = error
-        created = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._tags = {"s3vpce:run": run_id, "s3vpce:created": created}
+        self._run_id = run_id
+        self._tags: dict[str, str] = {}
 
     def deploy(self, *, environment: Mapping[str, str], timeout: int, notify: Callable[[str], None]) -> None:
         """Check, create, wait until the function is active. VantageError says what is wrong in plain words."""
         self._check_network()
+        try:
+            self._tags = marks.of_run(self._run_id, owner=self._control.owner)
+        except FAULTS as error:
+            raise self._failed("whose credentials these are can't be told", error) from error
         given = self._deployment.role
         role = self._make_role(given, notify) if isinstance(given, RunRole) else given
         self._make_function(role, environment=environment, timeout=timeout, notify=notify)

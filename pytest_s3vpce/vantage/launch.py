@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 import time
 from collections.abc import Mapping  # noqa: TC003 - a field's type
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from pytest_s3vpce.vantage import reasons
+from pytest_s3vpce.vantage import marks, reasons
 from pytest_s3vpce.vantage.base import silent
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
 from pytest_s3vpce.vantage.deployment import resource_name
@@ -108,7 +107,7 @@ class LaunchedEc2Vantage(Ec2Vantage):
             Kind.EC2_INSTANCE, account=self._control.account, region=self._control.region, identifier=self._name
         )
         try:
-            answer = self._control.client("ec2").run_instances(**self._arguments())
+            answer = self._control.client("ec2").run_instances(**self._arguments(self._control.owner))
         except FAULTS as error:
             if (
                 isinstance(error, ClientError)
@@ -123,10 +122,9 @@ class LaunchedEc2Vantage(Ec2Vantage):
             ) from error
         return str(answer["Instances"][0]["InstanceId"])
 
-    def _arguments(self) -> dict[str, Any]:
+    def _arguments(self, owner: str) -> dict[str, Any]:
         launch = self._launch
-        created = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        ours = {"Name": self._name, MARK: self._name, "s3vpce:run": self._run_id, "s3vpce:created": created}
+        ours = {"Name": self._name, MARK: self._name, **marks.of_run(self._run_id, owner=owner)}
         tags = [{"Key": key, "Value": value} for key, value in {**launch.tags, **ours}.items()]
         architecture = "arm64" if _ARM.match(launch.type) else "x86_64"
         return {

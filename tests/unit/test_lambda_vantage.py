@@ -49,6 +49,10 @@ class Stubbed(ControlPlane):
         super().__init__("main", session=session, region="eu-west-1")
         self.configs: list[Config] = []
 
+    @property
+    def owner(self) -> str:
+        return "arn:aws:iam::111122223333:user/ana"
+
     def client(self, service: str, *, region: str | None = None, config: Config = CONTROL) -> Any:
         self.configs.append(config)
         return super().client(service, region=region)
@@ -312,6 +316,8 @@ def test_everything_is_made_in_order(
                 {"Key": "team", "Value": "red"},
                 {"Key": "s3vpce:run", "Value": "1a2b"},
                 {"Key": "s3vpce:created", "Value": ANY},
+                {"Key": "s3vpce:expires", "Value": ANY},
+                {"Key": "s3vpce:owner", "Value": "arn:aws:iam::111122223333:user/ana"},
             ],
         },
     )
@@ -332,7 +338,13 @@ def test_everything_is_made_in_order(
             "Timeout": 60,
             "MemorySize": 512,
             "Environment": {"Variables": {"S3VPCE_AGENT": json.dumps(AgentConfig(loopback=True).as_json())}},
-            "Tags": {"cost": "7", "s3vpce:run": "1a2b", "s3vpce:created": ANY},
+            "Tags": {
+                "cost": "7",
+                "s3vpce:run": "1a2b",
+                "s3vpce:created": ANY,
+                "s3vpce:expires": ANY,
+                "s3vpce:owner": "arn:aws:iam::111122223333:user/ana",
+            },
             "VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]},
         },
     )

@@ -38,6 +38,10 @@ class Cloud(ControlPlane):
         self.terminated: list[str] = []
         self.unterminable: Exception | None = None
 
+    @property
+    def owner(self) -> str:
+        return "arn:aws:iam::111122223333:user/ana"
+
     def client(self, service: str, **_: Any) -> Any:
         assert service in ("ec2", "ssm")
         return self
@@ -110,7 +114,8 @@ def test_an_instance_is_started_awaited_and_terminated(cloud: Cloud, ledger: Led
     assert given["InstanceInitiatedShutdownBehavior"] == "terminate"
     assert "shutdown -h +180" in given["UserData"]
     tags = {tag["Key"]: tag["Value"] for tag in given["TagSpecifications"][0]["Tags"]}
-    assert tags.pop("s3vpce:created").endswith("Z")
+    assert tags.pop("s3vpce:created") < tags.pop("s3vpce:expires")
+    assert tags.pop("s3vpce:owner") == "arn:aws:iam::111122223333:user/ana"
     assert tags == {"cost": "7", "Name": NAME, "s3vpce:name": NAME, "s3vpce:run": "1a2b"}
     (entry,) = ledger.open_entries()
     assert (entry.kind, entry.identifier) == (Kind.EC2_INSTANCE, NAME)
