@@ -1,7 +1,8 @@
 """Which values of a matrix's axes look alike to the policies in play, so that one decision serves them all.
 
 Only what the engine reads counts: whether a condition holds, whether a pattern matches, how an element names a caller.
-What the engine reads by itself, whatever the policies say, is listed here too: `DERIVED`, `READ`.
+What the engine reads by itself, whatever the policies say, is listed here too: `DERIVED`, `READ`,
+`READ_FOR_KMS`.
 """
 
 from __future__ import annotations
@@ -42,11 +43,10 @@ DERIVED: Final[Mapping[Axis, frozenset[str]]] = {
     Axis.BUCKET: frozenset({"aws:resourceaccount", "s3:resourceaccount"}),
 }
 """The keys that follow from an axis value itself where no context gives them."""
-READ: Final[Mapping[str, frozenset[str]]] = {
-    "access_point": frozenset({"s3:dataaccesspointarn"}),
-    "key": frozenset({"s3:x-amz-server-side-encryption-aws-kms-key-id", "aws:requestedregion"}),
-}
-"""The keys whose values the engine itself uses where there is such a policy."""
+READ: Final = frozenset({"s3:dataaccesspointarn", "s3:accesspointnetworkorigin"})
+"""The keys whose values the engine itself uses."""
+READ_FOR_KMS: Final = frozenset({"s3:x-amz-server-side-encryption-aws-kms-key-id", "aws:requestedregion"})
+"""Those that it uses where there is a key policy."""
 _OF_KMS: Final = "kms:"
 
 
@@ -141,9 +141,7 @@ class Contents:
 class Likeness:
     """Sorts the values of each axis into those that look alike to given documents."""
 
-    def __init__(
-        self, faces: Mapping[Axis, Sequence[Face]], contents: Contents, *, read: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, faces: Mapping[Axis, Sequence[Face]], contents: Contents, *, read: frozenset[str]) -> None:
         """`read` are keys whose values count whether policies read them or not."""
         self._faces = faces
         self._read = sorted(read)

@@ -7,7 +7,7 @@ from array import array
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.policy.alike import READ, Axis, Contents, Likeness, Numbers, documents_in, face_of
+from pytest_s3vpce.policy.alike import READ, READ_FOR_KMS, Axis, Contents, Likeness, Numbers, documents_in, face_of
 from pytest_s3vpce.policy.axes import LAYERS, lower
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class Plan:
                 face_of(lower(check.context), fixed=(check.action.lower(), check.path)) for check in self._checks
             ],
         }
-        read = [keys for layer, keys in READ.items() if any(getattr(row, layer) is not None for row in axes.buckets)]
-        self._likeness = Likeness(self._faces, self._contents, read=frozenset().union(*read))
+        read = READ if all(row.key is None for row in axes.buckets) else READ | READ_FOR_KMS
+        self._likeness = Likeness(self._faces, self._contents, read=read)
         self.situations: list[tuple[int, int, int]] = []
         self.sheets: list[Sheet] = []
         self._sort_operations()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 import multiprocessing
 import os
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 from unittest import mock
 
 import pytest
@@ -21,12 +23,14 @@ from pytest_s3vpce.policy import (
     Effect,
     Policies,
     Request,
+    asked,
     decide,
     parse,
+    parse_request,
     situations,
 )
 from pytest_s3vpce.policy.acl import Acl, AclGrant
-from pytest_s3vpce.policy.alike import DERIVED
+from pytest_s3vpce.policy.alike import DERIVED, READ, READ_FOR_KMS, documents_in
 from pytest_s3vpce.policy.asked import Asked
 from pytest_s3vpce.policy.axes import LAYERS, Bucket, Check, Operation, Principal, Vantage
 from pytest_s3vpce.policy.matrix import DecidedMatrix, Ruling, decide_matrix
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.policy import Decision, Document
 
+_CASES = Path(__file__).parent.parent / "cases"
 _QUICK = settings(
     max_examples=20_000 if os.environ.get("S3VPCE_SOAK") else 800,
     deadline=None,
@@ -61,11 +66,18 @@ _ACTIONS = ["s3:GetObject", "s3:PutObject", "s3:ListBucket", "kms:Decrypt"]
 _HEADER = "s3:x-amz-server-side-encryption-aws-kms-key-id"
 _KEYS = [
     *("aws:SourceVpce", "aws:SourceIp", "aws:username", "aws:PrincipalArn", "aws:PrincipalType", "aws:ResourceAccount"),
-    *("aws:RequestedRegion", "aws:PrincipalAccount", "s3:DataAccessPointArn", "kms:ViaService", _HEADER),
+    *(
+        "aws:RequestedRegion",
+        "aws:PrincipalAccount",
+        "s3:DataAccessPointArn",
+        "s3:AccessPointNetworkOrigin",
+        "kms:ViaService",
+        _HEADER,
+    ),
     "kms:EncryptionContext:aws:s3:arn",
 ]
 _VALUES = [
-    *("vpce-1", "10.0.0.1", "u", "User", _A, f"arn:aws:iam::{_A}:role/r", f"arn:aws:iam::{_A}:role/p/r"),
+    *("vpce-1", "VPC", "10.0.0.1", "u", "User", _A, f"arn:aws:iam::{_A}:role/r", f"arn:aws:iam::{_A}:role/p/r"),
     *(f"arn:aws:kms:eu-west-1:{_B}:key/1", f"arn:aws:s3:eu-west-1:{_A}:accesspoint/u", "arn:aws:s3:::b/k"),
 ]
 _WANTED = [*_VALUES, "${aws:username}", "${aws:SourceVpce}", "10.*", "arn:aws:iam::*:role/*"]
@@ -390,6 +402,31 @@ _DENIED_TO_SOME: dict[str, dict[str, Any]] = {
             _at(s3_DataAccessPointArn=f"arn:aws:s3:eu-west-1:{_A}:accesspoint/{name}") for name in ("one", "two")
         ],
     },
+    "the access point's ARN on the endpoint": {
+        "vantages": [
+            Vantage(
+                vpc_endpoint=_doc(Principal="*", Resource=["arn:aws:s3:::b/*", "*/one/object/*"]),
+                context={"s3:DataAccessPointArn": f"arn:aws:s3:eu-west-1:{_A}:accesspoint/{name}"},
+            )
+            for name in ("one", "two")
+        ],
+    },
+    "the access point's network": {
+        "buckets": [
+            _bucket(
+                resource=_doc(Principal="*", Condition={"StringEquals": {"aws:SourceAccount": _B}}),
+                access_point=_doc(Principal="*"),
+                restrict_public_buckets=True,
+                context={
+                    "s3:AccessPointNetworkOrigin": origin,
+                    "s3:DataAccessPointArn": f"arn:aws:s3:eu-west-1:{_A}:accesspoint/one",
+                    "aws:SourceAccount": _B,
+                },
+            )
+            for origin in ("VPC", "Internet")
+        ],
+        "principals": [_given(principal=f"arn:aws:iam::{_B}:user/u")],
+    },
     "the action": {
         "principals": [_given(identity=(_doc(Action="s3:GetObject"),))],
         "operations": [_GET, Operation((Check(action="s3:PutObject", path="/k"),))],
@@ -544,8 +581,40 @@ def test_every_layer_comes_with_exactly_one_axis() -> None:
 
 @pytest.mark.parametrize("caller", _CALLERS)
 def test_the_derived_keys_are_those_of_the_engine(caller: str) -> None:
-    asked = Asked(Request(action="a", resource="r", resource_account=_A, principal=caller), bounded=False)
-    assert set(asked.values) <= frozenset().union(*DERIVED.values())
+    found = Asked(Request(action="a", resource="r", resource_account=_A, principal=caller), bounded=False)
+    assert set(found.values) <= frozenset().union(*DERIVED.values())
+
+
+class _Recording(dict[str, tuple[str, ...]]):
+    """A request's values, which know what was asked for."""
+
+    asked: ClassVar[set[str]] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.asked.add(key)
+        return super().get(key, default)
+
+    def __getitem__(self, key: str) -> tuple[str, ...]:
+        self.asked.add(key)
+        return super().__getitem__(key)
+
+    def __contains__(self, key: object) -> bool:
+        self.asked.add(str(key))
+        return super().__contains__(key)
+
+
+def test_the_engine_reads_no_key_that_is_neither_the_policies_nor_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    values_of = asked._values
+    monkeypatch.setattr(asked, "_values", lambda context: _Recording(values_of(context)))
+    cases = [row for path in sorted(_CASES.glob("*.json")) for row in json.loads(path.read_text(encoding="utf-8"))]
+    listed = READ | READ_FOR_KMS | frozenset().union(*DERIVED.values())
+    for case in cases:
+        _Recording.asked.clear()
+        request, policies = parse_request({name: case[name] for name in ("request", "policies")})
+        decide(request, policies)
+        documents = documents_in(tuple(getattr(policies, row.name) for row in fields(Policies)))
+        allowed = listed.union(*(document.keys for document in documents))
+        assert _Recording.asked <= allowed, (case["id"], _Recording.asked - allowed)
 
 
 @given(st.randoms(use_true_random=True))
