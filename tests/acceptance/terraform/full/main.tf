@@ -1,7 +1,7 @@
 # What an S3 perimeter is made of, as a team would write it: no endpoints block, nothing that knows of the lab.
 terraform {
   required_providers {
-    aws     = { source = "hashicorp/aws" }
+    aws = { source = "hashicorp/aws" }
   }
 }
 
