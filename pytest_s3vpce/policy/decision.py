@@ -161,7 +161,9 @@ def _with_any_acl(request: Request, policies: Policies) -> Decision:
     grants = (AclGrant(ALL_USERS, "FULL_CONTROL"), AclGrant(account, "FULL_CONTROL"))
     least, most = (decide(request, replace(policies, acl=acl)) for acl in (None, Acl(grants=grants)))
     if least.effect is most.effect:
-        return replace(least, layers={**least.layers, "acl": Effect.NO_IMPACT})
+        # Of two denials that is named which holds whatever the list says.
+        found = least if least.allowed else most
+        return replace(found, layers={**found.layers, "acl": Effect.NO_IMPACT})
     found = least if least.effect is Effect.UNKNOWN else most
     return replace(found, effect=Effect.UNKNOWN, layers={**found.layers, "acl": Effect.UNKNOWN})
 
@@ -180,7 +182,7 @@ def _effects(layers: Mapping[str, Layer], asked: Asked, *, readable: bool) -> di
     grant = max(own, acl.grant)
     limitable = asked.caller.kind in LIMITABLE
     needed = effects.get("identity") is not Effect.ALLOW and not grants_alone(own)
-    if limitable and asked.same and grants_alone(grant):
+    if asked.same and grants_alone(grant):
         _waive(effects, "identity")
         if _bypasses(grant, asked.caller, sessions="session" in layers):
             _waive(effects, "permissions_boundary")

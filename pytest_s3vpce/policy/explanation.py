@@ -151,19 +151,22 @@ def _documents(policies: Policies, asked: Asked) -> Iterator[tuple[str, Document
         "permissions_boundary": _rows(policies.permissions_boundary),
         "session": _rows(policies.session),
     }
+    ignored = ignored_by(policies.endpoint_type, asked)
+    by_point = asked.by_access_point()
+    names = [asked] if by_point is asked else [asked, by_point]
     owned: dict[str, list[tuple[Any, Asked, Grant]]] = {
-        "vpc_endpoint": [(policies.vpc_endpoint, asked, ignored_by(policies.endpoint_type, asked))],
+        "vpc_endpoint": [(policies.vpc_endpoint, name, ignored) for name in names],
         "resource": [
             (policies.resource, asked, Grant.NONE),
-            (policies.access_point, asked.by_access_point(), Grant.NONE),
+            (policies.access_point, by_point, Grant.NONE),
         ],
     }
     for layer in WORDS:
         for document in listed.get(layer, ()):
             yield layer, document, asked, None
-        for own, seen, ignored in owned.get(layer, ()):
+        for own, seen, form in owned.get(layer, ()):
             if own is not None and not isinstance(own, Unknown):
-                yield layer, own, seen, ignored
+                yield layer, own, seen, form
 
 
 def _rows(given: tuple[Any, ...] | Unknown | None) -> tuple[Any, ...]:

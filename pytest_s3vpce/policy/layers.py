@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_s3vpce.policy.acl import Acl
 from pytest_s3vpce.policy.doubts import ROOT_GRANT_NEEDS_IDENTITY, UNNAMED_ENDPOINT_IS_GATEWAY
 from pytest_s3vpce.policy.principals import LIMITABLE, CallerKind, Grant
-from pytest_s3vpce.policy.public import public_statements
+from pytest_s3vpce.policy.public import Owner, public_statements
 
 if TYPE_CHECKING:
     from pytest_s3vpce.policy.asked import Asked
@@ -83,8 +83,7 @@ def layers_of(asked: Asked, policies: Policies) -> dict[str, Layer]:
     if policies.rcps and _rcps_apply(asked) and not policies.resource_in_management_account:
         found["rcp"] = _levels(policies.rcps, asked, needs_allow=False)
     if policies.vpc_endpoint is not None:
-        ignored = ignored_by(policies.endpoint_type, asked)
-        found["vpc_endpoint"] = _resource(policies.vpc_endpoint, asked, ignored=ignored)
+        found["vpc_endpoint"] = _endpoint(policies.vpc_endpoint, asked, endpoint_type=policies.endpoint_type)
     if limitable:
         found["identity"] = union(policies.identity, asked)
     _owners(found, asked, policies)
@@ -105,7 +104,7 @@ def _owners(found: dict[str, Layer], asked: Asked, policies: Policies) -> None:
     if policies.resource is not None or point is not None:
         found["resource"] = _resources(policies, asked, point=point)
         if policies.restrict_public_buckets and asked.caller.kind is not CallerKind.SERVICE and not asked.same:
-            found["block_public_access"] = _restricted(policies.resource, policies.access_point)
+            found["block_public_access"] = _restricted(policies, asked)
     if isinstance(policies.acl, Acl) and policies.object_ownership != ENFORCED:
         limit = Grant.EVERYBODY if point is None else point.grant
         found["acl"] = _listed(policies.acl, asked, ignore_public=policies.ignore_public_acls, limit=limit)
@@ -201,16 +200,35 @@ def ignored_by(endpoint_type: str | None, asked: Asked) -> Grant:
     return Grant.ACCOUNT if gateway and asked.caller.kind is not CallerKind.ROOT else Grant.NONE
 
 
-def _restricted(*documents: Document | Unknown | None) -> Layer:
+def _endpoint(document: Document | Unknown, asked: Asked, *, endpoint_type: str | None) -> Layer:
+    """A VPC endpoint's policy. By an access point, it must let in both its name and the bucket's.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-vpc.html
+    """
+    ignored = ignored_by(endpoint_type, asked)
+    found = _resource(document, asked, ignored=ignored)
+    by_point = asked.by_access_point()
+    if by_point is not asked:
+        other = _resource(document, by_point, ignored=ignored)
+        found.deny = found.deny or other.deny
+        found.allows = found.allows and other.allows
+    return found
+
+
+def _restricted(policies: Policies, asked: Asked) -> Layer:
     """RestrictPublicBuckets, for callers from outside of the bucket's account.
 
+    An access point of a VPC's is never public:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
     """
-    for document in documents:
+    documents = [(policies.resource, Owner.BUCKET)]
+    if asked.values.get("s3:accesspointnetworkorigin") != ("VPC",):
+        documents.append((policies.access_point, Owner.ACCESS_POINT))
+    for document, owner in documents:
         if document is not None and not isinstance(document, Unknown):
-            for statement in public_statements(document):
+            for statement in public_statements(document, owner=owner):
                 return Layer(deny=(document, statement), allows=True)
-    return Layer(unknown=UNKNOWN in documents, allows=True)
+    return Layer(unknown=any(document is UNKNOWN for document, _ in documents), allows=True)
 
 
 def _listed(acl: Acl, asked: Asked, *, ignore_public: bool, limit: Grant) -> Layer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.policy.patterns import arn_parts
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.policy.conditions import Condition
     from pytest_s3vpce.policy.documents import Document, Statement
+
+
+class Owner(Enum):
+    """Whose policy it is: a wildcard in an access point's name is harmless in a bucket's, and public in its own."""
+
+    BUCKET = "bucket"
+    ACCESS_POINT = "access point"
+
 
 _WIDEST: Final = {4: 8, 6: 32}
 """The shortest prefix of an address range that is not public, by IP version."""
@@ -71,23 +80,23 @@ class PublicVerdict:
     says: str
 
 
-def public_statements(document: Document) -> tuple[Statement, ...]:
+def public_statements(document: Document, *, owner: Owner = Owner.BUCKET) -> tuple[Statement, ...]:
     """The statements that make the policy public: none where it is not. Denies count neither way."""
-    return tuple(verdict.statement for verdict in public_verdicts(document) if verdict.public)
+    return tuple(verdict.statement for verdict in public_verdicts(document, owner=owner) if verdict.public)
 
 
-def public_verdicts(document: Document) -> tuple[PublicVerdict, ...]:
+def public_verdicts(document: Document, *, owner: Owner = Owner.BUCKET) -> tuple[PublicVerdict, ...]:
     """The test's verdict on each Allow statement, with its reason."""
-    return tuple(_verdict(statement) for statement in document.allows)
+    return tuple(_verdict(statement, owner) for statement in document.allows)
 
 
-def _verdict(statement: Statement) -> PublicVerdict:
+def _verdict(statement: Statement, owner: Owner) -> PublicVerdict:
     principals = statement.principals
     if principals is None and statement.not_principals is None:
         return PublicVerdict(statement, public=False, says="it names no principal")
     if principals is not None and not principals.everybody and all(map(_fixed, principals.arns)):
         return PublicVerdict(statement, public=False, says="its principals are fixed")
-    narrowing = next((condition for condition in statement.conditions if _narrows(condition)), None)
+    narrowing = next((condition for condition in statement.conditions if _narrows(condition, owner)), None)
     if narrowing is not None:
         values = ", ".join(narrowing.wanted)
         says = f"{narrowing.written} {narrowing.shown} [{values}] leaves fixed callers only"
@@ -97,11 +106,13 @@ def _verdict(statement: Statement) -> PublicVerdict:
     return PublicVerdict(statement, public=True, says=says)
 
 
-def _narrows(condition: Condition) -> bool:
+def _narrows(condition: Condition, owner: Owner) -> bool:
     """Whether a condition leaves only fixed callers: one that an absent key meets does not."""
     if condition.if_exists or condition.quantifier == "forallvalues":
         return False
     if condition.name not in _NARROWING and not (condition.name == "IpAddress" and condition.key == "aws:sourceip"):
         return False
     fixed = _FIXED_BY_KEY.get(condition.key)
+    if fixed is _access_point and owner is Owner.ACCESS_POINT:
+        fixed = _fixed
     return fixed is not None and bool(condition.wanted) and all(map(fixed, condition.wanted))

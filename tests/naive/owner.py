@@ -133,10 +133,14 @@ def block_public_access(asked: Asked) -> str:
         return ALLOW
     if asked.caller.kind == "service" or asked.within_account:
         return ALLOW
-    looked_at = [asked.policies.get("resource")]
+    looked_at = [(asked.policies.get("resource"), False)]
     if "VPC" not in (lookup(asked.context, "s3:AccessPointNetworkOrigin") or []):
-        looked_at.append(asked.policies.get("access_point"))  # one that is open to a VPC only is never public
-    return DENY if any(is_public(policy) for policy in looked_at if policy not in (None, "unknown")) else ALLOW
+        looked_at.append((asked.policies.get("access_point"), True))  # one that is open to a VPC only is never public
+    return (
+        DENY
+        if any(is_public(policy, point=point) for policy, point in looked_at if policy not in (None, "unknown"))
+        else ALLOW
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- keys

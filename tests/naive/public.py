@@ -20,28 +20,30 @@ FIXED_KEYS = {
 FIXING = ("stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike")
 
 
-def is_public(policy: Json) -> bool:
-    return any(statement["Effect"] == "Allow" and not is_fixed(statement) for statement in listed(policy["Statement"]))
+def is_public(policy: Json, *, point: bool = False) -> bool:
+    """`point`: an access point's own policy, where a wildcard in its name makes it public."""
+    allows = [statement for statement in listed(policy["Statement"]) if statement["Effect"] == "Allow"]
+    return not all(is_fixed(statement, point=point) for statement in allows)
 
 
-def is_fixed(statement: Json) -> bool:
+def is_fixed(statement: Json, *, point: bool) -> bool:
     """Whether a statement grants to fixed principals only, or under a condition with fixed values only."""
     if "Principal" in statement and all("*" not in value for _, value in entries(statement["Principal"])):
         return True
     return any(
-        fixes(name.lower(), key.lower(), [text_of(value) for value in listed(values)])
+        fixes(name.lower(), key.lower(), [text_of(value) for value in listed(values)], point=point)
         for name, keys in statement.get("Condition", {}).items()
         for key, values in keys.items()
     )
 
 
-def fixes(operator: str, key: str, values: list[str]) -> bool:
+def fixes(operator: str, key: str, values: list[str], *, point: bool) -> bool:
     bare = operator.removeprefix("foranyvalue:")
     if key == "aws:sourceip":
         return bare == "ipaddress" and all(narrow(value) for value in values)
     if key not in FIXED_KEYS or bare not in FIXING:
         return False
-    if key == "s3:dataaccesspointarn":  # the access point's name may be a wildcard, its account may not
+    if key == "s3:dataaccesspointarn" and not point:  # the access point's name may be a wildcard, its account may not
         values = [":".join(value.split(":", 5)[:5]) for value in values]
     return not any(re.search(r"[*?]|\$\{", value) for value in values)
 

@@ -25,12 +25,7 @@ IAM_FOREIGN = tuple(name for name in FOREIGN if name.startswith("arn:"))
 
 
 class ByAccessPoint(Maker):
-    """A request that came by an access point; who signs nothing and services do not come that way.
-
-    Left out, because the engine and the second evaluator read the documentation differently: an endpoint policy that
-    names the bucket or the access point but not both, RestrictPublicBuckets where the access point is open to a VPC
-    only.
-    """
+    """A request that came by an access point; who signs nothing and services do not come that way."""
 
     keys = (*PLAIN, *OF_POINTS, *OF_POINTS, *OF_POINTS)
     callers = (OWN, IAM_FOREIGN)
@@ -43,12 +38,6 @@ class ByAccessPoint(Maker):
 
     def finish(self, line: Json) -> None:
         policies = line["policies"]
-        if isinstance(policies.get("vpc_endpoint"), dict):
-            for statement in policies["vpc_endpoint"]["Statement"]:
-                statement.pop("NotResource", None)
-                statement["Resource"] = "*"
-        if any(value in ("VPC", ["VPC"]) for value in line["request"]["context"].values()):
-            policies.pop("block_public_access", None)
         if isinstance(policies.get("resource"), dict) and self.chance(0.4):
             delegation = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
             condition = {"StringEquals": {"s3:DataAccessPointAccount": OWNER}}
@@ -101,8 +90,6 @@ class WithAcl(Maker):
         policies["acl"] = self.acl(line["request"]["action"] in OF_OBJECTS and not inside)
         if self.chance(0.1) and policies.get("resource") is None:
             policies["acl"] = "unknown"
-            policies.pop("permissions_boundary", None)
-            policies.pop("session", None)
 
     def acl(self, foreign: bool) -> Any:
         grants = [
