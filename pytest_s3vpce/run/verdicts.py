@@ -67,9 +67,7 @@ def _lines(row: CellResult) -> Iterator[str]:
         yield f"sent: {row.sent.method} {row.sent.url} by {row.principal} from {row.vantage}"
     if row.received:
         answer = row.received
-        came = (
-            f"status {answer.status}" if answer.status is not None else f"{answer.failure} {escaped(answer.detail)}"
-        )
+        came = f"status {answer.status}" if answer.status is not None else f"{answer.failure} {escaped(answer.detail)}"
         parts = [came, row.measured.code, row.measured.message, answer.request_id and f"request {answer.request_id}"]
         parts += [answer.peer and f"from {answer.peer}", answer.tls]
         yield "came back: " + ", ".join(escaped(part) for part in parts if part)
