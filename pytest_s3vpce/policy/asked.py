@@ -70,7 +70,9 @@ class Asked:
 
 def _values(context: Mapping[str, str | Sequence[str]]) -> dict[str, tuple[str, ...]]:
     found = {key.lower(): (value,) if isinstance(value, str) else tuple(value) for key, value in context.items()}
-    return {key: value for key, value in found.items() if value or not EMPTY_LIST_IS_ABSENT}
+    if EMPTY_LIST_IS_ABSENT and () in found.values():
+        return {key: value for key, value in found.items() if value}
+    return found
 
 
 def _derive(values: dict[str, tuple[str, ...]], caller: Caller, resource_account: str) -> None:
