@@ -154,8 +154,12 @@ def test_other_services_are_reached_by_their_endpoints_private_names(stage: Stag
         SecurityGroupIds=[net.group],
     )["VpcEndpoint"]["VpcEndpointId"]
     net.let_in("10.1.0.0/16")
-    sts.get_caller_identity()
-    assert path_of(stage) == ("interface_endpoint", endpoint)
+    at_address = admin.client("sts", origin=net.at(net.a), url="https://127.0.0.1:1")  # of the subnet: names no host
+    for client in (sts, at_address):
+        client.get_caller_identity()
+        assert path_of(stage) == ("interface_endpoint", endpoint)
+    with pytest.raises(Unanswered):
+        admin.client("iam", origin=net.at(net.a), url="https://127.0.0.1:1").list_roles()
 
 
 # Peering

@@ -183,3 +183,11 @@ def test_a_route_whose_target_is_gone_is_shown_as_a_black_hole(admin: Person, ne
     assert states() == {"blackhole"}
     with pytest.raises(Unanswered, match="has a black hole for it"):
         get(admin, BUCKET, net.at(net.a))
+
+
+def test_a_vpc_that_gets_ipv6_later_has_it_in_its_default_network_acl(admin: Person, net: Net) -> None:
+    """https://docs.aws.amazon.com/vpc/latest/userguide/default-network-acl.html."""
+    net.ec2.associate_vpc_cidr_block(VpcId=net.vpc, AmazonProvidedIpv6CidrBlock=True)
+    (acl,) = net.ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [net.vpc]}])["NetworkAcls"]
+    six = [(row["Egress"], row["RuleAction"]) for row in acl["Entries"] if row.get("Ipv6CidrBlock") == "::/0"]
+    assert sorted(six) == [(False, "allow"), (True, "allow")]
