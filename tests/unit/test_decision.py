@@ -254,3 +254,10 @@ def test_a_decision_shows_and_compares_what_was_decided_alone() -> None:
     one, other = _decided(identity=(_ALLOW,)), _decided(identity=(_document(name="q"),))
     assert one == other
     assert "case" not in repr(one)
+
+
+def test_the_first_deny_of_a_policy_is_named() -> None:
+    rows = [{"Sid": sid, "Effect": "Deny", "Action": "*", "Resource": "*", "Principal": "*"} for sid in ("one", "two")]
+    assert _decided(resource=parse({"Statement": rows})).statement == "one"
+    plain = [{key: value for key, value in row.items() if key != "Principal"} for row in rows]
+    assert _decided(identity=(parse({"Statement": plain}),)).statement == "one"

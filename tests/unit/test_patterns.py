@@ -197,3 +197,28 @@ def test_pieces_with_single_wildcards_between_stars(pattern: str, text: str, *, 
     tokens = tokens_of(pattern, variables=False, wildcards=True)
     assert glob(tokens)(text) is matches
     assert any_glob([(Literal("other"),), tokens])(text) is matches
+
+
+@pytest.mark.parametrize(
+    ("pattern", "yes", "no"),
+    [
+        ("ab?", ("abc",), ("ab", "abcd")),
+        ("a?*", ("ab", "abc"), ("a", "b")),
+        ("?a*", ("xa", "xab"), ("a", "ax")),
+        ("a?b*", ("axb", "axbc"), ("ab", "axxb")),
+        ("ab*", ("ab", "abc"), ("a", "xab")),
+        ("ab", ("ab",), ("abc", "a")),
+        ("*", ("", "x"), ()),
+    ],
+)
+def test_any_of_several_is_one_of_them(pattern: str, yes: tuple[str, ...], no: tuple[str, ...]) -> None:
+    tokens = tokens_of(pattern, variables=False, wildcards=True)
+    for patterns in (
+        [tokens],
+        [tokens, (Literal("other"),)],
+        [tokens, tokens_of("o*", variables=False, wildcards=True)],
+    ):
+        match = any_glob(patterns)
+        assert [match(text) for text in yes] == [True] * len(yes)
+        assert [match(text) for text in no] == [False] * len(no)
+    assert not any_glob([])("")
