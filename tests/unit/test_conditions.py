@@ -153,33 +153,33 @@ def test_why(written: str, actual: tuple[str, ...], clause: str) -> None:
     assert condition.why({"aws:sourcevpce": actual} if actual else {}) == clause
 
 
-def _holds(written: str, wanted: str, *actual: str, **more: str) -> bool:
+def _meets(written: str, wanted: str, *actual: str, **more: str) -> bool:
     values = {"k:k": actual, **{f"k:{name}": (value,) for name, value in more.items()}}
     return compile_condition(written, "k:k", (wanted,), variables=True).holds(values)
 
 
 @pytest.mark.parametrize("written", ["StringEquals", "StringEqualsIgnoreCase"])
 def test_a_star_beside_a_variable_is_a_star_to_those_who_know_no_wildcards(written: str) -> None:
-    assert _holds(written, "${k:v}*", "ann*", v="ann")
-    assert not _holds(written, "${k:v}*", "anna", v="ann")
-    assert _holds(written, "a*", "a*")
-    assert not _holds(written, "a*", "a")
-    assert not _holds(written, "a*", "ab")
+    assert _meets(written, "${k:v}*", "ann*", v="ann")
+    assert not _meets(written, "${k:v}*", "anna", v="ann")
+    assert _meets(written, "a*", "a*")
+    assert not _meets(written, "a*", "a")
+    assert not _meets(written, "a*", "ab")
 
 
 def test_a_number_of_five_digits_is_a_time_and_one_of_four_a_year() -> None:
-    assert _holds("DateEquals", "10000", "1970-01-01T02:46:40Z")
-    assert _holds("DateEquals", "1999", "1999-01-01T00:00:00Z")
+    assert _meets("DateEquals", "10000", "1970-01-01T02:46:40Z")
+    assert _meets("DateEquals", "1999", "1999-01-01T00:00:00Z")
 
 
 def test_a_variable_fills_one_part_of_an_arn() -> None:
     wanted = "arn:aws:s3:${k:v}:1:x"
-    assert _holds("ArnEquals", wanted, "arn:aws:s3:a:1:x", v="a")
-    assert not _holds("ArnEquals", wanted, "arn:aws:s3:a:b:1:x", v="a:b")
+    assert _meets("ArnEquals", wanted, "arn:aws:s3:a:1:x", v="a")
+    assert not _meets("ArnEquals", wanted, "arn:aws:s3:a:b:1:x", v="a:b")
 
 
 @pytest.mark.parametrize("written", ["NumericEquals", "NumericNotEquals", "ForAnyValue:NumericNotEquals"])
 def test_one_value_of_several_that_is_no_number_fails_the_condition(written: str) -> None:
-    assert not _holds(written, "2", "1", "x")
-    assert not _holds(written, "x", "1", "2")
-    assert _holds("NumericNotEquals", "3", "1", "2")
+    assert not _meets(written, "2", "1", "x")
+    assert not _meets(written, "x", "1", "2")
+    assert _meets("NumericNotEquals", "3", "1", "2")
