@@ -6,6 +6,8 @@ import itertools
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import fields
@@ -17,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_s3vpce import policy
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.policy import (
     UNKNOWN,
@@ -572,6 +575,18 @@ def test_an_operation_of_no_checks_and_a_principal_of_no_known_form_are_errors()
         Operation(())
     with pytest.raises(PolicyError, match="`nobody` is of no known form"):
         decide_matrix(**{**_PLAIN_WORLD, "principals": [Principal(principal="nobody")]})
+
+
+def test_what_only_matrices_need_is_loaded_when_it_is_asked_for() -> None:
+    code = (
+        "import sys, pytest_s3vpce.policy as policy; assert 'pytest_s3vpce.policy.matrix' not in sys.modules;"
+        "assert all(getattr(policy, name) for name in policy.__all__); policy.Nothing"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.endswith("AttributeError: module `pytest_s3vpce.policy` has no attribute `Nothing`\n")
+    with pytest.raises(AttributeError, match="Nothing"):
+        policy.Nothing  # noqa: B018 - the look-up is the test
+    assert (policy.decide_matrix, policy.Bucket) == (decide_matrix, Bucket)
 
 
 def test_every_layer_comes_with_exactly_one_axis() -> None:
