@@ -70,7 +70,7 @@ def whole() -> World:
     member = made["AccountId"]
     organizations.move_account(AccountId=member, SourceParentId=root, DestinationParentId=inner)
     world = World(stage, organizations, found["Id"], root, outer, inner, member)
-    for person, bucket in ((world.admin, "org-member"), (stage.admin(MANAGEMENT), "org-management")):
+    for person, bucket in ((world.admin, "lab-orgs-member"), (stage.admin(MANAGEMENT), "lab-orgs-management")):
         s3 = person.client("s3")
         s3.create_bucket(Bucket=bucket)
         s3.put_object(Bucket=bucket, Key="k", Body=b"x")
@@ -83,11 +83,11 @@ def world(whole: World) -> Any:
     whole.clear()
 
 
-def read(person: Person, bucket: str = "org-member") -> Any:
+def read(person: Person, bucket: str = "lab-orgs-member") -> Any:
     return person.client("s3").get_object(Bucket=bucket, Key="k")
 
 
-def denial(person: Person, bucket: str = "org-member") -> str:
+def denial(person: Person, bucket: str = "lab-orgs-member") -> str:
     status, code, message = refusal(person.client("s3").get_object, Bucket=bucket, Key="k")
     assert (status, code) == (403, "AccessDenied")
     return message
@@ -112,7 +112,7 @@ def test_an_scp_denies_at_every_level(world: World, level: str) -> None:
     arn = world.attach(SCP, getattr(world, level), deny("s3:GetObject"))
     caller = f"arn:aws:sts::{world.member}:assumed-role/{ROLE}/test"
     assert denial(person) == (
-        f'User: {caller} is not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::org-member/k" with an '
+        f'User: {caller} is not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::lab-orgs-member/k" with an '
         f"explicit deny in a service control policy: {arn}"
     )
     world.clear()
@@ -138,15 +138,15 @@ def test_an_scp_binds_root_and_sts_but_not_the_management_account(world: World) 
     role = make_role(world.admin, "target", allow("*"), trust={"AWS": world.member})
     world.attach(SCP, world.root, deny(["s3:GetObject", "sts:AssumeRole"]))
     assert "in a service control policy" in denial(root)
-    assert read(world.stage.admin(MANAGEMENT), "org-management")
+    assert read(world.stage.admin(MANAGEMENT), "lab-orgs-management")
     message = refusal(world.admin.client("sts").assume_role, RoleArn=role, RoleSessionName="no")[2]
     assert "sts:AssumeRole" in message
     assert "with an explicit deny in a service control policy: arn:aws:organizations" in message
 
 
 def test_an_scp_does_not_bind_others_principals(world: World) -> None:
-    grant = allow("s3:GetObject", "arn:aws:s3:::org-member/*", Principal={"AWS": OUTSIDE})
-    world.admin.client("s3").put_bucket_policy(Bucket="org-member", Policy=policy(grant))
+    grant = allow("s3:GetObject", "arn:aws:s3:::lab-orgs-member/*", Principal={"AWS": OUTSIDE})
+    world.admin.client("s3").put_bucket_policy(Bucket="lab-orgs-member", Policy=policy(grant))
     world.attach(SCP, world.member, deny("s3:*"))
     outsider = world.stage.admin(OUTSIDE)
     assert read(outsider)
@@ -154,7 +154,7 @@ def test_an_scp_does_not_bind_others_principals(world: World) -> None:
     world.attach(RCP, world.inner, deny("s3:GetObject", Principal="*"))
     assert denial(outsider) == "Access Denied"
     world.clear()
-    world.admin.client("s3").delete_bucket_policy(Bucket="org-member")
+    world.admin.client("s3").delete_bucket_policy(Bucket="lab-orgs-member")
 
 
 @pytest.mark.parametrize("level", ["root", "outer", "inner", "member"])
@@ -168,19 +168,19 @@ def test_an_rcp_denies_at_every_level(world: World, level: str) -> None:
 
 def test_rcps_do_not_protect_the_management_accounts_buckets(world: World) -> None:
     world.attach(RCP, world.root, deny("s3:*", Principal="*"))
-    assert read(world.stage.admin(MANAGEMENT), "org-management")
+    assert read(world.stage.admin(MANAGEMENT), "lab-orgs-management")
 
 
 def test_rcps_bind_the_management_accounts_principals_at_members_buckets(world: World) -> None:
-    grant = allow("s3:GetObject", "arn:aws:s3:::org-member/*", Principal={"AWS": MANAGEMENT})
-    world.admin.client("s3").put_bucket_policy(Bucket="org-member", Policy=policy(grant))
+    grant = allow("s3:GetObject", "arn:aws:s3:::lab-orgs-member/*", Principal={"AWS": MANAGEMENT})
+    world.admin.client("s3").put_bucket_policy(Bucket="lab-orgs-member", Policy=policy(grant))
     manager = world.stage.admin(MANAGEMENT)
     assert read(manager)
     world.attach(RCP, world.root, deny("s3:GetObject", Principal="*"))
     # Within one organization the reason is told across accounts.
     assert "in a resource control policy" in denial(manager)
     world.clear()
-    world.admin.client("s3").delete_bucket_policy(Bucket="org-member")
+    world.admin.client("s3").delete_bucket_policy(Bucket="lab-orgs-member")
 
 
 def test_organization_keys_say_where_both_stand(world: World) -> None:
@@ -191,7 +191,7 @@ def test_organization_keys_say_where_both_stand(world: World) -> None:
         arn = f"arn:aws:iam::{world.member}:role/{ROLE}"
         s3 = world.stage.admin(MANAGEMENT).assume(arn, Policy=text).client("s3")
         try:
-            s3.get_object(Bucket="org-member", Key="k")
+            s3.get_object(Bucket="lab-orgs-member", Key="k")
         except s3.exceptions.ClientError:
             return True
         return False
@@ -207,11 +207,11 @@ def test_organization_keys_say_where_both_stand(world: World) -> None:
 def test_without_an_organization_the_keys_are_absent(world: World) -> None:
     role = f"arn:aws:iam::{OUTSIDE}:role/s3vpce-runner"
     s3 = world.stage.admin(OUTSIDE).client("s3")
-    s3.create_bucket(Bucket="org-outside")
-    s3.put_object(Bucket="org-outside", Key="k", Body=b"")
+    s3.create_bucket(Bucket="lab-orgs-outside")
+    s3.put_object(Bucket="lab-orgs-outside", Key="k", Body=b"")
     absent = {"Null": {"aws:PrincipalOrgID": "false"}}
     person = world.stage.user(OUTSIDE).assume(role, Policy=policy(allow("*"), deny("*", Condition=absent)))
-    assert read(person, "org-outside")
+    assert read(person, "lab-orgs-outside")
 
 
 def test_an_invited_account_is_a_member_too(world: World) -> None:
