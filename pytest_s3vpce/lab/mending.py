@@ -71,6 +71,7 @@ def mend_addresses(*, nat_class: Any, backend_class: Any, address_class: Any, pu
     address_class.__init__ = begin_address
     nat_class.__init__ = begin_nat
     backend_class.create_vpc = _with_open_defaults(backend_class.create_vpc)
+    backend_class.create_default_vpc = _with_way_out(backend_class.create_default_vpc)
     backend_class.associate_vpc_cidr_block = _with_six(backend_class.associate_vpc_cidr_block)
 
 
@@ -154,6 +155,24 @@ def _with_open_defaults(original: Callable[..., Any]) -> Callable[..., Any]:
                 vpc_id=vpc.id,
             )
         _open_by_six(self, vpc)
+        return vpc
+
+    return create
+
+
+def _with_way_out(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A default VPC has an internet gateway, and its main route table leads there.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/default-vpc-components.html
+    """
+
+    def create(self: Any) -> Any:
+        vpc = original(self)
+        gateway = self.create_internet_gateway()
+        self.attach_internet_gateway(gateway.id, vpc.id)
+        for table in list(self.route_tables.values()):
+            if table.vpc_id == vpc.id:
+                self.create_route(table.id, "0.0.0.0/0", gateway_id=gateway.id)
         return vpc
 
     return create

@@ -210,3 +210,16 @@ def test_nobody_comes_to_an_endpoints_name_from_the_internet(admin: Person, net:
     client = admin.client("s3", url=base(endpoint))
     with pytest.raises(Unanswered, match="private addresses only"):
         client.get_object(Bucket=BUCKET, Key="k")
+
+
+def test_an_endpoint_of_an_organizations_account_shows_the_organization(stage: Stage, admin: Person, net: Net) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-vpceorgid."""
+    net.gateway()
+    where = net.at(net.a)
+    assert seen(admin, BUCKET, where, "aws:VpceOrgID", None)
+    organizations = stage.root(MAIN).client("organizations")
+    made = organizations.create_organization(FeatureSet="ALL")["Organization"]["Id"]
+    root = organizations.list_roots()["Roots"][0]["Id"]
+    assert seen(admin, BUCKET, where, "aws:VpceOrgID", made)
+    assert seen(admin, BUCKET, where, "aws:VpceOrgPaths", f"{made}/{root}/")
+    organizations.delete_organization()

@@ -7,6 +7,8 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from pytest_s3vpce.lab.fleet import instances
+from pytest_s3vpce.lab.origin import Placement
+from pytest_s3vpce.lab.routing import ANY
 from pytest_s3vpce.lab.wire import Unanswered
 from tests.unit.labnetwork import Net, get, make, path_of, seen
 from tests.unit.labstage import REGION, Person, Stage, deny, policy, refusal
@@ -191,3 +193,21 @@ def test_a_vpc_that_gets_ipv6_later_has_it_in_its_default_network_acl(admin: Per
     (acl,) = net.ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [net.vpc]}])["NetworkAcls"]
     six = [(row["Egress"], row["RuleAction"]) for row in acl["Entries"] if row.get("Ipv6CidrBlock") == "::/0"]
     assert sorted(six) == [(False, "allow"), (True, "allow")]
+
+
+def test_a_default_subnet_leads_to_the_internet(stage: Stage, admin: Person) -> None:
+    """https://docs.aws.amazon.com/vpc/latest/userguide/default-vpc-components.html."""
+    ec2 = admin.client("ec2", region="eu-west-2")
+    subnet = ec2.describe_subnets()["Subnets"][0]
+    assert subnet["MapPublicIpOnLaunch"] is True
+    (group,) = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [subnet["VpcId"]]}])["SecurityGroups"]
+    placement = Placement(
+        account=MAIN,
+        region="eu-west-2",
+        subnet_id=subnet["SubnetId"],
+        security_group_ids=(group["GroupId"],),
+        private_ip="172.31.0.9",
+        public_ip="203.0.113.41",
+    )
+    admin.client("sts", origin=placement.at(443, destination=ANY), region="eu-west-2").get_caller_identity()
+    assert path_of(stage) == ("internet", None)
