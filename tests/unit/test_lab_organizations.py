@@ -112,8 +112,8 @@ def test_an_scp_denies_at_every_level(world: World, level: str) -> None:
     arn = world.attach(SCP, getattr(world, level), deny("s3:GetObject"))
     caller = f"arn:aws:sts::{world.member}:assumed-role/{ROLE}/test"
     assert denial(person) == (
-        f'User: {caller} is not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::lab-orgs-member/k" with an '
-        f"explicit deny in a service control policy: {arn}"
+        f"User: {caller} is not authorized to perform: s3:GetObject on resource: "
+        f'"arn:aws:s3:::lab-orgs-member/k" with an explicit deny in a service control policy: {arn}'
     )
     world.clear()
     assert read(person)
