@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote
@@ -16,7 +16,7 @@ import botocore.session
 from botocore.exceptions import UnknownServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pytest_s3vpce.lab.wire import HttpRequest
 
@@ -39,7 +39,10 @@ _NAMED: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("PolicyName", "arn:{partition}:iam::{account}:policy/{value}"),
     ),
     "kms": (("KeyId", "arn:{partition}:kms:{region}:{account}:key/{value}"),),
-    "lambda": (("FunctionName", "arn:{partition}:lambda:{region}:{account}:function:{value}"),),
+    "lambda": (
+        ("FunctionName", "arn:{partition}:lambda:{region}:{account}:function:{value}"),
+        ("Resource", "{value}"),
+    ),
     "ec2": (
         ("VpcEndpointId", "arn:{partition}:ec2:{region}:{account}:vpc-endpoint/{value}"),
         ("VpcEndpointId.1", "arn:{partition}:ec2:{region}:{account}:vpc-endpoint/{value}"),
@@ -59,6 +62,7 @@ class Asked:
 
     action: str
     resource: str
+    context: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
 
 
 def asked_of(service: str, request: HttpRequest, *, account: str, region: str, partition: str) -> Asked | None:

@@ -13,7 +13,6 @@ from urllib.parse import unquote
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.lab import faultdocuments
 from pytest_s3vpce.lab.authentication import authenticate
-from pytest_s3vpce.lab.controlplane import asked_of
 from pytest_s3vpce.lab.denials import service_denial
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.judge import Judge, Question
@@ -21,6 +20,7 @@ from pytest_s3vpce.lab.keys import SessionKind
 from pytest_s3vpce.lab.lambdas import Lambda
 from pytest_s3vpce.lab.origin import Internet, source_of
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.rights import Place, Rights
 from pytest_s3vpce.lab.routing import Routing
 from pytest_s3vpce.lab.s3 import S3
 from pytest_s3vpce.lab.s3answers import finish
@@ -74,6 +74,7 @@ class Gateway:
         self._control = S3Control(state, judge)
         self._sts = Sts(state, keys, judge)
         self._routing = Routing(state)
+        self._rights = Rights(state)
         self._log = log
         self.notes: deque[dict[str, Any]] = deque(maxlen=_NOTES)
         """The last requests: who, from where, by which path, which action, decision and reason."""
@@ -169,22 +170,20 @@ class Gateway:
         note: dict[str, Any],
     ) -> None:
         """Asks the engine for a call of a control plane; what is no operation is left to be refused behind."""
-        account, partition = caller.account or "", caller.arn.split(":", 2)[1]
-        asked = asked_of(service, request, account=account, region=region, partition=partition)
-        if asked is None:
-            return
-        question = Question(
-            action=asked.action,
-            resource=asked.resource,
-            owner=account,
-            resource_policy=None,
-            endpoint=path.endpoint,
-            context=context,
-        )
-        decision = self._judge.decide(caller, question)
-        note.update(action=asked.action, decision=decision.effect.value, layer=decision.layer, reason=decision.reason)
-        if not decision.allowed:
-            raise service_denial(decision, caller=caller, action=asked.action, resource=asked.resource)
+        place = Place(account=caller.account or "", region=region, partition=caller.arn.split(":", 2)[1])
+        for asked in self._rights.of(service, request, place=place):
+            question = Question(
+                action=asked.action,
+                resource=asked.resource,
+                owner=place.account,
+                resource_policy=None,
+                endpoint=path.endpoint,
+                context={**context, **asked.context},
+            )
+            found = self._judge.decide(caller, question)
+            note.update(action=asked.action, decision=found.effect.value, layer=found.layer, reason=found.reason)
+            if not found.allowed:
+                raise service_denial(found, caller=caller, action=asked.action, resource=asked.resource)
 
     def _path(self, request: HttpRequest, *, service: str) -> Path:
         origin = request.origin

@@ -77,6 +77,14 @@ class Principals:
             tags=reading.tags(found.tags),
         )
 
+    def named(self, name: str, *, kind: str, account: str) -> Any:
+        """A role or user of an account by its name alone, whatever its path; None where there is none."""
+        for backend in list(self._backends[account].values()):
+            for entry in list((backend.roles if kind == "role" else backend.users).values()):
+                if entry.name == name:
+                    return entry
+        return None
+
     def identity_policies(self, arn: str) -> tuple[tuple[str, str], ...] | None:
         """Name and text of every identity policy of a role or user; None where there is no such principal."""
         principal = self._principal(arn, kind="role") or self._principal(arn, kind="user")
