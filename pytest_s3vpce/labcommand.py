@@ -111,6 +111,7 @@ def path(named: Path | None, *, subnet: str, groups: tuple[str, ...], ready_file
 @click.option("--subnet", required=True, metavar="SUBNET_ID", help="where the command stands")
 @_groups_option
 @click.option("--account", metavar="NAME", help="whose root keys it gets (default: those of the subnet's account)")
+@click.option("--role", metavar="ARN", help="whose session's keys it gets instead; the role must trust its account")
 @click.option(
     "--via",
     type=click.Choice(["proxy", "endpoint"]),
@@ -127,18 +128,29 @@ def execute(
     subnet: str,
     groups: tuple[str, ...],
     account: str | None,
+    role: str | None,
     via: str,
     ready_file: Path | None,
     command: tuple[str, ...],
 ) -> None:
     """Runs a command as if it stood on an instance in a subnet; its exit status is the command's."""
+    from pytest_s3vpce.lab.rolesession import assume
     from pytest_s3vpce.lab.surroundings import Via, of_command
 
+    if account and role:
+        raise LabError("--account and --role exclude each other", remedy="leave one out")
     running = _running(ready_file or named)
     found = running.path(subnet, security_group_ids=groups)
-    keys = running.account(account) if account else running.account_of(found["account_id"])
+    keys = running.account(account) if account else running.account_of(_owner(role) or found["account_id"])
     environment = of_command(os.environ, urls=found, ca_bundle=running.ca_bundle, keys=keys, via=Via(via))
+    if role:
+        environment |= assume(running, role)
     _become(command, {**environment, READY_VARIABLE: str(running.file.resolve())})
+
+
+def _owner(role: str | None) -> str | None:
+    """The account of a role's ARN, whose Region the command gets."""
+    return ":".join((role or "").split(":")[4:5]) or None
 
 
 @lab.command()
@@ -158,10 +170,10 @@ def log(named: Path | None, *, follow: bool, as_json: bool, ready_file: Path | N
 
 def _noted(running: RunningLab, *, seconds: float) -> Iterator[Mapping[str, Any]]:
     """All that the lab remembers; with `seconds` to wait at a time, also what comes, until the lab ends."""
-    number = 0
+    number, waiting = 0, 0.0
     while True:
         try:
-            following, notes = running.log(number, seconds=seconds if number else 0.0)
+            following, notes = running.log(number, seconds=waiting)
         except LabError:
             if seconds and not running.file.exists():  # it ended as it should
                 return
@@ -169,7 +181,7 @@ def _noted(running: RunningLab, *, seconds: float) -> Iterator[Mapping[str, Any]
         if lost := following - len(notes) - number:
             click.echo(f"({lost} older requests are forgotten)", err=True)
         yield from notes
-        number = following
+        number, waiting = following, seconds
         if not notes and not seconds:
             return
 

@@ -21,6 +21,15 @@ _CONNECT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Runner:
+    """The user that may assume an account's administrator role, and the role."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunningLab:
     """What a ready file says, and requests to the lab that wrote it."""
 
@@ -29,6 +38,8 @@ class RunningLab:
     """`endpoint_url`, `https_endpoint_url` and `proxy_url` of the public internet."""
     ca_bundle: str
     accounts: Mapping[str, AccountSession]
+    runners: Mapping[str, Runner]
+    """By the account's id."""
     _control: str
     _token: str = field(repr=False)
 
@@ -91,6 +102,7 @@ def running_lab(file: Path) -> RunningLab:
             urls={name: str(ready[name]) for name in ("endpoint_url", "https_endpoint_url", "proxy_url")},
             ca_bundle=str(ready["ca_bundle"]),
             accounts={name: _keys(row) for name, row in ready["accounts"].items()},
+            runners={row["account_id"]: Runner(**row["runner"]) for row in ready["accounts"].values()},
             _control=str(ready["control_url"]),
             _token=str(ready["control_token"]),
         )

@@ -385,6 +385,37 @@ def test_the_exit_status_is_the_commands(lab: Lab, command: list[str], status: i
     assert "Traceback" not in done.stderr
 
 
+def test_a_command_may_have_a_roles_session(lab: Lab) -> None:
+    subnet, role = lab.outputs["AppSubnet"], lab.outputs["AppRoleArn"]
+    code = READ + "print(boto3.client('s3').meta.region_name)"
+    done = lab.command("exec", "--subnet", subnet, "--role", role, "--", sys.executable, "-c", code)
+    assert (done.stdout, done.stderr, done.returncode) == ("57\neu-west-1\n", "", 0)
+    noted = [json.loads(line) for line in lab.command("log", "--json").stdout.splitlines()]
+    last = [note for note in noted if note.get("operation") == "GetObject"][-1]
+    assert last["caller"] == "arn:aws:sts::111122223333:assumed-role/app/s3vpce-lab"
+    assert last["source"].startswith(subnet)
+
+
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [
+        ("app", "`app` is no role's ARN; give arn:aws:iam::ACCOUNT:role/NAME"),
+        ("arn:aws:iam::999999999999:role/app", "the ready file has no keys of account `999999999999`"),
+        (
+            "arn:aws:iam::111122223333:role/none",
+            "role `arn:aws:iam::111122223333:role/none` can't be assumed: An error",
+        ),
+    ],
+)
+def test_a_role_that_can_not_be_had_is_one_error(lab: Lab, role: str, said: str) -> None:
+    done = lab.command("exec", "--subnet", lab.outputs["AppSubnet"], "--role", role, "--", "true")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    done = lab.command("exec", "--subnet", "s", "--role", role, "--account", "main", "--", "true")
+    assert (done.returncode, done.stderr) == (2, "s3vpce: --account and --role exclude each other; leave one out\n")
+
+
 def test_the_aws_cli_works_there(lab: Lab) -> None:
     if shutil.which("aws") is None:
         pytest.skip("there is no AWS CLI on this machine")

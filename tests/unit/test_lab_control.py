@@ -23,6 +23,7 @@ from pytest_s3vpce.lab.control import Control
 from pytest_s3vpce.lab.journal import Journal
 from pytest_s3vpce.lab.logline import line
 from pytest_s3vpce.lab.provisioning import AccountSession
+from pytest_s3vpce.labcommand import _noted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -121,7 +122,7 @@ def file(control: Control, tmp_path: Path) -> Path:
         "ca_bundle": "ca.pem",
         "control_url": control.url,
         "control_token": control.token,
-        "accounts": {"main": {**row, "runner": {}}},
+        "accounts": {"main": {**row, "runner": {"access_key_id": "AK", "secret_access_key": "hush", "role": "r"}}},
     }
     (tmp_path / "lab.json").write_text(json.dumps(ready), encoding="utf-8")
     return tmp_path / "lab.json"
@@ -137,6 +138,29 @@ def test_the_client_asks_for_paths_and_notes(file: Path, doors: FakeDoors, journ
     assert lab.log(0) == (1, [{"n": 1}])
     assert lab.answers()
     assert lab.account("main") == lab.account_of("1" * 12) == KEYS
+
+
+def test_following_an_empty_log_waits_for_news(file: Path, journal: Journal) -> None:
+    waited: list[float] = []
+    since = journal.since
+
+    def spy(number: int, *, seconds: float = 0.0) -> Any:
+        waited.append(seconds)
+        return since(number, seconds=seconds)
+
+    journal.since = spy  # type: ignore[method-assign]
+    noted = _noted(running_lab(file), seconds=20.0)
+    threading.Timer(0.1, journal.add, [{"n": 1}]).start()
+    assert next(noted) == {"n": 1}
+    assert waited == [0.0, 20.0]
+    assert list(_noted(running_lab(file), seconds=0.0)) == [{"n": 1}]
+
+
+def test_what_was_forgotten_is_told(file: Path, journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(10_003):
+        journal.add({"n": number})
+    assert len(list(_noted(running_lab(file), seconds=0.0))) == 10_000
+    assert capsys.readouterr().err == "(3 older requests are forgotten)\n"
 
 
 def test_the_client_is_not_led_astray_by_proxies(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
