@@ -152,7 +152,11 @@ class Lab:
             message = "The role defined for the function cannot be assumed by Lambda."
             raise Refused("InvalidParameterValueException", status=400, message=message)
         minted = self.keys.mint(
-            role, session_name=function.name, now=datetime.now(UTC), seconds=_FUNCTION_SESSION_SECONDS
+            role,
+            session_name=function.name,
+            now=datetime.now(UTC),
+            seconds=_FUNCTION_SESSION_SECONDS,
+            brought=(("lambda:SourceFunctionArn", function.arn),),
         )
         return {
             "AWS_ACCESS_KEY_ID": minted.access_key_id,

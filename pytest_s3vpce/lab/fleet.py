@@ -11,6 +11,7 @@ from pytest_s3vpce.lab.resources import address_in
 
 if TYPE_CHECKING:
     from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.network.topology import Topology
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,3 +104,18 @@ def _ipv6(interface: Any) -> str | None:
     if given or not blocks or str(subnet.assign_ipv6_address_on_creation).lower() != "true":
         return given
     return address_in(blocks[0], seed=interface.id)
+
+
+def brought(instance: Instance, topology: Topology) -> tuple[tuple[str, str], ...]:
+    """The condition keys that an instance's credentials bring along, wherever they are used.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
+    subnet = topology.subnet(instance.subnet_id or "")
+    arn = f"arn:{partition_of(instance.region)}:ec2:{instance.region}:{instance.account}:instance/{instance.id}"
+    return (
+        ("aws:Ec2InstanceSourceVpc", subnet.vpc_id if subnet else ""),
+        ("aws:Ec2InstanceSourcePrivateIPv4", instance.private_ip),
+        ("ec2:SourceInstanceARN", arn),
+        ("ec2:RoleDelivery", "2.0"),
+    )

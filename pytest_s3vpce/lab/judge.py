@@ -208,7 +208,7 @@ def _principal_keys(caller: Caller) -> dict[str, str]:
         named["aws:TokenIssueTime"] = caller.issued_at.strftime("%Y-%m-%dT%H:%M:%SZ")
         named["aws:MultiFactorAuthPresent"] = "false"
     found = {key: value for key, value in named.items() if value is not None}
-    return found | {f"aws:PrincipalTag/{name}": value for name, value in caller.tags}
+    return found | {f"aws:PrincipalTag/{name}": value for name, value in caller.tags} | dict(caller.brought)
 
 
 def _organization_keys(whose: str, found: Membership | None) -> dict[str, str | Sequence[str]]:

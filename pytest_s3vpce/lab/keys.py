@@ -55,6 +55,9 @@ class Caller:
     """Those of the session's tags that the next session in a chain of roles has too."""
     source_identity: str | None = None
     issued_at: datetime | None = None
+    brought: Tags = ()
+    """Condition keys that travel with the credentials: where the service that gave them out gave them to.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-role-properties"""
 
     @property
     def anonymous(self) -> bool:
@@ -104,6 +107,7 @@ class Keys:
         tags: Tags = (),
         transitive_tags: Tags = (),
         source_identity: str | None = None,
+        brought: Tags = (),
     ) -> Minted:
         """Keys of a new session of the role. https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html"""
         partition = role.arn.split(":", 2)[1]
@@ -117,6 +121,7 @@ class Keys:
             session=SessionKind.ROLE,
             transitive_tags=transitive_tags,
             source_identity=source_identity,
+            brought=brought,
         )
         return self.issue(caller, now=now, seconds=seconds)
 

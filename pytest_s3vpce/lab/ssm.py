@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab import leashed
-from pytest_s3vpce.lab.fleet import instances
+from pytest_s3vpce.lab.fleet import brought, instances
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.runtime import INHERITED, REDIRECT
 from pytest_s3vpce.lab.wire import HttpResponse
@@ -285,7 +285,13 @@ class Ssm:
         role = self._state.role(instance.role)
         if role is None:
             raise Refused("InvalidInstanceId", status=400, message="the instance profile's role is gone")
-        minted = self._keys.mint(role, session_name=instance.id, now=datetime.now(UTC), seconds=_SESSION_SECONDS)
+        minted = self._keys.mint(
+            role,
+            session_name=instance.id,
+            now=datetime.now(UTC),
+            seconds=_SESSION_SECONDS,
+            brought=brought(instance, self._state.topology(instance.account, instance.region)),
+        )
         bundle = str(self._ca_pem)
         return {
             **{name: os.environ[name] for name in INHERITED if name in os.environ},

@@ -359,3 +359,16 @@ def test_a_role_arn_must_be_one(stage: Stage) -> None:
             "have length greater than or equal to 20"
         ),
     )
+
+
+def test_what_credentials_bring_along_is_seen_wherever_they_are_used(stage: Stage) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html"""
+    function = f"arn:aws:lambda:us-east-1:{MAIN}:function:fn"
+    only = {"ArnEquals": {"lambda:SourceFunctionArn": function}}
+    arn = make_role(stage.admin(MAIN), "runs-a-function", allow("s3:GetObject", Condition=only), trust=trusting())
+    role = stage.state.role(arn)
+    assert role is not None
+    assert not reads(stage.user(MAIN).assume(arn))
+    brought = (("lambda:SourceFunctionArn", function),)
+    minted = stage.keys.mint(role, session_name="fn", now=datetime.now(UTC), seconds=900, brought=brought)
+    assert reads(Person(stage, minted.access_key_id, minted.secret_access_key, minted.session_token))

@@ -10,6 +10,7 @@ from botocore.config import Config
 
 from pytest_s3vpce.lab.assembly import Lab
 from pytest_s3vpce.lab.fleet import instances
+from pytest_s3vpce.lab.signatures import Verified
 from pytest_s3vpce.lab.ssm import Ssm
 from pytest_s3vpce.vantage import ControlPlane, Ec2Vantage
 from tests.unit.labstage import policy, refusal
@@ -141,11 +142,29 @@ def test_a_script_really_runs(stage: Stage, inside: str) -> None:
     assert stage.run(inside, "cat")["Status"] == "Success"
 
 
+def signed_by(key: str) -> Verified:
+    return Verified(
+        access_key_id=key,
+        service="s3",
+        region=REGION,
+        auth_type="REST-HEADER",
+        signature_age_ms=0,
+        payload_hash="",
+    )
+
+
 def test_a_script_has_the_role_of_the_instances_profile(stage: Stage, inside: str) -> None:
     told = stage.run(inside, "echo $AWS_ACCESS_KEY_ID $AWS_SECRET_ACCESS_KEY $AWS_SESSION_TOKEN")
     key, secret, token = told["StandardOutputContent"].split()
     arn = stage.client("sts", key=key, secret=secret, token=token).get_caller_identity()["Arn"]
     assert arn == f"arn:aws:sts::{ACCOUNT}:assumed-role/probe-role/{inside}"
+    shown = stage.client("ec2").describe_instances(InstanceIds=[inside])["Reservations"][0]["Instances"][0]
+    assert dict(stage.lab.keys.caller(signed_by(key)).brought) == {
+        "aws:Ec2InstanceSourceVpc": shown["VpcId"],
+        "aws:Ec2InstanceSourcePrivateIPv4": shown["PrivateIpAddress"],
+        "ec2:SourceInstanceARN": f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{inside}",
+        "ec2:RoleDelivery": "2.0",
+    }
 
 
 ASK = "python3 -c \"import urllib.request as u; u.urlopen('https://s3.us-east-1.amazonaws.com/b/k', timeout=5)\""
