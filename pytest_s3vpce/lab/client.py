@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _REMEDY = "`s3vpce lab --ready-file FILE` writes one"
-_CONNECT_SECONDS = 60.0
+_SECONDS = 60.0
+_QUICK_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ class RunningLab:
     def answers(self) -> bool:
         """Whether the lab still runs."""
         try:
-            self._ask("GET", "/lab")
+            self._ask("GET", "/lab", within=_QUICK_SECONDS)
         except LabError:
             return False
         return True
@@ -74,9 +75,11 @@ class RunningLab:
             )
         return found
 
-    def _ask(self, method: str, target: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def _ask(
+        self, method: str, target: str, body: Mapping[str, Any] | None = None, *, within: float = _SECONDS
+    ) -> dict[str, Any]:
         # Not through the proxies of the environment: after `export HTTP_PROXY=...` that would be the lab itself.
-        connection = http.client.HTTPConnection(urlsplit(self._control).netloc, timeout=_CONNECT_SECONDS)
+        connection = http.client.HTTPConnection(urlsplit(self._control).netloc, timeout=within)
         try:
             payload = None if body is None else json.dumps(body)
             connection.request(method, target, body=payload, headers={"Authorization": f"Bearer {self._token}"})

@@ -157,9 +157,7 @@ def _check_ready_file(path: Path) -> None:
         raise LabError(f"a lab is running with the ready file `{path}`", remedy="name another, or end that lab")
     if path.is_dir():
         raise LabError(f"`{path}` can't be written: it is a folder", remedy="name a file")
-    fresh = _fresh(path)
-    write(fresh, "")
-    fresh.unlink(missing_ok=True)
+    _beside(path, "").unlink(missing_ok=True)
 
 
 def _check_port(port: int) -> None:
@@ -175,15 +173,24 @@ def _check_port(port: int) -> None:
 
 def write(path: Path, text: str) -> None:
     """Whole or not at all, readable by this user only."""
-    fresh = _fresh(path)
+    fresh = _beside(path, text)
+    try:
+        fresh.replace(path)
+    except OSError as failure:
+        fresh.unlink(missing_ok=True)
+        raise _unwritable(path, failure) from failure
+
+
+def _beside(path: Path, text: str) -> Path:
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-        fresh.replace(path)
     except OSError as failure:
-        raise LabError(f"`{path}` can't be written: {failure.strerror}", remedy="make its folder") from failure
+        raise _unwritable(path, failure) from failure
+    return fresh
 
 
-def _fresh(path: Path) -> Path:
-    return path.with_name(f"{path.name}.{os.getpid()}")
+def _unwritable(path: Path, failure: OSError) -> LabError:
+    return LabError(f"`{path}` can't be written: {failure.strerror}", remedy="make its folder")

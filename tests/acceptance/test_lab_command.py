@@ -541,7 +541,7 @@ def test_bad_options_are_one_error_each(lab: Lab, tmp_path: Path) -> None:
         ([*main, *ready, "--account", "b=111122223333"], "accounts `main` and `b` have one id"),
         ([*main, *ready, "--region", "us-nowhere-1"], "`us-nowhere-1` is no Region"),
         ([*main, *ready, "--port", port], f"can't listen on port {port}: Address already in use; choose another port"),
-        ([*main, "--ready-file", "none/r.json"], "`none/r.json"),
+        ([*main, "--ready-file", "none/r.json"], "`none/r.json` can't be written: No such file"),
         ([*main, "--ready-file", str(lab.file)], "a lab is running with the ready file"),
         ([*main, *ready, "--log-requests", "none/log"], "`none/log` can't be written: No such file"),
         ([*main, *ready, "--provision", "none.py"], "there is no provisioning script `none.py`"),
