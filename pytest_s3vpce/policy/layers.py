@@ -141,9 +141,12 @@ def _levels(levels: tuple[tuple[Document, ...], ...] | Unknown, asked: Asked, *,
     """
     if isinstance(levels, Unknown):
         return Layer(unknown=True, allows=True)
-    rows = [union(level, asked) for level in levels]
-    deny = next((row.deny for row in rows if row.deny is not None), None)
-    return Layer(deny=deny, allows=not needs_allow or all(row.allows for row in rows))
+    found = Layer(allows=True)
+    for level in levels:
+        row = union(level, asked)
+        found.deny = found.deny or row.deny
+        found.allows = found.allows and (row.allows or not needs_allow)
+    return found
 
 
 def _resources(policies: Policies, asked: Asked, *, point: Layer | None) -> Layer:
