@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence  # noqa: TC003 - pydantic reads annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, get_args
+from typing import Annotated, Any, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -21,15 +20,15 @@ from pydantic import (
 )
 
 from pytest_s3vpce import forms
+from pytest_s3vpce.claimforms import ClaimItem, ClaimSpec, inventory_of
 from pytest_s3vpce.closedworld import EVERYONE_ELSE, ClosedWorld, Wish, check_claims
 from pytest_s3vpce.dangling import check_name, check_who
 from pytest_s3vpce.errors import ExpectationError
 from pytest_s3vpce.faults import Fault, KeyFault, translated
 from pytest_s3vpce.inventory import Inventory
-from pytest_s3vpce.model import Cell, Expect, Layer, Place, Target, Transport
+from pytest_s3vpce.model import Cell, Expect, Place, Target, Transport
 from pytest_s3vpce.questions import (
     action_of,
-    canonical,
     granted_cells,
     row_of,
     row_of_action,
@@ -43,10 +42,6 @@ PATTERN: Final = "test_*.access.yaml"
 _NO_TESTS: Final = ("*.egg", ".*", "build", "dist", "node_modules", "venv", "__pycache__")
 """Folders without tests, as pytest's own norecursedirs has them."""
 
-ClaimKind = Literal["endpoint-only", "tls-only", "cross-account"]
-Pair = tuple[str, str]
-_Path = tuple[str | int, ...]
-
 
 @dataclass(frozen=True, slots=True)
 class ExpectedCell:
@@ -59,27 +54,6 @@ class ExpectedCell:
     @property
     def id(self) -> str:
         return self.cell.id
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimSpec:
-    """A claim as written: names of the inventory, endpoints with their references. Each kind fills its own fields."""
-
-    kind: ClaimKind
-    id: str
-    place: Place
-    bucket: str
-    actions: tuple[str, ...]
-    by: frozenset[Layer]
-    principals: tuple[str, ...] = ()
-    endpoints: tuple[str, ...] = ()
-    inside: tuple[str, ...] = ()
-    outside: tuple[str, ...] = ()
-    principal: str = ""
-    at: str = ""
-    granted: tuple[Pair, ...] = ()
-    """(principal, vantage point) pairs."""
-    refused: tuple[Pair, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +81,6 @@ class Plan:
 _Transport = Annotated[
     Transport, BeforeValidator(forms.choice(Transport, "transport"), json_schema_input_type=Transport)
 ]
-_Layer = Annotated[Layer, BeforeValidator(forms.choice(Layer, "layer"), json_schema_input_type=Layer)]
 
 
 class Ask(Strict):
@@ -166,7 +139,7 @@ class Entry(Strict):
 
     @model_validator(mode="after")
     def _is_declared(self, info: ValidationInfo) -> Self:
-        inventory = _inventory(info)
+        inventory = inventory_of(info)
         check_name(inventory.buckets, self.bucket, "bucket", ("bucket",))
         bucket = inventory.buckets[self.bucket]
         for name, known in (("key", bucket.keys), ("host", bucket.hosts)):
@@ -222,113 +195,7 @@ class Entry(Strict):
                 )
 
 
-# --- claims --------------------------------------------------------------------------------------------------------
-
-_Actions = Several[Annotated[str, AfterValidator(canonical)]]
-_OWNERS_LAYERS: Final = (Layer.RESOURCE, Layer.RCP)
-
-
-class _Claim(Strict):
-    bucket: Text
-    name: Name | None = None
-    by: Several[_Layer] = _OWNERS_LAYERS
-    """The layers a denial may come from: by default those of the bucket's owner."""
-
-    @model_validator(mode="after")
-    def _is_declared(self, info: ValidationInfo) -> Self:
-        inventory = _inventory(info)
-        check_name(inventory.buckets, self.bucket, "bucket", ("bucket",))
-        for field_name, known in (
-            ("principals", inventory.principals),
-            ("principal", inventory.principals),
-            ("inside", inventory.vantage_points),
-            ("outside", inventory.vantage_points),
-            ("at", inventory.vantage_points),
-        ):
-            word = "principal" if known is inventory.principals else "vantage point"
-            for number, name in enumerate(forms.listed(getattr(self, field_name, ()))):
-                check_name(known, name, word, (field_name, number))
-        for path, who in self.pairs():
-            check_who(inventory, who, path)
-        for one, other in (("inside", "outside"), ("granted", "refused")):
-            for number, name in enumerate(getattr(self, other, ())):
-                if name in getattr(self, one):
-                    raise Fault(f"`{name}` is {one} and {other}", path=(other, number), remedy="keep one")
-        return self
-
-    @abstractmethod
-    def pairs(self) -> Iterator[tuple[_Path, str]]:
-        """Every principal:vantage point of the claim, and the path it is written at."""
-
-    def spec(self, kind: ClaimKind, place: Place) -> ClaimSpec:
-        """The claim as planners get it."""
-        written = {name: getattr(self, name) for name in type(self).model_fields if name != "name"}
-        label = f"{self.bucket}+{self.name}" if self.name else self.bucket
-        for name in ("granted", "refused"):
-            if name in written:
-                written[name] = tuple(tuple(who.split(":")) for who in written[name])
-        return ClaimSpec(kind=kind, id=f"{kind}/{label}", place=place, **{**written, "by": frozenset(self.by)})
-
-
-class EndpointOnly(_Claim):
-    """Allowed through the named endpoints, denied from everywhere else."""
-
-    principals: Several[Text]
-    endpoints: Several[Annotated[str, AfterValidator(forms.ENDPOINT)]]
-    inside: Several[Text]
-    outside: Several[Text]
-    actions: _Actions = ("s3:GetObject", "s3:PutObject", "s3:ListBucket")
-
-    def pairs(self) -> Iterator[tuple[_Path, str]]:
-        for number, principal in enumerate(self.principals):
-            for vantage in (*self.inside, *self.outside):
-                yield ("principals", number), f"{principal}:{vantage}"
-
-
-class TlsOnly(_Claim):
-    """The same request is allowed over https and denied over http."""
-
-    principal: Text
-    at: Text
-    actions: _Actions = ("s3:GetObject", "s3:ListBucket")
-
-    def pairs(self) -> Iterator[tuple[_Path, str]]:
-        yield ("principal",), f"{self.principal}:{self.at}"
-
-
-class CrossAccount(_Claim):
-    """Granted principals of other accounts get in, refused ones do not."""
-
-    granted: Several[Text]
-    refused: Several[Text]
-    actions: _Actions
-
-    def pairs(self) -> Iterator[tuple[_Path, str]]:
-        for name in ("granted", "refused"):
-            for number, who in enumerate(getattr(self, name)):
-                yield (name, number), who
-
-
-class ClaimItem(Strict):
-    """One claim: its kind, and that kind's fields."""
-
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
-
-    endpoint_only: EndpointOnly | None = Field(default=None, alias="endpoint-only")
-    tls_only: TlsOnly | None = Field(default=None, alias="tls-only")
-    cross_account: CrossAccount | None = Field(default=None, alias="cross-account")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_kind(cls, given: Any) -> Any:
-        if isinstance(given, dict) and len(given) != 1:
-            raise Fault("a claim is of one kind", remedy=f"accepted are {', '.join(get_args(ClaimKind))}")
-        return given
-
-    def spec(self, document: Document, number: int) -> ClaimSpec:
-        bodies = zip(get_args(ClaimKind), (self.endpoint_only, self.tls_only, self.cross_account), strict=True)
-        kind, body = next((kind, body) for kind, body in bodies if body is not None)
-        return body.spec(kind, document.place("claims", number, kind))
+# --- files -----------------------------------------------------------------------------------------------------------
 
 
 class AccessFile(Strict):
@@ -341,12 +208,6 @@ class AccessFile(Strict):
     def _says_something(self) -> Self:
         forms.filled((*self.expect, *self.claims))
         return self
-
-
-def _inventory(info: ValidationInfo) -> Inventory:
-    assert info.context is not None
-    found: Inventory = info.context["inventory"]
-    return found
 
 
 def find_expectations(folder: Path) -> tuple[Path, ...]:

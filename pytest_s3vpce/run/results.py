@@ -28,8 +28,9 @@ from pytest_s3vpce.run.hints import hint_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pytest_s3vpce.claimforms import ClaimSpec
     from pytest_s3vpce.claims import Claim, Setting
-    from pytest_s3vpce.expectations import ClaimSpec, ExpectedCell
+    from pytest_s3vpce.expectations import ExpectedCell
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.model import Answer, SignedRequest
     from pytest_s3vpce.run.access import Observed

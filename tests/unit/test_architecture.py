@@ -13,7 +13,7 @@ import pytest_s3vpce
 
 PACKAGE = Path(pytest_s3vpce.__file__).parent
 ROOMS = [
-    {"plugin", "collector", "cli", "labcommand", "lintcommand"},
+    {"plugin", "collector", "cli", "labcommand", "lintcommand", "sweepcommand"},
     {"report"},
     {"run"},
     {"lab"},
@@ -35,6 +35,7 @@ ROOMS = [
         "jsonlines",
         "dangling",
         "closedworld",
+        "claimforms",
         "questions",
         "signers",
     },

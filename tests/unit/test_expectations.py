@@ -11,16 +11,9 @@ import jsonschema
 import pytest
 import yaml
 
+from pytest_s3vpce.claimforms import ClaimSpec
 from pytest_s3vpce.errors import ExpectationError
-from pytest_s3vpce.expectations import (
-    ClaimSpec,
-    ExpectedCell,
-    Plan,
-    find_expectations,
-    load_expectations,
-    plan_cells,
-    schemas,
-)
+from pytest_s3vpce.expectations import ExpectedCell, Plan, find_expectations, load_expectations, plan_cells, schemas
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.model import Layer, Place, Transport
 

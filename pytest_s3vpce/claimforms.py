@@ -1,0 +1,159 @@
+"""Claims as they are written: each kind's fields, checked against the inventory."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator  # noqa: TC003 - pydantic reads annotations
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, Self, get_args
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+
+from pytest_s3vpce import forms
+from pytest_s3vpce.dangling import check_name, check_who
+from pytest_s3vpce.faults import Fault
+from pytest_s3vpce.inventory import Inventory  # noqa: TC001
+from pytest_s3vpce.model import Layer, Place
+from pytest_s3vpce.questions import canonical
+from pytest_s3vpce.schema import Name, Several, Strict, Text
+from pytest_s3vpce.yamlplaces import Document  # noqa: TC001
+
+ClaimKind = Literal["endpoint-only", "tls-only", "cross-account"]
+Pair = tuple[str, str]
+_Path = tuple[str | int, ...]
+_Layer = Annotated[Layer, BeforeValidator(forms.choice(Layer, "layer"), json_schema_input_type=Layer)]
+
+
+def inventory_of(info: ValidationInfo) -> Inventory:
+    """The inventory that a file is checked against."""
+    assert info.context is not None
+    found: Inventory = info.context["inventory"]
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimSpec:
+    """A claim as written: names of the inventory, endpoints with their references. Each kind fills its own fields."""
+
+    kind: ClaimKind
+    id: str
+    place: Place
+    bucket: str
+    actions: tuple[str, ...]
+    by: frozenset[Layer]
+    principals: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    inside: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+    principal: str = ""
+    at: str = ""
+    granted: tuple[Pair, ...] = ()
+    """(principal, vantage point) pairs."""
+    refused: tuple[Pair, ...] = ()
+
+
+_Actions = Several[Annotated[str, AfterValidator(canonical)]]
+_OWNERS_LAYERS: Final = (Layer.RESOURCE, Layer.RCP)
+
+
+class _Claim(Strict):
+    bucket: Text
+    name: Name | None = None
+    by: Several[_Layer] = _OWNERS_LAYERS
+    """The layers a denial may come from: by default those of the bucket's owner."""
+
+    @model_validator(mode="after")
+    def _is_declared(self, info: ValidationInfo) -> Self:
+        inventory = inventory_of(info)
+        check_name(inventory.buckets, self.bucket, "bucket", ("bucket",))
+        for field_name, known in (
+            ("principals", inventory.principals),
+            ("principal", inventory.principals),
+            ("inside", inventory.vantage_points),
+            ("outside", inventory.vantage_points),
+            ("at", inventory.vantage_points),
+        ):
+            word = "principal" if known is inventory.principals else "vantage point"
+            for number, name in enumerate(forms.listed(getattr(self, field_name, ()))):
+                check_name(known, name, word, (field_name, number))
+        for path, who in self.pairs():
+            check_who(inventory, who, path)
+        for one, other in (("inside", "outside"), ("granted", "refused")):
+            for number, name in enumerate(getattr(self, other, ())):
+                if name in getattr(self, one):
+                    raise Fault(f"`{name}` is {one} and {other}", path=(other, number), remedy="keep one")
+        return self
+
+    @abstractmethod
+    def pairs(self) -> Iterator[tuple[_Path, str]]:
+        """Every principal:vantage point of the claim, and the path it is written at."""
+
+    def spec(self, kind: ClaimKind, place: Place) -> ClaimSpec:
+        """The claim as planners get it."""
+        written = {name: getattr(self, name) for name in type(self).model_fields if name != "name"}
+        label = f"{self.bucket}+{self.name}" if self.name else self.bucket
+        for name in ("granted", "refused"):
+            if name in written:
+                written[name] = tuple(tuple(who.split(":")) for who in written[name])
+        return ClaimSpec(kind=kind, id=f"{kind}/{label}", place=place, **{**written, "by": frozenset(self.by)})
+
+
+class EndpointOnly(_Claim):
+    """Allowed through the named endpoints, denied from everywhere else."""
+
+    principals: Several[Text]
+    endpoints: Several[Annotated[str, AfterValidator(forms.ENDPOINT)]]
+    inside: Several[Text]
+    outside: Several[Text]
+    actions: _Actions = ("s3:GetObject", "s3:PutObject", "s3:ListBucket")
+
+    def pairs(self) -> Iterator[tuple[_Path, str]]:
+        for number, principal in enumerate(self.principals):
+            for vantage in (*self.inside, *self.outside):
+                yield ("principals", number), f"{principal}:{vantage}"
+
+
+class TlsOnly(_Claim):
+    """The same request is allowed over https and denied over http."""
+
+    principal: Text
+    at: Text
+    actions: _Actions = ("s3:GetObject", "s3:ListBucket")
+
+    def pairs(self) -> Iterator[tuple[_Path, str]]:
+        yield ("principal",), f"{self.principal}:{self.at}"
+
+
+class CrossAccount(_Claim):
+    """Granted principals of other accounts get in, refused ones do not."""
+
+    granted: Several[Text]
+    refused: Several[Text]
+    actions: _Actions
+
+    def pairs(self) -> Iterator[tuple[_Path, str]]:
+        for name in ("granted", "refused"):
+            for number, who in enumerate(getattr(self, name)):
+                yield (name, number), who
+
+
+class ClaimItem(Strict):
+    """One claim: its kind, and that kind's fields."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    endpoint_only: EndpointOnly | None = Field(default=None, alias="endpoint-only")
+    tls_only: TlsOnly | None = Field(default=None, alias="tls-only")
+    cross_account: CrossAccount | None = Field(default=None, alias="cross-account")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_kind(cls, given: Any) -> Any:
+        if isinstance(given, dict) and len(given) != 1:
+            raise Fault("a claim is of one kind", remedy=f"accepted are {', '.join(get_args(ClaimKind))}")
+        return given
+
+    def spec(self, document: Document, number: int) -> ClaimSpec:
+        bodies = zip(get_args(ClaimKind), (self.endpoint_only, self.tls_only, self.cross_account), strict=True)
+        kind, body = next((kind, body) for kind, body in bodies if body is not None)
+        return body.spec(kind, document.place("claims", number, kind))
