@@ -80,7 +80,7 @@ class Placements:
         nowhere = self._no_way()
         routes = self._internet(origin) if isinstance(origin, Internet) else self._inside(origin)
         table = {"version": 1, "routes": routes, "other_ports": [nowhere.host, nowhere.port]}
-        path, text = self._tables[origin], json.dumps(table, indent=1)
+        path, text = self._tables[origin], json.dumps(table)
         if path.exists() and path.read_text() == text:
             return
         fresh = path.with_suffix(".new")

@@ -66,7 +66,10 @@ def _all(mapping: Any) -> list[Any]:
 
 
 def _endpoints(backend: Any) -> Iterator[Any]:
-    return (endpoint for endpoint in _all(backend.vpc_end_points) if endpoint.state == "available")
+    """Those that lead to AWS's services; there are other types, for services of one's own."""
+    kinds = {kind.value for kind in EndpointKind}
+    found = (endpoint for endpoint in _all(backend.vpc_end_points) if endpoint.state == "available")
+    return (endpoint for endpoint in found if (endpoint.vpc_endpoint_type or "gateway").lower() in kinds)
 
 
 def _vpc(vpc: Any) -> Vpc:
@@ -191,7 +194,7 @@ def _acl_rule(entry: Any) -> AclRule:
     return AclRule(
         number=int(entry.rule_number),
         direction=Direction.OUT if str(entry.egress).lower() == "true" else Direction.IN,
-        effect=Effect(entry.rule_action),
+        effect=Effect.ALLOW if str(entry.rule_action).lower() == "allow" else Effect.DENY,
         protocol=str(entry.protocol),
         cidr=entry.cidr_block or entry.ipv6_cidr_block,
         from_port=None if entry.port_range_from is None else int(entry.port_range_from),

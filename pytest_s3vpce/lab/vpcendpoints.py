@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -22,7 +23,18 @@ DEFAULT_POLICY: Final = json.dumps(
 )
 _ONLY_INBOUND: Final = "PrivateDnsOnlyForInboundResolverEndpoint"
 _GATEWAY, _INTERFACE = "Gateway", "Interface"
+_TYPES: Final = frozenset({_GATEWAY, _INTERFACE, "GatewayLoadBalancer", "Resource", "ServiceNetwork"})
+_SERVICE: Final = re.compile(r"(?:cn\.)?com\.amazonaws\.(?P<region>[a-z]{2,4}(?:-[a-z]+)+-\d)\..+")
 _MOST_POLICY: Final = 20_480
+_NAMED: Final[Mapping[str, tuple[Callable[[Topology, str], object], str, str]]] = {
+    "SubnetId": (lambda topology, name: topology.subnet(name), "InvalidSubnetID", "subnet ID"),
+    "SecurityGroupId": (lambda topology, name: topology.security_group(name), "InvalidGroup", "security group"),
+    "RouteTableId": (
+        lambda topology, name: any(table.id == name for table in topology.route_tables),
+        "InvalidRouteTableID",
+        "routeTable ID",
+    ),
+}
 
 
 def mend_endpoints(endpoint_class: Any, *, backend_class: Any, response_class: Any) -> None:
@@ -253,6 +265,18 @@ def _check_policy(text: str) -> None:
 
 def _check_new(given: Mapping[str, str], topology: Callable[[], Topology]) -> None:
     kind = given.get("VpcEndpointType", _GATEWAY)
+    _check_fit(given, kind)
+    now = topology()
+    _check_service(given, region=now.region)
+    _check_named(given, now)
+    if kind == _INTERFACE and given.get("PrivateDnsEnabled") != "false":
+        _check_private_dns(now, vpc_id=given.get("VpcId", ""), service=given.get("ServiceName", ""), given=given)
+
+
+def _check_fit(given: Mapping[str, str], kind: str) -> None:
+    """Which parameters an endpoint of the type has."""
+    if kind not in _TYPES:
+        raise _refused("InvalidParameter", f"Invalid value '{kind}' for VpcEndpointType.")
     lists = {name.partition(".")[0] for name in given if "." in name}
     if kind == _GATEWAY:
         if given.get("PrivateDnsEnabled") == "true":
@@ -260,15 +284,30 @@ def _check_new(given: Mapping[str, str], topology: Callable[[], Topology]) -> No
         for name in ("SubnetId", "SecurityGroupId"):
             if name in lists:
                 raise _refused("InvalidParameter", f"{name}s can't be given for endpoints of type Gateway.")
-        return
-    if "RouteTableId" in lists:
+    elif "RouteTableId" in lists:
         raise _refused("InvalidParameter", "Route table IDs are only supported for Gateway type VPC Endpoint.")
-    if kind != _INTERFACE or given.get("PrivateDnsEnabled") == "false":
-        return
-    _check_private_dns(topology(), vpc_id=given.get("VpcId", ""), service=given.get("ServiceName", ""), given=given)
+
+
+def _check_service(given: Mapping[str, str], *, region: str) -> None:
+    name = given.get("ServiceName", "")
+    of_aws = _SERVICE.fullmatch(name)
+    elsewhere = of_aws is not None and of_aws["region"] != given.get("ServiceRegion", region)
+    if elsewhere or not re.fullmatch(r"[a-z]+(?:\.[a-z0-9_-]+){2,}", name):
+        raise _refused("InvalidServiceName", f"The Vpc Endpoint Service '{name}' does not exist")
+
+
+def _check_named(given: Mapping[str, str], topology: Topology) -> None:
+    """Nothing is made where what it names is not there."""
+    for name, value in given.items():
+        member = name.partition(".")[0].removeprefix("Add")
+        if member in _NAMED and "." in name:
+            find, code, what = _NAMED[member]
+            if not find(topology, value):
+                raise _refused(f"{code}.NotFound", f"The {what} '{value}' does not exist")
 
 
 def _check_changed(given: Mapping[str, str], topology: Callable[[], Topology]) -> None:
+    _check_named(given, topology())
     found = topology().endpoint(given.get("VpcEndpointId", ""))
     if found is None or found.kind is EndpointKind.GATEWAY:
         return

@@ -47,6 +47,7 @@ CALLS: Final = {
 """The calls whose answers are needed, by the member that holds the rows; each has a paginator."""
 ATTRIBUTES: Final = {"EnableDnsSupport": "enableDnsSupport", "EnableDnsHostnames": "enableDnsHostnames"}
 """Of a VPC, by the member of DescribeVpcAttribute's answer; to be put into the VPC's row as booleans."""
+_KINDS: Final = frozenset(kind.value for kind in EndpointKind)
 _TARGETS: Final = (
     "GatewayId",
     "NatGatewayId",
@@ -71,7 +72,11 @@ def topology(rows: Mapping[str, Sequence[Row]], *, account: str, region: str) ->
         vpcs=tuple(map(_vpc, rows["Vpcs"])),
         subnets=tuple(map(_subnet, rows["Subnets"])),
         route_tables=tuple(map(_route_table, rows["RouteTables"])),
-        endpoints=tuple(_endpoint(row, interfaces, account, region) for row in rows["VpcEndpoints"]),
+        endpoints=tuple(
+            _endpoint(row, interfaces, account, region)
+            for row in rows["VpcEndpoints"]
+            if row.get("VpcEndpointType", "Gateway").lower() in _KINDS
+        ),
         security_groups=tuple(map(_group, rows["SecurityGroups"])),
         network_acls=tuple(map(_acl, rows["NetworkAcls"])),
         nat_gateways=tuple(map(_nat_gateway, rows["NatGateways"])),

@@ -30,7 +30,11 @@ class Far:
 
 @lru_cache(maxsize=4096)
 def covers(cidr: str, address: str) -> bool:
-    return ip_address(address) in network(cidr)
+    """Whether the address is in the block; what is no block, or no address, covers nothing."""
+    try:
+        return ip_address(address) in network(cidr)
+    except ValueError:
+        return False
 
 
 @lru_cache(maxsize=4096)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pytest_s3vpce.snapshot import network
 from tests.unit.labstage import REGION, Stage, refusal
 
 MAIN = "360000000001"
@@ -223,3 +224,48 @@ def test_inbound_resolvers_only_takes_a_gateway_endpoint_in_the_vpc(ec2: Any, vp
     ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=S3, RouteTableIds=[table_of(ec2, vpc)["RouteTableId"]])
     ec2.modify_vpc_endpoint(VpcEndpointId=name, DnsOptions=option)
     assert shown(ec2, name)["DnsOptions"][ONLY_INBOUND] is True
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"VpcEndpointType": "Bogus"}, "InvalidParameter"),
+        ({"ServiceName": "bogus"}, "InvalidServiceName"),
+        ({"ServiceName": "com.amazonaws.eu-west-1.s3"}, "InvalidServiceName"),
+        ({"VpcId": "vpc-0gone"}, "InvalidVpcID.NotFound"),
+        ({"RouteTableIds": ["rtb-0gone"]}, "InvalidRouteTableID.NotFound"),
+        ({"VpcEndpointType": "Interface", "SubnetIds": ["subnet-0gone"]}, "InvalidSubnetID.NotFound"),
+        ({"VpcEndpointType": "Interface", "SecurityGroupIds": ["sg-0gone"]}, "InvalidGroup.NotFound"),
+    ],
+)
+def test_what_names_nothing_is_refused_and_makes_nothing(ec2: Any, vpc: str, given: dict[str, Any], code: str) -> None:
+    before = ec2.describe_vpc_endpoints()["VpcEndpoints"]
+    assert refusal(ec2.create_vpc_endpoint, **{"VpcId": vpc, "ServiceName": S3, **given})[:2] == (400, code)
+    assert ec2.describe_vpc_endpoints()["VpcEndpoints"] == before
+
+
+def test_a_change_that_names_nothing_is_refused(ec2: Any, vpc: str) -> None:
+    made = interface(ec2, vpc)["VpcEndpointId"]
+    change = {"VpcEndpointId": made, "AddSubnetIds": ["subnet-0gone"]}
+    assert refusal(ec2.modify_vpc_endpoint, **change)[:2] == (400, "InvalidSubnetID.NotFound")
+    gone = {"VpcEndpointId": "vpce-0gone", "PolicyDocument": "{}"}
+    assert refusal(ec2.modify_vpc_endpoint, **gone)[:2] == (400, "InvalidVpcEndpointId.NotFound")
+
+
+def test_endpoints_of_other_types_are_kept_and_lead_nowhere(ec2: Any, vpc: str) -> None:
+    service = f"com.amazonaws.vpce.{REGION}.vpce-svc-0abc"
+    made = ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=service, VpcEndpointType="GatewayLoadBalancer")
+    name = made["VpcEndpoint"]["VpcEndpointId"]
+    assert shown(ec2, name)["VpcEndpointType"] == "GatewayLoadBalancer"
+    described = network(ec2, region=REGION, account_id=MAIN)
+    assert described is not None
+    assert described.endpoint(name) is None
+    ec2.delete_vpc_endpoints(VpcEndpointIds=[name])
+
+
+def test_odd_rules_of_a_network_acl_do_no_harm(ec2: Any, vpc: str) -> None:
+    (acl,) = ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["NetworkAcls"]
+    rule = {"NetworkAclId": acl["NetworkAclId"], "Protocol": "6", "Egress": True, "PortRange": {"From": 1, "To": 2}}
+    ec2.create_network_acl_entry(**rule, RuleNumber=5, RuleAction="Allow", CidrBlock="0.0.0.0/0")
+    ec2.create_network_acl_entry(**rule, RuleNumber=6, RuleAction="allow", CidrBlock="bogus")
+    assert interface(ec2, vpc)["State"] == "available"

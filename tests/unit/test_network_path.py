@@ -349,3 +349,13 @@ def test_the_internet_shows_the_hosts_address() -> None:
 def test_an_endpoint_is_found_by_its_id() -> None:
     assert NETWORK.endpoint("vpce-1") == ENDPOINT
     assert NETWORK.endpoint("vpce-9") is None
+
+
+@pytest.mark.parametrize("block", ["", "anywhere", "10.0.0.0/99", "300.0.0.0/8", "::/0/0"])
+def test_what_is_no_block_covers_nothing(block: str) -> None:
+    group = SecurityGroup(id="sg-1", vpc_id="vpc-1", egress=(SecurityRule(cidrs=(block,)),))
+    topology = replace(NETWORK, security_groups=(group,))
+    assert "no egress rule" in reason(resolve(topology, source=source(groups=("sg-1",)), destination=S3))
+    acl = NetworkAcl(id="acl-1", vpc_id="vpc-1", subnet_ids=("subnet-app",), rules=(replace(OUT, cidr=block), IN))
+    assert "443 not out" in reason(way(replace(NETWORK, network_acls=(acl,))))
+    assert "no route to it" in reason(way(with_app(LOCAL, Route(destination=f"{block}/", target="nat-1"))))
