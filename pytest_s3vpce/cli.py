@@ -15,6 +15,7 @@ from pytest_s3vpce.errors import RunError, S3VpceError
 from pytest_s3vpce.jsonlines import answer_lines
 from pytest_s3vpce.labcommand import lab
 from pytest_s3vpce.lintcommand import lint
+from pytest_s3vpce.sweepcommand import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,7 @@ def main() -> None:
 
 main.add_command(lab)
 main.add_command(lint)
+main.add_command(sweep)
 
 
 @main.command()
@@ -158,25 +160,6 @@ def doctor(inventory: Path | None, lab_ready: Path | None) -> None:
     click.echo(table(checks))
     if any(check.in_the_way for check in checks):
         sys.exit(1)
-
-
-@main.command()
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option(
-    "--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml beside .s3vpce)"
-)
-def sweep(folder: Path, inventory: Path | None) -> None:
-    """Removes what a run that was killed left behind, as the ledger in its run folder lists it."""
-    from pytest_s3vpce.inventory import load_inventory
-    from pytest_s3vpce.run.sweeping import sweep_folder
-
-    found = load_inventory(inventory or folder.resolve().parent.parent / "s3vpce.yaml")
-    left = sweep_folder(folder, found, notify=click.echo)
-    for row in left:
-        click.echo(f"left: {row}", err=True)
-    if left:
-        sys.exit(1)
-    click.echo("nothing is left")
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,14 +7,17 @@ import json
 import os
 import secrets
 import shutil
+import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+_ALIVE: Final = "alive.lock"
 
 
 def new_run_id() -> str:
@@ -28,6 +31,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.run_id = path.name.removeprefix("run-")
+        self._release: Callable[[], object] | None = None
 
     @classmethod
     def create(cls, root: Path) -> RunFolder:
@@ -38,13 +42,35 @@ class RunFolder:
             ignore = parent / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n", encoding="utf-8")
-            path = parent / f"run-{new_run_id()}"
-            path.mkdir(mode=0o700)
+            folder = cls(parent / f"run-{new_run_id()}")
+            folder.path.mkdir(mode=0o700)
+            folder.hold()
         except OSError as error:
             raise RunError(
                 f"the run folder under `{parent}` can't be made: {error.strerror}", remedy="make the folder writable"
             ) from error
-        return cls(path)
+        return folder
+
+    def hold(self) -> None:
+        """Says to sweeps that this run goes on; the system takes it back when the process dies, whatever of."""
+        descriptor = os.open(self.path / _ALIVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._release = weakref.finalize(self, os.close, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the process of this run goes on."""
+        try:
+            descriptor = os.open(self.path / _ALIVE, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
     @property
     def ledger(self) -> Path:
@@ -114,6 +140,8 @@ class RunFolder:
             stream.write(line.replace("\n", " ") + "\n")
 
     def tidy(self, *, keep: bool) -> None:
-        """Removes the folder unless something in it is still needed: a ledger that is not empty."""
+        """Ends the run; removes the folder unless something in it is still needed: a ledger that is not empty."""
+        if self._release is not None:
+            self._release()
         if not keep:
             shutil.rmtree(self.path, ignore_errors=True)

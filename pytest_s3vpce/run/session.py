@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import threading
 import time
 from contextlib import suppress
@@ -283,12 +284,19 @@ class RunSession:
         finally:
             self._clean_up()
 
+    def _sweep_command(self) -> str:
+        """How to remove later what could not be removed now."""
+        words = ["s3vpce", "sweep", str(self.folder.path), "--inventory", str(self.inventory.path), "--wait"]
+        ready = [] if self.settings.ready_file is None else ["--lab-ready", self.settings.ready_file]
+        return shlex.join([*words, *ready])
+
     def _clean_up(self) -> None:
         try:
             if self._releasing is not None:
                 self._releasing.join()
             if self._folder is not None and self._folder.ledger.exists():
-                self.left += [str(row) for row in self.operator.sweep()]
+                left = [str(row) for row in self.operator.sweep()]
+                self.left += [*left, f"to remove it: {self._sweep_command()}"] if left else []
         except S3VpceError as error:
             self.left.append(f"the ledger {self.folder.ledger} could not be swept: {error}")
         finally:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 from urllib.request import getproxies
 
 from pytest_s3vpce import kinds
 from pytest_s3vpce.errors import S3VpceError, VantageError
+from pytest_s3vpce.run.planes import Planes
 from pytest_s3vpce.vantage import (
     AgentConfig,
     CommandVantage,
-    ControlPlane,
     DeployedLambdaVantage,
     Deployment,
     Ec2Vantage,
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.run.environment import Environment
     from pytest_s3vpce.run.folder import RunFolder
     from pytest_s3vpce.run.world import World
+    from pytest_s3vpce.vantage import ControlPlane
 
 
 class VantagePoints:
@@ -46,9 +46,8 @@ class VantagePoints:
         self._environment = environment
         self._folder = folder
         self._notify = notify
-        self._lock = threading.Lock()
         self._ready: dict[str, Vantage | S3VpceError] = {}
-        self._planes: dict[str, ControlPlane] = {}
+        self._planes = Planes(world, environment)
 
     def prepare(self, names: Iterable[str]) -> None:
         """Makes these ready, all at once; failures are kept for `get` to raise."""
@@ -67,17 +66,7 @@ class VantagePoints:
 
     def control(self, account: str) -> ControlPlane:
         """The control plane of an account, for creating and for sweeping."""
-        session = self._world.accounts.session(account)
-        with self._lock:
-            if account not in self._planes:
-                self._planes[account] = ControlPlane(
-                    account,
-                    session=session,
-                    region=self._world.accounts.region(account),
-                    endpoint_url=self._environment.connection.endpoint_url,
-                    ca_bundle=self._environment.connection.ca_bundle,
-                )
-            return self._planes[account]
+        return self._planes.of(account)
 
     def _prepared(self, name: str) -> Vantage | S3VpceError:
         point = self._world.inventory.vantage_points[name]
@@ -166,7 +155,7 @@ class VantagePoints:
     def _ec2(self, name: str, row: Ec2) -> Vantage:
         """An instance that is there, chosen by the first process where only tags name it."""
         path = ("vantage_points", name, "ec2")
-        control = self._plane(row.account, row.region, *path)
+        control = self._planes.at(row.account, row.region, *path)
         place = self._world.inventory.place("vantage_points", name)
 
         def error(what: str, *, remedy: str | None = None) -> VantageError:
@@ -210,13 +199,9 @@ class VantagePoints:
             **_given(image=row.image and self._world.resolve(row.image, *path, "image"), type=row.type),
         )
 
-    def _plane(self, account: str | None, region: str | None, *path: str) -> ControlPlane:
-        control = self.control(account or self._world.inventory.default_account)
-        return control if region is None else control.at(self._world.resolve(region, *path, "region"))
-
     def _function(self, name: str, row: Lambda) -> Vantage:
         """A function: deployed by the first process that needs it, found by name by the others."""
-        control = self._plane(row.account, row.region, "vantage_points", name, "lambda")
+        control = self._planes.at(row.account, row.region, "vantage_points", name, "lambda")
         place = self._world.inventory.place("vantage_points", name)
         config = self._placed()
         if row.function is not None:

@@ -28,7 +28,7 @@ TIMEOUT_MARGIN: Final = 30
 """Seconds that a function may take beyond a batch's deadline, for its start."""
 _NAME_LIMIT: Final = 64
 """Of functions and of roles."""
-_TRUST: Final = {
+TRUST: Final = {
     "Version": "2012-10-17",
     "Statement": [
         {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
@@ -36,7 +36,7 @@ _TRUST: Final = {
 }
 # What Lambda needs to place a function in a subnet, and no more: no log rights, so that no request can be logged.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
-_INTERFACES: Final = {
+INTERFACES: Final = {
     "Version": "2012-10-17",
     "Statement": [
         {
@@ -161,12 +161,13 @@ class Deployer:
     def _make_role(self, given: RunRole, notify: Callable[[str], None]) -> str:
         notify(f"creating role {self.function}")
         iam = self._control.client("iam")
+        tags = {**given.tags, **self._tags, marks.REGION: self._control.region}
         arguments: dict[str, Any] = {
             "RoleName": self.function,
             "Path": given.path,
-            "AssumeRolePolicyDocument": json.dumps(_TRUST),
+            "AssumeRolePolicyDocument": json.dumps(TRUST),
             "Description": "made by pytest-s3vpce for one run",
-            "Tags": [{"Key": key, "Value": value} for key, value in {**given.tags, **self._tags}.items()],
+            "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
         }
         if given.permissions_boundary:
             arguments["PermissionsBoundary"] = given.permissions_boundary
@@ -174,7 +175,7 @@ class Deployer:
         if self._deployment.subnets:
             try:
                 iam.put_role_policy(
-                    RoleName=self.function, PolicyName=ROLE_POLICY, PolicyDocument=json.dumps(_INTERFACES)
+                    RoleName=self.function, PolicyName=ROLE_POLICY, PolicyDocument=json.dumps(INTERFACES)
                 )
             except FAULTS as error:
                 raise self._failed("the role's policy can't be put", error) from error

@@ -17,6 +17,8 @@ KEPT: Final = "s3vpce:kept"
 """The vantage point's name, on what `s3vpce deploy` made: no sweep takes it."""
 CONTENT: Final = "s3vpce:content"
 """What a kept function is made of: agent, configuration and settings."""
+REGION: Final = "s3vpce:region"
+"""On roles, which are in no Region: where the function is whose role it is."""
 LIFE: Final = dt.timedelta(hours=3)
 """No run takes longer; what it made may be swept from then on."""
 _FORM: Final = "%Y-%m-%dT%H:%M:%SZ"

@@ -12,7 +12,7 @@ from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
 from pytest_s3vpce.vantage.ledger import Kind, Remaining
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_s3vpce.vantage.control import ControlPlane
     from pytest_s3vpce.vantage.ledger import Entry, Ledger
@@ -21,7 +21,9 @@ ROLE_POLICY: Final = "network-interfaces"
 """The name of the one inline policy of a role made for a run."""
 MARK: Final = "s3vpce:name"
 """The tag by which an instance is found: EC2 gives it an id only when it is made."""
-_GONE: Final = frozenset(
+LIVING: Final = ("pending", "running", "stopping", "stopped")
+"""The states of an instance that has not been terminated."""
+GONE: Final = frozenset(
     {
         "ResourceNotFoundException",
         "NoSuchEntity",
@@ -43,7 +45,7 @@ def remove(entry: Entry, control: ControlPlane) -> str | None:
     try:
         return _REMOVERS[entry.kind](entry, control)
     except FAULTS as error:
-        return None if code_of(error) in _GONE else words_of(error)
+        return None if code_of(error) in GONE else words_of(error)
 
 
 def _remove_function(entry: Entry, control: ControlPlane) -> str | None:
@@ -66,7 +68,7 @@ def _remove_instance(entry: Entry, control: ControlPlane) -> str | None:
     pages = client.get_paginator("describe_instances").paginate(
         Filters=[
             {"Name": f"tag:{MARK}", "Values": [entry.identifier]},
-            {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
+            {"Name": "instance-state-name", "Values": list(LIVING)},
         ]
     )
     ids = [row["InstanceId"] for page in pages for group in page["Reservations"] for row in group["Instances"]]
@@ -90,7 +92,7 @@ def _remove_role(entry: Entry, control: ControlPlane) -> str | None:
     try:
         client.delete_role_policy(RoleName=entry.identifier, PolicyName=ROLE_POLICY)
     except FAULTS as error:
-        if code_of(error) not in _GONE:
+        if code_of(error) not in GONE:
             raise
     client.delete_role(RoleName=entry.identifier)
     return None
@@ -148,24 +150,34 @@ def sweep(
     *,
     notify: Callable[[str], None] = silent,
 ) -> list[Remaining]:
-    """Remove everything that the ledger still lists, users before what they use; what remains, and why.
+    """Remove everything that the ledger still lists; what remains, and why.
 
     `session_for` gives an account's control plane by the account's name. May be run any number of times: what is
     gone already counts as removed.
     """
+    return clear(
+        ledger.open_entries(),
+        lambda entry: strike(ledger, entry, session_for(entry.account)),
+        notify=notify,
+    )
 
-    def swept(entry: Entry) -> Remaining | None:
+
+def clear(
+    found: Sequence[Entry], take: Callable[[Entry], str | None], *, notify: Callable[[str], None] = silent
+) -> list[Remaining]:
+    """Take these away, users before what they use; what remains, and why."""
+
+    def taken(entry: Entry) -> Remaining | None:
         notify(f"removing {entry}")
         try:
-            reason = strike(ledger, entry, session_for(entry.account))
+            reason = take(entry)
         except S3VpceError as error:
             reason = str(error)
         return None if reason is None else Remaining(entry, reason)
 
-    found = ledger.open_entries()
     remaining: list[Remaining] = []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for kind in Kind:
-            rows = pool.map(swept, [entry for entry in found if entry.kind is kind])
+            rows = pool.map(taken, [entry for entry in found if entry.kind is kind])
             remaining += [row for row in rows if row is not None]
     return remaining

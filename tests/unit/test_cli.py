@@ -194,3 +194,47 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert json.loads(done.stdout)["outcome"] == "allowed"
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("option", [["--account", "main"], ["--older-than", "2h"], ["--dry-run"]])
+def test_a_sweep_of_one_folder_takes_all_that_its_ledger_lists(tmp_path: Path, option: list[str]) -> None:
+    status, _, err = run("sweep", str(tmp_path), *option)
+    assert status == 2
+    assert "are for a sweep without FOLDER" in err
+
+
+def test_a_sweep_takes_spans_of_time_and_accounts_of_the_inventory() -> None:
+    inventory = str(ROOT / "examples" / "endpoint_only" / "s3vpce.yaml")
+    status, _, err = run("sweep", "--older-than", "soon", "--inventory", inventory)
+    assert status == 2
+    assert "`soon` is no span of time" in err
+    status, _, err = run("sweep", "--account", "nobody", "--inventory", inventory)
+    assert (status, err) == (2, "s3vpce: there is no account `nobody`; known are main, partner\n")
+
+
+def test_a_sweep_that_waits_goes_on_until_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pytest_s3vpce.run import sweeping
+    from pytest_s3vpce.vantage import Entry, Kind, Remaining
+
+    entry = Entry(token="", kind=Kind.IAM_ROLE, account="main", region="eu-west-1", identifier="s3vpce-1")
+    answers = [[Remaining(entry, "Lambda needs it")], [Remaining(entry, "Lambda needs it")], []]
+    pauses: list[float] = []
+    monkeypatch.setattr(sweeping, "sweep_folder", lambda *_, **__: answers.pop(0))
+    monkeypatch.setattr("time.sleep", pauses.append)
+    inventory = ROOT / "examples" / "endpoint_only" / "s3vpce.yaml"
+    status, out, err = run("sweep", str(tmp_path), "--inventory", str(inventory), "--wait")
+    assert (status, err, len(pauses)) == (0, "", 2)
+    assert out.count("waiting: iam_role s3vpce-1 in account main, eu-west-1: Lambda needs it\n") == 2
+    assert out.endswith("nothing is left\n")
+
+
+def test_a_sweep_that_waits_does_not_wait_for_what_time_does_not_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pytest_s3vpce.run import sweeping
+
+    row = sweeping.Unseen("roles of account main", "AccessDenied")
+    monkeypatch.setattr(sweeping, "sweep_folder", lambda *_, **__: [row])
+    inventory = ROOT / "examples" / "endpoint_only" / "s3vpce.yaml"
+    status, _, err = run("sweep", str(tmp_path), "--inventory", str(inventory), "--wait")
+    assert (status, err) == (1, "left: roles of account main could not be looked at: AccessDenied\n")

@@ -318,6 +318,7 @@ def test_everything_is_made_in_order(
                 {"Key": "s3vpce:created", "Value": ANY},
                 {"Key": "s3vpce:expires", "Value": ANY},
                 {"Key": "s3vpce:owner", "Value": "arn:aws:iam::111122223333:user/ana"},
+                {"Key": "s3vpce:region", "Value": "eu-west-1"},
             ],
         },
     )
