@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from pytest_s3vpce.vantage.ledger import Entry, Ledger
 
 _ARM: Final = re.compile(r"[a-z]+\d+g[a-z]*\.")
-_IMAGE: Final = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{}"
+_PARAMETER: Final = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{}"
 """https://docs.aws.amazon.com/linux/al2023/ug/ec2.html"""
+SMALLEST: Final = "t4g.nano"
 _LIFE_MINUTES: Final = 180
 # Whatever becomes of the run, the instance ends itself: a shutdown terminates it.
 _USER_DATA: Final = f"#!/bin/sh\nshutdown -h +{_LIFE_MINUTES}\n"
@@ -50,6 +51,12 @@ _REMEDIES: Final = {
 }
 
 
+def image_parameter(image: str | None, *, type: str | None = None) -> str | None:  # noqa: A002 - as EC2 calls it
+    """The public parameter that says which image is the newest; None where one is named."""
+    architecture = "arm64" if _ARM.match(type or SMALLEST) else "x86_64"
+    return _PARAMETER.format(architecture) if image is None else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """Where the instance stands, and as what. The profile is the user's, as subnet and groups are."""
@@ -58,7 +65,7 @@ class Launch:
     security_groups: tuple[str, ...]
     profile: str
     image: str | None = None
-    type: str = "t4g.nano"
+    type: str = SMALLEST
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -126,9 +133,9 @@ class LaunchedEc2Vantage(Ec2Vantage):
         launch = self._launch
         ours = {"Name": self._name, MARK: self._name, **marks.of_run(self._run_id, owner=owner)}
         tags = [{"Key": key, "Value": value} for key, value in {**launch.tags, **ours}.items()]
-        architecture = "arm64" if _ARM.match(launch.type) else "x86_64"
+        parameter = image_parameter(launch.image, type=launch.type)
         return {
-            "ImageId": launch.image or _IMAGE.format(architecture),
+            "ImageId": f"resolve:ssm:{parameter}" if parameter else launch.image,
             "InstanceType": launch.type,
             "MinCount": 1,
             "MaxCount": 1,
