@@ -31,6 +31,7 @@ class SessionKind(StrEnum):
     ROLE = "AssumeRole"
     USER = "GetSessionToken"
     FEDERATION = "GetFederationToken"
+    ROOT = "AssumeRoot"
 
 
 Tags = tuple[tuple[str, str], ...]

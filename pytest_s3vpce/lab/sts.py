@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +14,7 @@ from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.keys import Caller, SessionKind, merged
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.stsforms import (
+    SHORTEST,
     SessionForm,
     check_name,
     check_role_arn,
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
     from pytest_s3vpce.network.topology import Endpoint
 
 _NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
+_TARGET: Final = re.compile(r"(?:arn:aws[a-z-]*:iam::)?(?P<account>\d{12})(?::root)?", re.ASCII)
+_TASK: Final = re.compile(r"arn:aws[a-z-]*:iam::aws:policy/root-task/\w+")
+_ANYTHING: Final = '{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
+"""Task policies deny all but their task, and allow nothing: a session policy must."""
 _UNSERVED: Final = ("SerialNumber", "TokenCode", "ProvidedContexts.")
 _ROLE_DEFAULT, _ROLE_LONGEST, _CHAINED = 3600, 43_200, 3600
 _USER_DEFAULT, _USER_LONGEST, _ROOT_LONGEST = 43_200, 129_600, 3600
@@ -52,6 +58,7 @@ class Sts:
         self._judge = judge
         self._actions: Mapping[str, Callable[..., str]] = {
             "AssumeRole": self._assume_role,
+            "AssumeRoot": self._assume_root,
             "GetCallerIdentity": self._identity,
             "GetFederationToken": self._federation_token,
             "GetSessionToken": self._session_token,
@@ -190,6 +197,54 @@ class Sts:
                 raise malformed(f"Policy {arn} does not exist or is not attachable.")
             managed.append(text)
         return (*asked.inline, *managed)
+
+    def _assume_root(
+        self,
+        form: Mapping[str, str],
+        caller: Caller,
+        *,
+        endpoint: Endpoint | None,
+        context: Mapping[str, Any],
+        now: datetime,
+    ) -> str:
+        """A member account's root user, for one task; from the management account alone.
+
+        https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoot.html
+        """
+        target, task = form.get("TargetPrincipal", ""), form.get("TaskPolicyArn.arn", "")
+        duration = seconds({"DurationSeconds": form.get("DurationSeconds", str(SHORTEST))}, default=0, longest=SHORTEST)
+        named = _TARGET.fullmatch(target)
+        if named is None:
+            raise invalid(f"{target} is invalid")
+        partition, account = caller.arn.split(":", 2)[1], named["account"]
+        arn = f"arn:{partition}:iam::{account}:root"
+        member = self._state.membership(account)
+        text = self._state.managed_policy(task, account=account) if _TASK.fullmatch(task) else None
+        managed = member is not None and not member.is_management and member.management_account == caller.account
+        if not managed or text is None:
+            raise sts_denial(caller, action="sts:AssumeRoot", resource=arn)
+        question = Question(
+            action="sts:AssumeRoot",
+            resource=arn,
+            owner=caller.account or "",
+            resource_policy=None,
+            endpoint=endpoint,
+            context={**context, "sts:TaskPolicyArn": task},
+        )
+        self._require(caller, question)
+        root = Caller(
+            arn=arn,
+            account=account,
+            principal_arn=arn,
+            userid=account,
+            is_root=True,
+            session_policies=(text, _ANYTHING),
+            session=SessionKind.ROOT,
+            source_identity=caller.source_identity,
+            brought=(("aws:AssumedRoot", "true"),),
+        )
+        extra = _elements(SourceIdentity=root.source_identity) if root.source_identity else ""
+        return _credentials(self._keys.issue(root, now=now, seconds=duration)) + extra
 
     # users
 

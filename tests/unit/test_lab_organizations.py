@@ -232,3 +232,64 @@ def test_an_invited_account_is_a_member_too(world: World) -> None:
         enroll(backends, OUTSIDE, management_account=INVITED, name="no")
     world.organizations.remove_account_from_organization(AccountId=INVITED)
     assert state.membership(INVITED) is None
+
+
+UNLOCK = {"arn": "arn:aws:iam::aws:policy/root-task/S3UnlockBucketPolicy"}
+
+
+def test_a_members_root_unlocks_a_bucket(world: World) -> None:
+    """https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoot.html"""
+    locked = deny("s3:*", ["arn:aws:s3:::lab-orgs-member", "arn:aws:s3:::lab-orgs-member/*"], Principal="*")
+    world.admin.client("s3").put_bucket_policy(Bucket="lab-orgs-member", Policy=policy(locked))
+    assert refusal(world.admin.client("s3").delete_bucket_policy, Bucket="lab-orgs-member")[0] == 403
+    sts = world.stage.admin(MANAGEMENT).client("sts")
+    keys = sts.assume_root(TargetPrincipal=world.member, TaskPolicyArn=UNLOCK)["Credentials"]
+    root = Person(world.stage, keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+    assert root.client("sts").get_caller_identity()["Arn"] == f"arn:aws:iam::{world.member}:root"
+    # For this task and for nothing else.
+    assert denial(root).endswith("with an explicit deny in a resource-based policy")
+    assert "explicit deny" in refusal(root.client("s3").create_bucket, Bucket="lab-orgs-no")[2]
+    assert refused_role(root, f"arn:aws:iam::{world.member}:role/{ROLE}")[2].startswith("Roles may not be assumed")
+    root.client("s3").delete_bucket_policy(Bucket="lab-orgs-member")
+    assert read(world.admin)
+    assert denial(root).split(":")[0] == "User"
+
+
+def refused_role(person: Person, role: str) -> tuple[int, str, str]:
+    return refusal(person.client("sts").assume_role, RoleArn=role, RoleSessionName="no")
+
+
+@pytest.mark.parametrize(
+    ("account", "target", "task", "code"),
+    [
+        (MANAGEMENT, OUTSIDE, UNLOCK, "AccessDenied"),
+        (MANAGEMENT, MANAGEMENT, UNLOCK, "AccessDenied"),
+        (OUTSIDE, "member", UNLOCK, "AccessDenied"),
+        (MANAGEMENT, "member", {"arn": "arn:aws:iam::aws:policy/AdministratorAccess"}, "AccessDenied"),
+        (MANAGEMENT, "member", {"arn": "arn:aws:iam::aws:policy/root-task/NoSuchTask"}, "AccessDenied"),
+        (MANAGEMENT, "nobody in particular", UNLOCK, "ValidationError"),
+    ],
+)
+def test_who_is_no_members_root(world: World, account: str, target: str, task: dict[str, str], code: str) -> None:
+    target = world.member if target == "member" else target
+    sts = world.stage.admin(account).client("sts", parameter_validation=False)
+    assert refusal(sts.assume_root, TargetPrincipal=target, TaskPolicyArn=task)[1] == code
+
+
+def test_a_members_root_needs_the_right_to_assume_it(world: World) -> None:
+    sts = world.stage.user(MANAGEMENT).client("sts")
+    found = refusal(sts.assume_root, TargetPrincipal=world.member, TaskPolicyArn=UNLOCK)
+    assert found[2].endswith("because no identity-based policy allows the sts:AssumeRoot action")
+    long = refusal(sts.assume_root, TargetPrincipal=world.member, TaskPolicyArn=UNLOCK, DurationSeconds=901)
+    assert long[1] == "ValidationError"
+
+
+def test_an_rcp_binds_who_assumes_a_role(world: World) -> None:
+    """https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html"""
+    role = make_role(world.admin, "for-outsiders", allow("*"), trust={"AWS": OUTSIDE})
+    outsider = world.stage.admin(OUTSIDE)
+    assert outsider.assume(role).token
+    outside = {"StringNotEqualsIfExists": {"aws:PrincipalOrgID": world.id}}
+    world.attach(RCP, world.root, deny("sts:AssumeRole", Principal="*", Condition=outside))
+    assert refused_role(outsider, role)[:2] == (403, "AccessDenied")
+    assert world.admin.assume(make_role(world.admin, "for-us", allow("*"), trust={"AWS": world.member})).token

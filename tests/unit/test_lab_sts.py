@@ -186,10 +186,10 @@ def test_a_chained_session_lasts_an_hour_at_most(stage: Stage) -> None:
     assert stage.admin(MAIN).assume(role, DurationSeconds=3600).token
 
 
-@pytest.mark.parametrize("operation", ["assume_root", "get_access_key_info"])
+@pytest.mark.parametrize("operation", ["decode_authorization_message", "get_access_key_info"])
 def test_what_is_not_served_is_a_typed_501(stage: Stage, operation: str) -> None:
-    root: dict[str, Any] = {"TargetPrincipal": MAIN, "TaskPolicyArn": {"arn": "arn:aws:iam::aws:policy/root-task/x"}}
-    parameters = {"AccessKeyId": "A" * 20} if operation == "get_access_key_info" else root
+    given = {"AccessKeyId": "A" * 20} if operation == "get_access_key_info" else {"EncodedMessage": "x"}
+    parameters: dict[str, Any] = given
     assert refusal(getattr(stage.user(MAIN).client("sts"), operation), **parameters)[:2] == (501, "NotImplemented")
 
 
