@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import json
 import os
 import signal
@@ -405,20 +406,41 @@ def test_a_leashed_command_ends_with_the_process_that_holds_the_leash(tmp_path: 
     assert ended(int((tmp_path / "out").read_text()))
 
 
-@pytest.mark.parametrize(("command", "status"), [(["sh", "-c", "exit 3"], 3), (["no-such-command"], 127)])
-def test_the_leash_gives_the_commands_status(command: list[str], status: int) -> None:
+@pytest.fixture
+def leash() -> Any:
+    """The program, as a module: it is run in other processes, where nobody counts its lines."""
+    path = Path(leashed.__file__).parent / "worker" / "leash.py"
+    spec = importlib.util.spec_from_file_location("pytest_s3vpce.lab.worker.leash", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [(["sh", "-c", "exit 3"], 3), (["sh", "-c", "kill -9 $$"], 137), (["no-such-command"], 127)]
+)
+def test_the_leash_gives_the_commands_status(
+    leash: Any, monkeypatch: pytest.MonkeyPatch, command: list[str], status: int
+) -> None:
+    held: list[int] = []
+    monkeypatch.setattr(leash, "die_with", held.append)
+    assert leash.main(5, command) == status
+    assert held == [5]
+
+
+def test_the_leash_ends_its_group_when_it_is_let_go(leash: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "killpg", lambda group, number: killed.append((group, number)))
     held, ours = os.pipe()
-    leash = Path(leashed.__file__).parent / "worker" / "leash.py"
-    done = subprocess.run(
-        [sys.executable, str(leash), str(held), *command],
-        pass_fds=(held,),
-        capture_output=True,
-        check=False,
-        start_new_session=True,
-    )
-    os.close(held)
+    thread = threading.Thread(target=leash.die_with, args=(held,))
+    thread.start()
+    assert not killed
     os.close(ours)
-    assert done.returncode == status
+    thread.join(5)
+    os.close(held)
+    assert killed == [(os.getpid(), signal.SIGKILL)]
 
 
 def test_no_pipe_is_left_where_nothing_could_be_started(tmp_path: Path) -> None:
