@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import importlib.util
 import json
 import os
 import signal
@@ -24,6 +23,7 @@ from pytest_s3vpce.lab.control import Control
 from pytest_s3vpce.lab.journal import Journal
 from pytest_s3vpce.lab.logline import line
 from pytest_s3vpce.lab.provisioning import AccountSession
+from pytest_s3vpce.lab.worker import leash
 from pytest_s3vpce.labcommand import _noted
 
 if TYPE_CHECKING:
@@ -406,31 +406,17 @@ def test_a_leashed_command_ends_with_the_process_that_holds_the_leash(tmp_path: 
     assert ended(int((tmp_path / "out").read_text()))
 
 
-@pytest.fixture
-def leash() -> Any:
-    """The program, as a module: it is run in other processes, where nobody counts its lines."""
-    path = Path(leashed.__file__).parent / "worker" / "leash.py"
-    spec = importlib.util.spec_from_file_location("pytest_s3vpce.lab.worker.leash", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize(
     ("command", "status"), [(["sh", "-c", "exit 3"], 3), (["sh", "-c", "kill -9 $$"], 137), (["no-such-command"], 127)]
 )
-def test_the_leash_gives_the_commands_status(
-    leash: Any, monkeypatch: pytest.MonkeyPatch, command: list[str], status: int
-) -> None:
+def test_the_leash_gives_the_commands_status(monkeypatch: pytest.MonkeyPatch, command: list[str], status: int) -> None:
     held: list[int] = []
     monkeypatch.setattr(leash, "die_with", held.append)
     assert leash.main(5, command) == status
     assert held == [5]
 
 
-def test_the_leash_ends_its_group_when_it_is_let_go(leash: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_leash_ends_its_group_when_it_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     killed: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "killpg", lambda group, number: killed.append((group, number)))
     held, ours = os.pipe()
