@@ -124,6 +124,7 @@ class Lab(Strict):
 
     provision: Text | None = None
     terraform: Text | None = None
+    organization: Text | None = None
 
     @model_validator(mode="after")
     def _builds_something(self) -> Self:

@@ -60,6 +60,7 @@ def start_lab(
     folder: Path,
     *,
     accounts: Mapping[str, tuple[str, str]],
+    organization: Path | None = None,
     terraform: Path | None = None,
     provision: Path | None = None,
     log: Path | None = None,
@@ -83,12 +84,9 @@ def start_lab(
     command += ["--ready-file", str(ready)]
     for name, (account, region) in accounts.items():
         command += ["--account", f"{name}={account}@{region}"]
-    if terraform is not None:
-        command += ["--terraform", str(terraform)]
-    if provision is not None:
-        command += ["--provision", str(provision)]
-    if log is not None:
-        command += ["--log-requests", str(log)]
+    given = {"--organization": organization, "--terraform": terraform, "--provision": provision, "--log-requests": log}
+    for option, path in given.items():
+        command += [] if path is None else [option, str(path)]
     output = folder / "lab.log"
     with output.open("wb") as stderr:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module

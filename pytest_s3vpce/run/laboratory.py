@@ -29,9 +29,9 @@ def start(inventory: Inventory, folder: RunFolder, *, stop: threading.Event) -> 
             place=inventory.place(),
             remedy="add `lab: {provision: provision.py}`, or run with --s3vpce-live",
         )
-    provision, terraform = (
+    provision, terraform, organization = (
         inventory.beside(named) if named is not None else None
-        for named in (inventory.lab.provision, inventory.lab.terraform)
+        for named in (inventory.lab.provision, inventory.lab.terraform, inventory.lab.organization)
     )
     if provision is not None and not provision.is_file():
         raise LabError(
@@ -44,7 +44,14 @@ def start(inventory: Inventory, folder: RunFolder, *, stop: threading.Event) -> 
     accounts = {
         name: (_literal(inventory, name, "id"), _literal(inventory, name, "region")) for name in inventory.accounts
     }
-    return start_lab(folder.path / "lab", accounts=accounts, terraform=terraform, provision=provision, stop=stop)
+    return start_lab(
+        folder.path / "lab",
+        accounts=accounts,
+        organization=organization,
+        terraform=terraform,
+        provision=provision,
+        stop=stop,
+    )
 
 
 def _check_module(module: Path, *, place: Place) -> None:

@@ -552,7 +552,7 @@ FAULTS = {
     "unknown key of the lab": (
         "canary: c}",
         "canary: c}\nlab: {provision: p.py, vpc: x}",
-        "FILE:10:24: unknown key `vpc`; accepted are provision, terraform",
+        "FILE:10:24: unknown key `vpc`; accepted are provision, terraform, organization",
     ),
     "nothing for the lab": (
         "canary: c}",
