@@ -30,7 +30,10 @@ class Best:
 def address(topology: Topology, service: str) -> str:
     """An IPv4 address of the service in the Region, as AWS's prefix list has it."""
     block = _block(topology, service)
-    return _ELSEWHERE if block is None else str(network(block)[1])
+    if block is None:
+        return _ELSEWHERE
+    found = network(block)
+    return str(found[min(1, found.num_addresses - 1)])
 
 
 def address6(service: str) -> str:
@@ -45,10 +48,12 @@ def length_of(topology: Topology, service: str, *, address: str) -> int:
 
 def _block(topology: Topology, service: str) -> str | None:
     listed = topology.prefix_list_of(service)
-    cidrs = [cidr for cidr in listed.cidrs if ":" not in cidr] if listed else []
-    if cidrs:
-        return cidrs[0]
-    return _S3 if service == "s3" else None
+    blocks = (cidr for cidr in (listed.cidrs if listed else ()) if ":" not in cidr and _is_block(cidr))
+    return next(blocks, _S3 if service == "s3" else None)
+
+
+def _is_block(cidr: str) -> bool:
+    return covers(cidr, cidr.partition("/")[0])
 
 
 def target(topology: Topology, *, subnet: Subnet, address: str) -> str | None:

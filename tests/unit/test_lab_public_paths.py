@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from pytest_s3vpce.lab.fleet import instances
 from pytest_s3vpce.lab.origin import Placement
+from pytest_s3vpce.lab.resources import FunctionState
 from pytest_s3vpce.lab.routing import ANY
 from pytest_s3vpce.lab.wire import Unanswered
+from pytest_s3vpce.network.topology import Subnet, Topology
 from tests.unit.labnetwork import Net, get, make, path_of, seen
 from tests.unit.labstage import REGION, Person, Stage, deny, policy, refusal
 
@@ -211,3 +215,15 @@ def test_a_default_subnet_leads_to_the_internet(stage: Stage, admin: Person) -> 
     )
     admin.client("sts", origin=placement.at(443, destination=ANY), region="eu-west-2").get_caller_identity()
     assert path_of(stage) == ("internet", None)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_function_uses_ipv6_where_it_is_let(*, allowed: bool) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-ipv6."""
+    subnets = (Subnet(id="subnet-1", vpc_id="vpc-1", cidr="10.0.0.0/24", ipv6_cidr="2600:1f18::/64"),)
+    topology = Topology(account=MAIN, region=REGION, subnets=subnets)
+    spec: Any = SimpleNamespace(account=MAIN, region=REGION, arn="arn:aws:lambda:us-east-1:1:function:f")
+    placement = FunctionState(spec=spec, subnet_ids=("subnet-1",), dual_stack=allowed).placement(topology)
+    assert placement is not None
+    assert (placement.ipv6 is not None and ip_address(placement.ipv6) in ip_network("2600:1f18::/64")) is allowed
+    assert placement.public_ip is None
