@@ -118,7 +118,7 @@ class ControlBucket(Strict):
 
 
 class Lab(Strict):
-    """What only the embedded lab reads. A Terraform module is applied before a script runs; their outputs are joined."""
+    """What only the embedded lab reads: it makes the organization, applies the module, runs the script."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": one_of("provision", "terraform")})
 

@@ -11,8 +11,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from pytest_s3vpce.errors import FileError, PolicyError, S3VpceError
+from pytest_s3vpce.errors import FileError, LabError, PolicyError, S3VpceError
 from pytest_s3vpce.lab.organizationfile import Organization
+from pytest_s3vpce.lab.process import start_lab
 from pytest_s3vpce.lab.serving import Settings, serve
 
 if TYPE_CHECKING:
@@ -137,6 +138,13 @@ def test_what_can_not_be_is_told_at_its_line(folder: Path, text: str, error: typ
     with pytest.raises(error) as caught:
         Organization.load(path, accounts=ACCOUNTS)
     assert said in str(caught.value)
+
+
+def test_a_run_is_told_too(folder: Path, tmp_path: Path) -> None:
+    path = folder / "run-org.yaml"
+    path.write_text("accounts: [nobody]")
+    with pytest.raises(LabError, match=r"run-org.yaml:1:12: there is no account `nobody`; it is one of main, partner"):
+        start_lab(tmp_path, accounts=ACCOUNTS, organization=path)
 
 
 def test_an_organization_of_nothing_is_one_all_the_same(folder: Path) -> None:
