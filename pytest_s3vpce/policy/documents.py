@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -53,6 +54,9 @@ STATEMENT_KEYS: Final = frozenset(
         "Condition",
     }
 )
+
+
+_PLAIN_ARN: Final = re.compile(r"(?:[^:*?]*:){5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +349,10 @@ def _resources(texts: tuple[str, ...], variables: bool) -> Resources:  # noqa: F
 
 
 def _resource(text: str, *, variables: bool) -> ResourcePattern:
+    if "${" not in text and _PLAIN_ARN.match(text):
+        # Most are: without wildcards before the last part, matching the whole is matching each part.
+        whole = tokens_of(text, variables=False, wildcards=True)
+        return ResourcePattern(glob(whole), whole=whole)
     tokens = tokens_of(text, variables=variables, wildcards=True)
     parts = split_arn(tokens)
     if parts is None or (text.strip("*") == "" and text):
