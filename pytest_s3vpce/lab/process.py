@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab import reports
+from pytest_s3vpce.lab.enforcement import Enforcement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +64,7 @@ def start_lab(
     organization: Path | None = None,
     terraform: Path | None = None,
     provision: Path | None = None,
+    enforce: Enforcement = Enforcement.DEFAULT,
     log: Path | None = None,
     seconds: float = _SECONDS,
     stop: threading.Event | None = None,
@@ -87,6 +89,7 @@ def start_lab(
     given = {"--organization": organization, "--terraform": terraform, "--provision": provision, "--log-requests": log}
     for option, path in given.items():
         command += [] if path is None else [option, str(path)]
+    command += [] if enforce is Enforcement.DEFAULT else ["--enforce", enforce.value]
     output = folder / "lab.log"
     with output.open("wb") as stderr:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
