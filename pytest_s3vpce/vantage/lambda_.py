@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
 
-from pytest_s3vpce.vantage import agent, reasons
+from pytest_s3vpce.errors import VantageError
+from pytest_s3vpce.vantage import agent, reasons, waking
 from pytest_s3vpce.vantage.base import AgentVantage, silent
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
-from pytest_s3vpce.vantage.deployment import TIMEOUT_MARGIN, Deployer, await_active
+from pytest_s3vpce.vantage.deployment import TIMEOUT_MARGIN, Deployer
 from pytest_s3vpce.vantage.removal import strike
 
 if TYPE_CHECKING:
@@ -25,14 +26,9 @@ if TYPE_CHECKING:
     from pytest_s3vpce.vantage.deployment import Deployment
     from pytest_s3vpce.vantage.ledger import Ledger
 
-_WAKING: Final = frozenset(
-    {"ResourceNotReadyException", "ResourceConflictException", "CodeArtifactUserPendingException"}
-)
-"""What Invoke says of a function that Lambda put to sleep: https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html"""
-
-
 _BUSY: Final = "TooManyRequestsException"
 """The function was not run: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
+_NOT_TOLD: Final = frozenset({"AccessDeniedException", "AccessDenied"})
 _PAUSES: Final = (0.1, 0.3, 1.0, 3.0)
 """Seconds between invokes that met no free concurrency: clients of several threads need it all at once."""
 _CONNECTIONS: Final = 32
@@ -72,13 +68,7 @@ class LambdaVantage(AgentVantage):
 
     def prepare(self, *, notify: Callable[[str], None] = silent) -> None:
         notify(f"asking function {self.function} who it is")
-        try:
-            reply = self._invoke({"ping": True})
-        except FAULTS as error:
-            if code_of(error) not in _WAKING:
-                raise self._refused(error) from error
-            await_active(self._control, self.function, notify=notify, error=self.error)
-            reply = self._carry({"ping": True})
+        reply = self._woken(notify)
         if not isinstance(reply, dict) or reply.get("version") != agent.VERSION or "agent" not in reply:
             raise self.error(
                 f"function `{self.function}` does not run the agent of this version",
@@ -86,6 +76,30 @@ class LambdaVantage(AgentVantage):
             )
         if reply["agent"] != agent.AGENT:
             notify(f"function {self.function} runs agent {reply['agent']}, not {agent.AGENT} of this version")
+
+    def _woken(self, notify: Callable[[str], None]) -> Any:
+        """The answer to a ping. The first invoke of a function that Lambda put to sleep fails, and wakes it."""
+        end = time.monotonic() + waking.SECONDS
+        told = False
+        while True:
+            try:
+                return self._invoke({"ping": True})
+            except FAULTS as error:
+                if code_of(error) not in waking.WAKING or time.monotonic() > end:
+                    raise self._refused(error) from error
+            if not told:
+                notify(f"waiting for function {self.function} to become active")
+                told = True
+            self._wait_for_state()
+            time.sleep(waking.PAUSE)
+
+    def _wait_for_state(self) -> None:
+        """VantageError where Lambda says that it failed; whoever may not ask for its state tries to invoke it again."""
+        try:
+            waking.settled(self._control, self.function, error=self.error)
+        except VantageError as error:
+            if not isinstance(error.__cause__, FAULTS) or code_of(error.__cause__) not in _NOT_TOLD:
+                raise
 
     def _exchange(self, payload: dict[str, Any]) -> dict[str, Any]:
         reply: dict[str, Any] = self._carry(payload)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pytest_s3vpce.vantage.control import code_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -42,11 +44,22 @@ _LAMBDA = _Reason("Lambda itself failed", "run it again; if it stays, see the AW
 _CREDENTIALS = _Reason("the account's credentials are not valid", "renew them, or name another profile or role")
 _NETWORK = _Reason("AWS's control plane can't be reached from here", "check the network, the proxy and the Region")
 _QUOTA = _Reason("a quota of the account is reached", "raise it, or remove unused functions")
+_IMAGE = _Reason("the function is a container image that Lambda can't use", "deploy the agent as a zip file")
+_FILES = _Reason("the function's file system can't be reached", "deploy the agent without a file system")
+_START = _Reason(
+    "the function fails when it starts", "deploy the agent's zip with handler `agent.handler` and no extensions"
+)
+_CAPACITY = _Reason(
+    "the function runs on instances of a capacity provider, and there are not enough",
+    "deploy the agent as an ordinary function",
+)
 _CODE = _Reason("the function's code or runtime can't be started", "deploy the agent's zip with a supported Python")
 
 _REASONS: Final[Mapping[str, _Reason]] = {
-    "Idle": _Reason("the function has not been used for weeks", "invoke it once, and run again when it is active"),
+    "Idle": _Reason("the function has not been used for weeks, and does not wake", "run it again in a few minutes"),
     "Creating": _Reason("the function is still being created", "run it again in a few minutes"),
+    "Pending": _Reason("the function is still being made or woken", "run it again in a few minutes"),
+    "InProgress": _Reason("the function is still being changed", "run it again in a few minutes"),
     "Restoring": _Reason("the function is being restored", "run it again in a few minutes"),
     "EniLimitExceeded": _ENI,
     "ENILimitReachedException": _ENI,
@@ -73,6 +86,37 @@ _REASONS: Final[Mapping[str, _Reason]] = {
     "KMSDisabledException": _KEY,
     "KMSNotFoundException": _KEY,
     "KMSInvalidStateException": _KEY,
+    "InvalidConfiguration": _Reason(
+        "Lambda can't use the function's configuration", "check its subnets, groups and role, and deploy it again"
+    ),
+    "ImageDeleted": _IMAGE,
+    "ImageAccessDenied": _IMAGE,
+    "InvalidImage": _IMAGE,
+    "EFSIOError": _FILES,
+    "EFSMountConnectivityError": _FILES,
+    "EFSMountFailure": _FILES,
+    "EFSMountTimeout": _FILES,
+    "FunctionError": _START,
+    "FunctionError.InitTimeout": _START,
+    "FunctionError.RuntimeInitError": _START,
+    "FunctionError.ExtensionInitError": _START,
+    "FunctionError.InvalidEntryPoint": _START,
+    "FunctionError.InvalidWorkingDirectory": _START,
+    "FunctionError.PermissionDenied": _START,
+    "FunctionError.TooManyExtensions": _START,
+    "FunctionError.InitResourceExhausted": _Reason(
+        "the function has too little memory to start", "give it more `memory`"
+    ),
+    "VcpuLimitExceeded": _CAPACITY,
+    "CapacityProviderScalingLimitExceeded": _CAPACITY,
+    "InsufficientCapacity": _CAPACITY,
+    "IncompatibleAcceleratorInstanceTypes": _CAPACITY,
+    "DrainingDurableExecutions": _Reason(
+        "the function is ending executions that go on", "wait until they have ended, and run again"
+    ),
+    "DependencyError": _Reason(
+        "a service that Lambda needs for the function failed", "run it again; if it stays, see the AWS Health dashboard"
+    ),
     "InvalidRuntime": _CODE,
     "InvalidRuntimeException": _CODE,
     "InvalidZipFileException": _CODE,
@@ -125,3 +169,8 @@ def words(code: str) -> str:
 def remedy(code: str, *, otherwise: str = _OTHER.remedy) -> str:
     """What to do about it."""
     return _REASONS[code].remedy if code in _REASONS else otherwise
+
+
+def remedy_of(error: Exception, *, otherwise: str = _OTHER.remedy) -> str:
+    """What to do about a call that did not succeed."""
+    return remedy(code_of(error), otherwise=otherwise)

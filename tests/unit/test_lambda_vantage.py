@@ -19,7 +19,7 @@ from botocore.stub import ANY, Stubber
 
 from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.model import Place, SignedRequest
-from pytest_s3vpce.vantage import agent, reasons
+from pytest_s3vpce.vantage import agent, reasons, waking
 from pytest_s3vpce.vantage.base import AgentConfig, Limits
 from pytest_s3vpce.vantage.bundle import agent_zip
 from pytest_s3vpce.vantage.control import CONTROL, ControlPlane
@@ -118,7 +118,7 @@ def network(aws: dict[str, Stubber], *, vpc: str = "vpc-1") -> None:
 
 
 def state(aws: dict[str, Stubber], name: str = "Active", **given: str) -> None:
-    aws["lambda"].add_response("get_function", {"Configuration": {"State": name, **given}})
+    aws["lambda"].add_response("get_function_configuration", {"State": name, **given})
 
 
 def role_made(aws: dict[str, Stubber]) -> None:
@@ -206,7 +206,95 @@ def test_a_sleeping_function_is_woken(aws: dict[str, Stubber], control: Stubbed,
     lines: list[str] = []
     existing(control).prepare(notify=lines.append)
     assert lines[-1] == "waiting for function probe to become active"
-    assert len(pauses) == 1
+    assert len(pauses) == 2
+
+
+def test_a_function_that_falls_asleep_again_is_woken_again(
+    aws: dict[str, Stubber], control: Stubbed, pauses: list[float]
+) -> None:
+    for _ in range(3):
+        aws["lambda"].add_client_error("invoke", "ResourceNotReadyException", http_status_code=502)
+        state(aws, "Inactive", StateReasonCode="Idle")
+    answering(aws, PONG)
+    lines: list[str] = []
+    existing(control).prepare(notify=lines.append)
+    assert lines.count("waiting for function probe to become active") == 1
+    assert len(pauses) == 3
+
+
+def test_who_may_only_invoke_wakes_it_too(aws: dict[str, Stubber], control: Stubbed, pauses: list[float]) -> None:
+    for _ in range(2):
+        aws["lambda"].add_client_error("invoke", "ResourceConflictException", http_status_code=409)
+        aws["lambda"].add_client_error("get_function_configuration", "AccessDeniedException", http_status_code=403)
+    answering(aws, PONG)
+    existing(control).prepare()
+    assert len(pauses) == 2
+
+
+def test_a_function_that_does_not_wake_is_given_up(
+    aws: dict[str, Stubber], control: Stubbed, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_s3vpce.vantage.waking.SECONDS", -1.0)
+    aws["lambda"].add_client_error("invoke", "ResourceNotReadyException", "not ready", http_status_code=502)
+    with pytest.raises(VantageError, match=r"is waking up \(ResourceNotReadyException: not ready\)"):
+        existing(control).prepare()
+    assert pauses == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"State": "Failed", "StateReasonCode": "EniLimitExceeded"}, "EniLimitExceeded: the VPC has reached its limit"),
+        ({"State": "Deleting"}, "Deleting: "),
+        (
+            {"LastUpdateStatus": "Failed", "LastUpdateStatusReasonCode": "SubnetOutOfIPAddresses"},
+            "SubnetOutOfIPAddresses: a subnet has no free IP address left",
+        ),
+        (
+            {
+                "LastUpdateStatus": "Failed",
+                "LastUpdateStatusReasonCode": "KMSKeyNotFound",
+                "LastUpdateStatusReason": "No such key.",
+            },
+            r"KMSKeyNotFound: No such key. \(Lambda can't use the KMS key",
+        ),
+    ],
+)
+def test_a_function_that_fails_to_wake_says_why(
+    aws: dict[str, Stubber], control: Stubbed, given: dict[str, str], said: str
+) -> None:
+    aws["lambda"].add_client_error("invoke", "ResourceConflictException", http_status_code=409)
+    aws["lambda"].add_response("get_function_configuration", given)
+    with pytest.raises(VantageError, match=f"function `probe` did not become active: {said}"):
+        existing(control).prepare()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({"State": "Pending", "StateReasonCode": "Creating"}, "Creating"), ({"LastUpdateStatus": "InProgress"}, "InProg")],
+)
+def test_a_function_is_not_waited_for_forever(
+    aws: dict[str, Stubber],
+    control: Stubbed,
+    monkeypatch: pytest.MonkeyPatch,
+    given: dict[str, str],
+    said: str,
+) -> None:
+    monkeypatch.setattr("pytest_s3vpce.vantage.waking.SECONDS", -1.0)
+    aws["lambda"].add_response("get_function_configuration", given)
+    with pytest.raises(VantageError, match=f"did not become active: {said}") as caught:
+        waking.settled(control, "probe", error=existing(control).error)
+    assert "again in a few minutes" in str(caught.value.remedy)
+
+
+def test_a_function_that_was_just_made_does_not_sleep(
+    aws: dict[str, Stubber], make: Callable[..., DeployedLambdaVantage]
+) -> None:
+    network(aws)
+    aws["lambda"].add_response("create_function", {})
+    state(aws, "Inactive", StateReasonCode="Idle")
+    with pytest.raises(VantageError, match="did not become active: Idle"):
+        make().prepare()
 
 
 @pytest.mark.parametrize(
@@ -626,7 +714,7 @@ def test_a_function_that_vanishes_is_an_error(
 ) -> None:
     network(aws)
     aws["lambda"].add_response("create_function", {})
-    aws["lambda"].add_client_error("get_function", "ResourceNotFoundException", http_status_code=404)
+    aws["lambda"].add_client_error("get_function_configuration", "ResourceNotFoundException", http_status_code=404)
     with pytest.raises(VantageError, match="did not become active: ResourceNotFoundException"):
         make().prepare()
 
@@ -640,7 +728,7 @@ def test_no_answer_while_waiting_is_an_error(
     def silence(**_: Any) -> None:
         raise ReadTimeoutError(endpoint_url="https://lambda.eu-west-1.amazonaws.com")
 
-    monkeypatch.setattr(control.client("lambda"), "get_function", silence)
+    monkeypatch.setattr(control.client("lambda"), "get_function_configuration", silence)
     network(aws)
     aws["lambda"].add_response("create_function", {})
     with pytest.raises(VantageError, match="can't be waited for: ReadTimeoutError"):
@@ -691,13 +779,15 @@ def test_names_are_what_functions_and_roles_may_have() -> None:
 def test_every_code_of_the_network_has_words_and_a_remedy() -> None:
     model = botocore.session.get_session().get_service_model("lambda")
     states: Any = model.shape_for("StateReasonCode")
-    codes = [
-        *states.enum,
-        *(shape.name for shape in model.operation_model("Invoke").error_shapes),
-    ]
-    network = {code for code in codes if re.search("ENI|Eni|Subnet|SecurityGroup|EC2|KMS|Vpc", code)}
+    updates: Any = model.shape_for("LastUpdateStatusReasonCode")
+    told = {*states.enum, *updates.enum}
+    assert told <= set(reasons._REASONS)
+    invoke = {shape.name for shape in model.operation_model("Invoke").error_shapes}
+    network = {code for code in invoke if re.search("ENI|Eni|Subnet|SecurityGroup|EC2|KMS|Vpc", code)}
     assert network <= set(reasons._REASONS)
-    known = set(codes) | {shape.name for shape in model.operation_model("CreateFunction").error_shapes}
+    known = told | invoke | {shape.name for shape in model.operation_model("CreateFunction").error_shapes}
+    # The states themselves, where Lambda gives no code for them.
+    known |= {"Pending", "InProgress"}
     # Errors that are common to all calls of a service, and botocore's own.
     known |= {"AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "LimitExceeded"}
     known |= {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"}
