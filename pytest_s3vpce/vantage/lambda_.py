@@ -79,13 +79,14 @@ class LambdaVantage(AgentVantage):
 
     def _woken(self, notify: Callable[[str], None]) -> Any:
         """The answer to a ping. The first invoke of a function that Lambda put to sleep fails, and wakes it."""
-        end = time.monotonic() + waking.SECONDS
+        left = waking.TRIES
         told = False
         while True:
+            left -= 1
             try:
                 return self._invoke({"ping": True})
             except FAULTS as error:
-                if code_of(error) not in waking.WAKING or time.monotonic() > end:
+                if code_of(error) not in waking.WAKING or left <= 0:
                     raise self._refused(error) from error
             if not told:
                 notify(f"waiting for function {self.function} to become active")

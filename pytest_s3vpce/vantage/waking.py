@@ -19,7 +19,7 @@ WAKING: Final = frozenset(
 )
 """What Invoke says of a function that Lambda put to sleep: https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html"""
 PAUSE: Final = 2.0
-SECONDS: Final = 600.0
+TRIES: Final = 300
 """Network interfaces that Lambda has to make anew take minutes."""
 
 
@@ -34,8 +34,9 @@ def await_active(
 
 def settled(control: ControlPlane, function: str, *, error: Callable[..., VantageError]) -> dict[str, Any]:
     """A function's configuration when nothing goes on with it: it is active or asleep. VantageError if it failed."""
-    end = time.monotonic() + SECONDS
+    left = TRIES
     while True:
+        left -= 1
         found = configuration(control, function, error=error)
         state, update = found.get("State", "Active"), found.get("LastUpdateStatus", "Successful")
         if state not in ("Pending", "Active", "Inactive"):
@@ -44,7 +45,7 @@ def settled(control: ControlPlane, function: str, *, error: Callable[..., Vantag
             raise _failed(function, found, "LastUpdateStatus", error)
         if state != "Pending" and update != "InProgress":
             return {**found, "State": state}
-        if time.monotonic() > end:
+        if left <= 0:
             raise _failed(function, found, "State" if state == "Pending" else "LastUpdateStatus", error)
         time.sleep(PAUSE)
 

@@ -234,7 +234,7 @@ def test_who_may_only_invoke_wakes_it_too(aws: dict[str, Stubber], control: Stub
 def test_a_function_that_does_not_wake_is_given_up(
     aws: dict[str, Stubber], control: Stubbed, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_s3vpce.vantage.waking.SECONDS", -1.0)
+    monkeypatch.setattr("pytest_s3vpce.vantage.waking.TRIES", 1)
     aws["lambda"].add_client_error("invoke", "ResourceNotReadyException", "not ready", http_status_code=502)
     with pytest.raises(VantageError, match=r"is waking up \(ResourceNotReadyException: not ready\)"):
         existing(control).prepare()
@@ -280,7 +280,7 @@ def test_a_function_is_not_waited_for_forever(
     given: dict[str, str],
     said: str,
 ) -> None:
-    monkeypatch.setattr("pytest_s3vpce.vantage.waking.SECONDS", -1.0)
+    monkeypatch.setattr("pytest_s3vpce.vantage.waking.TRIES", 1)
     aws["lambda"].add_response("get_function_configuration", given)
     with pytest.raises(VantageError, match=f"did not become active: {said}") as caught:
         waking.settled(control, "probe", error=existing(control).error)
