@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.htm
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,6 +58,30 @@ _GROUPS: Final = "http://acs.amazonaws.com/groups/"
 def canonical_id(account: str) -> str:
     """The canonical id of an account of the lab. https://docs.aws.amazon.com/AmazonS3/latest/userguide/finding-canonical-user-id.html"""
     return hashlib.sha256(f"canonical user of {account}".encode()).hexdigest()
+
+
+def with_accounts(state: State, policy: str | None) -> str | None:
+    """A bucket policy with the accounts that canonical ids in it stand for, as S3 itself may write it.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    """
+    if policy is None or "CanonicalUser" not in policy:
+        return policy
+    accounts = {canonical_id(account): account for account in list(state.backends("iam"))}
+    document = json.loads(policy)
+    rows = document["Statement"]
+    for row in rows if isinstance(rows, list) else [rows]:
+        for element in ("Principal", "NotPrincipal"):
+            if isinstance(row.get(element), dict) and "CanonicalUser" in row[element]:
+                row[element] = _without_canonical(row[element], accounts)
+    return json.dumps(document)
+
+
+def _without_canonical(principal: dict[str, Any], accounts: dict[str, str]) -> dict[str, Any]:
+    left = {kind: value for kind, value in principal.items() if kind != "CanonicalUser"}
+    named = [principal["CanonicalUser"], left.get("AWS", [])]
+    ids, arns = (value if isinstance(value, list) else [value] for value in named)
+    return {**left, "AWS": [*arns, *(accounts.get(name, name) for name in ids)]}
 
 
 def acl_for(state: State, bucket: BucketState, *, action: str, key: str | None, version: object) -> Acl | None:

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.lab.authorization import ALGORITHM
 from pytest_s3vpce.lab.denials import kms_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
@@ -28,6 +29,12 @@ _READS: Final = frozenset(
     {"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"}
 )
 _CREATIONS: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
+_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "UploadPart": ("kms:GenerateDataKey", "kms:Decrypt"),
+    "UploadPartCopy": ("kms:GenerateDataKey", "kms:Decrypt"),
+    "CompleteMultipartUpload": ("kms:Decrypt",),
+}
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions"""
 _ARN: Final = re.compile(
     r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):(?P<name>(?:key|alias)/.+)", re.ASCII
 )
@@ -75,6 +82,10 @@ class Kms:
         elif action == "s3:PutObject" and asked.row.name in _CREATIONS:
             held = self._of_write(asked, bucket, caller)
             self._ask(caller, held, "kms:GenerateDataKey", resource=resource, region=bucket.region, context=context)
+        elif action == "s3:PutObject" and asked.row.name in _PARTS:
+            held = self._of_upload(asked, bucket)
+            for needed in _PARTS[asked.row.name]:
+                self._ask(caller, held, needed, resource=resource, region=bucket.region, context=context)
 
     def _of_object(self, bucket: BucketState, key: str, version: object) -> Key | None:
         found = self._state.stored(bucket.name, key, None if version is None else str(version))
@@ -91,6 +102,19 @@ class Kms:
         if sent is not None:
             account = caller.account if named is not None else bucket.account
             return self._key(named, account=account or "", region=bucket.region) if sent in _KMS else None
+        return self._of_bucket(bucket)
+
+    def _of_upload(self, asked: S3Request, bucket: BucketState) -> Key | None:
+        upload = self._state.stored(bucket.name).multiparts.get(str(asked.parameters.get("UploadId", "")))
+        if upload is None:
+            return None
+        if upload.sse_encryption is None:
+            return self._of_bucket(bucket)
+        if upload.sse_encryption not in _KMS:
+            return None
+        return self._key(upload.kms_key_id, account=bucket.account, region=bucket.region)
+
+    def _of_bucket(self, bucket: BucketState) -> Key | None:
         rule = ((self._state.stored(bucket.name).encryption or {}).get("Rule") or {}).get(
             "ApplyServerSideEncryptionByDefault", {}
         )
@@ -132,6 +156,11 @@ class Kms:
     ) -> None:
         if key is None:
             return
+        if context.get("s3:signatureversion") != ALGORITHM:
+            message = (
+                "Requests specifying Server Side Encryption with AWS KMS managed keys require AWS Signature Version 4."
+            )
+            raise Refused("InvalidArgument", status=400, message=message)
         if key.managed:
             if caller.account != key.account:
                 raise kms_denial(None, caller=caller, action=action, resource=key.arn)

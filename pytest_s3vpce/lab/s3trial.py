@@ -89,7 +89,7 @@ class Trial:
                 raise Refused("NoSuchBucket", status=404, message="The specified bucket does not exist")
             owner, resource = found, f"arn:aws:s3:::{source.bucket}/{source.key}"
             key, version = source.key, source.version
-        policy = owner.policy
+        policy = acls.with_accounts(self._state, owner.policy)
         if self._caller.is_root and self._caller.account == owner.account and asked.row.name in POLICY_OPERATIONS:
             policy = None
         point = self._source_point if check.resource is Resource.SOURCE else self._point

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.htm
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -209,3 +210,17 @@ def test_a_copy_reads_its_source_by_the_sources_acl(s3: Any, partner: Any) -> No
     assert forbidden(partner.copy_object, Bucket="lab-acls-target", Key="k", CopySource=source)
     s3.put_object_acl(Bucket=OPEN, Key="k", GrantRead=f"id={canonical_id(PARTNER)}")
     assert partner.copy_object(Bucket="lab-acls-target", Key="k", CopySource=source)
+
+
+def test_a_policy_may_name_an_account_by_its_canonical_id(stage: Stage, s3: Any, partner: Any) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html"""
+    objects = f"arn:aws:s3:::{OPEN}/*"
+    third = stage.admin(THIRD).client("s3")
+    both = allow("s3:GetObject", objects, Principal={"CanonicalUser": canonical_id(PARTNER), "AWS": THIRD})
+    s3.put_bucket_policy(Bucket=OPEN, Policy=policy(both))
+    assert partner.get_object(Bucket=OPEN, Key="k")
+    assert third.get_object(Bucket=OPEN, Key="k")
+    only = {"Version": "2012-10-17", "Statement": {**both, "Principal": {"CanonicalUser": [canonical_id(THIRD)]}}}
+    s3.put_bucket_policy(Bucket=OPEN, Policy=json.dumps(only))
+    assert third.get_object(Bucket=OPEN, Key="k")
+    assert forbidden(partner.get_object, Bucket=OPEN, Key="k")

@@ -158,3 +158,28 @@ def test_a_key_by_alias_and_one_that_is_not_there(stage: Stage, s3: Any) -> None
     assert refusal(s3.get_object, Bucket=BUCKET, Key="named") == (400, "KMS.DisabledException", f"{key} is disabled.")
     kms.schedule_key_deletion(KeyId=key.rpartition("/")[2])
     assert refusal(s3.get_object, Bucket=BUCKET, Key="named")[1] == "KMS.KMSInvalidStateException"
+
+
+def test_an_upload_in_parts_needs_the_key_all_along(stage: Stage, s3: Any) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions"""
+    key = new_key(stage)
+    upload = s3.create_multipart_upload(Bucket=BUCKET, Key="parts", **KMS, SSEKMSKeyId=key)["UploadId"]
+    part: dict[str, Any] = {"Bucket": BUCKET, "Key": "parts", "UploadId": upload, "PartNumber": 1}
+    whole = {"Bucket": BUCKET, "Key": "parts", "UploadId": upload}
+    making = role_of(stage, "makes-keys", allow(["s3:*", "kms:GenerateDataKey"])).client("s3")
+    without = role_of(stage, "no-keys", allow("s3:*")).client("s3")
+    assert "kms:GenerateDataKey" in message_of(without.upload_part, **part, Body=b"")
+    assert "kms:Decrypt" in message_of(making.upload_part, **part, Body=b"")
+    etag = s3.upload_part(**part, Body=b"x")["ETag"]
+    done = {"MultipartUpload": {"Parts": [{"ETag": etag, "PartNumber": 1}]}}
+    assert "kms:Decrypt" in message_of(making.complete_multipart_upload, **whole, **done)
+    assert s3.complete_multipart_upload(**whole, **done)
+    plain = s3.create_multipart_upload(Bucket=BUCKET, Key="parts", ServerSideEncryption="AES256")["UploadId"]
+    assert without.upload_part(Bucket=BUCKET, Key="parts", UploadId=plain, PartNumber=1, Body=b"")
+
+
+def test_other_signatures_than_version_4_do_not_do(stage: Stage, s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key="signed", Body=b"x", **KMS)
+    words = "Requests specifying Server Side Encryption with AWS KMS managed keys require AWS Signature Version 4."
+    old = stage.admin(MAIN).client("s3", signature_version="s3")
+    assert refusal(old.get_object, Bucket=BUCKET, Key="signed") == (400, "InvalidArgument", words)
