@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 _CASES = Path(__file__).parent.parent / "cases"
 _QUICK = settings(
-    max_examples=20_000 if os.environ.get("S3VPCE_SOAK") else 800,
+    max_examples=20_000 if os.environ.get("S3VPCE_SOAK") else 500,
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
