@@ -488,6 +488,7 @@ def test_the_pages_commands_run_as_they_are_printed(lab: Lab) -> None:
     path = lab.command(*(lab.outputs[real[word]] if word in real else word for word in shown("path")))
     (printed,) = re.findall(r"^\{.*\}$", PAGE, re.MULTILINE)
     assert list(json.loads(path.stdout)) == list(json.loads(printed))
+    assert outcome(lab.client("s3", at=json.loads(path.stdout)["https_endpoint_url"])) == "allowed"
     if shutil.which("aws") is not None:
         words = [lab.outputs["AppSubnet"] if word == "subnet-0abc" else word for word in shown("exec")]
         done = lab.command(*(word.replace("s3://reports", f"s3://{BUCKET}") for word in words))
