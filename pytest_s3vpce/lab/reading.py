@@ -124,7 +124,9 @@ def _endpoint(endpoint: Any, *, account: str, region: str) -> Endpoint:
             for eni_id in endpoint.network_interface_ids
             if eni_id in enis
         ),
-        dns_names=tuple(entry["DnsName"].removeprefix("*.") for entry in endpoint.dns_entries or ()),
+        dns_names=tuple(
+            entry["DnsName"].removeprefix("*.") for entry in endpoint.dns_entries or () if ".vpce." in entry["DnsName"]
+        ),
         address_type=endpoint.ip_address_type or "ipv4",
     )
 

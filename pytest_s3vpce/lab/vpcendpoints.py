@@ -23,6 +23,7 @@ DEFAULT_POLICY: Final = json.dumps(
 )
 _ONLY_INBOUND: Final = "PrivateDnsOnlyForInboundResolverEndpoint"
 _GATEWAY, _INTERFACE = "Gateway", "Interface"
+_PRIVATE: Final = {"s3": ("s3", "s3-accesspoint", "s3-control")}
 _TYPES: Final = frozenset({_GATEWAY, _INTERFACE, "GatewayLoadBalancer", "Resource", "ServiceNetwork"})
 _SERVICE: Final = re.compile(r"(?:cn\.)?com\.amazonaws\.(?P<region>[a-z]{2,4}(?:-[a-z]+)+-\d)\..+")
 _MOST_POLICY: Final = 20_480
@@ -104,10 +105,11 @@ def _name(endpoint: Any) -> None:
     star = "*." if service == "s3" else ""
     zones = sorted({backend.enis[eni_id].subnet.availability_zone for eni_id in endpoint.network_interface_ids})
     labels = [endpoint.dns_label, *(f"{endpoint.dns_label}-{zone}" for zone in zones)]
-    endpoint.dns_entries = [
-        {"DnsName": f"{star}{label}.{service}.{region}.vpce.{domain}", "HostedZoneId": "Z7HUB22UULQXV"}
-        for label in labels
-    ]
+    names = [f"{star}{label}.{service}.{region}.vpce.{domain}" for label in labels]
+    if endpoint.private_dns_enabled:
+        hosts = [f"{prefix}.{region}.{domain}" for prefix in _PRIVATE.get(service, (service,))]
+        names += [name for host in hosts for name in ((host, f"*.{host}") if star else (host,))]
+    endpoint.dns_entries = [{"DnsName": name, "HostedZoneId": "Z7HUB22UULQXV"} for name in names]
 
 
 def _modifying(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -218,6 +220,7 @@ def _settle_changed(response: Any, _: Any) -> None:
     private = response._get_param("PrivateDnsEnabled")  # noqa: SLF001
     if private is not None and endpoint.vpc_endpoint_type.lower() == _INTERFACE.lower():
         endpoint.private_dns_enabled = _is_on(private)
+        _name(endpoint)
     options = response._get_param("DnsOptions")  # noqa: SLF001
     if options:
         kept = {**(endpoint.dns_options or {}), **options}

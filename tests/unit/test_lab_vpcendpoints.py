@@ -120,13 +120,13 @@ def test_interfaces_follow_changes_of_subnets_and_groups(ec2: Any, vpc: str, sub
     found = interfaces(ec2, now)
     assert list(found) == subnets[1:]
     assert [entry["GroupId"] for entry in found[subnets[1]]["Groups"]] == groups[1:]
-    zones = {entry["DnsName"].split(".")[1][-10:] for entry in now["DnsEntries"][1:]}
+    zones = {entry["DnsName"].split(".")[1][-10:] for entry in now["DnsEntries"][1:] if ".vpce." in entry["DnsName"]}
     assert zones == {f"{REGION}b"}
 
 
 def test_names_have_the_form_of_awss(ec2: Any, vpc: str, subnets: list[str]) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html."""
-    made = interface(ec2, vpc, SubnetIds=subnets)
+    made = interface(ec2, vpc, SubnetIds=subnets, PrivateDnsEnabled=False)
     first, *zonal = [entry["DnsName"] for entry in made["DnsEntries"]]
     label = first.split(".")[1]
     assert label.startswith(f"{made['VpcEndpointId']}-")
@@ -157,7 +157,11 @@ def test_private_dns_is_switched_off_and_on(ec2: Any, vpc: str) -> None:
     assert made["PrivateDnsEnabled"] is True
     for wanted in (False, True):
         ec2.modify_vpc_endpoint(VpcEndpointId=made["VpcEndpointId"], PrivateDnsEnabled=wanted)
-        assert shown(ec2, made["VpcEndpointId"])["PrivateDnsEnabled"] is wanted
+        now = shown(ec2, made["VpcEndpointId"])
+        assert now["PrivateDnsEnabled"] is wanted
+        private = {entry["DnsName"] for entry in now["DnsEntries"] if ".vpce." not in entry["DnsName"]}
+        hosts = {f"{name}.{REGION}.amazonaws.com" for name in ("s3", "s3-accesspoint", "s3-control")}
+        assert private == (hosts | {f"*.{host}" for host in hosts} if wanted else set())
 
 
 def test_a_policy_is_reset_to_the_default(ec2: Any, vpc: str) -> None:
