@@ -56,8 +56,8 @@ class Asked:
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-policies.html
         """
         point = self.values.get("s3:dataaccesspointarn", ())
-        bucket = _BUCKET.fullmatch(self.resource)
-        if len(point) != 1 or bucket is None:
+        bucket = _BUCKET.fullmatch(self.resource) if len(point) == 1 else None
+        if bucket is None:
             return self
         found = copy(self)
         found.resource = point[0] if bucket["key"] is None else f"{point[0]}/object/{bucket['key']}"

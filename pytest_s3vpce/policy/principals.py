@@ -32,6 +32,9 @@ class CallerKind(StrEnum):
     SERVICE = "service"
     ANONYMOUS = "anonymous"
 
+    __hash__ = str.__hash__
+    """Enum's own is slow, and every decision looks kinds up."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
