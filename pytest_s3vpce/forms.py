@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.faults import Fault, accepted, shown
+from pytest_s3vpce.faults import Fault, KeyFault, accepted, shown
 from pytest_s3vpce.references import check, refers
 
 if TYPE_CHECKING:
@@ -74,11 +75,19 @@ PROFILE: Final = Form(
     "give its name, or arn:aws:iam::ACCOUNT_ID:instance-profile/NAME",
 )
 
+# https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html (KMSKeyArn)
+KEY: Final = Form(
+    r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[\w-]+",
+    "a KMS key's ARN",
+    "write arn:aws:kms:REGION:ACCOUNT_ID:key/ID, no alias",
+)
+
 # Buckets made in us-east-1 before 2018 may have capitals, underscores and up to 255 characters:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 BUCKET: Final = Form(r"[A-Za-z0-9._-]{3,255}", "a bucket's name", "give the bare name, no ARN or URL")
 SUBNET: Final = Form(r"subnet-\w+", "a subnet's id", "it looks like subnet-0123456789abcdef0")
 GROUP: Final = Form(r"sg-\w+", "a security group's id", "it looks like sg-0123456789abcdef0")
+VPC: Final = Form(r"vpc-\w+", "a VPC's id", "it looks like vpc-0123456789abcdef0")
 ENDPOINT: Final = Form(r"vpce-\w+", "a VPC endpoint's id", "it looks like vpce-0123456789abcdef0")
 HOSTS: Final = Form(
     r"(?=.*[A-Za-z0-9])[A-Za-z0-9.*?:_-]+", "a pattern of hosts", "give a name such as *.internal.example.com, no URL"
@@ -89,6 +98,17 @@ HOST: Final = Form(
     "a host",
     "give a name, https://NAME (`transport` picks the scheme), dualstack, fips, dualstack-fips, an access point's ARN",
 )
+
+
+def network(text: str) -> str:
+    """A network's CIDR, or an address."""
+    if refers(text):
+        return check(text)
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise Fault(f"{shown(text)} is no network", remedy="give a CIDR such as 203.0.113.0/24") from None
+    return text
 
 
 def proxy(text: str) -> str:
@@ -156,3 +176,44 @@ def filled(given: Any) -> Any:
     if not given:
         raise Fault("nothing is listed here", remedy="list at least one")
     return given
+
+
+def chosen(form: Form) -> Callable[[Any], tuple[str, ...] | dict[str, str]]:
+    """Ids, or `{tags: {KEY: VALUE}}`, which comes back as the tags."""
+
+    def check(given: Any) -> tuple[str, ...] | dict[str, str]:
+        if isinstance(given, dict):
+            return _tags(given)
+        rows = listed(given)
+        if not isinstance(rows, (list, tuple)):
+            raise Fault(f"{shown(given)} is neither ids nor tags", remedy=f"{form.remedy}; or write {{tags: {{...}}}}")
+        for index, row in enumerate(filled(rows)):
+            try:
+                _check_id(row, form)
+            except Fault as fault:
+                path = (index,) if rows is given else ()
+                raise Fault(fault.what, path=path, remedy=fault.remedy) from None
+        return tuple(rows)
+
+    return check
+
+
+def _check_id(given: Any, form: Form) -> None:
+    if not isinstance(given, str):
+        raise Fault(f"{shown(given)} is not {form.what}", remedy=form.remedy)
+    form(given)
+
+
+def _tags(given: dict[Any, Any]) -> dict[str, str]:
+    for key in given:
+        if key != "tags":
+            raise KeyFault(f"unknown key `{key}`", path=(key,), remedy=accepted(["tags"], instead_of=str(key)))
+    tags = given.get("tags")
+    if not isinstance(tags, dict) or not tags:
+        raise Fault(f"{shown(tags)} is no choice by tags", path=("tags",), remedy="write {tags: {KEY: VALUE}}")
+    for key, value in tags.items():
+        if not isinstance(value, str):
+            raise Fault(f"text is wanted here, not {shown(value)}", path=("tags", key))
+        if refers(value):
+            check(value)
+    return dict(tags)

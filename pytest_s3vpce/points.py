@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 from pydantic.json_schema import SkipJsonSchema  # noqa: TC002 - pydantic reads annotations
 
 from pytest_s3vpce import forms, kinds
 from pytest_s3vpce.faults import Fault, KeyFault, accepted
-from pytest_s3vpce.schema import Region, RoleArn, Several, Strict, Text, exactly_one
+from pytest_s3vpce.schema import Flag, Region, RoleArn, Several, Strict, Text, exactly_one
 
 
 class Local(Strict):
@@ -19,8 +19,23 @@ class Local(Strict):
     ca_bundle: Text | None = None
 
 
+class Tagged(Strict):
+    """All that have these tags."""
+
+    tags: Annotated[dict[str, str], Field(min_length=1)]
+
+
+_Written = str | Annotated[list[str], Field(min_length=1)] | Tagged
+_Subnets = Annotated[
+    tuple[str, ...] | dict[str, str], PlainValidator(forms.chosen(forms.SUBNET), json_schema_input_type=_Written)
+]
+_Groups = Annotated[
+    tuple[str, ...] | dict[str, str], PlainValidator(forms.chosen(forms.GROUP), json_schema_input_type=_Written)
+]
+
+
 class Lambda(Strict):
-    """A Lambda function: one that the run makes in subnets, or one that is there (`function`)."""
+    """A Lambda function: one made in subnets, for the run or to be kept (`keep`), or one that is there (`function`)."""
 
     model_config = ConfigDict(
         json_schema_extra={"oneOf": [{"required": ["subnets", "security_groups"]}, {"required": ["function"]}]}
@@ -29,8 +44,10 @@ class Lambda(Strict):
     function: Annotated[str, AfterValidator(forms.FUNCTION)] | None = None
     account: Text | None = None
     region: Region | None = None
-    subnets: Several[Annotated[str, AfterValidator(forms.SUBNET)]] = ()
-    security_groups: Several[Annotated[str, AfterValidator(forms.GROUP)]] = ()
+    keep: Flag = False
+    """Made once by `s3vpce deploy`, and found again by each run, which creates nothing."""
+    subnets: _Subnets = ()
+    security_groups: _Groups = ()
     role: RoleArn | None = None
     """The function's role; without it one is made, with `role_path` and `permissions_boundary`."""
     role_path: Annotated[str, AfterValidator(forms.ROLE_PATH)] | None = None
@@ -39,6 +56,10 @@ class Lambda(Strict):
     architecture: Annotated[str, AfterValidator(forms.ARCHITECTURE)] | None = None
     memory: Annotated[int, BeforeValidator(forms.memory, json_schema_input_type=int)] | None = None
     runtime: Annotated[str, AfterValidator(forms.RUNTIME)] | None = None
+    dual_stack: Flag = False
+    """IPv6 too, in subnets that have both."""
+    kms_key: Annotated[str, AfterValidator(forms.KEY)] | None = None
+    """Encrypts the function's environment variables, which hold no secret."""
 
     @model_validator(mode="after")
     def _made_or_there(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -11,7 +12,7 @@ from pytest_s3vpce.claims import EndpointFacts
 from pytest_s3vpce.network import described
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_s3vpce.network.topology import Topology
 
@@ -82,12 +83,38 @@ def vpc_of(ec2: Any, subnets: Sequence[str]) -> str | None:
     return str(rows[0]["VpcId"]) if rows else None
 
 
+def function_network(
+    ec2: Any, subnets: Sequence[str] | Mapping[str, str], groups: Sequence[str] | Mapping[str, str]
+) -> tuple[tuple[str, ...], tuple[str, ...], str | None]:
+    """Subnets, security groups and VPC of a function whose network is written by ids or by tags.
+
+    Of groups by tags, those of the subnets' VPC are meant.
+    """
+    vpc, subnet_ids, group_ids = None, subnets, groups
+    try:
+        if isinstance(subnets, Mapping):
+            rows = ec2.describe_subnets(Filters=_tagged(subnets))["Subnets"]
+            subnet_ids = tuple(row["SubnetId"] for row in rows)
+        vpc = vpc_of(ec2, tuple(subnet_ids)) if subnet_ids else None
+        if isinstance(groups, Mapping):
+            within = [{"Name": "vpc-id", "Values": [vpc]}] if vpc else []
+            rows = ec2.describe_security_groups(Filters=[*_tagged(groups), *within])["SecurityGroups"]
+            group_ids = tuple(row["GroupId"] for row in rows)
+    except (ClientError, BotoCoreError):
+        return (), (), vpc
+    return tuple(subnet_ids), tuple(group_ids), vpc
+
+
+def _tagged(tags: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
+
+
 def instance_network(ec2: Any, instance: str | None, tags: Mapping[str, str]) -> tuple[tuple[str, ...], str | None]:
     """Security groups and VPC of an instance, by id or by tags; nothing where it may not be described.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
     """
-    filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
+    filters = _tagged(tags)
     if instance is not None:
         filters = [{"Name": "instance-id", "Values": [instance]}]
     filters.append({"Name": "instance-state-name", "Values": ["running"]})

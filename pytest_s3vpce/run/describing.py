@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.run.world import Described
-from pytest_s3vpce.snapshot import bucket_exemptions, closed_port, instance_network, s3_endpoints, vpc_of
+from pytest_s3vpce.snapshot import (
+    bucket_exemptions,
+    closed_port,
+    function_network,
+    instance_network,
+    s3_endpoints,
+    vpc_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,13 +94,15 @@ def _network(world: World, vantage: str, ec2: Any) -> tuple[tuple[str, ...], tup
         return (), *instance_network(
             ec2, world.resolve(row.instance, *path, "instance") if row.instance else None, tags
         )
-    subnets = point.lambda_.subnets if point.lambda_ else (row.subnet,) if row and row.subnet else ()
-    groups = point.settled.security_groups if point.settled else ()
-    return (
-        world.resolve_list(subnets, *path, "subnets"),
-        world.resolve_list(groups, *path, "security_groups"),
-        None,
-    )
+    if point.lambda_ is not None:
+        chosen = [
+            world.chosen(point.lambda_.subnets, *path, "subnets"),
+            world.chosen(point.lambda_.security_groups, *path, "security_groups"),
+        ]
+        return function_network(ec2, *chosen)
+    assert row is not None
+    subnet = world.resolve_list((row.subnet or "",), *path, "subnet")
+    return subnet, world.resolve_list(row.security_groups, *path, "security_groups"), None
 
 
 def _exemptions(world: World, label: str) -> tuple[str, ...] | None:

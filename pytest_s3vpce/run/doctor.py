@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from tabulate import tabulate
 
 from pytest_s3vpce.accounts import Accounts, SessionKind
-from pytest_s3vpce.errors import S3VpceError
+from pytest_s3vpce.errors import S3VpceError, VantageError
 from pytest_s3vpce.escaping import escaped
 from pytest_s3vpce.references import References
+from pytest_s3vpce.run.planes import Planes
 from pytest_s3vpce.run.world import CONTROL, World
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
+from pytest_s3vpce.vantage.placing import Wanted, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,6 +77,7 @@ class _Doctor:
             inventory, References(outputs), connection=environment.connection, session_name="s3vpce-doctor"
         )
         self._world = World(inventory, References(outputs), self._accounts, run_id="doctor")
+        self._planes = Planes(self._world, environment)
 
     def examine(self) -> list[Check]:
         bad = self._accounts.guard(self._inventory.accounts)
@@ -152,20 +155,18 @@ class _Doctor:
                     f"function {function} is {found['State']}: {found.get('StateReason', 'no reason is given')}"
                 )
             return f"function {function} is {found.get('State', 'Active')}"
+        wanted = Wanted(
+            subnets=self._world.chosen(row.subnets, *path, "subnets"),
+            security_groups=self._world.chosen(row.security_groups, *path, "security_groups"),
+            dual_stack=row.dual_stack,
+        )
+        network = look_up(self._planes.at(row.account, row.region, *path), wanted, error=VantageError)
         ec2 = self._client("ec2", row, *path)
-        subnets = self._world.resolve_list(row.subnets, *path, "subnets")
-        groups = self._world.resolve_list(row.security_groups, *path, "security_groups")
-        found = ec2.describe_subnets(SubnetIds=list(subnets))["Subnets"]
+        found = ec2.describe_subnets(SubnetIds=list(network.subnets))["Subnets"]
         full = [subnet["SubnetId"] for subnet in found if not subnet["AvailableIpAddressCount"]]
         if full:
             raise _Found(f"subnet {', '.join(full)} has no address left", "free some, or name another subnet")
-        networks = {subnet["VpcId"] for subnet in found}
-        networks |= {group["VpcId"] for group in ec2.describe_security_groups(GroupIds=list(groups))["SecurityGroups"]}
-        if len(networks) > 1:
-            raise _Found(
-                f"its subnets and groups are of {len(networks)} VPCs: {', '.join(sorted(networks))}", "keep to one"
-            )
-        return f"a function can stand in {', '.join(subnets)} of {networks.pop()}"
+        return f"a function can stand in {', '.join(network.subnets)} of {found[0]['VpcId']}"
 
     def _instance(self, name: str, row: Ec2) -> str:
         path = ("vantage_points", name, "ec2")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.operations import OPERATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from pytest_s3vpce.expectations import ExpectedCell, Plan
     from pytest_s3vpce.inventory import Inventory
@@ -56,12 +57,20 @@ def _machines(inventory: Inventory, named: Collection[str]) -> Iterator[str]:
         point = inventory.vantage_points[name]
         account = point.account or inventory.default_account
         function, instance = point.lambda_, point.ec2
-        if function is not None and function.function is None:
+        if function is not None and function.keep:
+            yield f"  vantage point {name}: nothing; its function is kept in account {account}"
+        elif function is not None and function.function is None:
             with_role = "" if function.role else " and a role for it"
-            subnets = ", ".join(function.subnets)
+            subnets = _listed(function.subnets)
             yield f"  vantage point {name}: a Lambda function in account {account}, {subnets}{with_role}"
         if instance is not None and instance.subnet is not None:
             yield f"  vantage point {name}: an EC2 instance in account {account}, {instance.subnet}"
+
+
+def _listed(chosen: Sequence[str] | Mapping[str, str]) -> str:
+    if isinstance(chosen, Mapping):
+        return f"subnets with {' and '.join(f'{key}={value}' for key, value in chosen.items())}"
+    return ", ".join(chosen)
 
 
 def _canaries(inventory: Inventory, buckets: Collection[str]) -> Iterator[str]:

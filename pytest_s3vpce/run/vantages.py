@@ -241,13 +241,14 @@ class VantagePoints:
                 else None,
                 tags=row.tags,
             )
+        path = ("vantage_points", name, "lambda")
         return Deployment(
-            subnets=self._world.resolve_list(row.subnets, "vantage_points", name, "lambda", "subnets"),
-            security_groups=self._world.resolve_list(
-                row.security_groups, "vantage_points", name, "lambda", "security_groups"
-            ),
+            subnets=self._world.chosen(row.subnets, *path, "subnets"),
+            security_groups=self._world.chosen(row.security_groups, *path, "security_groups"),
             role=role,
             tags=row.tags,
+            dual_stack=row.dual_stack,
+            kms_key=self._world.resolve(row.kms_key, *path, "kms_key") if row.kms_key else None,
             **_given(memory=row.memory, architecture=row.architecture, runtime=row.runtime),
         )
 

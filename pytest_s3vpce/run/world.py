@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from pytest_s3vpce.presigning import Presign
 from pytest_s3vpce.probe import Destination, Host, Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from pytest_s3vpce.accounts import Accounts
     from pytest_s3vpce.inventory import Inventory
@@ -52,6 +53,12 @@ class World:
 
     def resolve_list(self, texts: Sequence[str], *path: str) -> tuple[str, ...]:
         return self.references.resolve_list(texts, self.inventory.place(*path))
+
+    def chosen(self, given: Sequence[str] | Mapping[str, str], *path: str) -> tuple[str, ...] | dict[str, str]:
+        """Ids, or the tags that choose."""
+        if isinstance(given, Mapping):
+            return {key: self.resolve(value, *path, "tags", key) for key, value in given.items()}
+        return self.resolve_list(given, *path)
 
     def resolve_all(self, given: Any, *path: str) -> Any:
         """Every text in a kind's own settings, however deep."""

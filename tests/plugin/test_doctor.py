@@ -131,7 +131,7 @@ def test_subnets_of_two_networks_can_hold_no_function(example: Example, shared_l
     example.replace("s3vpce.yaml", "${out:OtherGroup}", group)
     code, output = _doctor(example, shared_lab)
     assert code == 1
-    assert "its subnets and groups are of 2 VPCs" in output
+    assert "its subnets and security groups are in different VPCs" in output
 
 
 def test_there_must_be_an_inventory(example: Example, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,6 +59,13 @@ vantage_points:
       architecture: arm64
       memory: 256
       runtime: python3.12
+  kept:
+    lambda:
+      keep: true
+      subnets: {tags: {tier: app, stage: "${env:STAGE}"}}
+      security_groups: {tags: {tier: probe}}
+      dual_stack: true
+      kms_key: "arn:aws:kms:eu-west-1:012345678901:key/1234-ab"
   there: {lambda: {function: "arn:aws:lambda:eu-west-1:012345678901:function:agent"}}
 buckets:
   reports: {name: reports-bucket, account: partner, region: eu-west-2, canary: {key: c, reader: "own:inside"}}
@@ -89,8 +96,8 @@ def test_everything_a_user_may_write(tmp_path: Path) -> None:
     assert found.principals["user"].send_credentials_in_clear
     assert (found.principals["anonymous"].anonymous, found.principals["anonymous"].ambient) == (True, False)
     assert found.principals["own"].ambient
-    assert [point.kind for point in found.vantage_points.values()] == ["local", "local", "lambda", "lambda"]
-    assert [point.account for point in found.vantage_points.values()] == [None, None, "partner", None]
+    assert [point.kind for point in found.vantage_points.values()] == ["local", "local", *["lambda"] * 3]
+    assert [point.account for point in found.vantage_points.values()] == [None, None, "partner", None, None]
     assert found.lab is not None
     assert found.lab.provision == "provision.py"
     assert found.allow_hosts == ("*.internal.example.com", "${out:Api}")
@@ -117,7 +124,16 @@ def test_vantage_points(tmp_path: Path) -> None:
         "architecture": "arm64",
         "memory": 256,
         "runtime": "python3.12",
+        "keep": False,
+        "dual_stack": False,
+        "kms_key": None,
     }
+    kept = points["kept"].lambda_
+    assert kept is not None
+    assert (kept.keep, kept.dual_stack) == (True, True)
+    assert kept.subnets == {"tier": "app", "stage": "${env:STAGE}"}
+    assert kept.security_groups == {"tier": "probe"}
+    assert kept.kms_key == "arn:aws:kms:eu-west-1:012345678901:key/1234-ab"
     there = points["there"].lambda_
     assert there is not None
     assert there.function == "arn:aws:lambda:eu-west-1:012345678901:function:agent"
@@ -150,7 +166,7 @@ def test_items_have_places(tmp_path: Path) -> None:
     path = str(tmp_path / "s3vpce.yaml")
     assert found.place("accounts", "main") == Place(path, 2, 3)
     assert found.place("vantage_points", "inside", "lambda", "memory") == Place(path, 23, 15)
-    assert found.place("buckets", "reports", "canary", "reader") == Place(path, 27, 97)
+    assert found.place("buckets", "reports", "canary", "reader") == Place(path, 34, 97)
     assert found.place("accounts", "main", "role") == Place(path, 2, 3)
 
 
@@ -160,6 +176,7 @@ def test_references_are_resolved_with_the_items_place(tmp_path: Path) -> None:
     inside = found.vantage_points["inside"].lambda_
     assert inside is not None
     place = found.place("vantage_points", "inside", "lambda", "subnets")
+    assert isinstance(inside.subnets, tuple)
     assert references.resolve_list(inside.subnets, place) == ("subnet-1", "subnet-2")
     with pytest.raises(InventoryError, match=r":3:17: `\$\{env:PARTNER\}` is not set"):
         references.resolve(found.accounts["partner"].id, found.place("accounts", "partner", "id"))
@@ -279,9 +296,7 @@ FAULTS = {
     "no span of time": (
         '{role: "arn:aws:iam::111122223333:role/app"}',
         "{presigned: {by: anonymous, age: soon}}",
-        (
-            "FILE:5:41: `soon` is no span of time; give seconds, or a number with s, m or h: 90s, 15m, 2h"
-        ),
+        ("FILE:5:41: `soon` is no span of time; give seconds, or a number with s, m or h: 90s, 15m, 2h"),
     ),
     "a URL of nobody's": (
         '{role: "arn:aws:iam::111122223333:role/app"}',
@@ -435,6 +450,39 @@ FAULTS = {
         "internet: local",
         "internet: {lambda: {subnets: [], security_groups: [sg-1]}}",
         "FILE:7:23: nothing is listed here; list at least one",
+    ),
+    "subnets by something else": (
+        "internet: local",
+        "internet: {lambda: {subnets: {name: app}, security_groups: sg-1}}",
+        "FILE:7:33: unknown key `name`; accepted are tags",
+    ),
+    "subnets by no tags": (
+        "internet: local",
+        "internet: {lambda: {subnets: {tags: {}}, security_groups: sg-1}}",
+        "FILE:7:33: a mapping is no choice by tags; write {tags: {KEY: VALUE}}",
+    ),
+    "subnets by a list of tags": (
+        "internet: local",
+        "internet: {lambda: {subnets: {tags: {tier: [app]}}, security_groups: sg-1}}",
+        "FILE:7:40: text is wanted here, not a list",
+    ),
+    "a list among security groups": (
+        "internet: local",
+        "internet: {lambda: {subnets: subnet-1, security_groups: [sg-1, [sg-2]]}}",
+        "FILE:7:66: a list is not a security group's id; it looks like sg-0123456789abcdef0",
+    ),
+    "a kept function that is there": (
+        "internet: local",
+        "internet: {lambda: {function: f, keep: true}}",
+        (
+            "FILE:7:36: `keep` can't be given to a function that is there; it takes `account` and "
+            "`region` only; to have one made, leave `function` out"
+        ),
+    ),
+    "a key's alias": (
+        "internet: local",
+        "internet: {lambda: {subnets: subnet-1, security_groups: sg-1, kms_key: alias/mine}}",
+        "FILE:7:74: `alias/mine` is not a KMS key's ARN; write arn:aws:kms:REGION:ACCOUNT_ID:key/ID, no alias",
     ),
     "no security groups": (
         "internet: local",

@@ -6,7 +6,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from pytest_s3vpce.snapshot import instance_network
+from pytest_s3vpce.snapshot import function_network, instance_network
 
 RUNNING = {"Name": "instance-state-name", "Values": ["running"]}
 
@@ -38,3 +38,23 @@ def test_what_may_not_be_described_or_is_not_there_is_unknown(ec2: Any) -> None:
         assert instance_network(ec2, "i-2", {}) == ((), None)
         stub.add_client_error("describe_instances", "UnauthorizedOperation")
         assert instance_network(ec2, "i-2", {}) == ((), None)
+
+
+def test_the_network_of_a_function_by_ids_and_by_tags(ec2: Any) -> None:
+    subnets = {"Subnets": [{"SubnetId": "subnet-1", "VpcId": "vpc-1"}, {"SubnetId": "subnet-2", "VpcId": "vpc-1"}]}
+    groups = {"SecurityGroups": [{"GroupId": "sg-1", "VpcId": "vpc-1"}]}
+    tags = [{"Name": "tag:tier", "Values": ["app"]}]
+    with Stubber(ec2) as stub:
+        stub.add_response("describe_subnets", subnets, {"SubnetIds": ["subnet-1"]})
+        assert function_network(ec2, ("subnet-1",), ("sg-9",)) == (("subnet-1",), ("sg-9",), "vpc-1")
+        stub.add_response("describe_subnets", subnets, {"Filters": tags})
+        stub.add_response("describe_subnets", subnets, {"SubnetIds": ["subnet-1", "subnet-2"]})
+        within = [*tags, {"Name": "vpc-id", "Values": ["vpc-1"]}]
+        stub.add_response("describe_security_groups", groups, {"Filters": within})
+        found = function_network(ec2, {"tier": "app"}, {"tier": "app"})
+        assert found == (("subnet-1", "subnet-2"), ("sg-1",), "vpc-1")
+        stub.add_response("describe_subnets", {"Subnets": []})
+        stub.add_response("describe_security_groups", {"SecurityGroups": []}, {"Filters": tags})
+        assert function_network(ec2, {"tier": "app"}, {"tier": "app"}) == ((), (), None)
+        stub.add_client_error("describe_subnets", "UnauthorizedOperation")
+        assert function_network(ec2, {"tier": "app"}, ("sg-1",)) == ((), (), None)
