@@ -15,6 +15,7 @@ from pytest_s3vpce.errors import RunError, S3VpceError
 from pytest_s3vpce.jsonlines import answer_lines
 from pytest_s3vpce.labcommand import lab
 from pytest_s3vpce.lintcommand import lint
+from pytest_s3vpce.permissionscommand import permissions
 from pytest_s3vpce.sweepcommand import sweep
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def main() -> None:
 
 main.add_command(lab)
 main.add_command(lint)
+main.add_command(permissions)
 main.add_command(sweep)
 
 

@@ -109,6 +109,9 @@ class Rights:
             yield Asked(action="lambda:TagResource", resource=function, context=tags)
         yield from self._passed(given.get("Role"), to="lambda.amazonaws.com")
         yield from _looked_up(network)
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
+        for action in ("kms:Encrypt", "kms:CreateGrant") if given.get("KMSKeyArn") else ():
+            yield Asked(action=action, resource=str(given["KMSKeyArn"]))
 
     def configure_function(self, asked: Asked, given: Mapping[str, Any], _place: Place) -> Iterator[Asked]:
         """https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionConfiguration.html"""
@@ -127,6 +130,12 @@ class Rights:
         yield Asked(action=asked.action, resource=role, context=keys)
         if tags:
             yield Asked(action="iam:TagRole", resource=role, context=tags)
+
+    def change_role(self, asked: Asked, _given: Mapping[str, Any], place: Place) -> Iterator[Asked]:
+        """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-delegate"""
+        named = self._placed(asked, place)
+        boundary = self._state.boundary(named.resource)
+        yield replace(named, context={"iam:PermissionsBoundary": boundary[0]} if boundary else {})
 
     def run_instances(self, asked: Asked, given: Mapping[str, Any], place: Place) -> Iterator[Asked]:
         """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html#iam-example-runinstances"""
@@ -198,6 +207,10 @@ _RULES: Final[Mapping[str, Callable[[Rights, Asked, Mapping[str, Any], Place], I
     "lambda:CreateFunction": Rights.create_function,
     "lambda:UpdateFunctionConfiguration": Rights.configure_function,
     "iam:CreateRole": Rights.create_role,
+    **dict.fromkeys(
+        ("iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:AttachRolePolicy", "iam:DetachRolePolicy"),
+        Rights.change_role,
+    ),
     "ec2:RunInstances": Rights.run_instances,
     "ec2:TerminateInstances": Rights.on_instances,
     "ec2:StartInstances": Rights.on_instances,

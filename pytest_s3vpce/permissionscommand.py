@@ -1,0 +1,38 @@
+"""The command `s3vpce permissions`: the policies that an inventory's runs need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml here)")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["json", "terraform", "cloudformation"]),
+    default="json",
+    show_default=True,
+    help="what is printed",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["create", "keep", "assume"]),
+    default="create",
+    show_default=True,
+    help="runs make what they need; they use what `s3vpce deploy` made; they sign in as the principals and no more",
+)
+@click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, for its outputs")
+def permissions(inventory: Path | None, *, form: str, mode: str, lab_ready: Path | None) -> None:
+    """Prints the policies that an inventory's runs need: of each account's runner, of roles' trust, of functions."""
+    from pytest_s3vpce.inventory import find_inventory, load_inventory
+    from pytest_s3vpce.report.permissions import FORMS
+    from pytest_s3vpce.run.environment import Environment, from_ready_file
+    from pytest_s3vpce.run.permissions import Mode
+    from pytest_s3vpce.run.permissions import permissions as needed
+
+    found = load_inventory(find_inventory(Path.cwd(), str(inventory) if inventory else None))
+    environment = from_ready_file(lab_ready) if lab_ready else Environment()
+    click.echo(FORMS[form](needed(found, environment, mode=Mode(mode))), nl=False)

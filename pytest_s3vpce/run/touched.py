@@ -1,0 +1,269 @@
+"""What an inventory's runs touch in its accounts: the ARNs of roles, functions, instances, networks and buckets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+
+from pytest_s3vpce.accounts import Accounts
+from pytest_s3vpce.references import References
+from pytest_s3vpce.run.world import World
+from pytest_s3vpce.vantage.launch import image_parameter
+from pytest_s3vpce.vantage.ssm import DOCUMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_s3vpce.inventory import Inventory
+    from pytest_s3vpce.points import Ec2, Lambda
+    from pytest_s3vpce.run.environment import Environment
+    from pytest_s3vpce.signers import Principal
+
+OURS: Final = "s3vpce-*"
+"""Names of what is ours, and of the sessions that runs sign with."""
+MADE: Final = "s3vpce-????????-*"
+"""Names of what runs make: with eight hex digits, so that no runner's own role is among them."""
+
+Facts = dict[str, dict[str, None]]
+"""Kinds of things to their ARNs or values, in the order in which the inventory names them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runner:
+    """An account, and the role that its profile assumes there, if any."""
+
+    name: str
+    id: str
+    role: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumption:
+    """Somebody who assumes a role on the way to a principal, and how."""
+
+    role: str
+    by: str
+    actions: tuple[str, ...]
+    where: Mapping[str, Any]
+    is_chained: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touched:
+    """Facts by the accounts' names."""
+
+    accounts: tuple[Runner, ...]
+    facts: Mapping[str, Facts]
+    assumptions: tuple[Assumption, ...]
+
+
+def touched(inventory: Inventory, environment: Environment, *, keeps: bool) -> Touched:
+    """Read from the inventory alone; `keeps` takes functions that runs would make for such as are there."""
+    return _Reader(inventory, environment, keeps=keeps).touched()
+
+
+class _Reader:
+    """The inventory, resolved, and what was found so far."""
+
+    def __init__(self, inventory: Inventory, environment: Environment, *, keeps: bool) -> None:
+        outputs = environment.outputs if environment.outputs is not None else inventory.outputs_file()
+        references = References(outputs)
+        accounts = Accounts(inventory, references, connection=environment.connection, session_name="s3vpce-permissions")
+        self._inventory = inventory
+        self._accounts = accounts
+        self._world = World(inventory, references, accounts, run_id="permissions")
+        self._facts: dict[str, Facts] = {name: defaultdict(dict) for name in inventory.accounts}
+        self._keeps = keeps
+        self._open: set[tuple[str, str]] = set()
+        self._assumptions: list[Assumption] = []
+
+    def touched(self) -> Touched:
+        for name, principal in self._inventory.principals.items():
+            if principal.role is not None and principal.web_identity is None:
+                self._signed(name, principal)
+        for name, point in self._inventory.vantage_points.items():
+            if point.lambda_ is not None:
+                self._function(name, point.lambda_)
+            elif point.ec2 is not None:
+                self._instance(name, point.ec2)
+        for label, bucket in self._inventory.buckets.items():
+            self._bucket(label, made=bucket.canary.create is not None)
+        for account, fact in self._open:
+            self._facts[account].pop(fact, None)
+        self._sweep()
+        accounts = [Runner(name=name, id=self._world.account_id(name), role=self._runner(name)) for name in self._facts]
+        return Touched(accounts=tuple(accounts), facts=self._facts, assumptions=tuple(self._assumptions))
+
+    def _sweep(self) -> None:
+        """Where anything is made, a sweep looks at every account."""
+        if any(facts["functions_made_here"] or facts["made_instances"] for facts in self._facts.values()):
+            for account in self._facts:
+                self._add(account, "swept", "*")
+
+    def _runner(self, account: str) -> str | None:
+        row = self._inventory.accounts[account]
+        return None if row.role is None else self._world.resolve(row.role, "accounts", account, "role")
+
+    def _add(self, account: str, name: str, *values: str) -> None:
+        self._facts[account][name].update(dict.fromkeys(values))
+
+    # --- principals --------------------------------------------------------------------------------------------------
+
+    def _signed(self, name: str, row: Principal) -> None:
+        """Who assumes the role, by which way."""
+        account = row.account or self._inventory.default_account
+        path = ("principals", name)
+        way = [self._world.resolve(text, *path, "through") for text in row.through]
+        way.append(self._world.resolve(row.role or "", *path, "role"))
+        by = self._runner(account) or self._root(account)
+        for at, role in enumerate(way):
+            last = at == len(way) - 1
+            assumption = Assumption(
+                role=role,
+                by=by,
+                actions=("sts:AssumeRole", *(_session_actions(row) if last else ())),
+                where=self._conditions(row, path) if last else {"StringLike": {"sts:RoleSessionName": OURS}},
+                is_chained=at > 0,
+            )
+            self._assumptions.append(assumption)
+            by = role
+        self._add(account, "roles", way[0])
+        if len(way) == 1:
+            self._add(account, "tagged_roles", *(way if row.session_tags else []))
+            self._add(account, "sourced_roles", *(way if row.source_identity else []))
+
+    def _root(self, account: str) -> str:
+        partition = _partition(self._accounts.region(account))
+        return f"arn:{partition}:iam::{self._world.account_id(account)}:root"
+
+    def _conditions(self, row: Principal, path: tuple[str, str]) -> dict[str, Any]:
+        """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html"""
+        equal = {
+            "sts:ExternalId": row.external_id,
+            "sts:RoleSessionName": row.session_name,
+            "sts:SourceIdentity": row.source_identity,
+        }
+        named = {key: self._world.resolve(value, *path) for key, value in equal.items() if value is not None}
+        found: dict[str, Any] = {"StringEquals": named} if named else {}
+        if row.session_name is None:
+            found["StringLike"] = {"sts:RoleSessionName": OURS}
+        if row.mfa is not None and not row.through:
+            found["Bool"] = {"aws:MultiFactorAuthPresent": "true"}
+        return found
+
+    # --- vantage points ----------------------------------------------------------------------------------------------
+
+    def _place(self, row: Lambda | Ec2, *path: str) -> tuple[str, str, str]:
+        """The account, and how ARNs there begin: partition, and Region with the account's id."""
+        account = row.account or self._inventory.default_account
+        region = self._world.resolve(row.region, *path, "region") if row.region else self._accounts.region(account)
+        return account, _partition(region), f"{region}:{self._world.account_id(account)}"
+
+    def _function(self, name: str, row: Lambda) -> None:
+        path = ("vantage_points", name, "lambda")
+        account, partition, home = self._place(row, *path)
+        self._add(account, "places", "*")
+        if row.function is not None:
+            function = self._world.resolve(row.function, *path, "function")
+            whole = function if function.startswith("arn:") else f"arn:{partition}:lambda:{home}:function:{function}"
+            self._add(account, "functions", whole)
+            return
+        for fact in ("subnets_looked_at", "groups_looked_at"):
+            self._add(account, fact, "*")
+        if self._keeps:
+            self._add(account, "functions", f"arn:{partition}:lambda:{home}:function:{OURS}")
+            return
+        self._add(account, "functions_made_here", "*")
+        self._add(account, "our_functions", f"arn:{partition}:lambda:{home}:function:{OURS}")
+        self._add(account, "made_functions", f"arn:{partition}:lambda:{home}:function:{MADE}")
+        self._chosen(account, "subnets", row.subnets, *path, "subnets")
+        self._chosen(account, "groups", row.security_groups, *path, "security_groups")
+        key = getattr(row, "kms_key", None)
+        self._add(account, "keys", *([self._world.resolve(key, *path, "kms_key")] if key else []))
+        if row.role is not None:
+            self._add(account, "function_roles", self._world.resolve(row.role, *path, "role"))
+            return
+        number = self._world.account_id(account)
+        roles = f"arn:{partition}:iam::{number}:role{row.role_path or '/'}{MADE}"
+        self._add(account, "our_roles", f"arn:{partition}:iam::{number}:role/{OURS}", roles)
+        self._add(account, "function_roles", roles)
+        self._add(account, "made_roles", roles)
+        self._add(account, "roles_made_here", "*")
+        if row.permissions_boundary:
+            boundary = self._world.resolve(row.permissions_boundary, *path, "permissions_boundary")
+            self._add(account, "boundaries", boundary)
+
+    def _chosen(self, account: str, fact: str, chosen: Any, *path: str) -> None:
+        """Ids that a condition may name; by tags it could be any, for all functions of the account."""
+        if isinstance(chosen, Mapping):
+            self._open.add((account, fact))
+        else:
+            self._add(account, fact, *self._world.resolve_list(chosen, *path))
+
+    def _instance(self, name: str, row: Ec2) -> None:
+        path = ("vantage_points", name, "ec2")
+        account, partition, home = self._place(row, *path)
+        region = home.partition(":")[0]
+        arn = f"arn:{partition}:ec2:{home}"
+        for fact in ("places", "groups_looked_at", "commands", "instances_sought"):
+            self._add(account, fact, "*")
+        self._add(account, "documents", f"arn:{partition}:ssm:{region}::document/{DOCUMENT}")
+        if row.instance is not None:
+            self._add(account, "instances", f"{arn}:instance/{self._world.resolve(row.instance, *path, 'instance')}")
+        elif row.subnet is None:
+            self._add(account, "tagged_instances", f"{arn}:instance/*")
+            tags = {key: self._world.resolve(value, *path, "tags", key) for key, value in row.tags.items()}
+            self._add(account, "instance_tags", *(f"{key}={value}" for key, value in tags.items()))
+        else:
+            self._launched(row, row.subnet, account=account, arn=arn, path=path)
+
+    def _launched(self, row: Ec2, subnet: str, *, account: str, arn: str, path: tuple[str, ...]) -> None:
+        _, partition, _, region, number = arn.split(":")
+        self._add(account, "subnets_looked_at", "*")
+        self._add(account, "made_instances", f"{arn}:instance/*")
+        self._add(account, "made_volumes", f"{arn}:volume/*")
+        self._add(account, "made_machines", f"{arn}:instance/*", f"{arn}:volume/*")
+        groups = self._world.resolve_list(row.security_groups, *path, "security_groups")
+        image = None if row.image is None else self._world.resolve(row.image, *path, "image")
+        parameter = image_parameter(image, type=row.type)
+        self._add(
+            account,
+            "launch_places",
+            f"{arn}:subnet/{self._world.resolve(subnet, *path, 'subnet')}",
+            *(f"{arn}:security-group/{group}" for group in groups),
+            f"{arn}:network-interface/*",
+            f"arn:{partition}:ec2:{region}::image/{'*' if parameter else image}",
+        )
+        if parameter:
+            self._add(account, "image_parameters", f"arn:{partition}:ssm:{region}::parameter{parameter}")
+        profile = self._world.resolve(row.profile or "", *path, "profile")
+        whole = profile if profile.startswith("arn:") else f"arn:{partition}:iam::{number}:instance-profile/{profile}"
+        self._add(account, "profiles", whole)
+        self._add(account, "instance_roles", f"arn:{partition}:iam::{number}:role/*")
+
+    # --- buckets -----------------------------------------------------------------------------------------------------
+
+    def _bucket(self, label: str, *, made: bool) -> None:
+        facts = self._world.bucket(label)
+        arn = f"arn:{_partition(self._world.region(label))}:s3:::{facts.name}"
+        self._add(facts.account, "buckets", arn)
+        if made:
+            self._add(facts.account, "canary_buckets", arn)
+            self._add(facts.account, "canaries", f"{arn}/.s3vpce/canary-*")
+
+
+@cache
+def _partition(region: str) -> str:
+    return str(boto3.Session(region_name=region).get_partition_for_region(region))
+
+
+def _session_actions(row: Principal) -> Iterator[str]:
+    if row.session_tags:
+        yield "sts:TagSession"
+    if row.source_identity:
+        yield "sts:SetSourceIdentity"

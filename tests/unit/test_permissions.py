@@ -1,0 +1,238 @@
+"""What runs need, per account, read from inventories; and the three forms in which it is printed."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from pytest_s3vpce.cli import main
+from pytest_s3vpce.inventory import load_inventory
+from pytest_s3vpce.report.permissions import as_cloudformation, as_terraform
+from pytest_s3vpce.run.environment import Environment
+from pytest_s3vpce.run.permissions import NEEDS, Mode, permissions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_s3vpce.run.permissions import Permissions
+
+MAIN, OTHER = "111122223333", "444455556666"
+HEAD = """\
+accounts:
+  main: {id: "111122223333", region: eu-west-1}
+  other: {id: "444455556666", region: cn-north-1, role: "arn:aws-cn:iam::444455556666:role/tester", external_id: x}
+buckets:
+  plain: {name: plain-bucket, canary: {key: k}}
+  made: {name: made-bucket, account: other, canary: {create: "app:here"}}
+"""
+PRINCIPALS = """\
+principals:
+  app: {role: "arn:aws:iam::111122223333:role/app"}
+"""
+HERE = "vantage_points:\n  here: local\n"
+NOTHING = {"Version": "2012-10-17", "Statement": []}
+
+
+def needed(folder: Path, *, principals: str = PRINCIPALS, points: str = HERE, mode: Mode = Mode.CREATE) -> Permissions:
+    path = folder / "s3vpce.yaml"
+    path.write_text(HEAD + principals + points, encoding="utf-8")
+    return permissions(load_inventory(path), Environment(), mode=mode)
+
+
+def statements(found: Permissions, account: str = "main") -> dict[str, Any]:
+    row = next(row for row in found.accounts if row.name == account)
+    return {row["Sid"]: row for row in row.runner["Statement"]}
+
+
+def allowed(found: Permissions, account: str = "main") -> set[str]:
+    return {action for row in statements(found, account).values() for action in row["Action"]}
+
+
+def test_every_need_has_its_own_name_and_is_reached_by_some_inventory(tmp_path: Path) -> None:
+    names = [need.sid for need in NEEDS]
+    assert len(set(names)) == len(names)
+    points = """\
+vantage_points:
+  here: local
+  named: {lambda: {function: agent}}
+  made:
+    lambda:
+      subnets: [subnet-1]
+      security_groups: [sg-1]
+      permissions_boundary: "arn:aws:iam::111122223333:policy/b"
+  there: {ec2: {instance: i-0123456789abcdef0}}
+  found: {ec2: {tags: {Name: probe, stage: test}}}
+  launched: {ec2: {subnet: subnet-2, security_groups: [sg-2], profile: probe}}
+"""
+    principals = """\
+principals:
+  app: {role: "arn:aws:iam::111122223333:role/app", session_tags: {team: a}, source_identity: me}
+"""
+    found = needed(tmp_path, principals=principals, points=points)
+    reached = set(statements(found)) | set(statements(found, "other"))
+    assert reached == set(names) - {"EncryptSettings"}
+    rows = statements(found)
+    assert rows["SendCommandsByTags"]["Condition"] == {
+        "StringEquals": {"ssm:resourceTag/Name": ["probe"], "ssm:resourceTag/stage": ["test"]}
+    }
+    assert rows["CreateRoles"]["Condition"]["StringEquals"] == {
+        "iam:PermissionsBoundary": [f"arn:aws:iam::{MAIN}:policy/b"]
+    }
+    assert rows["CreateFunctions"]["Condition"]["ForAllValues:StringEquals"]["lambda:SubnetIds"] == ["subnet-1"]
+    assert rows["RunInstances"]["Condition"]["ArnLike"] == {
+        "ec2:InstanceProfile": [f"arn:aws:iam::{MAIN}:instance-profile/probe"]
+    }
+    assert rows["FindImages"]["Resource"] == [
+        "arn:aws:ssm:eu-west-1::parameter/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
+    ]
+    assert rows["UseFunctions"]["Resource"] == [f"arn:aws:lambda:eu-west-1:{MAIN}:function:agent"]
+
+
+def test_no_statement_names_more_than_it_must(tmp_path: Path) -> None:
+    """Stars stand alone only where an action has no resource-level permissions."""
+    points = """\
+vantage_points:
+  here: local
+  made: {lambda: {subnets: [subnet-1], security_groups: [sg-1]}}
+  there: {ec2: {instance: i-0123456789abcdef0}}
+  launched: {ec2: {subnet: subnet-2, security_groups: [sg-2], profile: probe}}
+"""
+    found = needed(tmp_path, points=points)
+    stars = {action for row in statements(found).values() if "*" in row["Resource"] for action in row["Action"]}
+    assert stars == {
+        "ec2:DescribeInstances",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeVpcEndpoints",
+        "ec2:DescribeVpcs",
+        "iam:ListRoles",
+        "lambda:ListFunctions",
+        "ssm:CancelCommand",
+        "ssm:DescribeInstanceInformation",
+        "ssm:GetCommandInvocation",
+    }
+    assert not any("*" in action for action in allowed(found))
+
+
+def test_other_partitions_have_their_own_arns(tmp_path: Path) -> None:
+    found = needed(
+        tmp_path, points=HERE + "  made: {lambda: {account: other, subnets: [subnet-1], security_groups: [sg-1]}}\n"
+    )
+    rows = statements(found, "other")
+    assert rows["CreateFunctions"]["Resource"] == [f"arn:aws-cn:lambda:cn-north-1:{OTHER}:function:s3vpce-????????-*"]
+    assert rows["RemoveCanaries"]["Resource"] == ["arn:aws-cn:s3:::made-bucket/.s3vpce/canary-*"]
+    assert rows["CreateRoles"]["Resource"] == [f"arn:aws-cn:iam::{OTHER}:role/s3vpce-????????-*"]
+
+
+def test_a_profile_that_assumes_the_runner_needs_just_that(tmp_path: Path) -> None:
+    main_row, other = needed(tmp_path).accounts
+    assert main_row.signs_in is None
+    assert other.signs_in is not None
+    (row,) = other.signs_in["Statement"]
+    assert (row["Action"], row["Resource"]) == (["sts:AssumeRole"], [f"arn:aws-cn:iam::{OTHER}:role/tester"])
+
+
+def test_the_modes_leave_out_what_they_do_not_do(tmp_path: Path) -> None:
+    points = HERE + "  made: {lambda: {subnets: [subnet-1], security_groups: [sg-1]}}\n"
+    made, kept, signs = (needed(tmp_path, points=points, mode=mode) for mode in Mode)
+    assert allowed(signs) == {"sts:AssumeRole"}
+    assert {"lambda:InvokeFunction", "lambda:GetFunctionConfiguration"} < allowed(kept) < allowed(made)
+    verbs = ("Create", "Delete", "Put", "Pass", "Tag", "Run", "Terminate")
+    assert not [name for name in allowed(kept) if name.partition(":")[2].startswith(verbs)]
+    assert made.function is not None
+    assert made.function_trust is not None
+    assert kept.function is signs.function is None
+
+
+def test_trust_says_who_assumes_a_role_and_how(tmp_path: Path) -> None:
+    principals = """\
+principals:
+  app: {role: "arn:aws:iam::111122223333:role/app", external_id: ours, session_tags: {team: a}}
+  again: {role: "arn:aws:iam::111122223333:role/app", external_id: ours, session_tags: {team: b}}
+  named:
+    role: "arn:aws:iam::111122223333:role/named"
+    session_name: me
+    source_identity: me
+    mfa: "arn:aws:iam::111122223333:mfa/me"
+  far: {role: "arn:aws:iam::111122223333:role/far", through: ["arn:aws:iam::111122223333:role/hop"]}
+  theirs: {role: "arn:aws-cn:iam::444455556666:role/theirs", account: other}
+  web: {role: "arn:aws:iam::111122223333:role/web", web_identity: token}
+"""
+    found = needed(tmp_path, principals=principals)
+    arn = f"arn:aws:iam::{MAIN}:role/"
+    assert set(found.trust) == {
+        *(f"{arn}{name}" for name in ("app", "named", "hop", "far")),
+        f"arn:aws-cn:iam::{OTHER}:role/theirs",
+    }
+    (app,) = found.trust[f"{arn}app"]["Statement"]
+    assert app["Principal"] == {"AWS": f"arn:aws:iam::{MAIN}:root"}
+    assert app["Action"] == ["sts:AssumeRole", "sts:TagSession"]
+    assert app["Condition"] == {
+        "StringEquals": {"sts:ExternalId": "ours"},
+        "StringLike": {"sts:RoleSessionName": "s3vpce-*"},
+    }
+    (named,) = found.trust[f"{arn}named"]["Statement"]
+    assert named["Action"] == ["sts:AssumeRole", "sts:SetSourceIdentity"]
+    assert named["Condition"] == {
+        "StringEquals": {"sts:RoleSessionName": "me", "sts:SourceIdentity": "me"},
+        "Bool": {"aws:MultiFactorAuthPresent": "true"},
+    }
+    (far,) = found.trust[f"{arn}far"]["Statement"]
+    assert far["Principal"] == {"AWS": f"{arn}hop"}
+    (theirs,) = found.trust[f"arn:aws-cn:iam::{OTHER}:role/theirs"]["Statement"]
+    assert theirs["Principal"] == {"AWS": f"arn:aws-cn:iam::{OTHER}:role/tester"}
+    assert [row["Resource"] for row in found.chains[f"{arn}hop"]["Statement"]] == [[f"{arn}far"]]
+    assert statements(found)["AssumePrincipals"]["Resource"] == [f"{arn}app", f"{arn}named", f"{arn}hop"]
+    assert statements(found)["TagSessions"]["Resource"] == [f"{arn}app"]
+
+
+def test_terraform_is_one_module_for_all_accounts(tmp_path: Path) -> None:
+    points = HERE + "  made: {lambda: {subnets: [subnet-1], security_groups: [sg-1]}}\n"
+    text = as_terraform(needed(tmp_path, points=points))
+    assert re.findall(r'resource "aws_iam_policy" "(\w+)"', text) == [
+        "s3vpce_runner_main",
+        "s3vpce_runner_other",
+        "s3vpce_sign_in_other",
+    ]
+    assert f'account_id == "{OTHER}" ? 1 : 0' in text
+    for found in re.findall(r"jsonencode\((.*?)\)\n\}", text, re.DOTALL):
+        assert json.loads(found)["Version"] == "2012-10-17"
+    assert "s3vpce_trust = {" in text
+    assert "s3vpce_function_role = {" in text
+
+
+def test_cloudformation_is_one_template_for_all_accounts(tmp_path: Path) -> None:
+    template = json.loads(as_cloudformation(needed(tmp_path)))
+    assert set(template["Resources"]) == {"S3VpceRunnerMain", "S3VpceRunnerOther", "S3VpceSignInOther"}
+    row = template["Resources"]["S3VpceRunnerOther"]
+    assert row["Condition"] == f"In{OTHER}"
+    assert template["Conditions"][row["Condition"]] == {"Fn::Equals": [{"Ref": "AWS::AccountId"}, OTHER]}
+    assert row["Properties"]["PolicyDocument"]["Statement"]
+    assert f"arn:aws:iam::{MAIN}:role/app" in template["Metadata"]["s3vpce:trust"]
+
+
+@pytest.mark.parametrize("form", ["json", "terraform", "cloudformation"])
+def test_the_command_prints_it(tmp_path: Path, form: str) -> None:
+    needed(tmp_path)
+    command = ["permissions", "--inventory", str(tmp_path / "s3vpce.yaml"), "--format", form, "--mode", "assume"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    assert f"arn:aws:iam::{MAIN}:role/app" in done.output
+    assert "lambda:" not in done.output
+
+
+def test_what_is_not_resolved_is_one_line(tmp_path: Path) -> None:
+    needed(tmp_path)
+    path = tmp_path / "s3vpce.yaml"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("role/app", "role/${env:S3VPCE_NO_SUCH}"), encoding="utf-8"
+    )
+    done = CliRunner().invoke(main, ["permissions", "--inventory", str(path)])
+    assert done.exit_code == 2
+    assert "S3VPCE_NO_SUCH" in done.output
+    assert "Traceback" not in done.output
