@@ -18,7 +18,7 @@ from pytest_s3vpce.questions import canonical
 from pytest_s3vpce.schema import Name, Several, Strict, Text
 from pytest_s3vpce.yamlplaces import Document  # noqa: TC001
 
-ClaimKind = Literal["endpoint-only", "tls-only", "cross-account"]
+ClaimKind = Literal["endpoint-only", "vpc-only", "source-ip-only", "tls-only", "cross-account"]
 Pair = tuple[str, str]
 _Path = tuple[str | int, ...]
 _Layer = Annotated[Layer, BeforeValidator(forms.choice(Layer, "layer"), json_schema_input_type=Layer)]
@@ -43,6 +43,8 @@ class ClaimSpec:
     by: frozenset[Layer]
     principals: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
+    vpcs: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
     inside: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     principal: str = ""
@@ -98,11 +100,8 @@ class _Claim(Strict):
         return ClaimSpec(kind=kind, id=f"{kind}/{label}", place=place, **{**written, "by": frozenset(self.by)})
 
 
-class EndpointOnly(_Claim):
-    """Allowed through the named endpoints, denied from everywhere else."""
-
+class _NetworkOnly(_Claim):
     principals: Several[Text]
-    endpoints: Several[Annotated[str, AfterValidator(forms.ENDPOINT)]]
     inside: Several[Text]
     outside: Several[Text]
     actions: _Actions = ("s3:GetObject", "s3:PutObject", "s3:ListBucket")
@@ -111,6 +110,24 @@ class EndpointOnly(_Claim):
         for number, principal in enumerate(self.principals):
             for vantage in (*self.inside, *self.outside):
                 yield ("principals", number), f"{principal}:{vantage}"
+
+
+class EndpointOnly(_NetworkOnly):
+    """Allowed through the named endpoints, denied from everywhere else."""
+
+    endpoints: Several[Annotated[str, AfterValidator(forms.ENDPOINT)]]
+
+
+class VpcOnly(_NetworkOnly):
+    """Allowed from the named VPCs, by whichever of their endpoints, denied from everywhere else."""
+
+    vpcs: Several[Annotated[str, AfterValidator(forms.VPC)]]
+
+
+class SourceIpOnly(_NetworkOnly):
+    """Allowed by public addresses in the named networks, denied from everywhere else."""
+
+    networks: Several[Annotated[str, AfterValidator(forms.network)]]
 
 
 class TlsOnly(_Claim):
@@ -143,6 +160,8 @@ class ClaimItem(Strict):
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     endpoint_only: EndpointOnly | None = Field(default=None, alias="endpoint-only")
+    vpc_only: VpcOnly | None = Field(default=None, alias="vpc-only")
+    source_ip_only: SourceIpOnly | None = Field(default=None, alias="source-ip-only")
     tls_only: TlsOnly | None = Field(default=None, alias="tls-only")
     cross_account: CrossAccount | None = Field(default=None, alias="cross-account")
 
@@ -154,6 +173,10 @@ class ClaimItem(Strict):
         return given
 
     def spec(self, document: Document, number: int) -> ClaimSpec:
-        bodies = zip(get_args(ClaimKind), (self.endpoint_only, self.tls_only, self.cross_account), strict=True)
-        kind, body = next((kind, body) for kind, body in bodies if body is not None)
+        kind: ClaimKind
+        for kind in get_args(ClaimKind):
+            body: _Claim | None = getattr(self, kind.replace("-", "_"))
+            if body is not None:
+                break
+        assert body is not None
         return body.spec(kind, document.place("claims", number, kind))

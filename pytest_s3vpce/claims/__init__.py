@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pytest_s3vpce.claims.cross_account import CrossAccount
-from pytest_s3vpce.claims.endpoint_only import EndpointOnly
 from pytest_s3vpce.claims.findings import Finding, Kind
+from pytest_s3vpce.claims.network_only import EndpointOnly, NetworkOnly, SourceIpOnly, VpcOnly
 from pytest_s3vpce.claims.setting import BucketFacts, EndpointFacts, PrincipalFacts, Results, Setting, make_probe
 from pytest_s3vpce.claims.tls_only import TlsOnly
 from pytest_s3vpce.claims.verdict import verdict_of
 
-Claim = EndpointOnly | TlsOnly | CrossAccount
+Claim = NetworkOnly | TlsOnly | CrossAccount
 
 __all__ = [
     "BucketFacts",
@@ -19,10 +19,13 @@ __all__ = [
     "EndpointOnly",
     "Finding",
     "Kind",
+    "NetworkOnly",
     "PrincipalFacts",
     "Results",
     "Setting",
+    "SourceIpOnly",
     "TlsOnly",
+    "VpcOnly",
     "make_probe",
     "verdict_of",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from pytest_s3vpce.claims.readings import BASELINE, IMPOSSIBLE, NO_ENDPOINT, Hypothesis, exactly, none_of
+from pytest_s3vpce.claims.readings import BASELINE, ENDPOINT, IMPOSSIBLE, NO_ENDPOINT, Hypothesis
 from pytest_s3vpce.claims.setting import make_probe
 from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.model import Cell, Layer, Outcome, Transport
@@ -78,8 +78,8 @@ def outside_readers(setting: Setting) -> tuple[str, ...]:
 def outside_hypotheses(setting: Setting, vantage: str, endpoints: Sequence[str]) -> tuple[Hypothesis, ...]:
     """None of the named, none at all, and each candidate: the named ones and those described in its VPC."""
     candidates = dict.fromkeys((*endpoints, *setting.vantage_endpoints.get(vantage, ())))
-    named = (none_of(endpoints),) if endpoints else ()
-    return (*named, NO_ENDPOINT, *(exactly(endpoint) for endpoint in candidates))
+    named = (ENDPOINT.none_of(endpoints),) if endpoints else ()
+    return (*named, NO_ENDPOINT, *(ENDPOINT.exactly(endpoint) for endpoint in candidates))
 
 
 def path_read(setting: Setting, results: Results, vantage: str, *, candidates: Iterable[str]) -> str | None:
@@ -88,7 +88,7 @@ def path_read(setting: Setting, results: Results, vantage: str, *, candidates: I
     if shown(setting, results, NO_ENDPOINT, bucket="", principals=readers, vantage=vantage):
         return ""
     for endpoint in candidates:
-        if shown(setting, results, exactly(endpoint), bucket="", principals=readers, vantage=vantage):
+        if shown(setting, results, ENDPOINT.exactly(endpoint), bucket="", principals=readers, vantage=vantage):
             return endpoint
     return None
 

@@ -39,22 +39,38 @@ BASELINE = Hypothesis("the session itself is allowed", _policy(_EVERYTHING))
 """The session without a condition: without it a refusal might be the session's own."""
 
 
-def exactly(endpoint: str) -> Hypothesis:
-    """S3 saw this endpoint and no other (an absent key matches StringNotEquals)."""
-    return _unless(f"S3 saw endpoint {endpoint}", {"StringNotEquals": {"aws:SourceVpce": endpoint}})
+@dataclass(frozen=True, slots=True)
+class NetworkKey:
+    """A condition key that tells where a request came from, with the operators that compare it, and its words.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
+
+    name: str
+    word: str
+    differs: str
+    equals: str
+
+    def exactly(self, value: str) -> Hypothesis:
+        """S3 saw this and no other (an absent key differs from everything)."""
+        return _unless(f"S3 saw {self.word} {value}", {self.differs: {self.name: value}})
+
+    def none_of(self, values: Sequence[str]) -> Hypothesis:
+        """S3 saw none of these; another one, or none at all, would do."""
+        named = sorted(values)
+        return _unless(f"S3 saw none of {', '.join(named)}", {self.equals: {self.name: named}})
 
 
-def none_of(endpoints: Sequence[str]) -> Hypothesis:
-    """S3 saw none of these endpoints; another one, or none at all, would do."""
-    named = sorted(endpoints)
-    return _unless(f"S3 saw none of {', '.join(named)}", {"StringEquals": {"aws:SourceVpce": named}})
-
+ENDPOINT = NetworkKey("aws:SourceVpce", "endpoint", "StringNotEquals", "StringEquals")
+VPC = NetworkKey("aws:SourceVpc", "VPC", "StringNotEquals", "StringEquals")
+ADDRESS = NetworkKey("aws:SourceIp", "an address in", "NotIpAddress", "IpAddress")
+"""Absent where a request came by an endpoint: then it lies in no network."""
 
 NO_ENDPOINT = _unless("S3 saw no endpoint", {"Null": {"aws:SourceVpce": "false"}})
 """The key is absent: the request came by no VPC endpoint."""
 
 
-IMPOSSIBLE = exactly("vpce-that-does-not-exist")
+IMPOSSIBLE = ENDPOINT.exactly("vpce-that-does-not-exist")
 """Never true. Where it is allowed all the same, session policies are not honoured and no reading says anything."""
 
 

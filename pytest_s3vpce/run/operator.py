@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce import __version__
 from pytest_s3vpce.accounts import Accounts
-from pytest_s3vpce.claims import CrossAccount, EndpointOnly, TlsOnly
+from pytest_s3vpce.claims import CrossAccount, EndpointOnly, SourceIpOnly, TlsOnly, VpcOnly
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.model import Transport
 from pytest_s3vpce.probe import ProbeBuilder
@@ -23,7 +23,7 @@ from pytest_s3vpce.run.world import World
 from pytest_s3vpce.vantage import Ledger, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from pytest_s3vpce.claimforms import ClaimSpec
     from pytest_s3vpce.claims import Claim
@@ -35,6 +35,14 @@ if TYPE_CHECKING:
     from pytest_s3vpce.run.environment import Environment
     from pytest_s3vpce.run.folder import RunFolder
     from pytest_s3vpce.vantage import Remaining
+
+
+_NETWORKS: Final[Mapping[str, tuple[Callable[..., Claim], str]]] = {
+    "endpoint-only": (EndpointOnly, "endpoints"),
+    "vpc-only": (VpcOnly, "vpcs"),
+    "source-ip-only": (SourceIpOnly, "networks"),
+}
+"""The claims about where requests come from, and their field for what is named."""
 
 
 class Operator:
@@ -117,20 +125,19 @@ class Operator:
 
     def claim(self, spec: ClaimSpec) -> Claim:
         """A claim with its endpoints resolved."""
-        if spec.kind == "endpoint-only":
-            endpoints = tuple(
-                self.world.references.resolve(text, spec.place) if "${" in text else text for text in spec.endpoints
-            )
-            return EndpointOnly(
+        if spec.kind in _NETWORKS:
+            make, field = _NETWORKS[spec.kind]
+            found: Claim = make(
                 id=spec.id,
                 bucket=spec.bucket,
                 principals=spec.principals,
-                endpoints=endpoints,
                 inside=spec.inside,
                 outside=spec.outside,
                 actions=spec.actions,
                 by=spec.by,
+                **{field: self._resolved(getattr(spec, field), spec)},
             )
+            return found
         if spec.kind == "tls-only":
             return TlsOnly(
                 id=spec.id, bucket=spec.bucket, principal=spec.principal, at=spec.at, actions=spec.actions, by=spec.by
@@ -143,6 +150,9 @@ class Operator:
             actions=spec.actions,
             by=spec.by,
         )
+
+    def _resolved(self, texts: Sequence[str], spec: ClaimSpec) -> tuple[str, ...]:
+        return tuple(self.world.references.resolve(text, spec.place) if "${" in text else text for text in texts)
 
     def sweep(self) -> list[Remaining]:
         """Removes what the ledger lists; what can't go yet comes back with its reason."""

@@ -5,27 +5,34 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_s3vpce.claims import (
     BucketFacts,
+    Claim,
     CrossAccount,
     EndpointFacts,
     EndpointOnly,
     Finding,
     Kind,
+    NetworkOnly,
     PrincipalFacts,
     Results,
     Setting,
+    SourceIpOnly,
     TlsOnly,
+    VpcOnly,
     make_probe,
     verdict_of,
 )
-from pytest_s3vpce.claims.readings import BASELINE, NO_ENDPOINT, exactly, none_of
+from pytest_s3vpce.claims.readings import ENDPOINT
+from pytest_s3vpce.claims.setting import allowances
 from pytest_s3vpce.matrix import Status, Verdict
 from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
+from pytest_s3vpce.policy import Policies, Request, decide, parse
 
 if TYPE_CHECKING:
     from pytest_s3vpce.probe import Probe
@@ -78,15 +85,52 @@ SETTING = Setting(
 )
 
 
+SEEN: dict[str, dict[str, str]] = {
+    "": {"aws:SourceIp": "203.0.113.7"},
+    MAIN: {"aws:SourceVpce": MAIN, "aws:SourceVpc": "vpc-1"},
+    PARTNER: {"aws:SourceVpce": PARTNER, "aws:SourceVpc": "vpc-2"},
+}
+"""What S3 sees of a request by each path: an endpoint, or none."""
+
+
+@cache
+def session_lets_in(policy: str, action: str, arn: str, path: str, transport: Transport) -> bool:
+    """Whether a session with this inline policy may do it, as the engine decides."""
+    seen = SEEN.get(path, {"aws:SourceVpce": path, "aws:SourceVpc": "vpc-3"})
+    context = {**seen, "aws:SecureTransport": "false" if transport is Transport.HTTP else "true"}
+    request = Request(
+        action=action,
+        resource=arn,
+        resource_account="111122223333",
+        principal="arn:aws:sts::111122223333:assumed-role/app/s",
+        context=context,
+    )
+    everything = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
+    return decide(request, Policies(identity=(everything,), session=(parse(policy),))).allowed
+
+
+def reading_holds(probe: Probe, path: str) -> bool:
+    """Whether the probe's session lets it through at a vantage point with that path."""
+    cell = probe.cell
+    if not probe.session_policy:
+        return True
+    pairs = allowances(probe, SETTING.buckets[cell.target.bucket])
+    return all(session_lets_in(probe.session_policy, action, arn, path, cell.transport) for action, arn in pairs)
+
+
 def reading(probe: Probe, path: str) -> Outcome:
     """What a reading gives at a vantage point whose path is that endpoint (empty: none)."""
-    truths = {BASELINE.policy, exactly(path).policy} if path else {BASELINE.policy, NO_ENDPOINT.policy}
-    if probe.session_policy == none_of([MAIN]).policy and path != MAIN:
-        truths.add(probe.session_policy)
-    return ALLOWED if probe.session_policy in truths else denied(Layer.SESSION)
+    return ALLOWED if reading_holds(probe, path) else denied(Layer.SESSION)
 
 
-def good(claim: EndpointOnly | TlsOnly | CrossAccount, probe: Probe) -> Outcome:
+def inside_paths(claim: NetworkOnly) -> set[str]:
+    """The paths by which a bucket lets requests in that has the claim's property."""
+    if isinstance(claim, SourceIpOnly):
+        return {""}
+    return {path for path, seen in SEEN.items() if seen.get(claim.key.name) in claim.named}
+
+
+def good(claim: Claim, probe: Probe) -> Outcome:
     """The outcome that each probe has in the world where the claim holds."""
     cell = probe.cell
     if cell.target.bucket.startswith("control:"):
@@ -96,9 +140,9 @@ def good(claim: EndpointOnly | TlsOnly | CrossAccount, probe: Probe) -> Outcome:
         return denied(Layer.RESOURCE) if cell.transport is Transport.HTTP else ALLOWED
     if isinstance(claim, CrossAccount):
         return ALLOWED if (cell.principal, cell.vantage) in claim.granted else denied()
-    if VANTAGES[cell.vantage] != MAIN:
+    if VANTAGES[cell.vantage] not in inside_paths(claim):
         return denied(Layer.RESOURCE)
-    return reading(probe, MAIN) if probe.session_policy else ALLOWED
+    return reading(probe, VANTAGES[cell.vantage])
 
 
 ENDPOINT_ONLY = EndpointOnly(
@@ -118,16 +162,34 @@ CROSS_ACCOUNT = CrossAccount(
     refused=(("partner", "internet"),),
     actions=("s3:GetObject",),
 )
-CLAIMS = [ENDPOINT_ONLY, TLS_ONLY, CROSS_ACCOUNT]
+VPC_ONLY = VpcOnly(
+    id="vpc-only/reports",
+    bucket="reports",
+    principals=("app",),
+    vpcs=("vpc-1",),
+    inside=("app-subnet",),
+    outside=("internet", "partner-vpc"),
+    actions=("s3:GetObject", "s3:PutObject"),
+)
+SOURCE_IP_ONLY = SourceIpOnly(
+    id="source-ip-only/reports",
+    bucket="reports",
+    principals=("app",),
+    networks=("203.0.113.0/24",),
+    inside=("internet",),
+    outside=("app-subnet", "partner-vpc"),
+    actions=("s3:GetObject", "s3:PutObject"),
+)
+CLAIMS: list[Claim] = [ENDPOINT_ONLY, VPC_ONLY, SOURCE_IP_ONLY, TLS_ONLY, CROSS_ACCOUNT]
 CANARIES = {"reports": (True, "the canary is as it was")}
 
 
-def outcomes_of(claim: EndpointOnly | TlsOnly | CrossAccount, setting: Setting = SETTING) -> dict[Probe, Outcome]:
+def outcomes_of(claim: Claim, setting: Setting = SETTING) -> dict[Probe, Outcome]:
     return {probe: good(claim, probe) for probe in claim.probes(setting)}
 
 
 def judged(
-    claim: EndpointOnly | TlsOnly | CrossAccount,
+    claim: Claim,
     outcomes: dict[Probe, Outcome],
     *,
     setting: Setting = SETTING,
@@ -138,14 +200,14 @@ def judged(
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
-def test_a_claim_is_proven_in_the_world_where_it_holds(claim: EndpointOnly | TlsOnly | CrossAccount) -> None:
+def test_a_claim_is_proven_in_the_world_where_it_holds(claim: Claim) -> None:
     verdict, sentence, cells = judged(claim, outcomes_of(claim))
     assert verdict is Verdict.PROVEN, sentence
     assert cells == ()
     assert "controls held" in sentence
 
 
-def essential(claim: EndpointOnly | TlsOnly | CrossAccount, probe: Probe) -> bool:
+def essential(claim: Claim, probe: Probe) -> bool:
     """A cell of the claim itself: no other probe can stand in for it."""
     if isinstance(claim, TlsOnly):
         return probe.cell.target.bucket == "reports"
@@ -153,7 +215,7 @@ def essential(claim: EndpointOnly | TlsOnly | CrossAccount, probe: Probe) -> boo
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
-def test_no_single_bent_cell_leaves_the_claim_proven(claim: EndpointOnly | TlsOnly | CrossAccount) -> None:
+def test_no_single_bent_cell_leaves_the_claim_proven(claim: Claim) -> None:
     base = outcomes_of(claim)
     cells = [probe for probe in base if essential(claim, probe)]
     assert len(cells) >= 2
@@ -169,7 +231,7 @@ def test_no_single_bent_cell_leaves_the_claim_proven(claim: EndpointOnly | TlsOn
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 def test_a_counterexample_refutes_and_anything_else_is_inconclusive(
-    claim: EndpointOnly | TlsOnly | CrossAccount,
+    claim: Claim,
 ) -> None:
     base = outcomes_of(claim)
     for probe, bend in itertools.product([probe for probe in base if essential(claim, probe)], BENDS):
@@ -186,7 +248,7 @@ def test_a_counterexample_refutes_and_anything_else_is_inconclusive(
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 def test_without_reach_nothing_is_proven_or_refuted_by_a_denial(
-    claim: EndpointOnly | TlsOnly | CrossAccount,
+    claim: Claim,
 ) -> None:
     base = outcomes_of(claim)
     controls = [probe for probe in base if probe.cell.target.bucket.startswith("control:")]
@@ -197,7 +259,7 @@ def test_without_reach_nothing_is_proven_or_refuted_by_a_denial(
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 @pytest.mark.parametrize("bend", BENDS, ids=str)
-def test_a_vantage_point_cut_off_is_never_proof(claim: EndpointOnly | TlsOnly | CrossAccount, bend: Outcome) -> None:
+def test_a_vantage_point_cut_off_is_never_proof(claim: Claim, bend: Outcome) -> None:
     base = outcomes_of(claim)
     for vantage in {probe.cell.vantage for probe in base}:
         bent = {probe: bend if probe.cell.vantage == vantage else good for probe, good in base.items()}
@@ -210,7 +272,7 @@ def test_a_vantage_point_cut_off_is_never_proof(claim: EndpointOnly | TlsOnly | 
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
-def test_a_bucket_open_to_everybody_is_refuted(claim: EndpointOnly | TlsOnly | CrossAccount) -> None:
+def test_a_bucket_open_to_everybody_is_refuted(claim: Claim) -> None:
     base = outcomes_of(claim)
     bent = {probe: ALLOWED if essential(claim, probe) else outcome for probe, outcome in base.items()}
     verdict, sentence, _ = judged(claim, bent)
@@ -219,7 +281,7 @@ def test_a_bucket_open_to_everybody_is_refuted(claim: EndpointOnly | TlsOnly | C
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
-def test_without_a_control_bucket_nothing_is_proven(claim: EndpointOnly | TlsOnly | CrossAccount) -> None:
+def test_without_a_control_bucket_nothing_is_proven(claim: Claim) -> None:
     setting = replace(SETTING, buckets={"reports": SETTING.buckets["reports"]})
     verdict, sentence, _ = judged(claim, outcomes_of(claim, setting), setting=setting)
     assert verdict is Verdict.INCONCLUSIVE
@@ -283,7 +345,7 @@ def test_a_named_endpoint_that_nobody_went_through_leaves_the_claim_open() -> No
     outcomes = {}
     for probe in claim.probes(SETTING):
         outcomes[probe] = good(claim, probe)
-        if probe.session_policy == none_of([MAIN, FOREIGN]).policy:
+        if probe.session_policy == ENDPOINT.none_of([MAIN, FOREIGN]).policy:
             outcomes[probe] = denied(Layer.SESSION) if probe.cell.vantage == "app-subnet" else ALLOWED
     verdict, sentence, _ = judged(claim, outcomes)
     assert verdict is Verdict.INCONCLUSIVE

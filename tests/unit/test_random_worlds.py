@@ -12,11 +12,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_s3vpce.claims import CrossAccount, EndpointOnly, Results, Setting, TlsOnly, verdict_of
-from pytest_s3vpce.claims.readings import BASELINE, NO_ENDPOINT, exactly, none_of
+from pytest_s3vpce.claims import Claim, CrossAccount, NetworkOnly, Results, Setting, SourceIpOnly, TlsOnly, verdict_of
 from pytest_s3vpce.matrix import Verdict
 from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
-from tests.unit.test_claims import CROSS_ACCOUNT, ENDPOINT_ONLY, MAIN, PARTNER, SETTING, TLS_ONLY, VANTAGES
+from tests.unit.test_claims import (
+    CROSS_ACCOUNT,
+    ENDPOINT_ONLY,
+    MAIN,
+    PARTNER,
+    SETTING,
+    SOURCE_IP_ONLY,
+    TLS_ONLY,
+    VANTAGES,
+    VPC_ONLY,
+    inside_paths,
+    reading_holds,
+)
 
 if TYPE_CHECKING:
     from pytest_s3vpce.probe import Probe
@@ -69,7 +80,7 @@ class World:
             return self._denied(Layer.RESOURCE, named=own)
         if (cell.principal, kind) in self.identity_blocks:
             return self._denied(Layer.IDENTITY, named=own or kind == "control")
-        if not self.portal and not _reading_holds(probe, path):
+        if not self.portal and not reading_holds(probe, path):
             return self._denied(Layer.SESSION, named=True)
         return MISSING if cell.label in self.no_canary and cell.operation != "ListObjectsV2" else ALLOWED
 
@@ -86,15 +97,16 @@ class World:
 
     # --- what holds --------------------------------------------------------------------------------------------------
 
-    def holds(self, claim: EndpointOnly | TlsOnly | CrossAccount) -> bool:
+    def holds(self, claim: Claim) -> bool:
         """Whether the bucket itself has the property, as far as the claim names it."""
-        if isinstance(claim, EndpointOnly):
+        if isinstance(claim, NetworkOnly):
+            inside = inside_paths(claim)
             closed = all(
-                self.paths[vantage] not in (None, MAIN) and (operation, self.paths[vantage]) in self.denies
+                self.paths[vantage] not in (None, *inside) and (operation, self.paths[vantage]) in self.denies
                 for vantage in claim.outside
                 for operation in ("GetObject", "PutObject")
             )
-            return closed and all(self.paths[vantage] == MAIN for vantage in claim.inside) and self._open_at_main()
+            return closed and all(self.paths[vantage] in inside for vantage in claim.inside) and self._open_at(inside)
         if isinstance(claim, TlsOnly):
             return {"GetObject", "ListObjectsV2"} <= self.denies_http
         granted = self.grants_partner and all(
@@ -102,19 +114,8 @@ class World:
         )
         return granted and all(("GetObject", self.paths[vantage]) in self.denies for _, vantage in claim.refused)
 
-    def _open_at_main(self) -> bool:
-        return not {("GetObject", MAIN), ("PutObject", MAIN)} & self.denies
-
-
-def _reading_holds(probe: Probe, path: str) -> bool:
-    """Whether the session's own condition lets the request through."""
-    if not probe.session_policy or '"Condition"' not in probe.session_policy:
-        return True
-    truths = {BASELINE.policy, exactly(path).policy if path else NO_ENDPOINT.policy}
-    if path != MAIN:
-        truths.add(none_of([MAIN]).policy)
-    http = probe.cell.transport is Transport.HTTP and "aws:SecureTransport" in probe.session_policy
-    return probe.session_policy in truths or http
+    def _open_at(self, inside: set[str]) -> bool:
+        return not {(operation, path) for operation in ("GetObject", "PutObject") for path in inside} & self.denies
 
 
 GOOD = World(
@@ -157,7 +158,7 @@ def bent(dice: random.Random, base: World) -> World:
     )
 
 
-def verdict(claim: EndpointOnly | TlsOnly | CrossAccount, world: World) -> tuple[Verdict, str]:
+def verdict(claim: Claim, world: World) -> tuple[Verdict, str]:
     setting = _setting(world)
     outcomes = {probe: world.outcome(probe) for probe in claim.probes(setting)}
     canary = "reports" not in world.no_canary
@@ -178,27 +179,31 @@ def _setting(world: World) -> Setting:
 
 
 # In these worlds the refused and outside cells of a claim differ from the allowed ones by their path alone.
-CLAIMS: list[EndpointOnly | TlsOnly | CrossAccount] = [ENDPOINT_ONLY, TLS_ONLY, replace(CROSS_ACCOUNT)]
+CLAIMS: list[Claim] = [ENDPOINT_ONLY, VPC_ONLY, SOURCE_IP_ONLY, TLS_ONLY, replace(CROSS_ACCOUNT)]
 
 
-def partner_world(world: World) -> World:
-    """For cross-account: the partner comes in through its own endpoint, so the bucket is open there."""
-    return replace(world, denies=world.denies - {("GetObject", PARTNER)})
+def good_world(claim: Claim) -> World:
+    """The world in which a claim holds: the bucket is open where the claim wants it to be."""
+    if isinstance(claim, CrossAccount):
+        return replace(GOOD, denies=GOOD.denies - {("GetObject", PARTNER)})
+    if isinstance(claim, SourceIpOnly):
+        return replace(GOOD, denies=frozenset((operation, path) for operation in ACTIONS for path in (MAIN, PARTNER)))
+    return GOOD
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.kind if hasattr(claim, "kind") else claim.id)
-def test_the_good_world_proves_each_claim(claim: EndpointOnly | TlsOnly | CrossAccount) -> None:
-    world = partner_world(GOOD) if isinstance(claim, CrossAccount) else GOOD
+def test_the_good_world_proves_each_claim(claim: Claim) -> None:
+    world = good_world(claim)
     assert world.holds(claim)
     assert verdict(claim, world)[0] is Verdict.PROVEN
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
-def test_no_claim_that_does_not_hold_is_proven(claim: EndpointOnly | TlsOnly | CrossAccount) -> None:
+def test_no_claim_that_does_not_hold_is_proven(claim: Claim) -> None:
     proven = refuted = 0
     for seed in range(WORLDS):
         dice = random.Random(f"{claim.id} {seed}")
-        world = partner_world(GOOD) if isinstance(claim, CrossAccount) else GOOD
+        world = good_world(claim)
         for _ in range(dice.randint(1, 4)):
             world = bent(dice, world)
         found, sentence = verdict(claim, world)

@@ -1,9 +1,10 @@
-"""`endpoint-only`: allowed through each named endpoint, denied by the owner's policies from every outside point."""
+"""`endpoint-only`, `vpc-only`, `source-ip-only`: allowed by each named way, denied by the owner from outside."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pytest_s3vpce.claims.exclusion import endpoint_exclusion
 from pytest_s3vpce.claims.findings import (
@@ -21,7 +22,7 @@ from pytest_s3vpce.claims.findings import (
     readings_of,
     shown,
 )
-from pytest_s3vpce.claims.readings import NO_ENDPOINT, exactly, none_of
+from pytest_s3vpce.claims.readings import ADDRESS, ENDPOINT, NO_ENDPOINT, VPC, NetworkKey
 from pytest_s3vpce.claims.setting import make_probe
 from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.model import Layer, Transport
@@ -29,22 +30,28 @@ from pytest_s3vpce.model import Layer, Transport
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_s3vpce.claims.readings import Hypothesis
     from pytest_s3vpce.claims.setting import Results, Setting
     from pytest_s3vpce.probe import Probe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointOnly:
-    """The claim's own fields, names of the inventory and endpoint ids resolved."""
+class NetworkOnly:
+    """What the three have in common: their fields, names of the inventory, and what is named, references resolved."""
 
+    key: ClassVar[NetworkKey]
     id: str
     bucket: str
     principals: tuple[str, ...]
-    endpoints: tuple[str, ...]
     inside: tuple[str, ...]
     outside: tuple[str, ...]
     actions: tuple[str, ...] = ("s3:GetObject", "s3:PutObject", "s3:ListBucket")
     by: frozenset[Layer] = frozenset({Layer.RESOURCE, Layer.RCP})
+
+    @property
+    @abstractmethod
+    def named(self) -> tuple[str, ...]:
+        """The values of the key that let a request in."""
 
     def positives(self) -> Iterator[Probe]:
         yield from self._cells(self.inside)
@@ -65,7 +72,7 @@ class EndpointOnly:
         for vantage in (*self.inside, *self.outside):
             for principal in self.principals:
                 yield from reach_probes(setting, principal=principal, vantage=vantage, transport=Transport.HTTPS)
-        hypotheses = (*(exactly(endpoint) for endpoint in self.endpoints), none_of(self.endpoints), NO_ENDPOINT)
+        hypotheses = (*map(self.key.exactly, self.named), self.key.none_of(self.named), NO_ENDPOINT)
         for vantage in self.inside:
             yield from readings_of(
                 setting,
@@ -80,8 +87,15 @@ class EndpointOnly:
                 "",
                 principals=outside_readers(setting),
                 vantage=vantage,
-                hypotheses=outside_hypotheses(setting, vantage, self.endpoints),
+                hypotheses=self._hypotheses(setting, vantage),
             )
+
+    def _hypotheses(self, setting: Setting, vantage: str) -> tuple[Hypothesis, ...]:
+        """What is read on the control bucket: the claim's own key, and the endpoint, which explains and excludes."""
+        if self.key is ENDPOINT:
+            return outside_hypotheses(setting, vantage, self.named)
+        own = (self.key.none_of(self.named), *map(self.key.exactly, self.named))
+        return (*own, *outside_hypotheses(setting, vantage, ()))
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
         findings: list[Finding] = []
@@ -108,44 +122,73 @@ class EndpointOnly:
     def _inside_path(self, setting: Setting, results: Results, vantage: str) -> Finding:
         """Good where the target itself saw a named endpoint; bad where it let a request in that came by none."""
         readers = setting.roles(self.principals)
-        for endpoint in self.endpoints:
-            if shown(setting, results, exactly(endpoint), bucket=self.bucket, principals=readers, vantage=vantage):
+        for endpoint in self.named:
+            if shown(
+                setting, results, self.key.exactly(endpoint), bucket=self.bucket, principals=readers, vantage=vantage
+            ):
                 sentence = f"requests from {vantage} reach {self.bucket} through {endpoint}"
                 return _path(vantage, Status.GOOD, sentence)
-        if shown(setting, results, none_of(self.endpoints), bucket=self.bucket, principals=readers, vantage=vantage):
-            sentence = (
-                f"{self.bucket} let a request from {vantage} in although S3 saw none of {', '.join(self.endpoints)}"
-            )
+        if shown(
+            setting, results, self.key.none_of(self.named), bucket=self.bucket, principals=readers, vantage=vantage
+        ):
+            sentence = f"{self.bucket} let a request from {vantage} in although S3 saw none of {', '.join(self.named)}"
             return _path(vantage, Status.BAD, sentence)
         return self._inside_cause(setting, results, vantage)
 
     def _inside_cause(self, setting: Setting, results: Results, vantage: str) -> Finding:
         """Why the target showed no path: what the control bucket shows of it may name the cause."""
-        candidates = (*self.endpoints, *setting.vantage_endpoints.get(vantage, ()))
-        named = ", ".join(self.endpoints)
+        own = self.named if self.key is ENDPOINT else ()
+        candidates = (*own, *setting.vantage_endpoints.get(vantage, ()))
+        named = ", ".join(self.named)
         read = path_read(setting, results, vantage, candidates=candidates)
         if read is None:
             sentence = f"the path from {vantage} could not be read, so nothing shows that it goes through {named}"
-        elif not read:
+        elif self._matches(setting, results, vantage):
             sentence = (
+                f"{self.bucket} let no reading in from {vantage}, whose path to the control bucket is {read or named}"
+            )
+            return replace(_path(vantage, Status.MISSING, sentence), name=f"unread path {vantage}")
+        else:
+            sentence = self._way(vantage, read, named)
+        return _path(vantage, Status.MISSING, sentence)
+
+    def _matches(self, setting: Setting, results: Results, vantage: str) -> bool:
+        """Whether the control bucket saw one of the named values from there."""
+        readers = outside_readers(setting)
+        return any(
+            shown(setting, results, self.key.exactly(value), bucket="", principals=readers, vantage=vantage)
+            for value in self.named
+        )
+
+    def _way(self, vantage: str, read: str, named: str) -> str:
+        """The way that requests from a vantage point take instead of a named one."""
+        if self.key is ADDRESS:
+            if read:
+                return f"requests from {vantage} reach S3 through {read}, and endpoint traffic has no aws:SourceIp"
+            return f"requests from {vantage} reach S3 by an address that is in none of {named}"
+        if not read:
+            return (
                 f"requests from {vantage} reach S3 through no VPC endpoint: look at the endpoint's route table "
                 f"associations and the subnet's route table"
             )
-        elif read not in self.endpoints:
-            sentence = f"requests from {vantage} reach S3 through {read}, which is not {named}"
-        else:
-            sentence = f"{self.bucket} let no reading in from {vantage}, whose path to the control bucket is {read}"
-            return replace(_path(vantage, Status.MISSING, sentence), name=f"unread path {vantage}")
-        return _path(vantage, Status.MISSING, sentence)
+        what = "which is not" if self.key is ENDPOINT else "which stands not in"
+        return f"requests from {vantage} reach S3 through {read}, {what} {named}"
 
     def _exercised(self, setting: Setting, results: Results) -> Iterator[Finding]:
         """Each named endpoint must have been gone through."""
         readers = setting.roles(self.principals)
-        for endpoint in self.endpoints:
+        for endpoint in self.named:
             through = [
                 vantage
                 for vantage in self.inside
-                if shown(setting, results, exactly(endpoint), bucket=self.bucket, principals=readers, vantage=vantage)
+                if shown(
+                    setting,
+                    results,
+                    self.key.exactly(endpoint),
+                    bucket=self.bucket,
+                    principals=readers,
+                    vantage=vantage,
+                )
             ]
             yield Finding(
                 kind=Kind.PATH,
@@ -158,8 +201,8 @@ class EndpointOnly:
 
     def _outside_path(self, setting: Setting, results: Results, vantage: str) -> Finding:
         readers = outside_readers(setting)
-        named = ", ".join(self.endpoints)
-        if shown(setting, results, none_of(self.endpoints), bucket="", principals=readers, vantage=vantage):
+        named = ", ".join(self.named)
+        if shown(setting, results, self.key.none_of(self.named), bucket="", principals=readers, vantage=vantage):
             return _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through none of {named}")
         inside = self._shows_named(setting, results, vantage)
         if inside:
@@ -172,9 +215,11 @@ class EndpointOnly:
         )
 
     def _shows_named(self, setting: Setting, results: Results, vantage: str) -> str:
-        for endpoint in self.endpoints:
+        for endpoint in self.named:
             for bucket, readers in (("", outside_readers(setting)), (self.bucket, setting.roles(self.principals))):
-                if shown(setting, results, exactly(endpoint), bucket=bucket, principals=readers, vantage=vantage):
+                if shown(
+                    setting, results, self.key.exactly(endpoint), bucket=bucket, principals=readers, vantage=vantage
+                ):
                     return f"{vantage} is no outside vantage point: its requests go through {endpoint}"
         return ""
 
@@ -183,6 +228,42 @@ class EndpointOnly:
         layer = attribution(setting, results, probe, by=self.by, endpoint_excluded=endpoint_exclusion(setting, results))
         if layer is not None:
             yield layer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointOnly(NetworkOnly):
+    """Allowed through each named VPC endpoint."""
+
+    key: ClassVar[NetworkKey] = ENDPOINT
+    endpoints: tuple[str, ...]
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        return self.endpoints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VpcOnly(NetworkOnly):
+    """Allowed from each named VPC, by whichever endpoint of it."""
+
+    key: ClassVar[NetworkKey] = VPC
+    vpcs: tuple[str, ...]
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        return self.vpcs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceIpOnly(NetworkOnly):
+    """Allowed by public addresses in each named network; what comes by an endpoint has none and is outside."""
+
+    key: ClassVar[NetworkKey] = ADDRESS
+    networks: tuple[str, ...]
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        return self.networks
 
 
 def _path(vantage: str, status: Status, sentence: str) -> Finding:
