@@ -359,7 +359,10 @@ FAULTS = {
     "unknown claim": (
         "tls-only:",
         "tls-onli:",
-        "FILE:7:5: unknown key `tls-onli`; accepted are tls-only, endpoint-only, vpc-only, source-ip-only, cross-account",
+        (
+            "FILE:7:5: unknown key `tls-onli`; accepted are "
+            "tls-only, endpoint-only, vpc-only, source-ip-only, cross-account"
+        ),
     ),
     "claim on an unknown bucket": (
         "tls-only: {bucket: reports",
@@ -442,7 +445,10 @@ FAULTS = {
     "two kinds in one claim": (
         "claims:\n",
         "claims:\n  - {tls-only: {}, endpoint-only: {}}\n",
-        "FILE:7:5: a claim is of one kind; accepted are endpoint-only, vpc-only, source-ip-only, tls-only, cross-account",
+        (
+            "FILE:7:5: a claim is of one kind; accepted are "
+            "endpoint-only, vpc-only, source-ip-only, tls-only, cross-account"
+        ),
     ),
     "misspelt section": ("claims:\n", "clams:\n", "FILE:6:1: unknown key `clams`; accepted are claims, expect"),
     "misspelt key of a claim": (
