@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver
 from botocore.exceptions import NoCredentialsError
 
+from pytest_s3vpce import __version__
 from pytest_s3vpce.credential_errors import translated
 from pytest_s3vpce.errors import CredentialError, S3VpceError
 from pytest_s3vpce.probe import Credentials
@@ -106,6 +107,7 @@ class Accounts:
         """A boto3 session; all of a run share one loader, so that each service's model is read once."""
         core = botocore.session.Session()
         core.register_component("data_loader", self.loader)
+        core.user_agent_extra = f"s3vpce/{__version__} {self._session_name}"
         if provider is not None:
             core.register_component("credential_provider", CredentialResolver([provider]))
         made = boto3.Session(botocore_session=core, **arguments)

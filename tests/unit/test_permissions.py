@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +17,6 @@ from pytest_s3vpce.run.environment import Environment
 from pytest_s3vpce.run.permissions import NEEDS, Mode, permissions
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_s3vpce.run.permissions import Permissions
 
 MAIN, OTHER = "111122223333", "444455556666"
@@ -34,7 +33,19 @@ principals:
   app: {role: "arn:aws:iam::111122223333:role/app"}
 """
 HERE = "vantage_points:\n  here: local\n"
-NOTHING = {"Version": "2012-10-17", "Statement": []}
+ALL_POINTS = """\
+vantage_points:
+  here: local
+  named: {lambda: {function: agent}}
+  made:
+    lambda:
+      subnets: [subnet-1]
+      security_groups: [sg-1]
+      permissions_boundary: "arn:aws:iam::111122223333:policy/b"
+  there: {ec2: {instance: i-0123456789abcdef0}}
+  found: {ec2: {tags: {Name: probe, stage: test}}}
+  launched: {ec2: {subnet: subnet-2, security_groups: [sg-2], profile: probe}}
+"""
 
 
 def needed(folder: Path, *, principals: str = PRINCIPALS, points: str = HERE, mode: Mode = Mode.CREATE) -> Permissions:
@@ -55,24 +66,11 @@ def allowed(found: Permissions, account: str = "main") -> set[str]:
 def test_every_need_has_its_own_name_and_is_reached_by_some_inventory(tmp_path: Path) -> None:
     names = [need.sid for need in NEEDS]
     assert len(set(names)) == len(names)
-    points = """\
-vantage_points:
-  here: local
-  named: {lambda: {function: agent}}
-  made:
-    lambda:
-      subnets: [subnet-1]
-      security_groups: [sg-1]
-      permissions_boundary: "arn:aws:iam::111122223333:policy/b"
-  there: {ec2: {instance: i-0123456789abcdef0}}
-  found: {ec2: {tags: {Name: probe, stage: test}}}
-  launched: {ec2: {subnet: subnet-2, security_groups: [sg-2], profile: probe}}
-"""
     principals = """\
 principals:
   app: {role: "arn:aws:iam::111122223333:role/app", session_tags: {team: a}, source_identity: me}
 """
-    found = needed(tmp_path, principals=principals, points=points)
+    found = needed(tmp_path, principals=principals, points=ALL_POINTS)
     reached = set(statements(found)) | set(statements(found, "other"))
     assert reached == set(names) - {"EncryptSettings"}
     rows = statements(found)
@@ -236,3 +234,41 @@ def test_what_is_not_resolved_is_one_line(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "S3VPCE_NO_SUCH" in done.output
     assert "Traceback" not in done.output
+
+
+# --- what the pages say
+
+
+def page(name: str) -> str:
+    return (Path(__file__).parent.parent.parent / "docs" / name).read_text(encoding="utf-8")
+
+
+def test_the_pages_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"(?m)^\$ s3vpce (permissions .*)$", page("live.md"))
+    assert len(commands) == 3
+    for command in commands:
+        done = CliRunner().invoke(main, command.split())
+        assert done.exit_code == 0, done.output
+        assert "sts:AssumeRole" in done.output
+
+
+def test_the_pages_name_what_is_printed(tmp_path: Path) -> None:
+    text = page("live.md") + page("security.md")
+    for mode in Mode:
+        assert f"| `{mode.value}` |" in text
+    names = {need.sid for need in NEEDS}
+    assert {name for name in names if name.startswith("Explain")} == {"ExplainPaths", "ExplainBuckets"}
+    assert len([name for name in names if name.startswith("Sweep")]) >= 3
+    assert "PassInstanceRoles" in names
+    printed = json.dumps([row.runner for row in needed(tmp_path, points=ALL_POINTS).accounts])
+    for action in re.findall(r"`((?:lambda|iam|ec2|ssm|sts|s3):[A-Z]\w+)`", page("security.md")):
+        assert action in printed
+
+
+def test_the_page_about_security_names_tests_that_there_are() -> None:
+    root = Path(__file__).parent.parent.parent
+    found = re.findall(r"tests/[\w/]+\.py", page("security.md"))
+    assert found
+    assert all((root / name).exists() for name in found)

@@ -12,7 +12,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from pytest_s3vpce import accounts, signing_in
+from pytest_s3vpce import __version__, accounts, signing_in
 from pytest_s3vpce.accounts import Accounts, Connection, SessionKind
 from pytest_s3vpce.errors import CredentialError
 from pytest_s3vpce.inventory import load_inventory
@@ -316,3 +316,11 @@ def test_the_code_is_asked_for_at_the_terminal(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(Path, "open", lambda _path, mode: opened(tmp_path / "tty", mode))
     monkeypatch.setattr(getpass, "getpass", lambda prompt: f" {len(prompt)} ")
     assert ask_for_code("GAHT12345678", place=_HERE, environment={}) == str(len("MFA code of GAHT12345678: "))
+
+
+def test_calls_of_the_control_plane_say_whose_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "s3vpce.yaml"
+    path.write_text(_INVENTORY % "{anonymous: true}", encoding="utf-8")
+    found = Accounts(load_inventory(path), References(None), connection=Connection(), session_name="s3vpce-run")
+    client: Any = found.signed_session(SessionKind("app"), region="eu-west-1").client("sts")
+    assert client.meta.config.user_agent.endswith(f" s3vpce/{__version__} s3vpce-run")
