@@ -5,13 +5,18 @@ from __future__ import annotations
 import base64
 import io
 import zipfile
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from pytest_s3vpce.lab import accesspoints
+from pytest_s3vpce.lab.acls import acl_for
 from pytest_s3vpce.lab.resources import RUNNER
+from pytest_s3vpce.policy.acl import AclGrant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_s3vpce.lab.resources import BucketState
     from pytest_s3vpce.lab.state import State
 
 ACCOUNT = "000000000000"
@@ -73,10 +78,31 @@ def _buckets(state: State) -> dict[str, bool]:
             "objects": state.object_exists(_BUCKET, "key") and not state.object_exists(_BUCKET, "other"),
             "uploads": state.upload_exists(_BUCKET, "big", upload.id),
             "account block": state.account_public_access_block(ACCOUNT, REGION) is None,
+            **_details(state, bucket, upload),
         }
     finally:
         backend.buckets.pop(_BUCKET, None)
         state.backends("s3").bucket_accounts.pop(_BUCKET, None)
+
+
+def _details(state: State, bucket: BucketState | None, upload: Any) -> dict[str, bool]:
+    """What ACLs, tags, encryption and access points are read from."""
+    assert bucket is not None
+    found = state.stored(_BUCKET, "key")
+    open_bucket = replace(bucket, ownership="ObjectWriter")
+    acl = acl_for(state, open_bucket, action="s3:ListBucket", key=None, version=None)
+    backend = state.backends("s3control")[ACCOUNT]["aws"]
+    backend.create_access_point(
+        ACCOUNT, "self-check", _BUCKET, vpc_configuration={}, public_access_block_configuration={}
+    )
+    point = accesspoints.find(state, ACCOUNT, "self-check")
+    backend.delete_access_point(ACCOUNT, "self-check")
+    return {
+        "ACLs": acl is not None and AclGrant(ACCOUNT, "FULL_CONTROL") in acl.grants,
+        "tags": state.object_tags(_BUCKET, "key") == {},
+        "encryption": found.encryption == "AES256" and found.kms_key_id is None and upload.sse_encryption is None,
+        "access points": point is not None and (point.bucket, point.region) == (_BUCKET, REGION),
+    }
 
 
 def _network(state: State) -> dict[str, bool]:
