@@ -13,6 +13,7 @@ import click
 from pytest_s3vpce import __version__
 from pytest_s3vpce.errors import RunError, S3VpceError
 from pytest_s3vpce.jsonlines import answer_lines
+from pytest_s3vpce.keepcommand import deploy, undeploy
 from pytest_s3vpce.labcommand import lab
 from pytest_s3vpce.lintcommand import lint
 from pytest_s3vpce.permissionscommand import permissions
@@ -54,6 +55,8 @@ def main() -> None:
     """Live access tests for Amazon S3: tools around the pytest plugin."""
 
 
+main.add_command(deploy)
+main.add_command(undeploy)
 main.add_command(lab)
 main.add_command(lint)
 main.add_command(permissions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from pytest_s3vpce.lab.readying import mended
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import address_in
 
@@ -207,6 +208,28 @@ def mend_functions(function_class: Any, *, vpc_of: Callable[[str, str, str], str
         return {**config, "VpcId": vpc_of(self.account_id, self.region, config["SubnetIds"][0]) or ""}
 
     function_class.vpc_config = property(vpc_config)
+    if not mended(function_class):
+        _mend_function_updates(function_class)
+
+
+def _mend_function_updates(function_class: Any) -> None:
+    """A function's key and architecture can be changed.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionConfiguration.html
+    """
+    update_code, update_configuration = function_class.update_function_code, function_class.update_configuration
+
+    def with_architecture(self: Any, updated_spec: dict[str, Any]) -> Any:
+        self.architectures = updated_spec.get("Architectures") or self.architectures
+        return update_code(self, updated_spec)
+
+    def with_key(self: Any, config_updates: dict[str, Any]) -> Any:
+        if "KMSKeyArn" in config_updates:
+            self.kms_key_arn = config_updates["KMSKeyArn"] or None
+        return update_configuration(self, config_updates)
+
+    function_class.update_function_code = with_architecture
+    function_class.update_configuration = with_key
 
 
 def check_function_network(body: bytes, *, topology: Callable[[], Topology]) -> None:

@@ -15,6 +15,7 @@ from pytest_s3vpce.accounts import Accounts, SessionKind
 from pytest_s3vpce.errors import S3VpceError, VantageError
 from pytest_s3vpce.escaping import escaped
 from pytest_s3vpce.references import References
+from pytest_s3vpce.run.keeping import kept_point
 from pytest_s3vpce.run.planes import Planes
 from pytest_s3vpce.run.world import CONTROL, World
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
@@ -77,6 +78,7 @@ class _Doctor:
             inventory, References(outputs), connection=environment.connection, session_name="s3vpce-doctor"
         )
         self._world = World(inventory, References(outputs), self._accounts, run_id="doctor")
+        self._environment = environment
         self._planes = Planes(self._world, environment)
 
     def examine(self) -> list[Check]:
@@ -155,6 +157,9 @@ class _Doctor:
                     f"function {function} is {found['State']}: {found.get('StateReason', 'no reason is given')}"
                 )
             return f"function {function} is {found.get('State', 'Active')}"
+        if row.keep:
+            kept = kept_point(self._world, self._environment, self._planes, name=name, row=row)
+            return f"function {kept.function} is deployed, up to date and {kept.check()}"
         wanted = Wanted(
             subnets=self._world.chosen(row.subnets, *path, "subnets"),
             security_groups=self._world.chosen(row.security_groups, *path, "security_groups"),

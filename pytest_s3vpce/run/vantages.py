@@ -8,21 +8,20 @@ from urllib.request import getproxies
 
 from pytest_s3vpce import kinds
 from pytest_s3vpce.errors import S3VpceError, VantageError
+from pytest_s3vpce.run.deployments import deployment_of, given, hosts_of, placed
+from pytest_s3vpce.run.keeping import kept_point
 from pytest_s3vpce.run.planes import Planes
 from pytest_s3vpce.vantage import (
     AgentConfig,
     CommandVantage,
     DeployedLambdaVantage,
-    Deployment,
     Ec2Vantage,
     LambdaVantage,
     Launch,
     LaunchedEc2Vantage,
     Ledger,
     LocalVantage,
-    RunRole,
     Vantage,
-    agent,
     instance_with,
 )
 
@@ -81,24 +80,15 @@ class VantagePoints:
             return error
         return made
 
-    def _here(self, **given: Any) -> AgentConfig:
+    def _here(self, **more: Any) -> AgentConfig:
         """What agents may do that stand where this machine does: in a lab they find it under S3's real names."""
         environment = self._environment
         return AgentConfig(
-            hosts=self._hosts(),
+            hosts=hosts_of(self._world),
             connect_to=bool(environment.connect_to),
             loopback=environment.loopback,
-            **{"ca_bundle": environment.ca_bundle, **_given(**given)},
+            **{"ca_bundle": environment.ca_bundle, **given(**more)},
         )
-
-    def _placed(self) -> AgentConfig:
-        """What agents may do that are deployed in a network of the accounts."""
-        return AgentConfig(hosts=self._hosts(), loopback=self._environment.loopback)
-
-    def _hosts(self) -> tuple[str, ...] | None:
-        """AWS's own hosts, with those that the inventory allows besides."""
-        more = self._world.resolve_list(self._world.inventory.allow_hosts, "allow_hosts")
-        return (*agent.HOSTS, *more) if more else None
 
     def _local(self, name: str, row: Local) -> Vantage:
         bundle = self._world.resolve(row.ca_bundle, "vantage_points", name) if row.ca_bundle else None
@@ -170,7 +160,7 @@ class VantagePoints:
                     launch=self._launch(row, row.subnet, *path),
                     run_id=self._folder.run_id,
                     ledger=Ledger(self._folder.ledger),
-                    config=self._placed(),
+                    config=placed(self._world, self._environment),
                     place=place,
                 )
                 made.prepare(notify=self._notify)
@@ -184,7 +174,9 @@ class VantagePoints:
                 tags = {key: self._world.resolve(value, *path, "tags", key) for key, value in row.tags.items()}
                 instance = instance_with(control, tags, error=error)["InstanceId"]
                 self._notify(f"vantage point {name} is instance {instance}")
-            there = Ec2Vantage(name, control=control, instance=instance, config=self._placed(), place=place)
+            there = Ec2Vantage(
+                name, control=control, instance=instance, config=placed(self._world, self._environment), place=place
+            )
             if known is None:
                 there.prepare(notify=self._notify)
                 self._folder.write(f"vantage-{name}.json", {"instance": instance})
@@ -196,19 +188,23 @@ class VantagePoints:
             security_groups=self._world.resolve_list(row.security_groups, *path, "security_groups"),
             profile=self._world.resolve(row.profile or "", *path, "profile"),
             tags={key: self._world.resolve(value, *path, "tags", key) for key, value in row.tags.items()},
-            **_given(image=row.image and self._world.resolve(row.image, *path, "image"), type=row.type),
+            **given(image=row.image and self._world.resolve(row.image, *path, "image"), type=row.type),
         )
 
     def _function(self, name: str, row: Lambda) -> Vantage:
         """A function: deployed by the first process that needs it, found by name by the others."""
         control = self._planes.at(row.account, row.region, "vantage_points", name, "lambda")
         place = self._world.inventory.place("vantage_points", name)
-        config = self._placed()
+        config = placed(self._world, self._environment)
         if row.function is not None:
             function = self._world.resolve(row.function, "vantage_points", name, "lambda", "function")
             named = LambdaVantage(name, control=control, function=function, config=config, place=place)
             named.prepare(notify=self._notify)
             return named
+        if row.keep:
+            kept = kept_point(self._world, self._environment, self._planes, name=name, row=row)
+            kept.prepare(notify=self._notify)
+            return kept
         with self._folder.locked(f"vantage-{name}"):
             deployed = self._folder.read(f"vantage-{name}.json")
             if deployed is not None:
@@ -216,7 +212,7 @@ class VantagePoints:
             made = DeployedLambdaVantage(
                 name,
                 control=control,
-                deployment=self._deployment(name, row),
+                deployment=deployment_of(self._world, name, row),
                 run_id=self._folder.run_id,
                 ledger=Ledger(self._folder.ledger),
                 config=config,
@@ -226,39 +222,9 @@ class VantagePoints:
             self._folder.write(f"vantage-{name}.json", {"function": made.function})
             return made
 
-    def _deployment(self, name: str, row: Lambda) -> Deployment:
-        role: Any
-        if row.role is not None:
-            role = self._world.resolve(row.role, "vantage_points", name, "lambda", "role")
-        else:
-            boundary = row.permissions_boundary
-            role = RunRole(
-                path=row.role_path or "/",
-                permissions_boundary=self._world.resolve(
-                    boundary, "vantage_points", name, "lambda", "permissions_boundary"
-                )
-                if boundary
-                else None,
-                tags=row.tags,
-            )
-        path = ("vantage_points", name, "lambda")
-        return Deployment(
-            subnets=self._world.chosen(row.subnets, *path, "subnets"),
-            security_groups=self._world.chosen(row.security_groups, *path, "security_groups"),
-            role=role,
-            tags=row.tags,
-            dual_stack=row.dual_stack,
-            kms_key=self._world.resolve(row.kms_key, *path, "kms_key") if row.kms_key else None,
-            **_given(memory=row.memory, architecture=row.architecture, runtime=row.runtime),
-        )
-
 
 _MAKERS: Final = {"local": "_local", "lambda": "_function", "ec2": "_ec2", "command": "_command"}
 _FIELDS: Final = {"lambda": "lambda_"}
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _proxy(text: str) -> str | None:

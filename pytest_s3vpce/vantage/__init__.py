@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.vantage.control import ControlPlane
     from pytest_s3vpce.vantage.deployment import Deployment, RunRole
     from pytest_s3vpce.vantage.ec2 import Ec2Vantage, instance_with
+    from pytest_s3vpce.vantage.kept import KeptLambdaVantage, Recipe
     from pytest_s3vpce.vantage.lambda_ import DeployedLambdaVantage, LambdaVantage
     from pytest_s3vpce.vantage.launch import Launch, LaunchedEc2Vantage
     from pytest_s3vpce.vantage.ledger import Entry, Kind, Ledger, Remaining
@@ -29,6 +30,7 @@ __all__ = [
     "Deployment",
     "Ec2Vantage",
     "Entry",
+    "KeptLambdaVantage",
     "Kind",
     "LambdaVantage",
     "Launch",
@@ -37,6 +39,7 @@ __all__ = [
     "Limits",
     "LocalVantage",
     "ProgramVantage",
+    "Recipe",
     "Remaining",
     "RunRole",
     "StubVantage",
@@ -56,6 +59,7 @@ _HOMES = {
     "Deployment": "deployment",
     "Ec2Vantage": "ec2",
     "Entry": "ledger",
+    "KeptLambdaVantage": "kept",
     "Kind": "ledger",
     "LambdaVantage": "lambda_",
     "Launch": "launch",
@@ -64,6 +68,7 @@ _HOMES = {
     "Limits": "base",
     "LocalVantage": "local",
     "ProgramVantage": "program",
+    "Recipe": "kept",
     "Remaining": "ledger",
     "RunRole": "deployment",
     "StubVantage": "stub",

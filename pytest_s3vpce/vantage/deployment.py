@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_s3vpce.errors import VantageError
+    from pytest_s3vpce.vantage.base import Limits
     from pytest_s3vpce.vantage.control import ControlPlane
     from pytest_s3vpce.vantage.ledger import Entry, Ledger
     from pytest_s3vpce.vantage.placing import Chosen, Network
@@ -97,6 +100,11 @@ class Deployment:
         return Wanted(subnets=self.subnets, security_groups=self.security_groups, dual_stack=self.dual_stack)
 
 
+def timeout_of(limits: Limits) -> int:
+    """Seconds that a function has for a batch."""
+    return math.ceil(limits.deadline) + TIMEOUT_MARGIN
+
+
 def resource_name(run_id: str, vantage: str) -> str:
     """`s3vpce-<run>-<vantage>` in the characters and length that functions and roles may have."""
     wanted = f"s3vpce-{run_id}-{vantage}"
@@ -145,22 +153,22 @@ def function_arguments(
     return arguments
 
 
-def create_function(
-    client: Any, arguments: Mapping[str, Any], *, tries: int, notify: Callable[[str], None]
+def with_fresh_role(
+    call: Callable[[], dict[str, Any]], *, role: str, tries: int, notify: Callable[[str], None]
 ) -> dict[str, Any]:
-    """CreateFunction, again and again while a role made a moment ago is not known everywhere yet.
+    """What the call answers, made again and again while a role made a moment ago is not known everywhere yet.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
     """
     while True:
         tries -= 1
         try:
-            return dict(client.create_function(**arguments))
+            return call()
         except FAULTS as error:
             fresh = code_of(error) == "InvalidParameterValueException" and _FRESH_ROLE.search(str(error))
             if not tries or not fresh:
                 raise
-        notify(f"waiting for role {arguments['FunctionName']} to become usable")
+        notify(f"waiting for role {role} to become usable")
         time.sleep(_ROLE_PAUSE)
 
 
@@ -204,7 +212,9 @@ class Deployer:
         iam = self._control.client("iam")
         tags = {**self._tags, marks.REGION: self._control.region}
         arguments = role_arguments(given, name=self.function, tags=tags)
-        answer = self._created(Kind.IAM_ROLE, lambda: iam.create_role(**arguments))
+        answer = self._created(
+            Kind.IAM_ROLE, lambda: iam.create_role(**arguments), there=lambda: _role_there(iam, self.function)
+        )
         if self._deployment.subnets:
             try:
                 iam.put_role_policy(**interfaces_policy(self.function))
@@ -222,11 +232,21 @@ class Deployer:
             "Tags": {**self._deployment.tags, **self._tags},
         }
         client = self._control.client("lambda")
+        create = partial(client.create_function, **whole)
         tries = ROLE_TRIES if isinstance(self._deployment.role, RunRole) else 1
-        self._created(Kind.LAMBDA_FUNCTION, lambda: create_function(client, whole, tries=tries, notify=notify))
+        self._created(
+            Kind.LAMBDA_FUNCTION,
+            lambda: with_fresh_role(create, role=self.function, tries=tries, notify=notify),
+            there=lambda: client.get_function(FunctionName=self.function),
+        )
 
-    def _created(self, kind: Kind, create: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What `create` answers, recorded before it is called; struck out again if AWS clearly refused."""
+    def _created(
+        self, kind: Kind, create: Callable[[], dict[str, Any]], *, there: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """What `create` answers, recorded before it is called; struck out again if AWS clearly refused.
+
+        Where AWS made it, but its answer was lost, the second try finds it: `there` shows it with its tags.
+        """
         entry = self._ledger.creating(
             kind, account=self._control.account, region=self._control.region, identifier=self.function
         )
@@ -234,14 +254,30 @@ class Deployer:
         try:
             return create()
         except FAULTS as error:
+            if code_of(error) in _EXISTS and (found := self._own(there)) is not None:
+                return found
             if _refused(error):
                 self._ledger.removed(entry)
                 self.entries.remove(entry)
             what = "function" if kind is Kind.LAMBDA_FUNCTION else "role"
             raise self._failed(f"{what} `{self.function}` can't be created", error) from error
 
+    def _own(self, there: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+        """What is there, if its tags say that this run made it."""
+        try:
+            found = there()
+        except FAULTS:
+            return None
+        return found if found.get("Tags", {}).get(marks.RUN) == self._run_id else None
+
     def _failed(self, what: str, error: Exception) -> VantageError:
         return self._error(f"{what}: {words_of(error)}", remedy=reasons.remedy(code_of(error)))
+
+
+def _role_there(iam: Any, name: str) -> dict[str, Any]:
+    """A role and its tags, these as Lambda gives them."""
+    role = iam.get_role(RoleName=name)["Role"]
+    return {"Role": role, "Tags": {row["Key"]: row["Value"] for row in role.get("Tags", ())}}
 
 
 def _refused(error: Exception) -> bool:

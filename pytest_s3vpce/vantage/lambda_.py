@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +13,7 @@ from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.vantage import agent, reasons, waking
 from pytest_s3vpce.vantage.base import AgentVantage, silent
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
-from pytest_s3vpce.vantage.deployment import TIMEOUT_MARGIN, Deployer
+from pytest_s3vpce.vantage.deployment import Deployer, timeout_of
 from pytest_s3vpce.vantage.removal import strike
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.vantage.deployment import Deployment
     from pytest_s3vpce.vantage.ledger import Ledger
 
-_BUSY: Final = "TooManyRequestsException"
+_NOT_RUN: Final = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling"})
 """The function was not run: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
 _NOT_TOLD: Final = frozenset({"AccessDeniedException", "AccessDenied"})
 _PAUSES: Final = (0.1, 0.3, 1.0, 3.0)
@@ -64,7 +63,7 @@ class LambdaVantage(AgentVantage):
     @property
     def timeout(self) -> int:
         """Seconds that a function has for a batch."""
-        return math.ceil(self.limits.deadline) + TIMEOUT_MARGIN
+        return timeout_of(self.limits)
 
     def prepare(self, *, notify: Callable[[str], None] = silent) -> None:
         notify(f"asking function {self.function} who it is")
@@ -107,12 +106,12 @@ class LambdaVantage(AgentVantage):
         return reply
 
     def _carry(self, payload: dict[str, Any]) -> Any:
-        """A batch there and its answer back; where all of the account's concurrency is taken, a little later."""
+        """A batch there and its answer back; where the function was not run, a little later."""
         for pause in _PAUSES:
             try:
                 return self._invoke(payload)
             except FAULTS as error:
-                if code_of(error) != _BUSY:
+                if code_of(error) not in _NOT_RUN:
                     raise self._refused(error) from error
                 time.sleep(pause)
         try:

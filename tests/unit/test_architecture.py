@@ -13,7 +13,7 @@ import pytest_s3vpce
 
 PACKAGE = Path(pytest_s3vpce.__file__).parent
 ROOMS = [
-    {"plugin", "collector", "cli", "labcommand", "lintcommand", "permissionscommand", "sweepcommand"},
+    {"plugin", "collector", "cli", "keepcommand", "labcommand", "lintcommand", "permissionscommand", "sweepcommand"},
     {"report"},
     {"run"},
     {"lab"},
