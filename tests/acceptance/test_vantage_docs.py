@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_s3vpce import kinds
 from pytest_s3vpce.inventory import load_inventory
-from pytest_s3vpce.points import Ec2
+from pytest_s3vpce.points import Ec2, Lambda
 
 if TYPE_CHECKING:
     import pytest
@@ -37,11 +37,11 @@ def test_the_inventories_that_are_shown_are_read(tmp_path: Path, monkeypatch: py
     assert found == {*kinds.OWN, "pod"}
 
 
-def test_every_kind_has_its_section_and_every_setting_of_an_instance_is_told() -> None:
+def test_every_kind_has_its_section_and_every_setting_of_instances_and_functions_is_told() -> None:
     for kind in kinds.OWN:
         assert f"\n## {kind}\n" in TEXT
-    for name in Ec2.model_fields:
-        assert f"`{name}`" in TEXT, name
+    for name in (*Ec2.model_fields, *Lambda.model_fields):
+        assert f"`{name}`" in TEXT or f"`{name}: " in TEXT, name
 
 
 def test_the_stub_that_is_shown_runs() -> None:

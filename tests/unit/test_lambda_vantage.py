@@ -792,6 +792,8 @@ def test_every_code_of_the_network_has_words_and_a_remedy() -> None:
     known |= {"AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "LimitExceeded"}
     known |= {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"}
     known |= {"UnrecognizedClientException", "AuthFailure"}
+    known |= {"Throttling", "ThrottlingException", "RequestLimitExceeded", "InternalFailure", "ServiceFailure"}
+    known |= {"ServiceUnavailable", "Unavailable", "500", "502", "503", "504"}
     assert {code for code in reasons._REASONS if not hasattr(botocore.exceptions, code)} <= known
 
 
