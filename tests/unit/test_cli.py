@@ -6,12 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from pytest_s3vpce import __version__
 from pytest_s3vpce.cli import main
+from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.report.json import write
 from tests.unit.matrices import MATRIX
 
@@ -238,3 +240,26 @@ def test_a_sweep_that_waits_does_not_wait_for_what_time_does_not_mend(
     inventory = ROOT / "examples" / "endpoint_only" / "s3vpce.yaml"
     status, _, err = run("sweep", str(tmp_path), "--inventory", str(inventory), "--wait")
     assert (status, err) == (1, "left: roles of account main could not be looked at: AccessDenied\n")
+
+
+def test_only_kept_functions_are_deployed() -> None:
+    inventory = ROOT / "examples" / "endpoint_only" / "s3vpce.yaml"
+    for command in ("deploy", "undeploy"):
+        status, _, err = run(command, "--inventory", str(inventory))
+        assert status == 2
+        assert err == (f"s3vpce: no vantage point of `{inventory}` is kept; write `keep: true` for a `lambda` one\n")
+
+
+def test_what_can_not_go_yet_is_told_by_undeploy(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Keepers:
+        def undeploy(self, **_: Any) -> dict[str, Any]:
+            return {"a": [], "b": ["iam_role r: Lambda needs it"], "c": VantageError("refused")}
+
+    monkeypatch.setattr("pytest_s3vpce.keepcommand._keepers", lambda *_: Keepers())
+    status, out, err = run("undeploy")
+    assert (status, out) == (1, "")
+    assert err.splitlines() == [
+        "left: iam_role r: Lambda needs it",
+        "left: refused",
+        "run `s3vpce undeploy` again, with --wait to wait for it",
+    ]
