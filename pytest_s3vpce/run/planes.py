@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce.accounts import Accounts
+from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.references import References
 from pytest_s3vpce.run.world import World
 from pytest_s3vpce.vantage import ControlPlane
@@ -27,6 +28,8 @@ class Planes:
     def of(self, account: str | None) -> ControlPlane:
         """An account's control plane, in the account's own Region; None is the inventory's first account."""
         name = account or self._world.inventory.default_account
+        if name not in self._world.inventory.accounts:
+            raise RunError(f"the inventory has no account `{name}`", remedy="sweep with the inventory of that run")
         session = self._world.accounts.session(name)
         with self._lock:
             if name not in self._planes:

@@ -57,7 +57,8 @@ def sweep_folder(
         raise RunError(f"the run of `{path}` goes on", remedy="it removes what it made when it ends; sweep then")
     _settle([folder])
     operator = Operator(inventory, environment or Environment(), folder, notify=notify, strict=False)
-    operator.accounts.guard({entry.account for entry in Ledger(folder.ledger).open_entries()})
+    accounts = {entry.account for entry in Ledger(folder.ledger).open_entries()}
+    operator.accounts.guard(accounts & set(inventory.accounts))
     left = operator.sweep()
     folder.tidy(keep=bool(left))
     return left
@@ -125,7 +126,9 @@ class Sweeper:
         return [folder for folder in self._folders if folder.ledger.exists() and not folder.is_held]
 
     def _listed(self, ledger: Ledger) -> list[Entry]:
-        return [entry for entry in ledger.open_entries() if entry.account in self._accounts]
+        """What is of the accounts asked for, or of one that the inventory does not know any more."""
+        others = set(self._inventory.accounts) - set(self._accounts)
+        return [entry for entry in ledger.open_entries() if entry.account not in others]
 
     def _striking(self, ledger: Ledger) -> Callable[[Entry], str | None]:
         return lambda entry: strike(ledger, entry, self._planes.of(entry.account))

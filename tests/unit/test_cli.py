@@ -263,3 +263,52 @@ def test_what_can_not_go_yet_is_told_by_undeploy(monkeypatch: pytest.MonkeyPatch
         "left: refused",
         "run `s3vpce undeploy` again, with --wait to wait for it",
     ]
+
+
+def test_a_sweep_lists_what_it_would_remove_and_what_it_can_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pytest_s3vpce.run import sweeping
+    from pytest_s3vpce.vantage import Entry, Kind
+
+    entry = Entry(token="", kind=Kind.IAM_ROLE, account="main", region="eu-west-1", identifier="s3vpce-1")
+    answers: list[tuple[list[Any], list[Any]]] = [
+        ([entry], [sweeping.Unseen("roles of account partner", "AccessDenied")]),
+        ([entry], []),
+        ([], []),
+    ]
+
+    class Sweeper:
+        def __init__(self, *_: Any, **__: Any) -> None:
+            pass
+
+        def find(self, **_: Any) -> tuple[list[Any], list[Any]]:
+            return answers.pop(0)
+
+        def sweep(self, **_: Any) -> list[Any]:
+            return []
+
+    monkeypatch.setattr(sweeping, "Sweeper", Sweeper)
+    inventory = ["--inventory", str(ROOT / "examples" / "endpoint_only" / "s3vpce.yaml")]
+    listed = "would remove iam_role s3vpce-1 in account main, eu-west-1\n"
+    unseen = "roles of account partner could not be looked at: AccessDenied\n"
+    assert run("sweep", "--dry-run", *inventory) == (1, listed, unseen)
+    assert run("sweep", "--dry-run", *inventory) == (0, listed, "")
+    assert run("sweep", "--dry-run", *inventory) == (0, "nothing is left\n", "")
+    assert run("sweep", "--older-than", "2h", *inventory) == (0, "nothing is left\n", "")
+
+
+def test_what_is_of_an_account_that_the_inventory_does_not_know_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pytest_s3vpce.run import sweeping
+    from pytest_s3vpce.vantage import Kind, Ledger
+
+    monkeypatch.setattr(sweeping, "_SETTLING", 0.0)
+    folder = tmp_path / ".s3vpce" / "run-1"
+    folder.mkdir(parents=True)
+    ledger = Ledger(folder / "ledger.jsonl")
+    ledger.creating(Kind.LAMBDA_FUNCTION, account="former", region="eu-west-1", identifier="s3vpce-1")
+    inventory = ROOT / "examples" / "endpoint_only" / "s3vpce.yaml"
+    status, _, err = run("sweep", str(folder), "--inventory", str(inventory))
+    assert status == 1
+    assert "left: lambda_function s3vpce-1 in account former, eu-west-1: the inventory has no account `former`" in err
+    assert len(ledger.open_entries()) == 1
