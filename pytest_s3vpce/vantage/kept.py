@@ -268,9 +268,7 @@ class Keeper:
         except FAULTS as failure:
             if code_of(failure) != _EXISTS:
                 raise
-            rows = iam.list_role_tags(RoleName=self.function)["Tags"]
-            self._check_ours("role", {row["Key"]: row["Value"] for row in rows})
-            arn = iam.get_role(RoleName=self.function)["Role"]["Arn"]
+            arn = self._own_role()["Arn"]
         iam.put_role_policy(**interfaces_policy(self.function))
         return str(arn)
 
@@ -293,13 +291,18 @@ class Keeper:
 
     def _has_role(self) -> bool:
         try:
-            rows = self._control.client("iam").list_role_tags(RoleName=self.function)["Tags"]
+            self._own_role()
         except FAULTS as failure:
             if code_of(failure) in ("NoSuchEntity", "NoSuchEntityException"):
                 return False
             raise
-        self._check_ours("role", {row["Key"]: row["Value"] for row in rows})
         return True
+
+    def _own_role(self) -> dict[str, Any]:
+        """The role of that name; VantageError where it is not ours."""
+        found: dict[str, Any] = self._control.client("iam").get_role(RoleName=self.function)["Role"]
+        self._check_ours("role", {row["Key"]: row["Value"] for row in found.get("Tags", ())})
+        return found
 
     def _removed(self, kind: Kind, notify: Callable[[str], None]) -> list[Remaining]:
         account, region = self._control.account, self._control.region

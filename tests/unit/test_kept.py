@@ -289,17 +289,17 @@ def test_a_refusal_is_told(aws: dict[str, Stubber], control: ControlPlane) -> No
         keeper(control).deploy()
 
 
-def role(aws: dict[str, Stubber], call: str, **asked: Any) -> None:
+def role_there(aws: dict[str, Stubber], *, tags: bool = True) -> None:
     row = {"Arn": OWN_ROLE, "Path": "/", "RoleName": NAME, "RoleId": "AROAEXAMPLEEXAMPLE", "CreateDate": "2026-01-01"}
-    aws["iam"].add_response(call, {"Role": row}, asked or None)
+    given: dict[str, Any] = {"Tags": [{"Key": "s3vpce:kept", "Value": "inside"}]} if tags else {}
+    aws["iam"].add_response("get_role", {"Role": {**row, **given}}, {"RoleName": NAME})
 
 
 def test_a_role_that_is_ours_is_used_again(aws: dict[str, Stubber], control: ControlPlane) -> None:
     looked_up(aws)
     missing(aws)
     aws["iam"].add_client_error("create_role", "EntityAlreadyExists", http_status_code=409)
-    aws["iam"].add_response("list_role_tags", {"Tags": [{"Key": "s3vpce:kept", "Value": "inside"}]})
-    role(aws, "get_role")
+    role_there(aws)
     aws["iam"].add_response("put_role_policy", {})
     aws["lambda"].add_response("create_function", {})
     given = {"Description": recipe(role=RunRole()).description}
@@ -315,7 +315,7 @@ def test_a_role_that_is_not_ours_or_can_not_be_made(aws: dict[str, Stubber], con
     aws["iam"].add_client_error("create_role", code, "no", http_status_code=409)
     said = "can't be deployed: LimitExceeded: no"
     if code == "EntityAlreadyExists":
-        aws["iam"].add_response("list_role_tags", {"Tags": []})
+        role_there(aws, tags=False)
         said = f"role `{NAME}` is there, and `s3vpce deploy` did not make it"
     with pytest.raises(VantageError, match=said):
         keeper(control, role=RunRole()).deploy()
@@ -328,13 +328,13 @@ def test_the_function_goes_then_the_role(aws: dict[str, Stubber], control: Contr
     found(aws)
     tagged(aws)
     aws["lambda"].add_response("delete_function", {}, {"FunctionName": NAME})
-    aws["iam"].add_response("list_role_tags", {"Tags": [{"Key": "s3vpce:kept", "Value": "inside"}]})
+    role_there(aws)
     aws["ec2"].add_response("describe_network_interfaces", {"NetworkInterfaces": [{"NetworkInterfaceId": "eni-1"}]})
     (left,) = keeper(control, role=RunRole()).undeploy()
     assert (left.entry.kind, left.entry.identifier) == (Kind.IAM_ROLE, NAME)
     assert "eni-1" in left.reason
     missing(aws)
-    aws["iam"].add_client_error("list_role_tags", "NoSuchEntity", http_status_code=404)
+    aws["iam"].add_client_error("get_role", "NoSuchEntity", http_status_code=404)
     assert keeper(control, role=RunRole()).undeploy() == []
 
 
@@ -350,6 +350,6 @@ def test_what_can_not_be_looked_at_is_not_taken_for_gone(aws: dict[str, Stubber]
     with pytest.raises(VantageError, match="can't be removed: AccessDeniedException"):
         keeper(control).undeploy()
     missing(aws)
-    aws["iam"].add_client_error("list_role_tags", "AccessDenied", http_status_code=403)
+    aws["iam"].add_client_error("get_role", "AccessDenied", http_status_code=403)
     with pytest.raises(VantageError, match="can't be removed: AccessDenied"):
         keeper(control, role=RunRole()).undeploy()
