@@ -50,6 +50,7 @@ _NAMED: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("SubnetId", "arn:{partition}:ec2:{region}:{account}:subnet/{value}"),
         ("VpcId", "arn:{partition}:ec2:{region}:{account}:vpc/{value}"),
     ),
+    "cloudformation": (("StackName", "arn:{partition}:cloudformation:{region}:{account}:stack/{value}/*"),),
     "logs": (("logGroupName", "arn:{partition}:logs:{region}:{account}:log-group:{value}"),),
     "ssm": (("Name", "arn:{partition}:ssm:{region}:{account}:parameter/{value}"),),
 }

@@ -13,6 +13,8 @@ from urllib.parse import unquote
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.lab import faultdocuments
 from pytest_s3vpce.lab.authentication import authenticate
+from pytest_s3vpce.lab.cloudformation.clients import Signer
+from pytest_s3vpce.lab.cloudformation.service import Asker, CloudFormation
 from pytest_s3vpce.lab.denials import service_denial
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.judge import Judge, Question
@@ -31,7 +33,7 @@ from pytest_s3vpce.lab.signatures import Anonymous, Verified
 from pytest_s3vpce.lab.sts import Sts
 from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse, Unanswered
 from pytest_s3vpce.network.names import VPCE, matches
-from pytest_s3vpce.network.path import Dropped, Path, internet
+from pytest_s3vpce.network.path import Dropped, Path, PathKind, internet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,6 +77,7 @@ class Gateway:
         self._sts = Sts(state, keys, judge)
         self._routing = Routing(state)
         self._rights = Rights(state)
+        self._stacks = CloudFormation(self.handle)
         self._log = log
         self.notes: deque[dict[str, Any]] = deque(maxlen=_NOTES)
         """The last requests: who, from where, by which path, which action, decision and reason."""
@@ -147,6 +150,8 @@ class Gateway:
         if self._enforce is Enforcement.ALL:
             context = request_keys(request, path, region=region, now=now)
             self._authorise(request, caller, service=service, region=region, path=path, context=context, note=note)
+        if service == "cloudformation":
+            return self._stacks.handle(request, self._asker(request, caller, verified))
         if service == "ssm" and self._ssm is not None:
             ran = self._ssm.handle(request, account=caller.account, region=region)
             if ran is not None:
@@ -157,6 +162,20 @@ class Gateway:
         if service == "lambda" and request.method == "DELETE":
             self._lambda.forget(request, caller, region=region)
         return answer
+
+    def _asker(self, request: HttpRequest, caller: Caller, verified: Verified) -> Asker:
+        """Who wants stacks, with the keys that signed this: with them the stacks' resources are made."""
+        keys = self._keys.lookup(verified.access_key_id)
+        assert keys is not None
+        assert caller.account is not None
+        signer = Signer(
+            access_key_id=verified.access_key_id,
+            secret_access_key=keys.secret_access_key,
+            session_token=keys.session_token,
+            origin=request.origin,
+        )
+        partition = caller.arn.split(":", 2)[1]
+        return Asker(account=caller.account, region=verified.region, partition=partition, signer=signer)
 
     def _authorise(
         self,
@@ -187,6 +206,9 @@ class Gateway:
 
     def _path(self, request: HttpRequest, *, service: str) -> Path:
         origin = request.origin
+        if request.via is not None:
+            # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-sourceip
+            return Path(kind=PathKind.INTERNET, public_ip=origin.address if isinstance(origin, Internet) else None)
         if isinstance(origin, Internet):
             if matches(request.host.partition(":")[0], VPCE):
                 raise Unanswered(f"{request.host} has private addresses only: no way leads there from the internet")

@@ -52,15 +52,15 @@ _TAG_READERS: Final = frozenset(
 _TAGGED: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
 
 
-def request_keys(request: HttpRequest, path: Path, *, region: str, now: datetime) -> dict[str, str]:
+def request_keys(request: HttpRequest, path: Path, *, region: str, now: datetime) -> dict[str, Any]:
     """The keys of any service's request.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
-    keys = {
+    keys: dict[str, Any] = {
         **path.context(),
         "aws:SecureTransport": "true" if request.scheme == "https" else "false",
-        "aws:ViaAWSService": "false",
+        **_via_keys(request.via),
         "aws:RequestedRegion": region,
         "aws:CurrentTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "aws:EpochTime": str(int(now.timestamp())),
@@ -70,6 +70,18 @@ def request_keys(request: HttpRequest, path: Path, *, region: str, now: datetime
         if value is not None:
             keys[key] = value
     return keys
+
+
+def _via_keys(via: str | None) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-calledvia"""
+    if via is None:
+        return {"aws:ViaAWSService": "false"}
+    return {
+        "aws:ViaAWSService": "true",
+        "aws:CalledVia": (via,),
+        "aws:CalledViaFirst": via,
+        "aws:CalledViaLast": via,
+    }
 
 
 def s3_keys(request: HttpRequest, asked: S3Request, verified: Verified | Anonymous, *, now: datetime) -> dict[str, Any]:

@@ -52,6 +52,8 @@ class HttpRequest:
     """As Python's ssl names it: `TLSv1.3`; None on plain HTTP."""
     origin: Origin
     peer: str
+    via: str | None = None
+    """The service of AWS's that makes this request for its caller, with the caller's keys."""
 
     def header(self, name: str) -> str | None:
         """The header's value (several are joined by a comma); the name's case does not matter."""
