@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.policy.asked import Asked, Request
 from pytest_s3vpce.policy.documents import Document
-from pytest_s3vpce.policy.patterns import keys_of
 from pytest_s3vpce.policy.principals import ANONYMOUS
 
 if TYPE_CHECKING:
@@ -194,7 +193,7 @@ class Likeness:
     def _readers_of(self, axis: Axis, document: Document) -> Iterator[Reader]:
         keys: set[str] = set()
         for statement in document.statements:
-            bound = _bound_keys(statement)
+            bound = statement.resources.keys if statement.resources else frozenset()
             keys |= bound
             yield from self._conditions(axis, statement, keys)
             if axis is Axis.PRINCIPAL and (statement.principals or statement.not_principals):
@@ -226,12 +225,6 @@ def _raw(face: Face, key: str) -> Hashable:
     return given if given is None or isinstance(given, str) else tuple(given)
 
 
-def _bound_keys(statement: Statement) -> frozenset[str]:
-    """The keys whose values stand in the statement's resources."""
-    patterns = statement.resources.patterns if statement.resources else ()
-    return frozenset().union(*(keys_of(part) for pattern in patterns for part in pattern.parts))
-
-
 def _holding(condition: Condition) -> Reader:
     return lambda face: condition.holds(face.asked.values)
 
@@ -241,8 +234,7 @@ def _naming(statement: Statement) -> Reader:
 
 
 def _matching(statement: Statement) -> Reader:
-    patterns = statement.resources.patterns if statement.resources else ()
-    return lambda face: tuple(any(pattern.matches(resource, {}) for pattern in patterns) for resource in face.resources)
+    return lambda face: tuple(statement.covers_resource(resource, {}) for resource in face.resources)
 
 
 def _resources(face: Face) -> Hashable:

@@ -199,19 +199,25 @@ class _Piece:
 
     def __init__(self, tokens: list[Token]) -> None:
         self._runs: list[tuple[int, str]] = []
-        self._signs: dict[str, int] = {}
         self._any = position = 0
         for token in tokens:
             if isinstance(token, Literal):
                 self._runs.append((position, token.text))
-                for offset, sign in enumerate(token.text, position):
-                    self._signs[sign] = self._signs.get(sign, 0) | 1 << offset
                 position += len(token.text)
             else:
                 self._any |= 1 << position
                 position += 1
         self.length = position
         self._text = None if self._any else _text(tokens)
+        self._signs = self._masks() if self._any else {}
+
+    def _masks(self) -> dict[str, int]:
+        """For each character a bit for each place where it stands."""
+        found: dict[str, int] = {}
+        for position, run in self._runs:
+            for offset, sign in enumerate(run, position):
+                found[sign] = found.get(sign, 0) | 1 << offset
+        return found
 
     def at(self, text: str, position: int) -> bool:
         for offset, run in self._runs:  # noqa: SIM110 - a loop is faster
