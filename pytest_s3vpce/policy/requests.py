@@ -149,8 +149,10 @@ def _context_value(key: str, value: Any) -> str | list[str]:
 # --- policies that come again ----------------------------------------------------------------------------------------
 
 # Lines of one file repeat their policies, and compiling costs more than deciding: the last ones are kept, by content.
-_SETS_KEPT: Final = 256
-_DOCUMENTS_KEPT: Final = 1024
+# Compiled, a policy is some fifty times its text: few long ones, more short ones.
+_SETS_KEPT: Final = 32
+_DOCUMENTS_KEPT: Final = 128
+_SHORT_SETS_KEPT: Final = 256
 _MARSHAL_BY_VALUE: Final = 2
 """The last version of the format in which equal values have equal bytes."""
 
@@ -176,7 +178,7 @@ def _parsed(packed: bytes, name: str) -> Document:
 # Most lines hold their policies last: these are then looked up by their text, which need not even be read as JSON.
 _MARK: Final = '"policies":'
 _HEAD_KEYS: Final = frozenset({"id", "request", "policies"})
-_LONGEST: Final = 1 << 16
+_LONGEST: Final = 1 << 13
 """Of a text that is kept, so that what is kept stays small."""
 
 
@@ -196,7 +198,7 @@ def _by_halves(line: str) -> tuple[Any, Policies | None]:
     return None if policies is None else given, policies
 
 
-@lru_cache(maxsize=_SETS_KEPT)
+@lru_cache(maxsize=_SHORT_SETS_KEPT)
 def _after_head(tail: str) -> Policies | None:
     """The policies and options in the rest of a line; None where there is something else, or something wrong."""
     try:
