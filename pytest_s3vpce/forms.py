@@ -85,6 +85,7 @@ KEY: Final = Form(
 # Buckets made in us-east-1 before 2018 may have capitals, underscores and up to 255 characters:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 BUCKET: Final = Form(r"[A-Za-z0-9._-]{3,255}", "a bucket's name", "give the bare name, no ARN or URL")
+STACK: Final = Form(r"[A-Za-z][A-Za-z0-9-]{0,127}", "a stack's name", "letters, digits and hyphens, a letter first")
 SUBNET: Final = Form(r"subnet-\w+", "a subnet's id", "it looks like subnet-0123456789abcdef0")
 GROUP: Final = Form(r"sg-\w+", "a security group's id", "it looks like sg-0123456789abcdef0")
 VPC: Final = Form(r"vpc-\w+", "a VPC's id", "it looks like vpc-0123456789abcdef0")

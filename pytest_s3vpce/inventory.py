@@ -117,19 +117,30 @@ class ControlBucket(Strict):
         return self
 
 
-class Lab(Strict):
-    """What only the embedded lab reads: it makes the organization, applies the module, runs the script."""
+class LabStack(Strict):
+    """A CloudFormation stack that the embedded lab creates; its outputs are outputs of the infrastructure."""
 
-    model_config = ConfigDict(json_schema_extra={"anyOf": one_of("provision", "terraform")})
+    name: Annotated[str, AfterValidator(forms.STACK.strict)]
+    template: Text
+    parameters: dict[Name, str] = Field(default_factory=dict)
+    account: Text | None = None
+
+
+class Lab(Strict):
+    """What only the embedded lab reads: the organization, then the module, the stacks and the script."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": one_of("provision", "terraform", "stacks")})
 
     provision: Text | None = None
     terraform: Text | None = None
+    stacks: tuple[LabStack, ...] = ()
     organization: Text | None = None
 
     @model_validator(mode="after")
     def _builds_something(self) -> Self:
-        if self.provision is None and self.terraform is None:
-            raise Fault("neither `provision` nor `terraform` is given", remedy="name what is to be built in the lab")
+        if self.provision is None and self.terraform is None and not self.stacks:
+            what = "none of `provision`, `terraform` and `stacks` is given"
+            raise Fault(what, remedy="name what is to be built in the lab")
         return self
 
 

@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
         "--organization", type=Path, metavar="FILE", help="units, accounts and policies, made at the start"
     )
     made.add_argument("--terraform", type=Path, metavar="FOLDER", help="a root module, applied before the lab is ready")
+    made.add_argument("--stacks", type=Path, metavar="FILE", help="stacks of an inventory, written by its run")
     made.add_argument("--provision", type=Path, help="a script with provision(accounts), run before the lab is ready")
     made.add_argument(
         "--enforce", choices=[*Enforcement], default=Enforcement.DEFAULT, help="whose calls are authorised"
@@ -66,6 +67,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         port=options.port,
         organization=options.organization,
         terraform=options.terraform,
+        stacks=options.stacks,
         provision=options.provision,
         enforce=Enforcement(options.enforce),
         log=options.log_requests,

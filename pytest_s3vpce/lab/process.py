@@ -12,12 +12,14 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce.errors import LabError
-from pytest_s3vpce.lab import reports
+from pytest_s3vpce.lab import reports, stackfile
 from pytest_s3vpce.lab.enforcement import Enforcement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from pytest_s3vpce.lab.stackfile import StackRow
 
 _MODULE = "pytest_s3vpce.lab"
 _SECONDS = 930.0
@@ -63,6 +65,7 @@ def start_lab(
     accounts: Mapping[str, tuple[str, str]],
     organization: Path | None = None,
     terraform: Path | None = None,
+    stacks: Sequence[StackRow] = (),
     provision: Path | None = None,
     enforce: Enforcement = Enforcement.DEFAULT,
     log: Path | None = None,
@@ -89,6 +92,9 @@ def start_lab(
     given = {"--organization": organization, "--terraform": terraform, "--provision": provision, "--log-requests": log}
     for option, path in given.items():
         command += [] if path is None else [option, str(path)]
+    if stacks:
+        stackfile.write(stacks, folder / "stacks.json")
+        command += ["--stacks", str(folder / "stacks.json")]
     command += [] if enforce is Enforcement.DEFAULT else ["--enforce", enforce.value]
     output = folder / "lab.log"
     with output.open("wb") as stderr:

@@ -42,6 +42,8 @@ class Settings:
     """A file with units, accounts and policies, made before anything else is built."""
     terraform: Path | None = None
     """A folder with a root module, applied before `provision` runs."""
+    stacks: Path | None = None
+    """A file that `stackfile.write` wrote: stacks that are created after the module and before the script."""
     provision: Path | None = None
     enforce: Enforcement = Enforcement.DEFAULT
     log: Path | None = None
@@ -140,6 +142,11 @@ def _provisioned(lab: Lab, settings: Settings, *, folder: Path, stop: threading.
     if settings.terraform is not None and not stop.is_set():
         way = terraform.Way(proxy_url=lab.endpoint_url, ca_bundle=lab.ca_bundle, accounts=lab.sessions())
         outputs |= terraform.run(settings.terraform, way=way, folder=folder, stop=stop)
+    if settings.stacks is not None and not stop.is_set():
+        from pytest_s3vpce.lab import stackfile
+
+        rows, accounts = stackfile.read(settings.stacks), lab.sessions()
+        outputs |= stackfile.create(rows, endpoint_url=lab.endpoint_url, accounts=accounts, outputs=outputs, stop=stop)
     if settings.provision is not None and not stop.is_set():
         outputs |= provisioning.run(
             settings.provision, endpoint_url=lab.endpoint_url, accounts=lab.sessions(), folder=folder, stop=stop

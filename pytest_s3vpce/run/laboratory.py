@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_s3vpce.errors import InventoryError, LabError
 from pytest_s3vpce.lab.process import start_lab
+from pytest_s3vpce.lab.stackfile import StackRow
 from pytest_s3vpce.lab.terraform import check_module
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def start(inventory: Inventory, folder: RunFolder, *, stop: threading.Event) -> 
         )
     if terraform is not None:
         _check_module(terraform, place=inventory.place("lab", "terraform"))
+    stacks = [_stack(inventory, number) for number in range(len(inventory.lab.stacks))]
     accounts = {
         name: (_literal(inventory, name, "id"), _literal(inventory, name, "region")) for name in inventory.accounts
     }
@@ -49,8 +51,26 @@ def start(inventory: Inventory, folder: RunFolder, *, stop: threading.Event) -> 
         accounts=accounts,
         organization=organization,
         terraform=terraform,
+        stacks=stacks,
         provision=provision,
         stop=stop,
+    )
+
+
+def _stack(inventory: Inventory, number: int) -> StackRow:
+    assert inventory.lab is not None
+    row, path = inventory.lab.stacks[number], ("lab", "stacks", number)
+    template = inventory.beside(row.template)
+    if not template.is_file():
+        place = inventory.place(*path, "template")
+        raise LabError(f"there is no template `{template}`", place=place, remedy="write it, or correct the path")
+    return StackRow(
+        name=row.name,
+        template=str(template),
+        account=row.account or inventory.default_account,
+        place=inventory.place(*path, "name"),
+        parameters=row.parameters,
+        places={name: inventory.place(*path, "parameters", name) for name in row.parameters},
     )
 
 

@@ -600,12 +600,12 @@ FAULTS = {
     "unknown key of the lab": (
         "canary: c}",
         "canary: c}\nlab: {provision: p.py, vpc: x}",
-        "FILE:10:24: unknown key `vpc`; accepted are provision, terraform, organization",
+        "FILE:10:24: unknown key `vpc`; accepted are provision, terraform, stacks, organization",
     ),
     "nothing for the lab": (
         "canary: c}",
         "canary: c}\nlab: {}",
-        "FILE:10:1: neither `provision` nor `terraform` is given; name what is to be built in the lab",
+        "FILE:10:1: none of `provision`, `terraform` and `stacks` is given; name what is to be built in the lab",
     ),
     "misspelt section": (
         "principals:",
