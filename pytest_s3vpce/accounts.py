@@ -18,6 +18,7 @@ from botocore.exceptions import NoCredentialsError
 from pytest_s3vpce import __version__
 from pytest_s3vpce.credential_errors import translated
 from pytest_s3vpce.errors import CredentialError, S3VpceError
+from pytest_s3vpce.infrastructure import Infrastructure
 from pytest_s3vpce.probe import Credentials
 from pytest_s3vpce.signing_in import (
     MFA_SECONDS,
@@ -102,6 +103,8 @@ class Accounts:
         self._mfa_lock = threading.Lock()
         self._after_codes: dict[str, Any] = {}
         self._clients: dict[tuple[str, str, str], Any] = {}
+        self.infrastructure = Infrastructure(inventory, self, provisioned=references.provisioned)
+        references.learn(self.infrastructure)
 
     def _boto3(self, *, provider: CredentialProvider | None = None, **arguments: Any) -> boto3.Session:
         """A boto3 session; all of a run share one loader, so that each service's model is read once."""

@@ -197,6 +197,9 @@ def load_inventory(path: Path) -> Inventory:
     document = read(path, error=InventoryError)
     for text in document.root.texts():
         references.check_at(str(text.value), text.place)
+    accounts = document.root.child("accounts")
+    for text in accounts.texts() if accounts is not None else ():
+        references.check_unaided(str(text.value), text.place)
     try:
         return Inventory.model_validate(document.data, context={"document": document})
     except ValidationError as found:

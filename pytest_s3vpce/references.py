@@ -1,4 +1,4 @@
-"""References in the inventory, `${out:NAME}` and `${env:NAME}`, resolved where the value is used."""
+"""References in the inventory, `${out:NAME}`, `${env:NAME}` and others, resolved where the value is used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pytest_s3vpce.errors import InventoryError
 from pytest_s3vpce.faults import Fault, accepted, shown
@@ -18,8 +18,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PATTERN: Final = re.compile(r"\$\{([^{}]*)\}")
-_FORMS: Final = ("${out:NAME}", "${env:NAME}")
-_KINDS: Final = frozenset({"out", "env"})
+_FORMS: Final = ("${out:NAME}", "${env:NAME}", "${cfn:STACK.OUTPUT}", "${tf:FOLDER#OUTPUT}", "${ssm:/NAME}")
+_KINDS: Final = {
+    "out": re.compile(r"(?P<name>.*\S.*)"),
+    "env": re.compile(r"(?P<name>.*\S.*)"),
+    "cfn": re.compile(r"((?P<account>[^:.]+):)?(?P<stack>[A-Za-z][A-Za-z0-9-]*)\.(?P<output>\w+)"),
+    "tf": re.compile(r"(?P<folder>[^#]+)#(?P<output>[\w-]+)"),
+    "ssm": re.compile(r"((?P<account>[^:/]+):)?(?P<name>/?[\w.-]+(/[\w.-]+)*)"),
+}
+_LOOKED_UP: Final = frozenset({"cfn", "ssm"})
+"""Those that take an account's credentials."""
+
+
+class Lookup(Protocol):
+    """Knows what references to infrastructure stand for."""
+
+    def find(self, kind: str, parts: Mapping[str, str | None]) -> Any:
+        """The value; Fault where there is none."""
+
+
+class _Nowhere:
+    """Stands for the infrastructure where nobody may be asked yet."""
+
+    def find(self, _kind: str, _parts: Mapping[str, str | None]) -> Any:
+        raise Fault("it has no value before the accounts are known")
 
 
 def refers(text: str) -> bool:
@@ -32,7 +54,7 @@ def check(text: str) -> str:
     remedy = f"accepted are {', '.join(_FORMS)}"
     for inner in _PATTERN.findall(text):
         kind, colon, name = inner.partition(":")
-        if kind not in _KINDS or not colon or not name.strip():
+        if not colon or kind not in _KINDS or not _KINDS[kind].fullmatch(name):
             raise Fault(f"{shown(f'${{{inner}}}')} is not a known reference", remedy=remedy)
     if "${" in _PATTERN.sub("", text):
         raise Fault(f"the reference in {shown(text)} has no end", remedy=remedy)
@@ -45,6 +67,14 @@ def check_at(text: str, place: Place) -> None:
         check(text)
     except Fault as fault:
         raise InventoryError(fault.what, place=place, remedy=fault.remedy) from None
+
+
+def check_unaided(text: str, place: Place) -> None:
+    """InventoryError where a text about an account needs an account's credentials to be resolved."""
+    for inner in _PATTERN.findall(text):
+        if inner.partition(":")[0] in _LOOKED_UP:
+            what = f"`${{{inner}}}` takes an account's credentials, and stands in the section of accounts"
+            raise InventoryError(what, place=place, remedy=f"accepted are {', '.join(_FORMS[:2])}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +125,16 @@ class References:
         self._source = outputs
         self._environment = os.environ if environment is None else environment
         self._outputs: dict[str, Any] | None = None
+        self._lookup: Lookup = _Nowhere()
+
+    @property
+    def provisioned(self) -> Mapping[str, Any] | None:
+        """What the lab handed in."""
+        return None if isinstance(self._source, OutputsFile) else self._source
+
+    def learn(self, lookup: Lookup) -> None:
+        """From now on references to infrastructure have values."""
+        self._lookup = lookup
 
     def resolve(self, text: str, place: Place) -> str:
         """The text with every reference replaced; InventoryError, with `place`, where one has no value."""
@@ -119,7 +159,17 @@ class References:
 
     def _value(self, inner: str, place: Place) -> Any:
         kind, _, name = inner.partition(":")
-        return self._out(name, place) if kind == "out" else self._env(name, place)
+        if kind == "out":
+            return self._out(name, place)
+        return self._env(name, place) if kind == "env" else self._found(kind, name, place)
+
+    def _found(self, kind: str, name: str, place: Place) -> Any:
+        parts = _KINDS[kind].fullmatch(name)
+        assert parts is not None
+        try:
+            return self._lookup.find(kind, parts.groupdict())
+        except Fault as fault:
+            raise InventoryError(f"`${{{kind}:{name}}}`: {fault.what}", place=place, remedy=fault.remedy) from fault
 
     def _out(self, name: str, place: Place) -> Any:
         outputs = self._known(place, name)

@@ -41,6 +41,7 @@ class World:
     def __init__(self, inventory: Inventory, references: References, accounts: Accounts, *, run_id: str) -> None:
         self.inventory = inventory
         self.references = references
+        references.learn(accounts.infrastructure)
         self.accounts = accounts
         self.run_id = run_id
         self.canaries: dict[str, bytes] = {}

@@ -20,7 +20,7 @@ ROOMS = [
     {"claims", "snapshot"},
     {"vantage"},
     {"matrix"},
-    {"accounts", "signing_in", "credential_errors"},
+    {"accounts", "infrastructure", "signing_in", "credential_errors"},
     {"probe", "outcome", "presigning"},
     {
         "inventory",

@@ -203,6 +203,7 @@ def test_an_inventory_made_from_values_has_a_place_too() -> None:
     assert str(made.path) == "s3vpce.yaml"
 
 
+FORMS = "${out:NAME}, ${env:NAME}, ${cfn:STACK.OUTPUT}, ${tf:FOLDER#OUTPUT}, ${ssm:/NAME}"
 FAULTS = {
     "name with a slash": (
         "main:",
@@ -623,17 +624,17 @@ FAULTS = {
     "unknown kind of reference": (
         "canary: c",
         "canary: '${cfn:X}'",
-        "FILE:9:43: `${cfn:X}` is not a known reference; accepted are ${out:NAME}, ${env:NAME}",
+        "FILE:9:43: `${cfn:X}` is not a known reference; accepted are " + FORMS,
     ),
     "reference without an end": (
         "canary: c",
         "canary: '${out:X'",
-        "FILE:9:43: the reference in `${out:X` has no end; accepted are ${out:NAME}, ${env:NAME}",
+        "FILE:9:43: the reference in `${out:X` has no end; accepted are " + FORMS,
     ),
     "reference without a name": (
         "canary: c",
         "canary: '${out:}'",
-        "FILE:9:43: `${out:}` is not a known reference; accepted are ${out:NAME}, ${env:NAME}",
+        "FILE:9:43: `${out:}` is not a known reference; accepted are " + FORMS,
     ),
     "empty value": ("canary: c", "canary: ''", "FILE:9:43: nothing is not a value; write one, or leave the key out"),
     "empty section": (

@@ -64,6 +64,7 @@ def test_a_whole_reference_may_stand_for_a_list_where_one_is_wanted() -> None:
     )
 
 
+FORMS = "${out:NAME}, ${env:NAME}, ${cfn:STACK.OUTPUT}, ${tf:FOLDER#OUTPUT}, ${ssm:/NAME}"
 FAULTS = {
     "unknown output": (
         "${out:Rol}",
@@ -77,7 +78,7 @@ FAULTS = {
         "`${env:PARTNER_I}` is not set; set the environment variable PARTNER_I (similar ones are set: PARTNER_ID)",
     ),
     "unset variable like no other": ("${env:Q}", "`${env:Q}` is not set; set the environment variable Q"),
-    "unknown kind": ("${cfn:stack.Out}", "`${cfn:stack.Out}` is not a known reference; "),
+    "unknown kind": ("${arn:stack.Out}", "`${arn:stack.Out}` is not a known reference; "),
     "no kind": ("${Role}", "`${Role}` is not a known reference; "),
     "no name": ("${out: }", "`${out: }` is not a known reference; "),
     "no end": ("x${out:Role", "the reference in `x${out:Role` has no end; "),
@@ -89,7 +90,7 @@ def test_what_has_no_value_is_an_error_with_its_place(name: str) -> None:
     text, message = FAULTS[name]
     with pytest.raises(InventoryError) as caught:
         references(PARTNER_ID="s3cr3t").resolve(text, HERE)
-    end = "accepted are ${out:NAME}, ${env:NAME}" if message.endswith("; ") else ""
+    end = f"accepted are {FORMS}" if message.endswith("; ") else ""
     assert str(caught.value) == f"s3vpce.yaml:7:12: {message}{end}"
     assert "s3cr3t" not in repr(caught.value)
 
@@ -114,8 +115,8 @@ def test_no_outputs_at_all() -> None:
 
 def test_check_alone_asks_for_no_value() -> None:
     check("${out:Role} and ${env:UNSET}")
-    with pytest.raises(Fault, match=r"`\$\{ssm:/x\}` is not a known reference"):
-        check("${ssm:/x}")
+    with pytest.raises(Fault, match=r"`\$\{ssm:/x y\}` is not a known reference"):
+        check("${ssm:/x y}")
 
 
 def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
