@@ -397,7 +397,10 @@ FAULTS = {
     "endpoint by an unknown reference": (
         "[vpce-1]",
         "['${cfn:E}']",
-        "FILE:8:69: `${cfn:E}` is not a known reference; accepted are ${out:NAME}, ${env:NAME}",
+        (
+            "FILE:8:69: `${cfn:E}` is not a known reference; accepted are ${out:NAME}, ${env:NAME}, "
+            "${cfn:STACK.OUTPUT}, ${tf:FOLDER#OUTPUT}, ${ssm:/NAME}"
+        ),
     ),
     "outside an unknown vantage point": (
         "outside: [internet]",

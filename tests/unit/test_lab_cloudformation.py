@@ -432,6 +432,10 @@ def test_a_stack_is_changed_in_place_or_anew_and_changed_back(admin: Person, api
     assert after["Bucket"] == before["Bucket"]
     assert {after["Vpc"], after["Group"]}.isdisjoint(before.values())
     assert refusal(ec2.describe_vpcs, VpcIds=[before["Vpc"]])[1] == "InvalidVpcID.NotFound"
+    left = bucket_and_group("2", port=80)["Resources"]["Bucket"]
+    assert update({"Resources": {"Bucket": left}}) == "UPDATE_COMPLETE"
+    assert physical(api, "changing") == {"Bucket": "changing-36"}
+    assert refusal(ec2.describe_vpcs, VpcIds=[after["Vpc"]])[1] == "InvalidVpcID.NotFound"
     api.delete_stack(StackName="changing")
     assert refusal(s3.head_bucket, Bucket="changing-36")[0] == 404
 
