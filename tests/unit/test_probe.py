@@ -211,7 +211,10 @@ def test_credentials_and_requests_hide_what_is_secret() -> None:
 @pytest.mark.parametrize(
     ("text", "url"),
     [
-        ("bucket.vpce-1.s3.eu-west-1.vpce.amazonaws.com", "https://reports.bucket.vpce-1.s3.eu-west-1.vpce.amazonaws.com/k"),
+        (
+            "bucket.vpce-1.s3.eu-west-1.vpce.amazonaws.com",
+            "https://reports.bucket.vpce-1.s3.eu-west-1.vpce.amazonaws.com/k",
+        ),
         ("https://bucket.vpce-1.example:8443", "https://reports.bucket.vpce-1.example:8443/k"),
         ("dualstack", "https://reports.s3.dualstack.eu-west-1.amazonaws.com/k"),
         ("fips", "https://reports.s3-fips.us-east-1.amazonaws.com/k"),
