@@ -55,12 +55,16 @@ class translated:  # noqa: N801 - reads as a word at its callers: `with translat
         if code in _EXPIRED:
             remedy = f"run `aws sso login --profile {self._profile}` or renew them" if self._profile else "renew them"
             return CredentialError(f"the credentials have expired ({code})", place=self._place, remedy=remedy)
+        if code in _THROTTLES or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+            return CredentialError(
+                f"AWS does not answer now: {message}", place=self._place, remedy="run it again in a minute"
+            )
         if self._role is not None:
             return CredentialError(
                 f"role `{self._role}` can't be assumed: {message}",
                 place=self._place,
                 remedy="its trust policy must name the account's role or user that assumes it, whose policies must "
-                "allow sts:AssumeRole",
+                "allow sts:AssumeRole; what was changed a moment ago is known everywhere a minute later",
             )
         return CredentialError(
             f"the credentials are refused: {message}", place=self._place, remedy="check the profile or keys"
@@ -68,6 +72,8 @@ class translated:  # noqa: N801 - reads as a word at its callers: `with translat
 
 
 _EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+_THROTTLES: Final = frozenset({"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"})
+"""Said of anybody's calls, so they say nothing of these credentials."""
 
 
 def _named(profile: str | None) -> str:

@@ -42,6 +42,8 @@ _KEY = _Reason(
 )
 _LAMBDA = _Reason("Lambda itself failed", "run it again; if it stays, see the AWS Health dashboard")
 _CREDENTIALS = _Reason("the account's credentials are not valid", "renew them, or name another profile or role")
+_THROTTLE = _Reason("AWS throttles the account's calls", "run it again in a minute")
+_AWS = _Reason("AWS itself failed", "run it again in a minute; if it stays, see the AWS Health dashboard")
 _NETWORK = _Reason("AWS's control plane can't be reached from here", "check the network, the proxy and the Region")
 _QUOTA = _Reason("a quota of the account is reached", "raise it, or remove unused functions")
 _IMAGE = _Reason("the function is a container image that Lambda can't use", "deploy the agent as a zip file")
@@ -122,6 +124,17 @@ _REASONS: Final[Mapping[str, _Reason]] = {
     "InvalidZipFileException": _CODE,
     "InternalError": _LAMBDA,
     "ServiceException": _LAMBDA,
+    "Throttling": _THROTTLE,
+    "ThrottlingException": _THROTTLE,
+    "RequestLimitExceeded": _THROTTLE,
+    "InternalFailure": _AWS,
+    "ServiceFailure": _AWS,
+    "ServiceUnavailable": _AWS,
+    "Unavailable": _AWS,
+    "500": _AWS,
+    "502": _AWS,
+    "503": _AWS,
+    "504": _AWS,
     "ServiceQuotaExceededException": _QUOTA,
     "CodeStorageExceededException": _QUOTA,
     "LimitExceeded": _QUOTA,

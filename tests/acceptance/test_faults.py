@@ -1,0 +1,360 @@
+"""Whatever goes wrong between the runner and AWS: no wrong verdict, nothing left behind, one clear message."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pytest_s3vpce.errors import S3VpceError
+from pytest_s3vpce.run.folder import RunFolder
+from pytest_s3vpce.run.operator import Operator
+from tests.acceptance import faulty
+from tests.acceptance.faulty import Fault, Way
+from tests.acceptance.test_kill import made
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pytest_s3vpce.matrix import Matrix
+    from tests.acceptance.conftest import Stage
+
+WHOLE: Final = "as without the fault"
+PAUSES: Final = 700.0
+"""Seconds that a run may wait at one vantage point before it gives up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A fault, and what comes of it: what the cells that are lost say, and what can't be removed while it lasts."""
+
+    id: str
+    faults: Callable[[], list[Fault]]
+    lost: str = WHOLE
+    left: str = ""
+    fast: bool = False
+    """Whether it is among the few that every run of the tests takes."""
+
+
+def always(operations: str, before: Any = None, *, after: Any = None, times: int | None = None) -> Any:
+    return lambda: [Fault(only=operations, times=times, before=before, after=after)]
+
+
+THROTTLED: Final = r"Rate exceeded.*in a minute"
+BUT_INVOKE: Final = r"(?!lambda:Invoke).*"
+"""An invoke whose answer is lost is not repeated: the function may have run."""
+CREATE: Final = r"lambda:CreateFunction"
+LOOK: Final = r"lambda:GetFunctionConfiguration"
+INVOKE: Final = r"lambda:Invoke"
+ASSUME: Final = r"sts:AssumeRole"
+FRESH: Final = "The role defined for the function cannot be assumed by Lambda."
+"""https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-deployment.html"""
+
+
+def state(name: str, code: str, why: str) -> Any:
+    """What GetFunctionConfiguration says of a function."""
+
+    def changed(found: Any) -> Any:
+        return {**found, "State": name, "StateReasonCode": code, "StateReason": why}
+
+    return faulty.document(changed)
+
+
+def answers(change: Callable[[list[Any]], list[Any]]) -> Any:
+    """The agent's answers changed."""
+    return faulty.document(
+        lambda found: {**found, "answers": change(found["answers"])} if "answers" in found else found
+    )
+
+
+def stale(found: list[Any]) -> list[Any]:
+    unsent: dict[str, Any] = {
+        "status": None,
+        "headers": [],
+        "body": "",
+        "failure": "stale",
+        "detail": "signed too long ago",
+    }
+    return [{**row, **unsent} for row in found]
+
+
+ROWS: Final = (
+    # throttling and faults of AWS's own
+    Row(id="every call throttled twice", faults=always(r".*", faulty.throttled, times=2), fast=True),
+    Row(id="every call throttled", faults=always(r".*", faulty.throttled), lost=THROTTLED, fast=True),
+    Row(
+        id="lambda and iam throttled",
+        faults=always(r"(lambda|iam):.*", faulty.throttled),
+        lost=THROTTLED,
+    ),
+    Row(
+        id="functions can be made, not removed",
+        faults=always(r"lambda:DeleteFunction", faulty.throttled),
+        left="Rate exceeded",
+    ),
+    Row(id="every call a 500 twice", faults=always(BUT_INVOKE, faulty.error("InternalError", status=500), times=2)),
+    Row(
+        id="every call a 503 twice", faults=always(BUT_INVOKE, faulty.error("ServiceUnavailable", status=503), times=2)
+    ),
+    Row(id="every call a 500", faults=always(r".*", faulty.error("InternalError", status=500)), lost="said by a test"),
+    Row(
+        id="invokes a 500",
+        faults=always(INVOKE, faulty.error("ServiceException", status=500)),
+        lost="Lambda itself failed",
+    ),
+    # what was made a moment ago
+    Row(
+        id="a role that Lambda does not know yet",
+        faults=always(CREATE, faulty.error("InvalidParameterValueException", FRESH), times=3),
+        fast=True,
+    ),
+    Row(
+        id="a role that Lambda never knows",
+        faults=always(CREATE, faulty.error("InvalidParameterValueException", FRESH)),
+        lost="cannot be assumed",
+    ),
+    Row(
+        id="roles that can not be assumed at first",
+        faults=always(ASSUME, faulty.error("AccessDenied", status=403), times=3),
+        lost="can't be assumed.*a minute later",
+    ),
+    # interfaces
+    Row(id="a function pending long", faults=always(LOOK, after=state("Pending", "Creating", ""), times=30)),
+    Row(
+        id="a function pending for ever",
+        faults=always(LOOK, after=state("Pending", "Creating", "The function is being created.")),
+        lost="did not become active.*Creating",
+    ),
+    *(
+        Row(id=f"a function failed for {code}", faults=always(LOOK, after=state("Failed", code, why)), lost=said)
+        for code, why, said in (
+            ("EniLimitExceeded", "limit", "EniLimitExceeded.*quota"),
+            ("SubnetOutOfIPAddresses", "no address", "SubnetOutOfIPAddresses.*free addresses"),
+            ("InsufficientRolePermissions", "rights", "InsufficientRolePermissions.*give the role"),
+            ("InternalError", "", "InternalError.*Health"),
+        )
+    ),
+    # a function that does not come to its end, or says nonsense
+    Row(
+        id="a function killed midway",
+        faults=always(
+            INVOKE, faulty.failed("Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: signal: killed")
+        ),
+        lost="signal: killed",
+        fast=True,
+    ),
+    Row(
+        id="a function timed out",
+        faults=always(
+            INVOKE, faulty.failed("Sandbox.Timedout", "RequestId: 1 Error: Task timed out after 90.00 seconds")
+        ),
+        lost="timed out after 90.00 seconds.*timeout is at least 90 s",
+    ),
+    Row(
+        id="an answer cut off",
+        faults=always(INVOKE, after=faulty.text(lambda body: body[: len(body) // 2])),
+        lost="not JSON",
+        fast=True,
+    ),
+    Row(id="an answer of nothing", faults=always(INVOKE, after=faulty.text(lambda _body: b"")), lost="not JSON"),
+    Row(
+        id="an answer of another program",
+        faults=always(INVOKE, after=faulty.text(lambda _body: b"[1]")),
+        lost="not an agent",
+    ),
+    Row(
+        id="an answer too large",
+        faults=always(
+            INVOKE,
+            faulty.failed(
+                "Function.ResponseSizeTooLarge",
+                "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
+            ),
+        ),
+        lost="payload size",
+    ),
+    Row(
+        id="a request too large",
+        faults=always(INVOKE, faulty.error("RequestTooLargeException", status=413)),
+        lost="too large",
+    ),
+    Row(
+        id="an answer missing",
+        faults=always(INVOKE, after=answers(lambda found: found[:-1])),
+        lost="did not answer each",
+    ),
+    Row(
+        id="an answer twice",
+        faults=always(INVOKE, after=answers(lambda found: [*found, found[0]])),
+        lost="did not answer each",
+        fast=True,
+    ),
+    Row(
+        id="answers without ids",
+        faults=always(INVOKE, after=answers(lambda found: [{**row, "id": None} for row in found])),
+        lost="did not answer each",
+    ),
+    Row(
+        id="answers of other requests",
+        faults=always(INVOKE, after=answers(lambda found: [{**row, "id": "x"} for row in found])),
+        lost="did not answer each",
+    ),
+    Row(id="signatures stale once", faults=always(INVOKE, after=answers(stale), times=1)),
+    Row(id="signatures always stale", faults=always(INVOKE, after=answers(stale)), lost="stale|signed too long ago"),
+    # the network between here and AWS
+    Row(id="every connection lost twice", faults=always(BUT_INVOKE, faulty.lost, times=2)),
+    Row(id="every answer lost", faults=always(r".*", after=faulty.answer_lost), lost="network"),
+    Row(
+        id="creations done, their answers lost",
+        faults=always(r".*:Create.*", after=faulty.answer_lost, times=1),
+        fast=True,
+    ),
+    Row(
+        id="creations done, their answers 500",
+        faults=always(
+            r".*:Create.*", after=lambda call, _reply: faulty.error("InternalError", status=500)(call), times=1
+        ),
+    ),
+    Row(
+        id="creations done, their answers always lost",
+        faults=always(r".*:Create.*", after=faulty.answer_lost),
+        lost="can't be created.*network",
+    ),
+    Row(id="invokes done, their answers lost", faults=always(INVOKE, after=faulty.answer_lost), lost="network"),
+    Row(id="removals done, their answers lost", faults=always(r".*:Delete.*", after=faulty.answer_lost, times=1)),
+    Row(id="control plane lost when it ends", faults=always(r".*:Delete.*", faulty.lost), left="Connection was closed"),
+)
+
+
+class Clock:
+    """The pauses of the code under test, shortened and counted."""
+
+    def __init__(self) -> None:
+        self._paused: dict[int, float] = {}
+
+    @property
+    def paused(self) -> float:
+        """Seconds, of the thread that paused longest."""
+        return max(self._paused.values(), default=0.0)
+
+    def sleep(self, seconds: float) -> None:
+        thread = threading.get_ident()
+        self._paused[thread] = self._paused.get(thread, 0.0) + seconds
+        faulty._sleep(min(seconds, 0.01))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(time, "sleep", found.sleep)
+    return found
+
+
+@pytest.fixture(scope="module")
+def way(stage: Stage) -> Iterator[Way]:
+    found = Way(stage.ready["endpoint_url"])
+    yield found
+    found.stop()
+
+
+class Faulty:
+    """A run of the example whose control plane is reached by the faulty way; everything is made anew for it."""
+
+    def __init__(self, stage: Stage, way: Way, root: Path) -> None:
+        self._stage = stage
+        self.way = way
+        connection = replace(stage.environment.connection, endpoint_url=way.url)
+        self.said: list[str] = []
+        folder = RunFolder.create(root)
+        self.run_id = folder.run_id
+        self.operator = Operator(
+            stage.inventory,
+            replace(stage.environment, connection=connection),
+            folder,
+            notify=self.said.append,
+            strict=False,
+        )
+
+    def run(self, faults: list[Fault]) -> Matrix:
+        plan = self._stage.plan
+        self.way.faults = faults
+        return self.operator.run(plan, {*(row.id for row in plan.cells), *(row.id for row in plan.claims)})
+
+    def sweep(self) -> list[str]:
+        return [str(row) for row in self.operator.sweep()]
+
+
+@pytest.fixture
+def run(stage: Stage, way: Way, tmp_path: Path) -> Iterator[Faulty]:
+    way.faults = ()
+    way.calls.clear()
+    found = Faulty(stage, way, tmp_path)
+    yield found
+    way.faults = ()
+    found.sweep()
+
+
+@pytest.fixture(scope="module")
+def truth(stage: Stage, way: Way, tmp_path_factory: pytest.TempPathFactory) -> Matrix:
+    """What a run without faults says."""
+    faultless = Faulty(stage, way, tmp_path_factory.mktemp("truth"))
+    found = faultless.run([])
+    assert faultless.sweep() == []
+    assert {row.verdict.value for row in found.claims} == {"proven"}
+    assert {row.passed for row in found.cells} == {True}
+    return found
+
+
+def lost_cells(found: Matrix, truth: Matrix) -> list[str]:
+    """The reasons of the cells without an answer; every other cell and claim is as it truly is."""
+    reasons = []
+    for cell, true in zip(found.cells, truth.cells, strict=True):
+        assert cell.id == true.id
+        if cell.counted.outcome.value == "inconclusive":
+            assert not cell.passed
+            reasons.append(cell.counted.reason)
+        else:
+            assert (cell.counted.outcome, cell.passed) == (true.counted.outcome, true.passed), cell
+    for claim, proven in zip(found.claims, truth.claims, strict=True):
+        assert claim.verdict.value == "inconclusive" or claim.verdict == proven.verdict, claim
+    assert not reasons or {row.verdict.value for row in found.claims} >= {"inconclusive"}
+    return reasons
+
+
+def check_message(text: str, wanted: str) -> None:
+    assert re.search(wanted, text), text
+    assert "Traceback" not in text
+    assert "\n" not in text
+    assert len(text) < 700, text
+
+
+TAKEN: Final = [row for row in ROWS if row.fast or os.environ.get("S3VPCE_SOAK")]
+
+
+@pytest.mark.parametrize("row", TAKEN, ids=[row.id.replace(" ", "-") for row in TAKEN])
+def test_no_wrong_verdict_and_nothing_left(row: Row, run: Faulty, truth: Matrix, stage: Stage, clock: Clock) -> None:
+    faults = row.faults()
+    try:
+        found = run.run(faults)
+    except S3VpceError as error:
+        reasons = [str(error)]
+    else:
+        reasons = lost_cells(found, truth)
+    left = run.sweep()
+    assert any(fault.seen for fault in faults)
+    assert clock.paused < PAUSES
+    assert bool(reasons) is (row.lost != WHOLE), reasons
+    for reason in reasons:
+        check_message(reason, row.lost)
+    assert bool(left) is bool(row.left), left
+    for line in left:
+        check_message(line, row.left)
+    run.way.faults = ()
+    assert run.sweep() == []
+    assert [name for name in made(stage) if run.run_id in name] == []
