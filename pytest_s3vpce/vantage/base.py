@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -117,7 +118,8 @@ class AgentVantage(Vantage):
 
     def send(self, batch: Sequence[SignedRequest]) -> list[Answer]:
         answers: dict[int, Answer] = {}
-        for chunk in self._chunks(batch, answers):
+        mark = _mark()
+        for chunk in self._chunks(batch, answers, mark=mark):
             payload = {
                 "version": VERSION,
                 "requests": list(chunk.values()),
@@ -127,7 +129,7 @@ class AgentVantage(Vantage):
                 "read_timeout": self.limits.read_timeout,
                 "deadline": self._deadline(batch),
             }
-            found = self._checked(self._exchange(payload), tuple(chunk))
+            found = self._checked(self._exchange(payload), tuple(chunk), mark=mark)
             for position, given in found.items():
                 answers[position] = self._read(batch[position], given)
         return [answers[position] for position in range(len(batch))]
@@ -141,13 +143,13 @@ class AgentVantage(Vantage):
         """Carry a batch to the agent and its answer back, both JSON. VantageError if that fails."""
 
     def _chunks(
-        self, batch: Sequence[SignedRequest], answers: dict[int, Answer]
+        self, batch: Sequence[SignedRequest], answers: dict[int, Answer], *, mark: str
     ) -> Iterator[dict[int, dict[str, Any]]]:
         """The batch in pieces that fit; a request that fits in none is answered as not sent."""
         chunk: dict[int, dict[str, Any]] = {}
         out = back = 0
         for position, request in enumerate(batch):
-            given = _given(request, str(position))
+            given = _given(request, f"{mark}{position}")
             size = len(json.dumps(given))
             room = request.max_body * 4 // 3 + _ANSWER_OVERHEAD
             if not _fits(size, self.max_payload) or not _fits(room, self.max_answer):
@@ -166,19 +168,20 @@ class AgentVantage(Vantage):
         if chunk:
             yield chunk
 
-    def _checked(self, reply: Any, wanted: tuple[int, ...]) -> dict[int, Mapping[str, Any]]:
+    def _checked(self, reply: Any, wanted: tuple[int, ...], *, mark: str) -> dict[int, Mapping[str, Any]]:
         """The answers by position, if the reply is an agent's and whole."""
         if not isinstance(reply, dict) or reply.get("version") != VERSION or not isinstance(reply.get("answers"), list):
             raise self.error(
                 "what answered is not an agent of this version", remedy="deploy the agent of this version there"
             )
         found = [given.get("id") if isinstance(given, dict) else None for given in reply["answers"]]
-        if sorted(found, key=str) != sorted(map(str, wanted)):
+        positions = {f"{mark}{position}": position for position in wanted}
+        if sorted(found, key=str) != sorted(positions):
             raise self.error(
                 f"{len(wanted)} requests were handed over, but the agent did not answer each of them once",
                 remedy="run it again; if it stays, report it",
             )
-        return {int(given["id"]): given for given in reply["answers"]}
+        return {positions[given["id"]]: given for given in reply["answers"]}
 
     def _read(self, request: SignedRequest, given: Mapping[str, Any]) -> Answer:
         try:
@@ -193,11 +196,16 @@ def _fits(size: int, limit: int | None) -> bool:
     return limit is None or size <= limit
 
 
-def _given(request: SignedRequest, position: str) -> dict[str, Any]:
+def _mark() -> str:
+    """What sets a batch's answers apart from another's, should they arrive in its place."""
+    return secrets.token_hex(6) + "-"
+
+
+def _given(request: SignedRequest, name: str) -> dict[str, Any]:
     """A request as the agent takes it. It goes by its position: what a request is called is not the agent's matter."""
     own = {"connect_timeout": request.connect_timeout, "read_timeout": request.read_timeout}
     return {
-        "id": position,
+        "id": name,
         "method": request.method,
         "url": request.url,
         "headers": [list(header) for header in request.headers],

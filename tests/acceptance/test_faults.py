@@ -73,6 +73,11 @@ def answers(change: Callable[[list[Any]], list[Any]]) -> Any:
     )
 
 
+def of_another_batch(found: list[Any]) -> list[Any]:
+    """Whole answers, in the form and number that are waited for."""
+    return [{**row, "id": f"0123456789ab-{position}"} for position, row in enumerate(found)]
+
+
 def stale(found: list[Any]) -> list[Any]:
     unsent: dict[str, Any] = {
         "status": None,
@@ -203,6 +208,11 @@ ROWS: Final = (
     Row(
         id="answers of other requests",
         faults=always(INVOKE, after=answers(lambda found: [{**row, "id": "x"} for row in found])),
+        lost="did not answer each",
+    ),
+    Row(
+        id="answers of another batch",
+        faults=always(INVOKE, after=answers(of_another_batch)),
         lost="did not answer each",
     ),
     Row(id="signatures stale once", faults=always(INVOKE, after=answers(stale), times=1)),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -19,7 +20,8 @@ from botocore.stub import ANY, Stubber
 
 from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.model import Place, SignedRequest
-from pytest_s3vpce.vantage import agent, reasons, waking
+from pytest_s3vpce.probe import ANSWER_BYTES
+from pytest_s3vpce.vantage import agent, base, reasons, waking
 from pytest_s3vpce.vantage.base import AgentConfig, Limits
 from pytest_s3vpce.vantage.bundle import agent_zip
 from pytest_s3vpce.vantage.control import CONTROL, ControlPlane
@@ -39,6 +41,12 @@ MADE = f"arn:aws:iam::111122223333:role/{NAME}"
 PONG = {"version": 1, "agent": agent.AGENT, "python": "3.13.0"}
 REQUEST = SignedRequest(id="cell", method="GET", url="https://b.s3.eu-west-1.amazonaws.com/k", headers=(("a", "b"),))
 DEPLOYMENT = Deployment(subnets=("subnet-1",), security_groups=("sg-1",), role=ROLE)
+
+
+@pytest.fixture(autouse=True)
+def unmarked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests go by their positions alone, so that queued answers can name them."""
+    monkeypatch.setattr(base, "_mark", str)
 
 
 class Stubbed(ControlPlane):
@@ -807,3 +815,18 @@ def test_the_zip_is_the_agent_and_always_the_same(tmp_path: Path) -> None:
     code = "import agent; print(agent.handler({'ping': True}, None)['agent'])"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == agent.AGENT
+
+
+def test_two_thousand_cells_take_four_invokes_at_most(control: Stubbed, monkeypatch: pytest.MonkeyPatch) -> None:
+    invokes: list[int] = []
+
+    def invoked(_self: LambdaVantage, payload: dict[str, Any]) -> dict[str, Any]:
+        invokes.append(len(payload["requests"]))
+        return {**PONG, "answers": [{"id": row["id"], "status": 200} for row in payload["requests"]]}
+
+    monkeypatch.setattr(LambdaVantage, "_invoke", invoked)
+    token = ("X-Amz-Security-Token", "t" * 1200)
+    one = replace(REQUEST, headers=(*REQUEST.headers, token), max_body=ANSWER_BYTES)
+    found = LambdaVantage("inside", control=control, function=NAME).send([one] * 2000)
+    assert len(found) == sum(invokes) == 2000
+    assert len(invokes) <= 4

@@ -12,8 +12,14 @@ import pytest
 import pytest_s3vpce.vantage
 from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.model import Answer, FailureKind, Place, SignedRequest
-from pytest_s3vpce.vantage import agent
+from pytest_s3vpce.vantage import agent, base
 from pytest_s3vpce.vantage.base import VERSION, AgentConfig, AgentVantage, Limits
+
+
+@pytest.fixture(autouse=True)
+def unmarked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests go by their positions alone, so that queued answers can name them."""
+    monkeypatch.setattr(base, "_mark", str)
 
 
 def signed(name: str = "GetObject/reports/app:inside/https", **given: Any) -> SignedRequest:
@@ -263,3 +269,19 @@ def test_boto3_is_imported_for_lambda_only() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_answers_of_another_batch_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    kept: list[dict[str, Any]] = []
+
+    class Mixed(AgentVantage):
+        def _exchange(self, payload: dict[str, Any]) -> dict[str, Any]:
+            rows = [{"id": row["id"], "status": 200, "failure": None} for row in payload["requests"]]
+            kept.append({"version": VERSION, "answers": rows})
+            return kept[0]
+
+    vantage = Mixed("inside")
+    assert [answer.status for answer in vantage.send([signed("a")])] == [200]
+    with pytest.raises(VantageError, match="did not answer each of them once"):
+        vantage.send([signed("b")])
