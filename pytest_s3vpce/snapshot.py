@@ -29,6 +29,19 @@ _SPARING_KEYS: Final = frozenset(
     }
 )
 """Condition keys by which a deny usually spares somebody."""
+NEEDS_AMBIENT: Final = "which only a function's or an instance's own credentials carry: such cells need `ambient`"
+_AMBIENT_KEYS: Final = (
+    "lambda:SourceFunctionArn",
+    "ec2:SourceInstanceARN",
+    "ec2:RoleDelivery",
+    "aws:Ec2InstanceSourceVpc",
+    "aws:Ec2InstanceSourcePrivateIPv4",
+)
+"""Condition keys that only requests with a function's or an instance's own credentials carry.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html and
+https://docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn.html
+"""
 
 
 def s3_endpoints(ec2: Any, *, region: str, account_id: str) -> tuple[EndpointFacts, ...]:
@@ -165,17 +178,36 @@ def bucket_exemptions(s3: Any, bucket: str) -> tuple[str, ...] | None:
 
 
 def exemptions_of(text: str) -> tuple[str, ...] | None:
-    """What the denies of a policy text spare: NotResource, NotAction, NotPrincipal, and conditions on who asks."""
+    """What the denies of a policy text spare: NotResource, NotAction, NotPrincipal, and conditions on who asks.
+
+    With them goes what only `ambient` credentials can meet, whether it allows or denies.
+    """
     try:
         statements = json.loads(text)["Statement"]
     except (ValueError, KeyError, TypeError):
         return None
     rows = [statements] if isinstance(statements, dict) else statements
-    return tuple(
+    denied = tuple(
         sentence
         for number, row in enumerate(rows)
         if row.get("Effect") == "Deny"
         for sentence in _spared(row.get("Sid") or f"statement {number}", row)
+    )
+    return (*denied, *ambient_needs(text))
+
+
+def ambient_needs(text: str) -> tuple[str, ...]:
+    """What in a policy text runner-made sessions never carry, a sentence for each statement and key."""
+    try:
+        statements = json.loads(text)["Statement"]
+    except (ValueError, KeyError, TypeError):
+        return ()
+    rows = [statements] if isinstance(statements, dict) else statements
+    return tuple(
+        f"`{row.get('Sid') or f'statement {number}'}` asks for {key}, {NEEDS_AMBIENT}"
+        for number, row in enumerate(rows)
+        for key in _AMBIENT_KEYS
+        if key.lower() in json.dumps(row.get("Condition") or {}).lower()
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.model import Expect, Layer, Outcome, Transport
+from pytest_s3vpce.snapshot import NEEDS_AMBIENT, ambient_needs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +39,18 @@ _CODES: Final[Mapping[str, tuple[str, str]]] = {
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 
 
+def _ambient(row: ExpectedCell, setting: Setting, inventory: Inventory) -> str:
+    """What the policies in play ask for that no session of this machine's carries."""
+    cell = row.cell
+    if inventory.principals[cell.principal].ambient:
+        return ""
+    needs = [text for text in setting.exemptions.get(cell.target.bucket) or () if text.endswith(NEEDS_AMBIENT)]
+    for endpoint in setting.vantage_endpoints.get(cell.vantage, ()):
+        policy = setting.endpoints[endpoint].policy
+        needs += [f"{endpoint}: {text}" for text in ambient_needs(policy or "")]
+    return "".join(f"; {text}" for text in needs)
+
+
 def hint_of(
     row: ExpectedCell,
     outcome: Outcome,
@@ -48,6 +61,19 @@ def hint_of(
     controlled: bool | None,
 ) -> str:
     """What to look at, given what was expected and what came out."""
+    found = _hint(row, outcome, setting, inventory=inventory, path=path, controlled=controlled)
+    return found + _ambient(row, setting, inventory) if outcome.denied or outcome.allowed else found
+
+
+def _hint(
+    row: ExpectedCell,
+    outcome: Outcome,
+    setting: Setting,
+    *,
+    inventory: Inventory,
+    path: str | None,
+    controlled: bool | None,
+) -> str:
     cell = row.cell
     names = {"principal": cell.principal, "bucket": cell.label, "vantage": cell.vantage}
     if outcome.denied and outcome.layer is not None:
