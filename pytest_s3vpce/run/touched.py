@@ -103,7 +103,11 @@ class _Reader:
         """Where anything is made, a sweep looks at every account."""
         if any(facts["functions_made_here"] or facts["made_instances"] for facts in self._facts.values()):
             for account in self._facts:
+                partition = _partition(self._accounts.region(account))
+                number = self._world.account_id(account)
                 self._add(account, "swept", "*")
+                self._add(account, "our_functions", f"arn:{partition}:lambda:*:{number}:function:{OURS}")
+                self._add(account, "our_roles", f"arn:{partition}:iam::{number}:role/{OURS}")
 
     def _runner(self, account: str) -> str | None:
         row = self._inventory.accounts[account]
@@ -175,11 +179,10 @@ class _Reader:
             return
         for fact in ("subnets_looked_at", "groups_looked_at"):
             self._add(account, fact, "*")
-        if self._keeps:
+        if self._keeps or row.keep:
             self._add(account, "functions", f"arn:{partition}:lambda:{home}:function:{OURS}")
             return
         self._add(account, "functions_made_here", "*")
-        self._add(account, "our_functions", f"arn:{partition}:lambda:{home}:function:{OURS}")
         self._add(account, "made_functions", f"arn:{partition}:lambda:{home}:function:{MADE}")
         self._chosen(account, "subnets", row.subnets, *path, "subnets")
         self._chosen(account, "groups", row.security_groups, *path, "security_groups")
@@ -190,7 +193,7 @@ class _Reader:
             return
         number = self._world.account_id(account)
         roles = f"arn:{partition}:iam::{number}:role{row.role_path or '/'}{MADE}"
-        self._add(account, "our_roles", f"arn:{partition}:iam::{number}:role/{OURS}", roles)
+        self._add(account, "our_roles", roles)
         self._add(account, "function_roles", roles)
         self._add(account, "made_roles", roles)
         self._add(account, "roles_made_here", "*")
