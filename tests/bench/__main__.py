@@ -20,6 +20,7 @@ from tabulate import tabulate
 from pytest_s3vpce.lab.process import start_lab
 from tests.bench.engine import engine, lines_filter
 from tests.bench.million import million
+from tests.bench.probes import probes
 from tests.bench.setting import ACCOUNT, REGION, inside_paths, write_by_hand, write_declared
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ SECTIONS: dict[str, Callable[[Path], list[list[str]]]] = {
     "engine": engine,
     "filter": lines_filter,
     "million": million,
+    "probes": probes,
 }
 
 
