@@ -19,10 +19,10 @@ import click
 )
 @click.option(
     "--mode",
-    type=click.Choice(["create", "keep", "assume"]),
+    type=click.Choice(["create", "keep", "deploy", "assume"]),
     default="create",
     show_default=True,
-    help="runs make what they need; they use what `s3vpce deploy` made; they sign in as the principals and no more",
+    help="for runs that make what they need, for runs with kept functions, for `s3vpce deploy`, or to sign in alone",
 )
 @click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, for its outputs")
 def permissions(inventory: Path | None, *, form: str, mode: str, lab_ready: Path | None) -> None:

@@ -30,13 +30,16 @@ class Mode(StrEnum):
     """All that the inventory says, with what runs make and remove."""
     KEEP = "keep"
     """The same with functions that `s3vpce deploy` made and keeps: runs create nothing."""
+    DEPLOY = "deploy"
+    """What `s3vpce deploy` and `undeploy` do with those functions, and no run."""
     ASSUME = "assume"
     """Sign in as the principals, and nothing else: for vantage points outside AWS."""
 
 
-_ALL: Final = frozenset(Mode)
+_ALL: Final = frozenset(Mode) - {Mode.DEPLOY}
 _LOOKING: Final = frozenset({Mode.CREATE, Mode.KEEP})
 _MAKING: Final = frozenset({Mode.CREATE})
+_DEPLOYING: Final = frozenset({Mode.DEPLOY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +177,54 @@ NEEDS: Final = (
         on="canary_buckets",
         where={"StringLike": {"s3:prefix": ".s3vpce/canary-*"}},
         modes=_LOOKING,
+    ),
+    # vantage/kept.py
+    Need(
+        sid="DeployFunctions",
+        actions=(
+            "lambda:CreateFunction",
+            "lambda:UpdateFunctionCode",
+            "lambda:UpdateFunctionConfiguration",
+            "lambda:TagResource",
+            "lambda:ListTags",
+            "lambda:GetFunctionConfiguration",
+            "lambda:InvokeFunction",
+            "lambda:DeleteFunction",
+        ),
+        on="deployed_functions",
+        modes=_DEPLOYING,
+    ),
+    Need(
+        sid="DeployRoles",
+        actions=(
+            "iam:CreateRole",
+            "iam:TagRole",
+            "iam:PutRolePolicy",
+            "iam:GetRole",
+            "iam:DeleteRolePolicy",
+            "iam:DeleteRole",
+        ),
+        on="deployed_roles",
+        modes=_DEPLOYING,
+    ),
+    Need(
+        sid="PassKeptRoles",
+        actions=("iam:PassRole",),
+        on="kept_roles",
+        where={"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
+        modes=_DEPLOYING,
+    ),
+    Need(sid="EncryptKeptSettings", actions=("kms:Encrypt", "kms:CreateGrant"), on="kept_keys", modes=_DEPLOYING),
+    Need(
+        sid="DeployThere",
+        actions=(
+            "ec2:DescribeSubnets",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeVpcs",
+            "ec2:DescribeNetworkInterfaces",
+        ),
+        on="deployed_here",
+        modes=_DEPLOYING,
     ),
     Need(sid="RemoveCanaries", actions=("s3:DeleteObjectVersion",), on="canaries", modes=_LOOKING),
 )

@@ -13,6 +13,7 @@ import boto3
 from pytest_s3vpce.accounts import Accounts
 from pytest_s3vpce.references import References
 from pytest_s3vpce.run.world import World
+from pytest_s3vpce.vantage.kept import kept_name
 from pytest_s3vpce.vantage.launch import image_parameter
 from pytest_s3vpce.vantage.ssm import DOCUMENT
 
@@ -180,7 +181,10 @@ class _Reader:
         for fact in ("subnets_looked_at", "groups_looked_at"):
             self._add(account, fact, "*")
         if self._keeps or row.keep:
-            self._add(account, "functions", f"arn:{partition}:lambda:{home}:function:{OURS}")
+            kept = f"arn:{partition}:lambda:{home}:function:{kept_name(name)}"
+            self._add(account, "functions", kept)
+            if row.keep:
+                self._kept(name, row, account=account, function=kept)
             return
         self._add(account, "functions_made_here", "*")
         self._add(account, "made_functions", f"arn:{partition}:lambda:{home}:function:{MADE}")
@@ -200,6 +204,18 @@ class _Reader:
         if row.permissions_boundary:
             boundary = self._world.resolve(row.permissions_boundary, *path, "permissions_boundary")
             self._add(account, "boundaries", boundary)
+
+    def _kept(self, name: str, row: Lambda, *, account: str, function: str) -> None:
+        """What `s3vpce deploy` makes, changes and takes away."""
+        path = ("vantage_points", name, "lambda")
+        self._add(account, "deployed_functions", function)
+        self._add(account, "deployed_here", "*")
+        partition, number = function.split(":")[1], self._world.account_id(account)
+        made = f"arn:{partition}:iam::{number}:role{row.role_path or '/'}{kept_name(name)}"
+        self._add(account, "deployed_roles", *([] if row.role else [made]))
+        self._add(account, "kept_roles", self._world.resolve(row.role, *path, "role") if row.role else made)
+        if row.kms_key:
+            self._add(account, "kept_keys", self._world.resolve(row.kms_key, *path, "kms_key"))
 
     def _chosen(self, account: str, fact: str, chosen: Any, *path: str) -> None:
         """Ids that a condition may name; by tags it could be any, for all functions of the account."""

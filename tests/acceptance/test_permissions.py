@@ -25,8 +25,9 @@ from pytest_s3vpce.lab.process import start_lab
 from pytest_s3vpce.run.doctor import examine
 from pytest_s3vpce.run.environment import from_ready_file
 from pytest_s3vpce.run.folder import RunFolder
+from pytest_s3vpce.run.keeping import Keepers
 from pytest_s3vpce.run.operator import Operator
-from pytest_s3vpce.run.permissions import permissions
+from pytest_s3vpce.run.permissions import Mode, permissions
 from pytest_s3vpce.run.planes import Planes, world_of
 from pytest_s3vpce.run.sweeping import Sweeper, sweep_folder
 from pytest_s3vpce.vantage import Kind, Ledger, agent_zip
@@ -309,6 +310,60 @@ def test_the_example_runs_with_exactly_what_is_printed_and_breaks_without_some(e
 def test_everything_else_runs_with_exactly_what_is_printed(wide: Wide) -> None:
     found = works(wide)
     assert (found["leftover"], found["cancelled"]) == ([], "Cancelled")
+
+
+class Deploying(Guarded):
+    """`s3vpce deploy` and `undeploy` of one kept function."""
+
+    def ways(self) -> Iterator[tuple[str, Any]]:
+        for step, memory in (("created", 128), ("up to date", 128), ("updated", 256)):
+            yield step, self._keepers(memory).deploy(notify=lambda _: None)
+        yield "removed", self._keepers(256).undeploy(notify=lambda _: None)
+
+    def _keepers(self, memory: int) -> Keepers:
+        text = (EXAMPLE / "s3vpce.yaml").read_text(encoding="utf-8")
+        kept = f"app-subnet:  {{lambda: {{keep: true, memory: {memory}, "
+        path = self.root / "s3vpce.yaml"
+        path.write_text(text.replace("app-subnet:  {lambda: {", kept), encoding="utf-8")
+        return Keepers(load_inventory(path), self.stage.environment)
+
+
+@pytest.fixture
+def deploying(strict: Stage, tmp_path: Path) -> Deploying:
+    for path in EXAMPLE.glob("*.yaml"):
+        shutil.copy(path, tmp_path)
+    made = Deploying(strict, tmp_path / "s3vpce.yaml")
+    made._keepers(128)
+    inventory = load_inventory(tmp_path / "s3vpce.yaml")
+    rows = permissions(inventory, strict.environment, mode=Mode.DEPLOY).accounts
+    made.policies = {row.name: row.runner for row in rows if row.name == "main"}
+    made.may("main", made.policies["main"])
+    return made
+
+
+DEPLOYED = {
+    "created": {"app-subnet": "created"},
+    "up to date": {"app-subnet": "up to date"},
+    "updated": {"app-subnet": "updated"},
+    "removed": {"app-subnet": []},
+}
+
+
+def test_a_deployer_has_exactly_what_is_printed(deploying: Deploying) -> None:
+    assert dict(deploying.ways()) == DEPLOYED
+
+
+@pytest.mark.skipif(not SOAK, reason="each action takes a whole deployment: `make soak`")
+def test_a_deployer_can_do_without_no_action(deploying: Deploying) -> None:
+    document = deploying.policies["main"]
+    found = []
+    for action in actions(document):
+        deploying.may("main", without(document, action))
+        if not deploying.breaks(DEPLOYED):
+            found.append(action)
+        deploying.may("main", document)
+        assert deploying._keepers(256).undeploy(notify=lambda _: None) == {"app-subnet": []}
+    assert found == []
 
 
 @pytest.mark.skipif(not SOAK, reason="each action takes a whole run: `make soak`")

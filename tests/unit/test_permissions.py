@@ -72,7 +72,7 @@ principals:
 """
     found = needed(tmp_path, principals=principals, points=ALL_POINTS)
     reached = set(statements(found)) | set(statements(found, "other"))
-    assert reached == set(names) - {"EncryptSettings"}
+    assert reached == set(names) - {need.sid for need in NEEDS if need.modes == {Mode.DEPLOY}} - {"EncryptSettings"}
     rows = statements(found)
     assert rows["SendCommandsByTags"]["Condition"] == {
         "StringEquals": {"ssm:resourceTag/Name": ["probe"], "ssm:resourceTag/stage": ["test"]}
@@ -137,7 +137,12 @@ def test_a_profile_that_assumes_the_runner_needs_just_that(tmp_path: Path) -> No
 
 def test_the_modes_leave_out_what_they_do_not_do(tmp_path: Path) -> None:
     points = HERE + "  made: {lambda: {subnets: [subnet-1], security_groups: [sg-1]}}\n"
-    made, kept, signs = (needed(tmp_path, points=points, mode=mode) for mode in Mode)
+    points += "  stays: {lambda: {keep: true, subnets: [subnet-1], security_groups: [sg-1]}}\n"
+    made, kept, deploys, signs = (needed(tmp_path, points=points, mode=mode) for mode in Mode)
+    kept_name = f"arn:aws:lambda:eu-west-1:{MAIN}:function:s3vpce-kept-stays"
+    assert statements(deploys)["DeployFunctions"]["Resource"] == [kept_name]
+    assert statements(deploys)["PassKeptRoles"]["Resource"] == [f"arn:aws:iam::{MAIN}:role/s3vpce-kept-stays"]
+    assert not allowed(deploys) & allowed(signs)
     assert allowed(signs) == {"sts:AssumeRole"}
     assert {"lambda:InvokeFunction", "lambda:GetFunctionConfiguration"} < allowed(kept) < allowed(made)
     verbs = ("Create", "Delete", "Put", "Pass", "Tag", "Run", "Terminate")
