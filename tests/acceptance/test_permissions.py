@@ -30,6 +30,7 @@ from pytest_s3vpce.run.operator import Operator
 from pytest_s3vpce.run.permissions import Mode, permissions
 from pytest_s3vpce.run.planes import Planes, world_of
 from pytest_s3vpce.run.sweeping import Sweeper, sweep_folder
+from pytest_s3vpce.snapshot import closed_port
 from pytest_s3vpce.vantage import Kind, Ledger, agent_zip
 from pytest_s3vpce.vantage.ssm import RunCommand
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_s3vpce.matrix import Matrix
+    from pytest_s3vpce.vantage import ControlPlane
 
 EXAMPLE = EXAMPLES / "endpoint_only"
 RUNNER = "s3vpce-runner"
@@ -216,7 +218,9 @@ def furnished(strict: Stage) -> Stage:
             IamInstanceProfile={"Name": "probe"},
             TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "probe"}]}],
         )
-        made.setdefault("AppInstance", answer["Instances"][0]["InstanceId"])
+        made[f"Instance-{account}"] = answer["Instances"][0]["InstanceId"]
+        made[f"ClosedGroup-{account}"] = closed_group(strict.client("ec2", account), made[subnet])
+    made["AppInstance"] = made["Instance-main"]
     s3 = strict.client("s3")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
@@ -226,12 +230,22 @@ def furnished(strict: Stage) -> Stage:
     return replace(strict, environment=replace(strict.environment, outputs=made))
 
 
+def closed_group(ec2: Any, subnet: str) -> str:
+    vpc = ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["VpcId"]
+    group = str(ec2.create_security_group(GroupName="closed", Description="lets nothing out", VpcId=vpc)["GroupId"])
+    out = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissionsEgress"]
+    ec2.revoke_security_group_egress(GroupId=group, IpPermissions=out)
+    return group
+
+
 class Wide(Guarded):
     """Instances and functions that are there, an instance and a canary that runs make, and what killed runs leave."""
 
     def ways(self) -> Iterator[tuple[str, Any]]:
         yield "leftover", self.leftover()
-        yield "cancelled", self.cancelled()
+        for account in self.policies:
+            yield f"closed {account}", self.closed(account) is not None
+            yield f"cancelled {account}", self.cancelled(account)
         yield from super().ways()
 
     def leftover(self) -> list[str]:
@@ -248,15 +262,22 @@ class Wide(Guarded):
             for row in sweep_folder(folder, self.inventory, notify=lambda _: None, environment=self.stage.environment)
         ]
 
-    def cancelled(self) -> str:
+    def control(self, account: str) -> ControlPlane:
+        world = world_of(self.inventory, self.stage.environment, run_id="looks")
+        return Planes(world, self.stage.environment).of(account)
+
+    def closed(self, account: str) -> str | None:
+        """That a group lets no http out explains why a probe got no answer."""
+        group = self.stage.outputs[f"ClosedGroup-{account}"]
+        return closed_port(self.control(account).client("ec2"), [group], port=80)
+
+    def cancelled(self, account: str) -> str:
         """A command that is not waited for any longer ends there too."""
-        world = world_of(self.inventory, self.stage.environment, run_id="cancels")
-        control = Planes(world, self.stage.environment).of("main")
-        instance = self.stage.outputs["AppInstance"]
-        commands = RunCommand(control, instance, seconds=30, error=VantageError)
+        instance = self.stage.outputs[f"Instance-{account}"]
+        commands = RunCommand(self.control(account), instance, seconds=30, error=VantageError)
         command = commands.send("sleep 20")
         commands._cancel(command)
-        ssm = self.stage.client("ssm")
+        ssm = self.stage.client("ssm", account)
         for _ in range(50):
             status = str(ssm.get_command_invocation(CommandId=command, InstanceId=instance)["Status"])
             if status == "Cancelled":
@@ -309,7 +330,9 @@ def test_the_example_runs_with_exactly_what_is_printed_and_breaks_without_some(e
 
 def test_everything_else_runs_with_exactly_what_is_printed(wide: Wide) -> None:
     found = works(wide)
-    assert (found["leftover"], found["cancelled"]) == ([], "Cancelled")
+    assert found["leftover"] == []
+    assert {found[f"cancelled {account}"] for account in wide.policies} == {"Cancelled"}
+    assert {found[f"closed {account}"] for account in wide.policies} == {True}
 
 
 class Deploying(Guarded):
