@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +32,17 @@ RIGHTS = {
     "writer": ["s3:PutObject", "s3:GetObjectTagging", "s3:GetObjectAcl"],
     "nobody": [],
 }
-BUCKETS = {"closed": f"closed-{ACCOUNT}", "open": f"open-{ACCOUNT}"}
+PAIRS = int(os.environ.get("S3VPCE_BENCH_PAIRS", "1"))
+"""Of buckets; the lab's process and the checks by hand go by the same number."""
+LABELS = [label + (f"-{pair}" if pair else "") for pair in range(PAIRS) for label in ("closed", "open")]
+BUCKETS = {label: f"{label}-{ACCOUNT}" for label in LABELS}
 SUBNETS = ("one", "two", "other")
 VANTAGES = (*SUBNETS, "internet")
 
 
 def allowed(bucket: str, action: str, principal: str, vantage: str) -> bool:
     """As it was made: `closed` only through the endpoint of `one` and `two`, and all as the roles' rights say."""
-    return action in RIGHTS[principal] and (bucket == "open" or vantage in ("one", "two"))
+    return action in RIGHTS[principal] and (bucket.startswith("open") or vantage in ("one", "two"))
 
 
 def provision(accounts: Any) -> dict[str, str]:
@@ -76,14 +80,14 @@ def provision(accounts: Any) -> dict[str, str]:
         outputs[f"Bucket-{label}"] = bucket
         here = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
         everybody = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": here}
-        wanted = endpoints[0] if label == "closed" else "*"
+        wanted = endpoints[0] if label.startswith("closed") else "*"
         s3.put_bucket_policy(
             Bucket=bucket,
             Policy=_policy(
                 {
                     **everybody,
                     "Condition": {"StringNotLike": {"aws:SourceVpce": wanted}}
-                    if label == "closed"
+                    if label.startswith("closed")
                     else {"StringEquals": {"aws:SourceVpce": "vpce-none"}},
                 }
             ),
