@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import threading
@@ -87,6 +88,12 @@ def stale(found: list[Any]) -> list[Any]:
         "detail": "signed too long ago",
     }
     return [{**row, **unsent} for row in found]
+
+
+def ending_soon(body: bytes) -> bytes:
+    """Keys that end in a minute; botocore and the runner renew such before they sign."""
+    end = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=60)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return re.sub(rb"<Expiration>[^<]*<", f"<Expiration>{end}<".encode(), body)
 
 
 ROWS: Final = (
@@ -217,6 +224,13 @@ ROWS: Final = (
     ),
     Row(id="signatures stale once", faults=always(INVOKE, after=answers(stale), times=1)),
     Row(id="signatures always stale", faults=always(INVOKE, after=answers(stale)), lost="stale|signed too long ago"),
+    # credentials that end while the run goes on
+    Row(id="keys that end soon", faults=always(ASSUME, after=faulty.text(ending_soon))),
+    Row(
+        id="keys that have ended",
+        faults=always(r"lambda:.*", faulty.error("ExpiredTokenException", status=403)),
+        lost="ExpiredTokenException.*renew them",
+    ),
     # the network between here and AWS
     Row(id="every connection lost twice", faults=always(BUT_INVOKE, faulty.lost, times=2)),
     Row(id="every answer lost", faults=always(r".*", after=faulty.answer_lost), lost="network"),
