@@ -16,7 +16,7 @@ demo: $(VENV)/.made  ## the example against the embedded lab: the access matrix,
 	cd $(DEMO) && $(CURDIR)/$(BIN)/python -m pytest -p no:cacheprovider --s3vpce-lab
 
 test: $(VENV)/.made  ## all tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint types cover wheel demo  ## what CI runs
 
@@ -29,7 +29,7 @@ types: $(VENV)/.made
 
 cover: $(VENV)/.made  ## all tests with branch coverage, and its limits
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -n 2
+	$(BIN)/python -m coverage run -m pytest -n 2 --dist loadfile
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --fail-under=95
 	$(BIN)/python -m coverage report --fail-under=100 \

@@ -31,10 +31,9 @@ from tests.sshd import sshd
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from conftest import Stage  # type: ignore[import-not-found]
-
     from pytest_s3vpce.matrix import Matrix
     from pytest_s3vpce.vantage import Vantage
+    from tests.acceptance.conftest import Stage
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLE = ROOT / "examples" / "endpoint_only"

@@ -15,7 +15,6 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import EXAMPLES, Stage  # type: ignore[import-not-found]
 
 from pytest_s3vpce.errors import S3VpceError, VantageError
 from pytest_s3vpce.expectations import find_expectations, load_expectations, plan_cells
@@ -33,6 +32,7 @@ from pytest_s3vpce.run.sweeping import Sweeper, sweep_folder
 from pytest_s3vpce.snapshot import closed_port
 from pytest_s3vpce.vantage import Kind, Ledger, agent_zip
 from pytest_s3vpce.vantage.ssm import RunCommand
+from tests.acceptance.conftest import EXAMPLES, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
