@@ -197,7 +197,9 @@ def _effects(layers: Mapping[str, Layer], asked: Asked, *, readable: bool) -> di
     if limitable and not grants_alone(own) and effects.get("resource") is Effect.ALLOW:
         effects["resource"] = Effect.NO_IMPACT
     if asked.caller.kind is CallerKind.ROOT and "resource" in effects and asked.action in _OWNER_ROOT_KEEPS:
-        effects["resource"] = Effect.NO_IMPACT
+        # Its denies do not count; a grant that could not be read may still let in what the session does not allow.
+        limited = "session" in layers and not layers["session"].allows
+        effects["resource"] = Effect.UNKNOWN if resource.unknown and limited else Effect.NO_IMPACT
     if "acl" in layers and not (limitable and needed and grants_alone(acl.grant)):
         effects["acl"] = Effect.NO_IMPACT
     return effects

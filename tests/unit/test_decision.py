@@ -261,3 +261,14 @@ def test_the_first_deny_of_a_policy_is_named() -> None:
     assert _decided(resource=parse({"Statement": rows})).statement == "one"
     plain = [{key: value for key, value in row.items() if key != "Principal"} for row in rows]
     assert _decided(identity=(parse({"Statement": plain}),)).statement == "one"
+
+
+def test_an_unread_bucket_policy_may_let_a_limited_root_session_in() -> None:
+    request = Request(
+        action="s3:GetBucketPolicy", resource="arn:aws:s3:::b", resource_account=_A, principal=f"arn:aws:iam::{_A}:root"
+    )
+    limited: dict[str, Any] = {"resource": UNKNOWN, "session": ()}
+    assert decide(request, Policies(**limited)).effect is Effect.UNKNOWN
+    assert decide(request, Policies(resource=UNKNOWN, session=(_ALLOW,))).effect is Effect.ALLOW
+    assert decide(request, Policies(resource=_TO_ALL, session=())).effect is Effect.ALLOW
+    assert decide(request, Policies(resource=None, session=())).effect is Effect.IMPLICIT_DENY
