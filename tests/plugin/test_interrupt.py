@@ -92,8 +92,11 @@ def test_what_was_created_is_removed(
 def test_an_interrupt_while_functions_are_being_made_removes_them_too(
     example: Example, shared_lab: SharedLab, in_lab: str, run: Callable[..., Run]
 ) -> None:
-    started = run(in_lab, "test_reports.access.yaml")
-    started.wait_until(shared_lab.functions)
+    # The slow test comes last: the run does not end before it is interrupted, however long looking takes.
+    example.pytester.makepyfile(test_slow=SLOW)
+    before = len(shared_lab.log.read_text(encoding="utf-8"))
+    started = run(in_lab, "test_reports.access.yaml", "test_slow.py")
+    started.wait_until(lambda: "CreateFunction" in shared_lab.log.read_text(encoding="utf-8")[before:])
     out = started.interrupt()
     assert shared_lab.functions() == shared_lab.roles() == set(), out
     assert not example.run_folders
