@@ -96,7 +96,7 @@ def test_an_interrupt_while_functions_are_being_made_removes_them_too(
     example.pytester.makepyfile(test_slow=SLOW)
     before = len(shared_lab.log.read_text(encoding="utf-8"))
     started = run(in_lab, "test_reports.access.yaml", "test_slow.py")
-    started.wait_until(lambda: "CreateFunction" in shared_lab.log.read_text(encoding="utf-8")[before:])
+    started.wait_until(lambda: '"service": "lambda"' in shared_lab.log.read_text(encoding="utf-8")[before:])
     out = started.interrupt()
     assert shared_lab.functions() == shared_lab.roles() == set(), out
     assert not example.run_folders
