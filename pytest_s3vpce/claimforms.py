@@ -14,11 +14,11 @@ from pytest_s3vpce.dangling import check_name, check_who
 from pytest_s3vpce.faults import Fault
 from pytest_s3vpce.inventory import Inventory  # noqa: TC001
 from pytest_s3vpce.model import Layer, Place
-from pytest_s3vpce.questions import canonical
+from pytest_s3vpce.questions import canonical, row_of
 from pytest_s3vpce.schema import Name, Several, Strict, Text
 from pytest_s3vpce.yamlplaces import Document  # noqa: TC001
 
-ClaimKind = Literal["endpoint-only", "vpc-only", "source-ip-only", "tls-only", "cross-account"]
+ClaimKind = Literal["endpoint-only", "vpc-only", "source-ip-only", "tls-only", "cross-account", "encrypted-writes"]
 Pair = tuple[str, str]
 _Path = tuple[str | int, ...]
 _Layer = Annotated[Layer, BeforeValidator(forms.choice(Layer, "layer"), json_schema_input_type=Layer)]
@@ -49,6 +49,8 @@ class ClaimSpec:
     outside: tuple[str, ...] = ()
     principal: str = ""
     at: str = ""
+    sse: str = ""
+    key: str = ""
     granted: tuple[Pair, ...] = ()
     """(principal, vantage point) pairs."""
     refused: tuple[Pair, ...] = ()
@@ -154,6 +156,32 @@ class CrossAccount(_Claim):
                 yield (name, number), who
 
 
+class EncryptedWrites(_Claim):
+    """Writes with the demanded encryption are allowed, every other one is denied."""
+
+    principal: Text
+    at: Text
+    sse: Literal["AES256", "aws:kms", "aws:kms:dsse"]
+    key: Annotated[str, AfterValidator(forms.KMS_KEY)] = ""
+    actions: _Actions = ("s3:PutObject",)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.key and self.sse == "AES256":
+            raise Fault("`AES256` has no key", path=("key",), remedy="leave `key` out, or demand aws:kms")
+        for number, name in enumerate(self.actions):
+            if "ServerSideEncryption" not in row_of(name).keys or row_of(name).safe is None:
+                raise Fault(
+                    f"`{name}` carries no encryption header that can be probed",
+                    path=("actions", number),
+                    remedy="accepted is s3:PutObject",
+                )
+        return self
+
+    def pairs(self) -> Iterator[tuple[_Path, str]]:
+        yield ("principal",), f"{self.principal}:{self.at}"
+
+
 class ClaimItem(Strict):
     """One claim: its kind, and that kind's fields."""
 
@@ -164,6 +192,7 @@ class ClaimItem(Strict):
     source_ip_only: SourceIpOnly | None = Field(default=None, alias="source-ip-only")
     tls_only: TlsOnly | None = Field(default=None, alias="tls-only")
     cross_account: CrossAccount | None = Field(default=None, alias="cross-account")
+    encrypted_writes: EncryptedWrites | None = Field(default=None, alias="encrypted-writes")
 
     @model_validator(mode="before")
     @classmethod

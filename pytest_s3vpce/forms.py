@@ -88,6 +88,11 @@ BUCKET: Final = Form(r"[A-Za-z0-9._-]{3,255}", "a bucket's name", "give the bare
 STACK: Final = Form(r"[A-Za-z][A-Za-z0-9-]{0,127}", "a stack's name", "letters, digits and hyphens, a letter first")
 SUBNET: Final = Form(r"subnet-\w+", "a subnet's id", "it looks like subnet-0123456789abcdef0")
 GROUP: Final = Form(r"sg-\w+", "a security group's id", "it looks like sg-0123456789abcdef0")
+KMS_KEY: Final = Form(
+    r"(arn:aws[\w-]*:kms:[a-z0-9-]+:\d{12}:key/)?[0-9A-Za-z-]+",
+    "a KMS key",
+    "give its id or its ARN; an alias may move to another key",
+)
 VPC: Final = Form(r"vpc-\w+", "a VPC's id", "it looks like vpc-0123456789abcdef0")
 ENDPOINT: Final = Form(r"vpce-\w+", "a VPC endpoint's id", "it looks like vpce-0123456789abcdef0")
 HOSTS: Final = Form(

@@ -43,6 +43,7 @@ class Fill(StrEnum):
     CANARY_BODY = "<the canary's own bytes>"
     ABSENT_KEY = "<the canary's key with a run-unique suffix, where nothing is>"
     COPY_SOURCE = "<the canary itself>"
+    CUSTOMER_KEY = "<a random key of the caller's own, thrown away>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

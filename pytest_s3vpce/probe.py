@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 # botocore adds these after signing; they tell S3 nothing and would differ between two signings of one request.
 _UNSIGNED_EXTRAS: Final = frozenset({"amz-sdk-invocation-id", "amz-sdk-request"})
+
+_CUSTOMER_KEY_BYTES: Final = 32
+"""AES-256: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html"""
 
 ANSWER_BYTES: Final = 4096
 """Of an answer's body this much comes back: S3's errors and a canary fit, and hundreds of answers fit one invoke."""
@@ -275,6 +279,8 @@ def _fill(value: Any, destination: Destination) -> Any:
         return destination.absent_key
     if value is Fill.COPY_SOURCE:
         return {"Bucket": destination.bucket, "Key": destination.key}
+    if value is Fill.CUSTOMER_KEY:
+        return secrets.token_bytes(_CUSTOMER_KEY_BYTES)
     return value
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce import __version__
 from pytest_s3vpce.accounts import Accounts
-from pytest_s3vpce.claims import CrossAccount, EndpointOnly, SourceIpOnly, TlsOnly, VpcOnly
+from pytest_s3vpce.claims import CrossAccount, EncryptedWrites, EndpointOnly, SourceIpOnly, TlsOnly, VpcOnly
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.model import Transport
 from pytest_s3vpce.probe import ProbeBuilder
@@ -141,6 +141,17 @@ class Operator:
         if spec.kind == "tls-only":
             return TlsOnly(
                 id=spec.id, bucket=spec.bucket, principal=spec.principal, at=spec.at, actions=spec.actions, by=spec.by
+            )
+        if spec.kind == "encrypted-writes":
+            return EncryptedWrites(
+                id=spec.id,
+                bucket=spec.bucket,
+                principal=spec.principal,
+                at=spec.at,
+                sse=spec.sse,
+                key=spec.key,
+                actions=spec.actions,
+                by=spec.by,
             )
         return CrossAccount(
             id=spec.id,

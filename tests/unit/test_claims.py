@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from pytest_s3vpce.claims import (
     BucketFacts,
     Claim,
     CrossAccount,
+    EncryptedWrites,
     EndpointFacts,
     EndpointOnly,
     Finding,
@@ -138,6 +140,9 @@ def good(claim: Claim, probe: Probe) -> Outcome:
         return ALLOWED if limited else reading(probe, VANTAGES[cell.vantage])
     if isinstance(claim, TlsOnly):
         return denied(Layer.RESOURCE) if cell.transport is Transport.HTTP else ALLOWED
+    if isinstance(claim, EncryptedWrites):
+        demanded = [probe.cell.parameters for probe in claim.positives()]
+        return ALLOWED if cell.parameters in demanded else denied(Layer.RESOURCE)
     if isinstance(claim, CrossAccount):
         return ALLOWED if (cell.principal, cell.vantage) in claim.granted else denied()
     if VANTAGES[cell.vantage] not in inside_paths(claim):
@@ -180,7 +185,16 @@ SOURCE_IP_ONLY = SourceIpOnly(
     outside=("app-subnet", "partner-vpc"),
     actions=("s3:GetObject", "s3:PutObject"),
 )
-CLAIMS: list[Claim] = [ENDPOINT_ONLY, VPC_ONLY, SOURCE_IP_ONLY, TLS_ONLY, CROSS_ACCOUNT]
+ENCRYPTED_WRITES = EncryptedWrites(
+    id="encrypted-writes/reports", bucket="reports", principal="app", at="app-subnet", sse="AES256"
+)
+KEY_WRITES = replace(
+    ENCRYPTED_WRITES,
+    id="encrypted-writes/reports+key",
+    sse="aws:kms",
+    key="arn:aws:kms:us-east-1:111122223333:key/0123456789ab",
+)
+CLAIMS: list[Claim] = [ENDPOINT_ONLY, VPC_ONLY, SOURCE_IP_ONLY, TLS_ONLY, CROSS_ACCOUNT, ENCRYPTED_WRITES, KEY_WRITES]
 CANARIES = {"reports": (True, "the canary is as it was")}
 
 
@@ -540,3 +554,28 @@ def test_a_claim_that_lacks_a_kind_of_evidence_is_not_proven(absent: Kind) -> No
     assert verdict is Verdict.INCONCLUSIVE
     assert absent.value in sentence
     assert verdict_of([])[0] is Verdict.INCONCLUSIVE
+
+
+# --- encrypted-writes ------------------------------------------------------------------------------------------------
+
+
+def test_keys_that_differ_at_their_ends_are_cells_of_their_own() -> None:
+    cells = [probe.cell for probe in (*KEY_WRITES.positives(), *KEY_WRITES.negatives())]
+    assert len({cell.id for cell in cells}) == len(cells) == 7
+    elsewhere = replace(KEY_WRITES, key=f"{KEY_WRITES.key}0")
+    assert not {cell.id for cell in cells} & {probe.cell.id for probe in elsewhere.positives()}
+    assert all(re.fullmatch(r"[A-Za-z0-9.-]*", cell.variant) for cell in cells)
+
+
+@pytest.mark.parametrize("layer", [row for row in Layer if row not in (Layer.RESOURCE, Layer.RCP)])
+def test_writes_refused_by_the_callers_side_alone_prove_nothing_of_an_open_bucket(layer: Layer) -> None:
+    for claim in (ENCRYPTED_WRITES, KEY_WRITES):
+        refused = dict.fromkeys(claim.negatives(), denied(layer))
+        assert judged(claim, {**outcomes_of(claim), **refused})[0] is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("claim", [ENCRYPTED_WRITES, KEY_WRITES], ids=lambda claim: claim.id)
+def test_encrypted_writes_need_the_canary_and_named_layers(claim: EncryptedWrites) -> None:
+    base = outcomes_of(claim)
+    assert judged(claim, base, canaries={})[0] is Verdict.INCONCLUSIVE
+    assert judged(claim, {**base, **dict.fromkeys(claim.negatives(), denied())})[0] is Verdict.INCONCLUSIVE

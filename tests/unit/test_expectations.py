@@ -361,7 +361,7 @@ FAULTS = {
         "tls-onli:",
         (
             "FILE:7:5: unknown key `tls-onli`; accepted are "
-            "tls-only, endpoint-only, vpc-only, source-ip-only, cross-account"
+            "tls-only, endpoint-only, vpc-only, source-ip-only, cross-account, encrypted-writes"
         ),
     ),
     "claim on an unknown bucket": (
@@ -450,7 +450,7 @@ FAULTS = {
         "claims:\n  - {tls-only: {}, endpoint-only: {}}\n",
         (
             "FILE:7:5: a claim is of one kind; accepted are "
-            "endpoint-only, vpc-only, source-ip-only, tls-only, cross-account"
+            "endpoint-only, vpc-only, source-ip-only, tls-only, cross-account, encrypted-writes"
         ),
     ),
     "misspelt section": ("claims:\n", "clams:\n", "FILE:6:1: unknown key `clams`; accepted are claims, expect"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ from botocore.awsrequest import AWSRequest
 
 from pytest_s3vpce.errors import S3VpceError, TargetError
 from pytest_s3vpce.model import Cell, SignedRequest, Target, Transport
-from pytest_s3vpce.operations import BOGUS_ETAG, OPERATIONS, operation
+from pytest_s3vpce.operations import BOGUS_ETAG, OPERATIONS, Fill, operation
 from pytest_s3vpce.probe import Credentials, Destination, Host, Probe, ProbeBuilder, _headers, form_of
 
 KEYS = Credentials(access_key_id="AKIAEXAMPLE", secret_access_key="secret-of-a-test", session_token="token-of-a-test")
@@ -255,3 +256,15 @@ def test_headers_that_are_bytes_come_to_the_agent_as_they_were_signed() -> None:
     """The agent encodes as UTF-8, which botocore signed."""
     request: Any = AWSRequest("GET", "https://b.example/", headers={"X-Amz-Meta-Name": "Käse".encode()}).prepare()
     assert dict(_headers(request))["X-Amz-Meta-Name"].encode() == "Käse".encode()
+
+
+def test_a_key_of_the_callers_own_is_random_and_shows_nowhere() -> None:
+    parameters = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": Fill.CUSTOMER_KEY}
+    one, other = (build("PutObject", parameters=parameters) for _ in range(2))
+    name = "x-amz-server-side-encryption-customer-key"
+    key = headers(one)[name]
+    assert len(base64.b64decode(key)) == 32
+    assert headers(one)[f"{name}-md5"]
+    assert key != headers(other)[name]
+    assert key not in repr(one)
+    assert headers(one)["if-none-match"] == "*"

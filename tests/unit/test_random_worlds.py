@@ -12,11 +12,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_s3vpce.claims import Claim, CrossAccount, NetworkOnly, Results, Setting, SourceIpOnly, TlsOnly, verdict_of
+from pytest_s3vpce.claims import (
+    Claim,
+    CrossAccount,
+    EncryptedWrites,
+    NetworkOnly,
+    Results,
+    Setting,
+    SourceIpOnly,
+    TlsOnly,
+    verdict_of,
+)
 from pytest_s3vpce.matrix import Verdict
 from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
 from tests.unit.test_claims import (
     CROSS_ACCOUNT,
+    ENCRYPTED_WRITES,
     ENDPOINT_ONLY,
     MAIN,
     PARTNER,
@@ -52,6 +63,8 @@ class World:
     """(operation, path) at which the bucket's own policy denies."""
     denies_http: frozenset[str]
     """Operations that the bucket's own policy denies over http."""
+    denies_encryptions: frozenset[str]
+    """Encryptions of writes that the bucket's own policy denies: a header's value, `none` or `customer`."""
     grants_partner: bool
     endpoint_blocks: frozenset[tuple[str, str]]
     """(endpoint, `target` or `control`) that an endpoint's policy does not let through."""
@@ -88,6 +101,8 @@ class World:
         operation = probe.cell.operation
         if not own and not self.grants_partner:
             return True
+        if operation == "PutObject" and _encryption(probe) in self.denies_encryptions:
+            return True
         return (operation, path) in self.denies or (http and operation in self.denies_http)
 
     def _denied(self, layer: Layer, *, named: bool) -> Outcome:
@@ -109,6 +124,8 @@ class World:
             return closed and all(self.paths[vantage] in inside for vantage in claim.inside) and self._open_at(inside)
         if isinstance(claim, TlsOnly):
             return {"GetObject", "ListObjectsV2"} <= self.denies_http
+        if isinstance(claim, EncryptedWrites):
+            return self.denies_encryptions == NOT_DEMANDED
         granted = self.grants_partner and all(
             ("GetObject", self.paths[vantage]) not in self.denies for _, vantage in claim.granted
         )
@@ -118,10 +135,20 @@ class World:
         return not {(operation, path) for operation in ("GetObject", "PutObject") for path in inside} & self.denies
 
 
+def _encryption(probe: Probe) -> str:
+    parameters = probe.cell.parameters
+    if "SSECustomerAlgorithm" in parameters:
+        return "customer"
+    return str(parameters.get("ServerSideEncryption", "none"))
+
+
+NOT_DEMANDED = frozenset({"none", "aws:kms", "aws:kms:dsse", "customer"})
+"""What is refused where AES256 is demanded."""
 GOOD = World(
     paths=dict(VANTAGES),
     denies=frozenset((operation, path) for operation in ACTIONS for path in ("", PARTNER)),
     denies_http=frozenset(ACTIONS),
+    denies_encryptions=frozenset(),
     grants_partner=True,
     endpoint_blocks=frozenset(),
     endpoint_blocks_http=frozenset(),
@@ -139,6 +166,7 @@ def bent(dice: random.Random, base: World) -> World:
     kind = dice.choice(["target", "control"])
     who = dice.choice(["app", "partner"])
     operation, path = dice.choice(ACTIONS), dice.choice(PATHS)
+    encryption = dice.choice([*sorted(NOT_DEMANDED), "AES256"])
     return dice.choice(
         [
             replace(base, paths={**base.paths, vantage: dice.choice([*PATHS, None])}),
@@ -146,6 +174,7 @@ def bent(dice: random.Random, base: World) -> World:
             replace(base, denies=base.denies - {(name, path) for name in ACTIONS}),
             replace(base, denies=frozenset()),
             replace(base, denies_http=base.denies_http - {operation}),
+            replace(base, denies_encryptions=base.denies_encryptions ^ {encryption}),
             replace(base, grants_partner=not base.grants_partner),
             replace(base, endpoint_blocks=base.endpoint_blocks | {(dice.choice([MAIN, PARTNER]), kind)}),
             replace(base, endpoint_blocks_http=base.endpoint_blocks_http | {dice.choice([MAIN, PARTNER])}),
@@ -179,13 +208,15 @@ def _setting(world: World) -> Setting:
 
 
 # In these worlds the refused and outside cells of a claim differ from the allowed ones by their path alone.
-CLAIMS: list[Claim] = [ENDPOINT_ONLY, VPC_ONLY, SOURCE_IP_ONLY, TLS_ONLY, replace(CROSS_ACCOUNT)]
+CLAIMS: list[Claim] = [ENDPOINT_ONLY, VPC_ONLY, SOURCE_IP_ONLY, TLS_ONLY, replace(CROSS_ACCOUNT), ENCRYPTED_WRITES]
 
 
 def good_world(claim: Claim) -> World:
     """The world in which a claim holds: the bucket is open where the claim wants it to be."""
     if isinstance(claim, CrossAccount):
         return replace(GOOD, denies=GOOD.denies - {("GetObject", PARTNER)})
+    if isinstance(claim, EncryptedWrites):
+        return replace(GOOD, denies_encryptions=NOT_DEMANDED)
     if isinstance(claim, SourceIpOnly):
         return replace(GOOD, denies=frozenset((operation, path) for operation in ACTIONS for path in (MAIN, PARTNER)))
     return GOOD
