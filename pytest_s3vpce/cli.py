@@ -107,10 +107,11 @@ def operations() -> None:
 @main.command()
 @click.option("--output", type=click.Path(path_type=Path), help="a folder to write the schemas into, instead of stdout")
 def schema(output: Path | None) -> None:
-    """The JSON Schemas of the inventory and of expectation files, for editors."""
+    """The JSON Schemas of the inventory and of expectation files, for editors, and of reports."""
     from pytest_s3vpce.expectations import schemas
+    from pytest_s3vpce.matrix import schema as of_reports
 
-    for name, content in schemas().items():
+    for name, content in {**schemas(), "report.schema.json": of_reports()}.items():
         text = json.dumps(content, indent=2) + "\n"
         if output is None:
             click.echo(text, nl=False)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -16,7 +16,9 @@ from pytest_s3vpce.model import Expect, Layer, OutcomeKind, Place, Transport  # 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-FORMAT: Final = "s3vpce-report/1"
+FORMAT: Final = "s3vpce-report/2"
+READABLE: Final = ("s3vpce-report/1", FORMAT)
+"""What an older version wrote lacks fields that have defaults."""
 
 
 class Verdict(StrEnum):
@@ -37,16 +39,29 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """The request of a cell, without its query, headers or signature."""
+    """The request of a cell as it was sent, without its body, credentials, tokens and signature."""
 
     method: str
     url: str
     signed_at: float
+    headers: tuple[tuple[str, str], ...] = ()
+    body_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Seconds of each phase of a request; None where it was not reached."""
+
+    dns: float | None = None
+    connect: float | None = None
+    tls: float | None = None
+    first_byte: float | None = None
+    total: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """What came back, without body or headers."""
+    """What came back, without its body."""
 
     status: int | None = None
     request_id: str | None = None
@@ -56,6 +71,10 @@ class Received:
     local: str | None = None
     tls: str | None = None
     seconds: float | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    dns: tuple[str, ...] = ()
+    cipher: str | None = None
+    timings: Timings = field(default_factory=Timings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +123,38 @@ class VantageResult:
     kind: str
     path: str | None = None
     error: str | None = None
+    account: str | None = None
+    """The account's name in the inventory; None outside of every account."""
+    vpc: str | None = None
+    subnets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountResult:
+    """An account of the inventory."""
+
+    name: str
+    id: str
+    region: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketResult:
+    """A bucket of the inventory: the label that cells carry, its real name, and its account's name."""
+
+    label: str
+    name: str
+    account: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointResult:
+    """A VPC endpoint for S3 that an account of the run described. `type` is `gateway` or `interface`."""
+
+    id: str
+    vpc: str
+    account: str
+    type: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,10 +230,21 @@ class Matrix:
     vantages: tuple[VantageResult, ...] = ()
     notes: tuple[str, ...] = ()
     calls: tuple[Call, ...] = ()
+    inventory: str = ""
+    """The inventory's file."""
+    accounts: tuple[AccountResult, ...] = ()
+    buckets: tuple[BucketResult, ...] = ()
+    endpoints: tuple[EndpointResult, ...] = ()
 
     def to_json(self) -> str:
-        """As text of format FORMAT."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+        """As text of format FORMAT: fields in the order they are declared in, rows in the matrix's own."""
+        text = _adapter().dump_json(self, indent=1).decode()
+        return f'{{\n "format": "{FORMAT}",{text.removeprefix("{")}'
+
+    def plain(self) -> dict[str, Any]:
+        """As values that JSON has."""
+        found: dict[str, Any] = _adapter().dump_python(self, mode="json")
+        return found
 
     @classmethod
     def from_json(cls, text: str) -> Matrix:
@@ -192,19 +254,27 @@ class Matrix:
         except (ValueError, RecursionError) as error:
             raise RunError("the report is not JSON") from error
         found = data.pop("format", None) if isinstance(data, dict) else None
-        if found != FORMAT:
-            raise RunError(f"the report's format is `{found}`", remedy=f"this version reads {FORMAT}")
+        if found not in READABLE:
+            raise RunError(f"the report's format is `{found}`", remedy=f"this version reads {', '.join(READABLE)}")
         try:
             return _adapter().validate_python(data)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise RunError(f"the report does not hold what {FORMAT} holds: {where}: {first['msg'].lower()}") from error
+            raise RunError(f"the report does not hold what {found} holds: {where}: {first['msg'].lower()}") from error
 
 
 @cache
 def _adapter() -> TypeAdapter[Matrix]:
     return TypeAdapter(Matrix)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a report of format FORMAT."""
+    made = _adapter().json_schema(mode="serialization")
+    made["properties"] = {"format": {"const": FORMAT}, **made["properties"]}
+    made["required"] = ["format", *made.get("required", ())]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "A report of pytest-s3vpce"}
 
 
 def joined(matrices: Sequence[Matrix]) -> Matrix:
@@ -233,6 +303,10 @@ def joined(matrices: Sequence[Matrix]) -> Matrix:
         vantages=_vantages(row for matrix in matrices for row in matrix.vantages),
         notes=tuple(dict.fromkeys(note for matrix in matrices for note in matrix.notes)),
         calls=tuple(call for matrix in matrices for call in matrix.calls),
+        inventory=next((matrix.inventory for matrix in matrices if matrix.inventory), ""),
+        accounts=tuple(dict.fromkeys(row for matrix in matrices for row in matrix.accounts)),
+        buckets=tuple(dict.fromkeys(row for matrix in matrices for row in matrix.buckets)),
+        endpoints=tuple(dict.fromkeys(row for matrix in matrices for row in matrix.endpoints)),
     )
 
 

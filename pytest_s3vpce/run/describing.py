@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.errors import S3VpceError
-from pytest_s3vpce.run.world import Described
+from pytest_s3vpce.run.world import NOWHERE, Described, Location
 from pytest_s3vpce.snapshot import (
     bucket_exemptions,
     closed_port,
@@ -30,22 +30,23 @@ def describe(world: World, vantages: Iterable[str], buckets: Iterable[str]) -> D
     labels = list(dict.fromkeys(buckets))
     with ThreadPoolExecutor(16) as pool:
         found = pool.map(lambda account: _endpoints(world, account), accounts)
-        places = pool.map(lambda name: _vpc(world, name), inside)
+        found_places = pool.map(lambda name: _place(world, name), inside)
         ports = pool.map(lambda name: _closed(world, name), inside)
         spared = pool.map(lambda label: _exemptions(world, label), labels)
         endpoints = {facts.id: facts for rows in found for facts in rows}
-        vpcs = dict(zip(inside, places, strict=True))
+        places = dict(zip(inside, found_places, strict=True))
         closed = {(name, 80): sentence for name, sentence in zip(inside, ports, strict=True) if sentence is not None}
         exemptions = dict(zip(labels, spared, strict=True))
     return Described(
         endpoints=endpoints,
         vantage_endpoints={
-            name: tuple(sorted(facts.id for facts in endpoints.values() if facts.vpc == vpc))
-            for name, vpc in vpcs.items()
-            if vpc is not None
+            name: tuple(sorted(facts.id for facts in endpoints.values() if facts.vpc == place.vpc))
+            for name, place in places.items()
+            if place.vpc is not None
         },
         closed_ports=closed,
         exemptions=exemptions,
+        places=places,
     )
 
 
@@ -66,13 +67,13 @@ def _endpoints(world: World, account: str) -> tuple[EndpointFacts, ...]:
         return ()
 
 
-def _vpc(world: World, vantage: str) -> str | None:
+def _place(world: World, vantage: str) -> Location:
     try:
         ec2 = _ec2(world, _account(world, vantage))
         subnets, _, vpc = _network(world, vantage, ec2)
-        return vpc or (vpc_of(ec2, subnets) if subnets else None)
+        return Location(vpc=vpc or (vpc_of(ec2, subnets) if subnets else None), subnets=tuple(subnets))
     except S3VpceError:
-        return None
+        return NOWHERE
 
 
 def _closed(world: World, vantage: str) -> str | None:

@@ -101,7 +101,8 @@ class Operator:
             self.vantages.prepare(vantages)
             warm.result()
             unmade = self.canaries.make(buckets)
-            setting = self.world.setting(described.result())
+            found = described.result()
+            setting = self.world.setting(found)
         run = AccessRun(self.world, self.vantages, builder=self._builder, notify=self._notify)
         try:
             seen = run.observe(cells, claims, setting, declared_readers=self._readers(buckets), unmade=unmade)
@@ -112,6 +113,7 @@ class Operator:
             cells=cells,
             claims=list(zip(specs, claims, strict=True)),
             setting=setting,
+            places=found.places,
             world=self.world,
             mode=self.environment.mode,
             started=started,

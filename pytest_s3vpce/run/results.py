@@ -4,37 +4,42 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from pytest_s3vpce import __version__
 from pytest_s3vpce.claims import Results, verdict_of
 from pytest_s3vpce.claims.findings import outside_readers, path_read
 from pytest_s3vpce.matrix import (
+    AccountResult,
+    BucketResult,
     CellResult,
     ClaimResult,
     Coverage,
+    EndpointResult,
     Evidence,
     Judged,
     Matrix,
     Received,
     Sent,
+    Timings,
     VantageResult,
     Verdict,
 )
 from pytest_s3vpce.model import Expect, Outcome, OutcomeKind
 from pytest_s3vpce.probe import Probe
+from pytest_s3vpce.redaction import header_pairs, scrubbed, without_secrets
 from pytest_s3vpce.run.hints import hint_of
+from pytest_s3vpce.run.world import NOWHERE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_s3vpce.claimforms import ClaimSpec
-    from pytest_s3vpce.claims import Claim, Setting
+    from pytest_s3vpce.claims import Claim, EndpointFacts, Setting
     from pytest_s3vpce.expectations import ExpectedCell
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.model import Answer, SignedRequest
     from pytest_s3vpce.run.access import Observed
-    from pytest_s3vpce.run.world import World
+    from pytest_s3vpce.run.world import Location, World
 
 _MEETS = {
     Expect.ALLOW: frozenset({OutcomeKind.ALLOWED}),
@@ -50,6 +55,7 @@ def matrix_of(
     cells: Sequence[ExpectedCell],
     claims: Sequence[tuple[ClaimSpec, Claim]],
     setting: Setting,
+    places: Mapping[str, Location],
     world: World,
     mode: str,
     started: float,
@@ -58,9 +64,10 @@ def matrix_of(
     """The matrix of one run. With `strict`, a denial that nothing controls and a gap in coverage fail as well."""
     results = seen.results()
     vantages = list(dict.fromkeys(probe.cell.vantage for probe in seen.outcomes))
-    rows = [_vantage(name, setting, results, world, seen) for name in vantages]
+    rows = [_vantage(name, setting, results, world, seen, place=places.get(name, NOWHERE)) for name in vantages]
     paths = {row.name: row.path for row in rows}
-    return Matrix(
+    accounts = [_account(name, world) for name in _accounts(setting, rows)]
+    matrix = Matrix(
         mode=mode,
         run_id=world.run_id,
         version=__version__,
@@ -72,7 +79,29 @@ def matrix_of(
         claims=tuple(_claim(spec, claim, setting, results, strict=strict) for spec, claim in claims),
         vantages=tuple(rows),
         notes=tuple(sentence for same, sentence in seen.canaries.values() if not same),
+        inventory=str(world.inventory.path),
+        accounts=tuple(accounts),
+        buckets=tuple(
+            BucketResult(label=row.label, name=row.name, account=row.account) for row in setting.buckets.values()
+        ),
+        endpoints=tuple(_endpoint(row, accounts) for row in setting.endpoints.values()),
     )
+    return without_secrets(matrix)
+
+
+def _accounts(setting: Setting, vantages: Sequence[VantageResult]) -> Iterable[str]:
+    """Those that the run had to do with: another one's references need not be known."""
+    named = [row.account for row in setting.buckets.values()]
+    return dict.fromkeys([*named, *(row.account for row in vantages if row.account is not None)])
+
+
+def _account(name: str, world: World) -> AccountResult:
+    return AccountResult(name=name, id=world.account_id(name), region=world.accounts.region(name))
+
+
+def _endpoint(row: EndpointFacts, accounts: Sequence[AccountResult]) -> EndpointResult:
+    name = next((account.name for account in accounts if account.id == row.account_id), row.account_id)
+    return EndpointResult(id=row.id, vpc=row.vpc, account=name, type=row.type)
 
 
 def judged(outcome: Outcome) -> Judged:
@@ -87,7 +116,9 @@ def judged(outcome: Outcome) -> Judged:
     )
 
 
-def _vantage(name: str, setting: Setting, results: Results, world: World, seen: Observed) -> VantageResult:
+def _vantage(
+    name: str, setting: Setting, results: Results, world: World, seen: Observed, *, place: Location
+) -> VantageResult:
     row = world.inventory.vantage_points[name]
     candidates = {*setting.vantage_endpoints.get(name, ()), *setting.endpoints}
     path = path_read(setting, results, name, candidates=sorted(candidates)) if outside_readers(setting) else None
@@ -98,6 +129,9 @@ def _vantage(name: str, setting: Setting, results: Results, world: World, seen: 
         kind=row.kind,
         path=path if path is None else path or "none",
         error=mine[0] if mine and everything else None,
+        account=None if row.settled is None else row.account or world.inventory.default_account,
+        vpc=place.vpc,
+        subnets=place.subnets,
     )
 
 
@@ -160,17 +194,19 @@ def is_controlled(principal: str, vantage: str, setting: Setting, results: Resul
 def _sent(request: SignedRequest | None) -> Sent | None:
     if request is None:
         return None
-    parts = urlsplit(request.url)
     return Sent(
         method=request.method,
-        url=f"{parts.scheme}://{parts.netloc}{parts.path}",
+        url=scrubbed(request.url),
         signed_at=round(request.signed_at, 3),
+        headers=header_pairs(request.headers),
+        body_bytes=len(request.body),
     )
 
 
 def _received(answer: Answer | None) -> Received | None:
     if answer is None:
         return None
+    timings = {name: answer.timings.get(name) for name in ("dns", "connect", "tls", "first_byte", "total")}
     return Received(
         status=answer.status,
         request_id=answer.request_id,
@@ -180,6 +216,10 @@ def _received(answer: Answer | None) -> Received | None:
         local=answer.local,
         tls=answer.tls,
         seconds=answer.timings.get("total"),
+        headers=header_pairs(answer.headers.items()),
+        dns=answer.dns,
+        cipher=answer.cipher,
+        timings=Timings(**timings),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.accounts import CLEAR_SECONDS, SESSION_SECONDS, SessionKind
 from pytest_s3vpce.claims import BucketFacts, EndpointFacts, PrincipalFacts, Setting
@@ -26,6 +26,17 @@ CONTROL = "control:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """Where in an account's network a vantage point stands, as far as that may be asked."""
+
+    vpc: str | None = None
+    subnets: tuple[str, ...] = ()
+
+
+NOWHERE: Final = Location()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
     """What the accounts' control planes said, as far as they may be asked."""
 
@@ -33,6 +44,8 @@ class Described:
     vantage_endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     closed_ports: Mapping[tuple[str, int], str] = field(default_factory=dict)
     exemptions: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    places: Mapping[str, Location] = field(default_factory=dict)
+    """By vantage point."""
 
 
 class World:

@@ -19,7 +19,7 @@ ROOMS = [
     {"lab"},
     {"claims", "snapshot"},
     {"vantage"},
-    {"matrix"},
+    {"matrix", "redaction"},
     {"accounts", "infrastructure", "signing_in", "credential_errors"},
     {"probe", "outcome", "presigning"},
     {

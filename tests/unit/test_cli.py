@@ -134,7 +134,7 @@ def test_operations_lists_the_catalogue() -> None:
 def test_schema_prints_or_writes_what_docs_hold(tmp_path: Path) -> None:
     status, out, _ = run("schema")
     assert status == 0
-    assert out.count('"$schema"') == 2
+    assert out.count('"$schema"') == 3
     status, out, _ = run("schema", "--output", str(tmp_path / "schema"))
     assert status == 0
     for path in (tmp_path / "schema").iterdir():

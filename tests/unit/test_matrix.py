@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
+import jsonschema
 import pytest
 
 from pytest_s3vpce.errors import RunError
-from pytest_s3vpce.matrix import FORMAT, Matrix, joined
+from pytest_s3vpce.matrix import FORMAT, Matrix, joined, schema
 from tests.unit.matrices import MATRIX
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def test_what_is_written_is_read_back() -> None:
@@ -17,15 +21,39 @@ def test_what_is_written_is_read_back() -> None:
     assert json.loads(MATRIX.to_json())["format"] == FORMAT
 
 
+def test_a_report_of_the_version_before_is_read() -> None:
+    """Its fields, as that version wrote them; what it did not know has defaults."""
+    before = json.loads((Path(__file__).parent.parent / "data" / "report-1.json").read_text(encoding="utf-8"))
+    found = Matrix.from_json(json.dumps(before))
+    assert before["format"] == "s3vpce-report/1"
+    assert [row.id for row in found.cells] == [row["id"] for row in before["cells"]]
+    assert found.cells[0].received is not None
+    assert found.cells[0].received.headers == ()
+    assert json.loads(found.to_json())["format"] == FORMAT
+
+
+def test_a_report_is_what_its_schema_says() -> None:
+    made = schema()
+    assert json.loads((ROOT / "docs" / "schema" / "report.schema.json").read_text(encoding="utf-8")) == made
+    check = jsonschema.Draft202012Validator(made)
+    check.validate(json.loads(MATRIX.to_json()))
+    for broken in ({}, {**json.loads(MATRIX.to_json()), "mode": 1}, {**json.loads(MATRIX.to_json()), "format": "x"}):
+        assert not check.is_valid(broken)
+
+
+def test_a_matrix_as_plain_values_is_what_is_written() -> None:
+    assert json.loads(MATRIX.to_json()) == {"format": FORMAT, **MATRIX.plain()}
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
         ("nonsense", "the report is not JSON"),
         ("[" * 100_000, "the report is not JSON"),
-        ("[]", "the report's format is `None`; this version reads s3vpce-report/1"),
+        ("[]", "the report's format is `None`; this version reads s3vpce-report/1, "),
         (
-            '{"format": "s3vpce-report/2"}',
-            "the report's format is `s3vpce-report/2`; this version reads s3vpce-report/1",
+            '{"format": "s3vpce-report/9"}',
+            "the report's format is `s3vpce-report/9`; this version reads s3vpce-report/1, s3vpce-report/2",
         ),
         ('{"format": "s3vpce-report/1"}', "the report does not hold what s3vpce-report/1 holds: mode: "),
     ],

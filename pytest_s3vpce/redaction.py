@@ -1,0 +1,171 @@
+"""The one place that takes secrets, and names where that is asked for, out of what is stored and shown."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from enum import Enum, StrEnum
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from pytest_s3vpce.model import SECRET_HEADERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+_T = TypeVar("_T")
+
+GONE: Final = "[redacted]"
+
+
+class Level(StrEnum):
+    """How much is taken out; each level takes out what those before it do. Secrets always go."""
+
+    SECRETS = "secrets"
+    ACCOUNTS = "accounts"
+    BUCKETS = "buckets"
+    ADDRESSES = "addresses"
+
+    def takes(self, other: Level) -> bool:
+        order = list(Level)
+        return order.index(self) >= order.index(other)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a run's account ids and bucket names stand for: the inventory's own names, which are shown instead."""
+
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    buckets: Mapping[str, str] = field(default_factory=dict)
+
+
+_QUERY: Final = "X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|AWSAccessKeyId|Signature"
+_ELEMENTS: Final = "AWSAccessKeyId|StringToSign|StringToSignBytes|SignatureProvided|CanonicalRequest(?:Bytes)?|Token-0"
+_FIELDS: Final = r"\w*secret\w*|\w*passw(?:or)?d\w*|\w*session_?token|(?:x-amz-)?security-token|\w*access_?token"
+_THREE_KINDS: Final = "(?=[A-Za-z/+]*[0-9])(?=[a-z0-9/+]*[A-Z])(?=[A-Z0-9/+]*[a-z])"
+_SECRETS: Final = re.compile(
+    "|".join(
+        (
+            # Elements of S3's own errors that echo parts of the signature, also where the body was cut off.
+            # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+            rf"(?P<element><(?:{_ELEMENTS})>)[^<]*",
+            # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+            rf"(?P<query>(?<![\w-])(?i:{_QUERY})(?:=|%3D))[^&\s\"'<>,]+",
+            r"(?P<scheme>AWS4-(?:HMAC|ECDSA-P256)-SHA256\s)[^\r\n<>]+",
+            r"(?P<bearer>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}",
+            rf"(?P<field>(?<![\w-])[\"']?(?i:{_FIELDS})[\"']?\s*[:=]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s,;&<>\"'}}]+)",
+            # Key ids; secret keys, which are 40 signs of three kinds; digests of signatures; session tokens.
+            # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+            r"(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{12,}",
+            rf"(?<![A-Za-z0-9/+_.-]){_THREE_KINDS}[A-Za-z0-9/+]{{40}}(?![A-Za-z0-9/+=_.:-])",
+            r"(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])",
+            r"(?<![A-Za-z0-9])(?:IQoJ|FwoG|FQoG)[A-Za-z0-9+/=_%-]{20,}",
+            r"(?<![A-Za-z0-9+/=_%-])(?=[a-z0-9+/=_%-]*[A-Z])(?=[A-Za-z+/=_%-]*[0-9])[A-Za-z0-9+/=_%-]{100,}",
+        )
+    )
+)
+_LONG_ENOUGH: Final = 8
+"""Signs: nothing shorter is a secret that can be told from a word."""
+_ACCOUNT: Final = re.compile(r"(?<![0-9A-Za-z])[0-9]{12}(?![0-9A-Za-z])")
+_ADDRESS: Final = re.compile(
+    r"(?<![0-9A-Za-z.])(?:[0-9]{1,3}[.-]){3}[0-9]{1,3}(?![0-9A-Za-z]|\.[0-9])"
+    r"|\[?(?<![\w:])[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f.:]*(?![\w:])\]?"
+)
+_OWN: Final = frozenset(
+    {"id", "cell", "cells", "bucket", "label", "account", "principal", "vantage", "vantages", "principals", "kind"}
+)
+"""Fields of a matrix that hold names of the inventory's or of this tool's own: levels leave them as they are."""
+
+
+@lru_cache(maxsize=65_536)
+def scrubbed(text: str) -> str:
+    """The text without credentials, tokens, signatures, and the queries of presigned URLs."""
+    return text if len(text) < _LONG_ENOUGH else _SECRETS.sub(_blank, text)
+
+
+def _blank(found: re.Match[str]) -> str:
+    return f"{found[found.lastgroup] if found.lastgroup else ''}{GONE}"
+
+
+def header_pairs(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Headers as they may be shown: secret ones by name only."""
+    return tuple((scrubbed(name), GONE if name.lower() in SECRET_HEADERS else scrubbed(value)) for name, value in pairs)
+
+
+def without_secrets(value: _T) -> _T:
+    """The value with every text in it scrubbed."""
+    return cast("_T", _walked(value, change=lambda text, _: scrubbed(text), name=""))
+
+
+def redacted(value: _T, *, level: Level, names: Names) -> _T:
+    """The value with every text in it scrubbed, and without what the level takes out."""
+    return cast("_T", _walked(value, change=_Redaction(level, names), name=""))
+
+
+class _Redaction:
+    """What one level does to a text."""
+
+    def __init__(self, level: Level, names: Names) -> None:
+        self._level = level
+        self._accounts = names.accounts
+        # Longest first: a bucket's name may be the beginning of another's.
+        self._buckets = sorted(names.buckets.items(), key=lambda row: -len(row[0]))
+        self._known: dict[str, str] = {}
+
+    def __call__(self, text: str, name: str) -> str:
+        if name in _OWN:
+            return scrubbed(text)
+        if text not in self._known:
+            self._known[text] = self._changed(scrubbed(text))
+        return self._known[text]
+
+    def _changed(self, text: str) -> str:
+        if self._level.takes(Level.BUCKETS):
+            for real, label in self._buckets:
+                text = re.sub(rf"(?<![a-z0-9.-]){re.escape(real)}(?![a-z0-9-])", f"[bucket {label}]", text)
+        if self._level.takes(Level.ACCOUNTS):
+            text = _ACCOUNT.sub(self._account, text)
+        if self._level.takes(Level.ADDRESSES):
+            text = _ADDRESS.sub(_address, text)
+        return text
+
+    def _account(self, found: re.Match[str]) -> str:
+        known = self._accounts.get(found[0])
+        return f"[account {known}]" if known else "[account]"
+
+
+def _address(found: re.Match[str]) -> str:
+    text = found[0].strip("[]").replace("-", ".")
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return found[0]
+    return "[address]"
+
+
+def _walked(value: Any, *, change: Callable[[str, str], str], name: str) -> Any:
+    """The value with every text in it changed; `name` is the field it stands in."""
+    if isinstance(value, Enum):
+        return value
+    if isinstance(value, str):
+        return change(value, name)
+    if isinstance(value, (tuple, list)):
+        return type(value)(_walked(part, change=change, name=name) for part in value)
+    if isinstance(value, dict):
+        return {key: _walked(part, change=change, name=name) for key, part in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return _replaced(value, change)
+    return value
+
+
+def _replaced(value: Any, change: Callable[[str, str], str]) -> Any:
+    """Only what differs is made anew: most of a large matrix holds no secret."""
+    new = {}
+    for row in fields(value):
+        before = getattr(value, row.name)
+        if before is not None and not isinstance(before, (bool, int, float)):
+            after = _walked(before, change=change, name=row.name)
+            if after != before:
+                new[row.name] = after
+    return replace(value, **new) if new else value
