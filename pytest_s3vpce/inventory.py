@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,9 @@ from pytest_s3vpce.references import OutputsFile
 from pytest_s3vpce.schema import AccountId, Name, Region, RoleArn, Several, Strict, Text, Who, exactly_one, one_of
 from pytest_s3vpce.signers import Principal  # noqa: TC001 - pydantic reads annotations
 from pytest_s3vpce.yamlplaces import Document, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FILE_NAME: Final = "s3vpce.yaml"
 
@@ -180,6 +183,13 @@ class Inventory(Strict):
     def place(self, *path: str | int) -> Place:
         """Where an item was written, for errors about it: `place("buckets", "reports", "name")`."""
         return self._document.place(*path) if self._document else Place(str(self.path))
+
+    def texts(self, *sections: str) -> Iterator[str]:
+        """Every text that was written, or those of these sections."""
+        root = self._document.root if self._document else None
+        nodes = [root.child(name) for name in sections] if root and sections else [root]
+        for node in nodes:
+            yield from (str(text.value) for text in (node.texts() if node is not None else ()))
 
     def beside(self, path: str) -> Path:
         """A path of the inventory: relative ones count from its folder."""

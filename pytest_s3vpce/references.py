@@ -14,7 +14,7 @@ from pytest_s3vpce.faults import Fault, accepted, shown
 from pytest_s3vpce.model import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _PATTERN: Final = re.compile(r"\$\{([^{}]*)\}")
@@ -75,6 +75,15 @@ def check_unaided(text: str, place: Place) -> None:
         if inner.partition(":")[0] in _LOOKED_UP:
             what = f"`${{{inner}}}` takes an account's credentials, and stands in the section of accounts"
             raise InventoryError(what, place=place, remedy=f"accepted are {', '.join(_FORMS[:2])}")
+
+
+def looked_up(text: str) -> Iterator[tuple[str, dict[str, str | None]]]:
+    """The references in a text for which an account's control plane is asked: their kinds and parts."""
+    for inner in _PATTERN.findall(text):
+        kind, _, name = inner.partition(":")
+        parts = _KINDS[kind].fullmatch(name) if kind in _LOOKED_UP else None
+        if parts is not None:
+            yield kind, parts.groupdict()
 
 
 @dataclass(frozen=True, slots=True)

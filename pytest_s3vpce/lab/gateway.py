@@ -28,6 +28,7 @@ from pytest_s3vpce.lab.s3 import S3
 from pytest_s3vpce.lab.s3answers import finish
 from pytest_s3vpce.lab.s3context import request_keys
 from pytest_s3vpce.lab.s3control import S3Control
+from pytest_s3vpce.lab.s3kms import key_policy
 from pytest_s3vpce.lab.s3requests import is_control
 from pytest_s3vpce.lab.signatures import Anonymous, Verified
 from pytest_s3vpce.lab.sts import Sts
@@ -195,7 +196,7 @@ class Gateway:
                 action=asked.action,
                 resource=asked.resource,
                 owner=place.account,
-                resource_policy=None,
+                resource_policy=key_policy(self._state, asked.resource),
                 endpoint=path.endpoint,
                 context={**context, **asked.context},
             )

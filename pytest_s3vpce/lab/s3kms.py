@@ -181,6 +181,19 @@ class Kms:
             raise Refused(code, status=400, message=f"{key.arn} {words}")
 
 
+def key_policy(state: State, arn: str) -> str | None:
+    """The policy of the key that an ARN names: in KMS nobody may do anything that it does not let in.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html
+    """
+    named = _ARN.fullmatch(arn)
+    backends = state.backends("kms")
+    if named is None or named["account"] not in backends:
+        return None
+    found = backends[named["account"]][named["region"]].keys.get(named["name"].removeprefix("key/"))
+    return None if found is None else str(found.policy)
+
+
 def _kms_keys(context: Mapping[str, Any], caller: Caller, *, resource: str, region: str) -> dict[str, Any]:
     """https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html"""
     kept = {key: value for key, value in context.items() if not key.startswith(("s3:", *_NETWORK))}

@@ -94,6 +94,23 @@ _NOTHING: Final = Layer()
 _KMS: Final = "kms:"
 # Where the resource's own policy must allow even in one account: role trust policies and KMS key policies.
 _MANDATORY: Final = ("sts:assumerole", _KMS)
+# KMS's own calls that are on no key, so that no key's policy is asked:
+# https://docs.aws.amazon.com/kms/latest/developerguide/kms-api-permissions-reference.html
+_ON_NO_KEY: Final = frozenset(
+    f"kms:{name}"
+    for name in (
+        "connectcustomkeystore",
+        "createcustomkeystore",
+        "createkey",
+        "deletecustomkeystore",
+        "describecustomkeystores",
+        "disconnectcustomkeystore",
+        "generaterandom",
+        "listaliases",
+        "listkeys",
+        "updatecustomkeystore",
+    )
+)
 # Asked of the trust policy too where a role is assumed with tags or a source identity:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
 _MANDATORY_ON_ROLES: Final = frozenset({"sts:tagsession", "sts:setsourceidentity"})
@@ -215,7 +232,7 @@ def _by_list(effects: dict[str, Effect], *, needed: bool) -> None:
 
 def _mandatory(asked: Asked) -> bool:
     on_role = asked.action in _MANDATORY_ON_ROLES and ":role/" in asked.resource
-    return on_role or asked.action.startswith(_MANDATORY)
+    return on_role or (asked.action.startswith(_MANDATORY) and asked.action not in _ON_NO_KEY)
 
 
 def _own(row: Layer) -> Effect:

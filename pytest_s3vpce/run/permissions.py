@@ -63,6 +63,11 @@ NEEDS: Final = (
     Need(sid="AssumePrincipals", actions=("sts:AssumeRole",), on="roles", modes=_ALL),
     Need(sid="TagSessions", actions=("sts:TagSession",), on="tagged_roles", modes=_ALL),
     Need(sid="NameSources", actions=("sts:SetSourceIdentity",), on="sourced_roles", modes=_ALL),
+    # infrastructure.py: what references stand for
+    Need(sid="ReadStacks", actions=("cloudformation:DescribeStacks",), on="stacks", modes=_ALL),
+    Need(sid="ReadParameters", actions=("ssm:GetParameter",), on="parameters", modes=_ALL),
+    Need(sid="ReadStacksToDeploy", actions=("cloudformation:DescribeStacks",), on="deployed_stacks", modes=_DEPLOYING),
+    Need(sid="ReadParametersToDeploy", actions=("ssm:GetParameter",), on="deployed_parameters", modes=_DEPLOYING),
     # vantage/lambda_.py: functions that are there; GetFunctionConfiguration where one is asleep, and for the doctor
     Need(
         sid="UseFunctions",
@@ -71,6 +76,7 @@ NEEDS: Final = (
         modes=_LOOKING,
     ),
     # vantage/deployment.py
+    # GetFunction and GetRole: whether what is there was made by this run, where the answer to its creation was lost
     # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
     Need(
         sid="CreateFunctions",
@@ -85,6 +91,7 @@ NEEDS: Final = (
         sid="UseMadeFunctions",
         actions=(
             "lambda:TagResource",
+            "lambda:GetFunction",
             "lambda:GetFunctionConfiguration",
             "lambda:InvokeFunction",
             "lambda:DeleteFunction",
@@ -97,6 +104,8 @@ NEEDS: Final = (
         on="function_roles",
         where={"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
     ),
+    # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
+    Need(sid="EncryptSettings", actions=("kms:Encrypt", "kms:CreateGrant"), on="keys"),
     Need(
         sid="CreateRoles",
         actions=("iam:CreateRole",),
@@ -109,7 +118,7 @@ NEEDS: Final = (
         on="made_roles",
         where={"StringEquals": {"iam:PermissionsBoundary": "<boundaries>"}},
     ),
-    Need(sid="TagMadeRoles", actions=("iam:TagRole", "iam:DeleteRole"), on="made_roles"),
+    Need(sid="TagMadeRoles", actions=("iam:TagRole", "iam:GetRole", "iam:DeleteRole"), on="made_roles"),
     # vantage/deployment.py looks at the network first, and so does Lambda, with the rights of its caller
     Need(sid="LookAtSubnets", actions=("ec2:DescribeSubnets",), on="subnets_looked_at", modes=_LOOKING),
     Need(sid="LookAtGroups", actions=("ec2:DescribeSecurityGroups",), on="groups_looked_at", modes=_LOOKING),

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 import boto3
 
 from pytest_s3vpce.accounts import Accounts
-from pytest_s3vpce.references import References
+from pytest_s3vpce.errors import ExpectationError
+from pytest_s3vpce.expectations import find_expectations
+from pytest_s3vpce.references import References, looked_up
 from pytest_s3vpce.run.world import World
 from pytest_s3vpce.vantage.kept import kept_name
 from pytest_s3vpce.vantage.launch import image_parameter
 from pytest_s3vpce.vantage.ssm import DOCUMENT
+from pytest_s3vpce.yamlplaces import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +32,11 @@ OURS: Final = "s3vpce-*"
 """Names of what is ours, and of the sessions that runs sign with."""
 MADE: Final = "s3vpce-????????-*"
 """Names of what runs make: with eight hex digits, so that no runner's own role is among them."""
+
+_OF_RUNS: Final = ("principals", "vantage_points", "buckets", "controls", "allow_hosts")
+_OF_DEPLOYMENTS: Final = ("vantage_points", "allow_hosts")
+"""Sections of an inventory whose references are resolved."""
+_LOOKED_UP: Final = {"cfn": ("stacks", "cloudformation"), "ssm": ("parameters", "ssm")}
 
 Facts = dict[str, dict[str, None]]
 """Kinds of things to their ARNs or values, in the order in which the inventory names them."""
@@ -96,9 +104,26 @@ class _Reader:
             self._bucket(label, made=bucket.canary.create is not None)
         for account, fact in self._open:
             self._facts[account].pop(fact, None)
+        self._references()
         self._sweep()
         accounts = [Runner(name=name, id=self._world.account_id(name), role=self._runner(name)) for name in self._facts]
         return Touched(accounts=tuple(accounts), facts=self._facts, assumptions=tuple(self._assumptions))
+
+    def _references(self) -> None:
+        """What `${cfn:...}` and `${ssm:...}` ask for, here and in expectations beside; deploying reads points only."""
+        files = [read(path, error=ExpectationError) for path in find_expectations(self._inventory.path.parent)]
+        written = [text for file in files for text in file.root.texts()]
+        self._looked_up("", *self._inventory.texts(*_OF_RUNS), *(str(text.value) for text in written))
+        self._looked_up("deployed_", *self._inventory.texts(*_OF_DEPLOYMENTS))
+
+    def _looked_up(self, prefix: str, *texts: str) -> None:
+        for kind, parts in (found for text in texts for found in looked_up(text)):
+            account = parts["account"] or self._inventory.default_account
+            region = self._accounts.region(account)
+            home = f"{region}:{self._world.account_id(account)}"
+            name = f"stack/{parts['stack']}/*" if kind == "cfn" else f"parameter/{str(parts['name']).lstrip('/')}"
+            fact, service = _LOOKED_UP[kind]
+            self._add(account, f"{prefix}{fact}", f"arn:{_partition(region)}:{service}:{home}:{name}")
 
     def _sweep(self) -> None:
         """Where anything is made, a sweep looks at every account."""

@@ -30,7 +30,7 @@ from pytest_s3vpce.run.permissions import Mode, permissions
 from pytest_s3vpce.run.planes import Planes, world_of
 from pytest_s3vpce.run.sweeping import Sweeper, sweep_folder
 from pytest_s3vpce.snapshot import closed_port
-from pytest_s3vpce.vantage import Kind, Ledger, agent_zip
+from pytest_s3vpce.vantage import DeployedLambdaVantage, Deployment, Kind, Ledger, agent_zip
 from pytest_s3vpce.vantage.ssm import RunCommand
 from tests.acceptance.conftest import EXAMPLES, Stage
 
@@ -186,6 +186,8 @@ vantage_points:
   nat-subnet: {ec2: {subnet: "${out:NatSubnet}", security_groups: ["${out:ProbeGroup}"], profile: probe}}
   partner-vpc: {ec2: {account: partner, tags: {Name: probe}}}
   named: {lambda: {function: s3vpce-agent}}
+  keyed:
+    lambda: {subnets: ["${cfn:rights.Subnet}"], security_groups: ["${out:ProbeGroup}"], kms_key: "${ssm:/s3vpce/key}"}
   internet: local
 
 buckets:
@@ -221,6 +223,7 @@ def furnished(strict: Stage) -> Stage:
         made[f"Instance-{account}"] = answer["Instances"][0]["InstanceId"]
         made[f"ClosedGroup-{account}"] = closed_group(strict.client("ec2", account), made[subnet])
     made["AppInstance"] = made["Instance-main"]
+    refer(strict)
     s3 = strict.client("s3")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
@@ -228,6 +231,19 @@ def furnished(strict: Stage) -> Stage:
     document = json.dumps({"Version": "2012-10-17", "Statement": [rights]})
     strict.client("iam").put_role_policy(RoleName="app", PolicyName="scratch", PolicyDocument=document)
     return replace(strict, environment=replace(strict.environment, outputs=made))
+
+
+def refer(strict: Stage) -> None:
+    """What the references of the inventory stand for: a stack's output and a stored parameter."""
+    (subnet,) = strict.client("ec2").describe_subnets(SubnetIds=[strict.outputs["NatSubnet"]])["Subnets"]
+    group = {"GroupDescription": "of the stack", "VpcId": subnet["VpcId"]}
+    template = {
+        "Resources": {"Group": {"Type": "AWS::EC2::SecurityGroup", "Properties": group}},
+        "Outputs": {"Subnet": {"Value": strict.outputs["NatSubnet"]}},
+    }
+    strict.client("cloudformation").create_stack(StackName="rights", TemplateBody=json.dumps(template))
+    key = strict.client("kms").create_key()["KeyMetadata"]["Arn"]
+    strict.client("ssm").put_parameter(Name="/s3vpce/key", Value=key, Type="SecureString")
 
 
 def closed_group(ec2: Any, subnet: str) -> str:
@@ -246,6 +262,7 @@ class Wide(Guarded):
         for account in self.policies:
             yield f"closed {account}", self.closed(account) is not None
             yield f"cancelled {account}", self.cancelled(account)
+        yield "again", self.again()
         yield from super().ways()
 
     def leftover(self) -> list[str]:
@@ -261,6 +278,24 @@ class Wide(Guarded):
             str(row)
             for row in sweep_folder(folder, self.inventory, notify=lambda _: None, environment=self.stage.environment)
         ]
+
+    def again(self) -> list[str]:
+        """What was made, but whose answers were lost, is found to be there and the run's own."""
+        outputs = self.stage.outputs
+        given = Deployment(subnets=(outputs["NatSubnet"],), security_groups=(outputs["ProbeGroup"],))
+        ledger = Ledger(self.root / "again.jsonl")
+        control = self.control("main")
+        made = [
+            DeployedLambdaVantage("again", control=control, deployment=given, run_id="0123abcd", ledger=ledger)
+            for _ in range(2)
+        ]
+        try:
+            for vantage in made:
+                vantage.prepare()
+        finally:
+            for vantage in made:
+                vantage.remove()
+        return [str(row) for row in ledger.open_entries()]
 
     def control(self, account: str) -> ControlPlane:
         world = world_of(self.inventory, self.stage.environment, run_id="looks")

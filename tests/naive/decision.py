@@ -87,7 +87,8 @@ def first_lacking(said: dict[str, str], asked: Asked) -> str | None:
             return layer
     # Trust policies and key policies must allow even in one account.
     service = asked.action.lower().partition(":")[0]
-    must_grant = not asked.within_account or service == "kms" or (service == "sts" and ":role/" in asked.resource)
+    on_key = service == "kms" and asked.resource != "*"
+    must_grant = not asked.within_account or on_key or (service == "sts" and ":role/" in asked.resource)
     enough = asked.within_account and said["resource"] in ("passes", "grants")
     if not enough and said["identity"] == SILENT:
         return "identity"

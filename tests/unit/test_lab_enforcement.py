@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference.htm
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -62,6 +63,17 @@ def test_who_has_no_right_is_refused_in_the_services_words(
     assert found[1] == code
     assert f"User: {USER} is not authorized to perform: {action} on resource: *" in found[2]
     assert found[2].endswith(f"because no identity-based policy allows the {action} action")
+
+
+def test_a_key_is_made_by_who_may_and_used_by_whom_its_policy_lets_in(stage: Stage) -> None:
+    """https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html"""
+    kms = stage.admin(MAIN).client("kms")
+    open_key = kms.create_key()["KeyMetadata"]["Arn"]
+    assert kms.encrypt(KeyId=open_key, Plaintext=b"x")["KeyId"] == open_key
+    root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{MAIN}:root"}, "Action": "kms:De*", "Resource": "*"}
+    closed = kms.create_key(Policy=json.dumps({"Version": "2012-10-17", "Statement": [root]}))["KeyMetadata"]["Arn"]
+    found = refusal(kms.encrypt, KeyId=closed, Plaintext=b"x")
+    assert found[2].endswith("because no resource-based policy allows the kms:Encrypt action")
 
 
 def test_who_has_the_right_is_served(stage: Stage) -> None:

@@ -49,6 +49,7 @@ vantage_points:
 
 
 def needed(folder: Path, *, principals: str = PRINCIPALS, points: str = HERE, mode: Mode = Mode.CREATE) -> Permissions:
+    folder.mkdir(exist_ok=True)
     path = folder / "s3vpce.yaml"
     path.write_text(HEAD + principals + points, encoding="utf-8")
     return permissions(load_inventory(path), Environment(), mode=mode)
@@ -72,7 +73,8 @@ principals:
 """
     found = needed(tmp_path, principals=principals, points=ALL_POINTS)
     reached = set(statements(found)) | set(statements(found, "other"))
-    assert reached == set(names) - {need.sid for need in NEEDS if need.modes == {Mode.DEPLOY}} - {"EncryptSettings"}
+    of_others = {"EncryptSettings", "ReadStacks", "ReadParameters"}
+    assert reached == set(names) - {need.sid for need in NEEDS if need.modes == {Mode.DEPLOY}} - of_others
     rows = statements(found)
     assert rows["SendCommandsByTags"]["Condition"] == {
         "StringEquals": {"ssm:resourceTag/Name": ["probe"], "ssm:resourceTag/stage": ["test"]}
@@ -257,6 +259,34 @@ def test_the_pages_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         done = CliRunner().invoke(main, command.split())
         assert done.exit_code == 0, done.output
         assert "sts:AssumeRole" in done.output
+
+
+def test_references_to_infrastructure_are_looked_up_with_rights_on_just_that(tmp_path: Path) -> None:
+    points = HERE + 'allow_hosts: ["${ssm:/team/hosts}", "${cfn:other:front.Host}"]\n'
+    text = 'expect:\n  - {bucket: plain, actions: ["s3:GetObject"], allow: ["app:${cfn:app.Point}"]}\n'
+    for name in ("test_a.access.yaml", "test_b.access.yaml"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    for mode in Mode:
+        found = needed(tmp_path, points=points, mode=mode)
+        ours, others = statements(found), statements(found, "other")
+        ending = "ToDeploy" if mode is Mode.DEPLOY else ""
+        assert ours[f"ReadParameters{ending}"]["Action"] == ["ssm:GetParameter"]
+        assert ours[f"ReadParameters{ending}"]["Resource"] == [f"arn:aws:ssm:eu-west-1:{MAIN}:parameter/team/hosts"]
+        assert others[f"ReadStacks{ending}"]["Action"] == ["cloudformation:DescribeStacks"]
+        assert others[f"ReadStacks{ending}"]["Resource"] == [
+            f"arn:aws-cn:cloudformation:cn-north-1:{OTHER}:stack/front/*"
+        ]
+        stacks = ours.get("ReadStacks", {}).get("Resource")
+        assert stacks == (None if ending else [f"arn:aws:cloudformation:eu-west-1:{MAIN}:stack/app/*"])
+    assert not {"ReadStacks", "ReadParameters"} & set(statements(needed(tmp_path / "elsewhere")))
+
+
+def test_a_key_that_encrypts_settings_is_used_by_who_makes_the_function(tmp_path: Path) -> None:
+    key = f"arn:aws:kms:eu-west-1:{MAIN}:key/1"
+    points = HERE + f"  made: {{lambda: {{subnets: [subnet-1], security_groups: [sg-1], kms_key: '{key}'}}}}\n"
+    found = statements(needed(tmp_path, points=points))["EncryptSettings"]
+    assert (found["Action"], found["Resource"]) == (["kms:Encrypt", "kms:CreateGrant"], [key])
+    assert "EncryptSettings" not in statements(needed(tmp_path, points=points, mode=Mode.KEEP))
 
 
 def test_the_pages_name_what_is_printed(tmp_path: Path) -> None:
