@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_s3vpce.errors import LabError, S3VpceError
 from pytest_s3vpce.lab import reports
+from pytest_s3vpce.lab.delays import USUAL, Delays
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.process import error_file
 from pytest_s3vpce.lab.serving import Settings, accounts_of, serve, told_to_end, write
@@ -39,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
         "--enforce", choices=[*Enforcement], default=Enforcement.DEFAULT, help="whose calls are authorised"
     )
     made.add_argument("--log-requests", type=Path, metavar="FILE", help="append a JSON line for each request")
+    made.add_argument("--trail-delay", type=float, metavar="SECONDS", help="until a trail's records are written")
     made.add_argument("--folder", type=Path, help="for the lab's files (default: one that is removed at the end)")
     made.add_argument("--with-parent", action="store_true", help="end when standard input does")
     return made
@@ -71,6 +73,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         provision=options.provision,
         enforce=Enforcement(options.enforce),
         log=options.log_requests,
+        delays=USUAL if options.trail_delay is None else Delays(records=options.trail_delay),
         folder=options.folder,
     )
 

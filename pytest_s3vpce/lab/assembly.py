@@ -11,6 +11,7 @@ from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab.certificates import Certificates
 from pytest_s3vpce.lab.compute import Functions
 from pytest_s3vpce.lab.control import Control
+from pytest_s3vpce.lab.delays import USUAL, Delays
 from pytest_s3vpce.lab.doors import Doors
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.gateway import Gateway
@@ -52,6 +53,7 @@ class Lab:
         port: int = 0,
         enforce: Enforcement = Enforcement.DEFAULT,
         log: Path | None = None,
+        delays: Delays = USUAL,
     ) -> None:
         _check_accounts(accounts)
         self.state = State()
@@ -85,6 +87,7 @@ class Lab:
                 ssm=self._ssm,
                 enforce=enforce,
                 log=self._journal.add,
+                delays=delays,
             )
             self.state.on_network_change(self._placements.refresh)
             self._doors = Doors(self._server, state=self.state, routing=routing)

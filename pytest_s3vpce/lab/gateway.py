@@ -15,6 +15,7 @@ from pytest_s3vpce.lab import faultdocuments
 from pytest_s3vpce.lab.authentication import authenticate
 from pytest_s3vpce.lab.cloudformation.clients import Signer
 from pytest_s3vpce.lab.cloudformation.service import Asker, CloudFormation
+from pytest_s3vpce.lab.delays import USUAL, Delays
 from pytest_s3vpce.lab.denials import service_denial
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.judge import Judge, Question
@@ -32,6 +33,7 @@ from pytest_s3vpce.lab.s3kms import key_policy
 from pytest_s3vpce.lab.s3requests import is_control
 from pytest_s3vpce.lab.signatures import Anonymous, Verified
 from pytest_s3vpce.lab.sts import Sts
+from pytest_s3vpce.lab.trails import Trails
 from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse, Unanswered
 from pytest_s3vpce.network.names import VPCE, matches
 from pytest_s3vpce.network.path import Dropped, Path, PathKind, internet
@@ -66,6 +68,7 @@ class Gateway:
         ssm: Ssm | None = None,
         enforce: Enforcement = Enforcement.DEFAULT,
         log: Callable[[Mapping[str, Any]], None] | None = None,
+        delays: Delays = USUAL,
     ) -> None:
         self._state = state
         self._keys = keys
@@ -79,6 +82,7 @@ class Gateway:
         self._routing = Routing(state)
         self._rights = Rights(state)
         self._stacks = CloudFormation(self.handle)
+        self._trails = Trails(state, keys=keys, delay=delays.records)
         self._log = log
         self.notes: deque[dict[str, Any]] = deque(maxlen=_NOTES)
         """The last requests: who, from where, by which path, which action, decision and reason."""
@@ -88,6 +92,7 @@ class Gateway:
         now = datetime.now(UTC)
         note: dict[str, Any] = {"at": now.isoformat(timespec="milliseconds"), "method": request.method}
         service = _claimed_service(request)
+        verified: Verified | Anonymous | None = None
         try:
             authentic = authenticate(request, lookup=self._keys.lookup, now=now)
             request, verified = authentic.request, authentic.verified
@@ -112,7 +117,10 @@ class Gateway:
         note.update(service=service, status=answer.status)
         note.setdefault("operation", _operation_of(request))
         self._note(note)
-        return finish(answer, request) if service == "s3" else answer
+        finished = finish(answer, request) if service == "s3" else answer
+        if verified is not None:  # what is not authentic is in no trail
+            self._trails.see(request, verified, note=note, answer=finished, body=answer.body)
+        return finished
 
     def _answer(
         self,
@@ -126,7 +134,9 @@ class Gateway:
         caller = self._keys.caller(verified)
         note.update(caller=caller.arn, source=source_of(request.origin))
         path = self._path(request, service=service)
-        note.update(path=path.kind.value, endpoint=path.endpoint.id if path.endpoint else None)
+        note.update(path=path.kind.value, endpoint=path.endpoint.id if path.endpoint else None, address=path.address)
+        if path.endpoint is not None:
+            note["endpoint_account"] = path.endpoint.account
         if service == "s3":
             return self._s3.handle(request, caller, verified, path=path, now=now, note=note)
         if isinstance(verified, Anonymous) or caller.account is None:

@@ -52,6 +52,7 @@ def mend_locks(backend_class: Any) -> None:
             setattr(bucket, f"default_lock_{field}", given.get(field))
 
     backend_class.put_object_lock_configuration = put
+    backend_class.log_incoming_request = lambda _self, _request, _bucket: None  # the lab writes access logs itself
 
 
 def mend_addresses(*, nat_class: Any, backend_class: Any, address_class: Any, public: Callable[[], str]) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab import provisioning, terraform
 from pytest_s3vpce.lab.client import running_lab
+from pytest_s3vpce.lab.delays import USUAL, Delays
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.journal import Journal
 
@@ -47,6 +48,7 @@ class Settings:
     provision: Path | None = None
     enforce: Enforcement = Enforcement.DEFAULT
     log: Path | None = None
+    delays: Delays = USUAL
     folder: Path | None = None
     """For the lab's files; without it they stand in one that is removed at the end."""
 
@@ -121,6 +123,7 @@ def _serve(
         port=settings.port,
         enforce=settings.enforce,
         log=settings.log,
+        delays=settings.delays,
     )
     try:
         if organization is not None:

@@ -77,6 +77,11 @@ class Path:
     private_ip: str | None = None
     endpoint: Endpoint | None = None
 
+    @property
+    def address(self) -> str | None:
+        """What the service sees as the caller's: private where the request came by an endpoint."""
+        return self.public_ip if self.endpoint is None else self.private_ip
+
     def context(self) -> dict[str, str]:
         """The network condition keys; those that are missing are absent from the request.
 

@@ -16,6 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from pytest_s3vpce.lab.compute import InvokeResult
+from pytest_s3vpce.lab.delays import Delays
 from pytest_s3vpce.lab.gateway import Gateway
 from pytest_s3vpce.lab.keys import Keys
 from pytest_s3vpce.lab.origin import Internet, Placement
@@ -58,7 +59,9 @@ class Stage:
         self.functions = Functions()
         self.notes: list[dict[str, Any]] = []
         functions: Any = self.functions
-        self.gateway = Gateway(self.state, keys=self.keys, functions=functions, log=self._note)
+        self.gateway = Gateway(
+            self.state, keys=self.keys, functions=functions, log=self._note, delays=Delays(records=0.02)
+        )
         self._people: dict[str, Person] = {}
         for number, account in enumerate(accounts):
             key = f"{ROOT_KEYS[0][:-1]}{number}"
