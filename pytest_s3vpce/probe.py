@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import secrets
 import time
 from copy import copy
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import botocore.session
@@ -19,7 +22,7 @@ from pytest_s3vpce.operations import Fill, Form, Operation, Resource, operation
 from pytest_s3vpce.presigning import presigned
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from botocore.awsrequest import AWSPreparedRequest
     from botocore.client import BaseClient
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 # botocore adds these after signing; they tell S3 nothing and would differ between two signings of one request.
 _UNSIGNED_EXTRAS: Final = frozenset({"amz-sdk-invocation-id", "amz-sdk-request"})
 
+_OURS: Final = frozenset({"ExpectedBucketOwner", "Key"})
+"""Parameters that each request gets which takes them."""
+
 _CUSTOMER_KEY_BYTES: Final = 32
 """AES-256: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html"""
 
@@ -37,8 +43,13 @@ ANSWER_BYTES: Final = 4096
 
 # https://boto3.amazonaws.com/v1/documentation/api/latest/guide/configuration.html and botocore's own behaviour:
 # `max_attempts: 1` would send twice; us-east-1 would still use the global host, outside private DNS; SigV2 query
-# authentication would stand in for SigV4; a default checksum would turn the body into aws-chunked with a trailer.
-_S3_OPTIONS: Final[Any] = {"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}
+# authentication would stand in for SigV4; a default checksum would turn the body into aws-chunked with a trailer;
+# beside a digest of the body the signature would leave the body out, which policies can see.
+_S3_OPTIONS: Final[Any] = {
+    "addressing_style": "virtual",
+    "us_east_1_regional_endpoint": "regional",
+    "payload_signing_enabled": True,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +123,8 @@ class Destination:
     canary_body: bytes | None = None
     """The canary's bytes as its reader got them; without them no write is signed."""
     absent_key: str = ""
+    canary_version: str | None = None
+    """The canary's version id as its reader got it, `null` in a bucket without versions."""
 
 
 class _Captured(Exception):  # noqa: N818 - not an error: it carries the finished request out of botocore
@@ -131,7 +144,7 @@ def form_of(cell: Cell, row: Operation) -> Form:
             raise S3VpceError(f"operation `{row.name}` has no mutating form", remedy="leave `mutating` out")
         return row.mutating
     if row.safe is None:
-        hint = "it has a mutating form: set `mutating: true`" if row.mutating else "it can't be probed yet"
+        hint = "it has a mutating form: set `mutating: true`" if row.mutating else row.unsafe
         raise S3VpceError(f"operation `{row.name}` has no form that changes nothing", remedy=hint)
     if not row.safe.documented and row.writes and not row.on_object and not cell.inferred:
         raise S3VpceError(
@@ -154,6 +167,7 @@ class ProbeBuilder:
         self._session.set_credentials("unset", "unset", "unset")
         self._user_agent = user_agent
         self._clients: dict[tuple[bool, str, Host, str], BaseClient] = {}
+        self._document: bytes | None = None
 
     def warm(self, region: str) -> None:
         """Makes the clients that most requests of a Region use, ahead of time: botocore loads its model first."""
@@ -184,8 +198,11 @@ class ProbeBuilder:
         """
         cell = probe.cell
         row = operation(cell.operation)
-        form = form or form_of(cell, row)
+        if form is None:
+            form = form_of(cell, row)
+            _check_parameters(cell, row, form)
         parameters = self._parameters(probe, row, form, destination)
+        self._document = form.document
         try:
             client = self._client(None if presign else credentials, destination, cell.transport)
             request = _captured(client, row, self._typed(client, row, parameters))
@@ -226,10 +243,10 @@ class ProbeBuilder:
 
     def _typed(self, client: BaseClient, row: Operation, parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters as botocore's model has them: files hold text, the model says which are numbers."""
-        shape: Any = client.meta.service_model.operation_model(row.name).input_shape
+        shape: Any = client.meta.service_model.operation_model(row.api_name).input_shape
         members = shape.members
-        if "ExpectedBucketOwner" not in members:
-            parameters.pop("ExpectedBucketOwner", None)
+        for name in _OURS - members.keys():
+            parameters.pop(name, None)
         return {name: _as(members[name], value) if name in members else value for name, value in parameters.items()}
 
     def _client(self, credentials: Credentials | None, destination: Destination, transport: Transport) -> BaseClient:
@@ -266,22 +283,66 @@ class ProbeBuilder:
             endpoint_url=endpoint,
             config=config,
         )
+        client.meta.events.register("before-call.s3", self._replace_document)
         client.meta.events.register("before-send.s3", _capture)
         return client
 
+    def _replace_document(self, params: dict[str, Any], **_: Any) -> None:
+        """The form's own document, before botocore reckons what checksums the operation asks for."""
+        if self._document is not None:
+            params["body"] = self._document
+
+
+def _check_parameters(cell: Cell, row: Operation, form: Form) -> None:
+    """What keeps a write from changing anything is not the user's to replace."""
+    if not row.writes or cell.mutating:
+        return
+    held = ({*form.parameters, "VersionId"} - row.open) & {*cell.parameters}
+    if held:
+        names = ", ".join(f"`{name}`" for name in sorted(held))
+        raise S3VpceError(
+            f"the safe form of `{row.name}` sets {names} itself, so that nothing is changed",
+            remedy="leave them out of `parameters`",
+        )
+
 
 def _fill(value: Any, destination: Destination) -> Any:
-    if value is Fill.CANARY_BODY:
-        if destination.canary_body is None:
-            raise TargetError(f"the canary of bucket `{destination.bucket}` was not read, so nothing is written to it")
-        return destination.canary_body
-    if value is Fill.ABSENT_KEY:
-        return destination.absent_key
-    if value is Fill.COPY_SOURCE:
-        return {"Bucket": destination.bucket, "Key": destination.key}
-    if value is Fill.CUSTOMER_KEY:
-        return secrets.token_bytes(_CUSTOMER_KEY_BYTES)
+    if isinstance(value, Fill):
+        return _FILLS[value](destination)
+    if isinstance(value, dict):
+        return {name: _fill(row, destination) for name, row in value.items()}
+    if isinstance(value, list):
+        return [_fill(row, destination) for row in value]
     return value
+
+
+def _canary_body(destination: Destination) -> bytes:
+    if destination.canary_body is None:
+        raise TargetError(f"the canary of bucket `{destination.bucket}` was not read, so nothing is written to it")
+    return destination.canary_body
+
+
+def _canary_digest(destination: Destination) -> str:
+    digest = hashlib.md5(_canary_body(destination), usedforsecurity=False).digest()
+    return base64.b64encode(digest).decode()
+
+
+def _canary_version(destination: Destination) -> str:
+    if destination.canary_version is None:
+        raise TargetError(f"the canary of bucket `{destination.bucket}` was not read, so its version is not known")
+    return destination.canary_version
+
+
+_FILLS: Final[Mapping[Fill, Callable[[Destination], Any]]] = {
+    Fill.CANARY_BODY: _canary_body,
+    Fill.CANARY_DIGEST: _canary_digest,
+    Fill.CANARY_KEY: lambda destination: destination.key,
+    Fill.CANARY_VERSION: _canary_version,
+    Fill.ABSENT_KEY: lambda destination: destination.absent_key,
+    Fill.COPY_SOURCE: lambda destination: {"Bucket": destination.bucket, "Key": destination.key},
+    Fill.CUSTOMER_KEY: lambda _: secrets.token_bytes(_CUSTOMER_KEY_BYTES),
+    Fill.TOMORROW: lambda _: datetime.now(UTC).replace(microsecond=0) + timedelta(days=1),
+}
 
 
 def _as(shape: Any, value: Any) -> Any:

@@ -14,6 +14,7 @@ from pytest_s3vpce.lab.s3context import request_keys, s3_keys
 from pytest_s3vpce.lab.s3forms import check_form, check_name, malformed
 from pytest_s3vpce.lab.s3payload import as_stored
 from pytest_s3vpce.lab.s3requests import parse
+from pytest_s3vpce.lab.s3schema import check_location
 from pytest_s3vpce.lab.s3trial import POLICY_OPERATIONS, BucketLike, Trial
 from pytest_s3vpce.lab.signatures import Verified
 from pytest_s3vpce.lab.signaturev2 import REGIONS as REGIONS_OF_VERSION_2
@@ -161,6 +162,7 @@ class S3:
         check_form(asked, request.body)
         if asked.bucket:
             check_name(asked.bucket)
+            check_location(request.body)
             s3public.check_new_bucket(asked)
         taken = self._state.bucket(asked.bucket) if asked.bucket else None
         if taken is not None and taken.account != caller.account:

@@ -13,6 +13,7 @@ from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3encryption import check_source
 from pytest_s3vpce.lab.s3forms import check_form
 from pytest_s3vpce.lab.s3payload import check_digests
+from pytest_s3vpce.lab.s3schema import check_document
 from pytest_s3vpce.policy import parse, validate_bucket_policy
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ NEEDS_OBJECT: Final = frozenset(
         "GetObjectRetention",
         "PutObjectLegalHold",
         "PutObjectRetention",
+        "RestoreObject",
     }
 )
 """Operations that answer 404 for a key where nothing is, to callers who may list; 403 to others.
@@ -72,6 +74,7 @@ def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketSt
         _check_upload(state, asked)
     if name in _ACL_OPERATIONS and bucket.ownership == "BucketOwnerEnforced":
         _check_no_acl(request, asked)
+    check_document(asked, request.body)
     if "CopySource" in asked.parameters:
         _check_copy(state, request, asked)
 

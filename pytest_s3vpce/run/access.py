@@ -122,6 +122,7 @@ class AccessRun:
                 seen.canaries[bucket] = (False, f"the canary of {bucket} was not read by {reader}: {why}")
             else:
                 found[bucket] = body
+                self._world.canary_versions[bucket] = _canary_version(answer)
                 seen.canaries[bucket] = (True, f"the canary of {bucket} was read by {reader}")
         self._world.canaries.update(found)
         return found
@@ -236,13 +237,18 @@ def _canary_body(answer: Answer | str) -> tuple[bytes | None, str]:
     return None, f"{outcome.kind.value}, {outcome.code or outcome.reason}"
 
 
+def _canary_version(answer: Answer | str) -> str:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html"""
+    return "null" if isinstance(answer, str) else answer.headers.get("x-amz-version-id", "null")
+
+
 def _outcome(probe: Probe, seen: Observed) -> Outcome:
     answer = seen.answers.get(probe)
     if answer is None:
         return Outcome(kind=OutcomeKind.INCONCLUSIVE, reason=seen.refusals.get(probe, "it was not sent"))
     row = operation(probe.cell.operation)
     form = form_of(probe.cell, row)
-    outcome = classify(answer, operation=row.name, authorised=form.authorised)
+    outcome = classify(answer, operation=row.api_name, authorised=form.authorised)
     if outcome.allowed and not _is_s3s(answer):
         # A proxy or portal may answer 200 to everything; S3 puts its request id into every answer.
         reason = "the answer carries no request id of S3's: something in between gave it"

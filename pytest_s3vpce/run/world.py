@@ -58,6 +58,7 @@ class World:
         self.accounts = accounts
         self.run_id = run_id
         self.canaries: dict[str, bytes] = {}
+        self.canary_versions: dict[str, str] = {}
         self.made_keys: dict[str, str] = {}
         """Bucket to the key of the canary that this run made."""
         self._buckets: dict[str, BucketFacts] = {}
@@ -115,6 +116,7 @@ class World:
             key=self.resolve(key, "buckets", label) if "${" in key else key,
             host=Host.of(self.resolve(host, "buckets", label)) if host else Host(),
             canary_body=self.canaries.get(label),
+            canary_version=self.canary_versions.get(label),
             absent_key=f"{key}.absent-{self.run_id}",
         )
 

@@ -447,7 +447,6 @@ def test_another_region_is_pointed_out(stage: Stage, s3: Any) -> None:
         ("get_bucket_metadata_configuration", {}),
         ("get_object_torrent", {"Key": "k"}),
         ("rename_object", {"Key": "k", "RenameSource": "other"}),
-        ("restore_object", {"Key": "k"}),
         ("get_bucket_abac", {}),
     ],
 )

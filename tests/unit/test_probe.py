@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
+import zlib
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,7 +15,7 @@ from botocore.awsrequest import AWSRequest
 
 from pytest_s3vpce.errors import S3VpceError, TargetError
 from pytest_s3vpce.model import Cell, SignedRequest, Target, Transport
-from pytest_s3vpce.operations import BOGUS_ETAG, OPERATIONS, Fill, operation
+from pytest_s3vpce.operations import BOGUS_ETAG, BOGUS_VERSION_ID, OPERATIONS, Fill, operation
 from pytest_s3vpce.probe import Credentials, Destination, Host, Probe, ProbeBuilder, _headers, form_of
 
 KEYS = Credentials(access_key_id="AKIAEXAMPLE", secret_access_key="secret-of-a-test", session_token="token-of-a-test")
@@ -24,6 +26,7 @@ HERE = Destination(
     key=".s3vpce/canary",
     canary_body=b"the canary",
     absent_key=".s3vpce/canary.absent",
+    canary_version="v1",
 )
 
 
@@ -114,10 +117,11 @@ def test_headers_that_tell_s3_nothing_are_left_out() -> None:
 
 def test_the_owner_guards_every_request_that_can_carry_it() -> None:
     for name, row in OPERATIONS.items():
-        if row.safe is None or name == "ListBuckets":
+        if row.safe is None or name in ("ListBuckets", "CreateBucket"):
             continue
-        assert headers(build(name))["x-amz-expected-bucket-owner"] == "111122223333", name
-    assert "x-amz-expected-bucket-owner" not in headers(build("ListBuckets"))
+        assert headers(build(name, inferred=True))["x-amz-expected-bucket-owner"] == "111122223333", name
+    for name in ("ListBuckets", "CreateBucket"):
+        assert "x-amz-expected-bucket-owner" not in headers(build(name, inferred=True))
 
 
 def test_anonymous_requests_are_unsigned_and_never_stale() -> None:
@@ -170,7 +174,60 @@ def test_a_users_parameters_and_a_readers_range_win() -> None:
 def test_every_safe_form_of_the_catalogue_can_be_built() -> None:
     for name, row in OPERATIONS.items():
         if row.safe is not None:
-            assert build(name).method in ("GET", "HEAD", "PUT", "POST", "DELETE"), name
+            assert build(name, inferred=True).method in ("GET", "HEAD", "PUT", "POST", "DELETE"), name
+
+
+def test_a_form_with_a_document_of_its_own_sends_it_whole_with_its_checksum() -> None:
+    request = build("PutPublicAccessBlock", inferred=True)
+    document = operation("PutPublicAccessBlock").safe.document  # type: ignore[union-attr]
+    assert request.body == document
+    found = headers(request)
+    assert found["content-length"] == str(len(request.body))
+    assert found["x-amz-content-sha256"] == hashlib.sha256(request.body).hexdigest()
+    checksum = zlib.crc32(request.body).to_bytes(4, "big")
+    assert found["x-amz-checksum-crc32"] == base64.b64encode(checksum).decode()
+    assert build("PutBucketVersioning", inferred=True).body.startswith(b"<VersioningConfiguration")
+
+
+def test_operations_on_a_version_name_the_canarys_or_one_that_does_not_exist() -> None:
+    assert parse_qs(urlsplit(build("GetObjectVersion").url).query)["versionId"] == ["v1"]
+    assert parse_qs(urlsplit(build("DeleteObjectVersion").url).query)["versionId"] == [BOGUS_VERSION_ID]
+    unread = Destination(bucket="amzn-s3-demo-bucket", owner=None, region="eu-west-1", key="k")
+    with pytest.raises(TargetError, match="was not read, so its version is not known"):
+        build("GetObjectVersion", destination=unread)
+
+
+def test_a_batch_delete_names_the_canary_alone() -> None:
+    body = build("DeleteObjects").body.decode()
+    assert f"<Object><Key>{HERE.key}</Key><ETag>" in body
+    assert body.count("<Key>") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("PutObject", {"IfNoneMatch": "x"}),
+        ("PutObject", {"Body": "x"}),
+        ("DeleteObject", {"VersionId": "a-real-one"}),
+        ("DeleteObject", {"IfMatch": "*"}),
+        ("PutBucketVersioning", {"VersioningConfiguration": {"Status": "Suspended"}}),
+        ("PutBucketPolicy", {"Policy": "{}"}),
+        ("AbortMultipartUpload", {"UploadId": "a-real-one"}),
+    ],
+)
+def test_what_keeps_a_write_from_changing_anything_is_not_the_users(name: str, parameters: dict[str, Any]) -> None:
+    (parameter,) = parameters
+    with pytest.raises(
+        S3VpceError, match=f"the safe form of `{name}` sets `{parameter}` itself, .*leave them out of `parameters`"
+    ):
+        build(name, inferred=True, parameters=parameters)
+
+
+def test_what_does_not_is() -> None:
+    tags = {"Tagging": {"TagSet": [{"Key": "team", "Value": "blue"}]}}
+    assert b"blue" in build("PutObjectTagging", parameters=tags).body
+    other = build("CopyObject", parameters={"CopySource": "elsewhere/k"})
+    assert headers(other)["x-amz-copy-source"] == "elsewhere/k"
 
 
 def test_no_write_is_signed_before_the_canary_was_read() -> None:
@@ -190,15 +247,17 @@ def test_wrong_parameters_are_one_clear_error() -> None:
 
 def test_what_has_no_form_says_what_to_set() -> None:
     with pytest.raises(
-        S3VpceError, match="operation `PutBucketAcl` has no form that changes nothing; it can't be probed yet"
+        S3VpceError, match="operation `DeleteBucket` has no form that changes nothing; the request takes nothing that"
     ):
+        build("DeleteBucket")
+    with pytest.raises(S3VpceError, match=r"safe form of `PutBucketAcl` is inferred, .*; set `inferred: true` to send"):
         build("PutBucketAcl")
     with pytest.raises(S3VpceError, match="operation `PutObject` has no mutating form; leave `mutating` out"):
         build("PutObject", mutating=True)
     with pytest.raises(
         S3VpceError, match="has no form that changes nothing; it has a mutating form: set `mutating: true`"
     ):
-        form_of(cell("PutBucketAcl"), replace(operation("PutBucketAcl"), mutating=operation("GetObject").safe))
+        form_of(cell("DeleteBucket"), replace(operation("DeleteBucket"), mutating=operation("GetObject").safe))
 
 
 def test_credentials_and_requests_hide_what_is_secret() -> None:

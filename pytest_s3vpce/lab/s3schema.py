@@ -1,0 +1,152 @@
+"""Whether a setting's document says what S3's schema has: its words, switches and numbers, and what must be there.
+
+botocore's own model of S3 is the schema. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import botocore.session
+
+from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3forms import element, malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from xml.etree import ElementTree as ET
+
+    from pytest_s3vpce.lab.s3requests import S3Request
+
+_LEFT: Final = frozenset({"PutBucketNotificationConfiguration"})
+"""Whose documents have words of their own error code, looked at by the state behind."""
+_ACCESS_LISTS: Final = frozenset({"PutBucketAcl", "PutObjectAcl"})
+_METHODS: Final = frozenset({"GET", "PUT", "POST", "DELETE", "HEAD"})
+
+
+def check_document(asked: S3Request, body: bytes) -> None:
+    """Refuse a setting that S3 could not take, before the state behind sees any of it."""
+    assert asked.row is not None
+    name = asked.row.name
+    storage = asked.parameters.get("StorageClass")
+    if storage is not None and asked.key is not None and storage not in _storage_classes():
+        message = "The storage class you specified is not valid"
+        raise Refused("InvalidStorageClass", status=400, message=message)
+    if not name.startswith("Put") or name in _LEFT or asked.document is None or not body:
+        return
+    found = element(body)
+    if name in _ACCESS_LISTS:
+        _check_access_list(found)
+    elif not _fits(found, _document(name)):
+        raise malformed()
+    further = _FURTHER.get(name)
+    if further is not None:
+        further(found)
+
+
+def check_location(body: bytes) -> None:
+    """A new bucket is to be in a Region that there is.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucketConfiguration.html
+    """
+    place = next(_named(element(body), "LocationConstraint"), None) if body else None
+    if place is not None and place.text and place.text not in _regions():
+        message = "The specified location-constraint is not valid"
+        details = (("LocationConstraint", place.text),)
+        raise Refused("InvalidLocationConstraint", status=400, message=message, details=details)
+
+
+# --- the schema ------------------------------------------------------------------------------------------------------
+
+
+def _fits(found: ET.Element, shape: Any) -> bool:
+    if shape.type_name == "structure":
+        return all(_member_fits(found, member, name in shape.required_members) for name, member in _members(shape))
+    if shape.type_name == "list":
+        return all(_fits(child, shape.member) for child in found)
+    text = (found.text or "").strip()
+    if shape.type_name == "boolean":
+        return text in ("true", "false")
+    if shape.type_name in ("integer", "long"):
+        return text.lstrip("-").isdecimal()
+    return not getattr(shape, "enum", None) or text in shape.enum
+
+
+def _member_fits(found: ET.Element, member: Any, required: bool) -> bool:  # noqa: FBT001 - what the schema says
+    children = list(_named(found, member.serialization["name"]))
+    if not children:
+        return not required
+    one = member.member if member.serialization.get("flattened") else member
+    return all(_fits(child, one) for child in children)
+
+
+def _members(shape: Any) -> Iterator[tuple[str, Any]]:
+    for name, member in shape.members.items():
+        if not member.serialization.get("xmlAttribute"):
+            member.serialization.setdefault("name", name)
+            yield name, member
+
+
+def _named(found: ET.Element, name: str) -> Iterator[ET.Element]:
+    return (child for child in found if child.tag.rpartition("}")[2] == name)
+
+
+@cache
+def _model() -> Any:
+    return botocore.session.Session().get_service_model("s3")
+
+
+@cache
+def _document(name: str) -> Any:
+    shape = _model().operation_model(name).input_shape
+    return shape.members[shape.serialization["payload"]]
+
+
+@cache
+def _storage_classes() -> frozenset[str]:
+    return frozenset(_model().shape_for("StorageClass").enum)
+
+
+@cache
+def _regions() -> frozenset[str]:
+    session = botocore.session.Session()
+    known = {*_model().shape_for("BucketLocationConstraint").enum}
+    for partition in session.get_available_partitions():
+        known |= {*session.get_available_regions("s3", partition_name=partition)}
+    return frozenset(known)
+
+
+# --- what the schema does not say ------------------------------------------------------------------------------------
+
+
+def _check_access_list(found: ET.Element) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_AccessControlPolicy.html"""
+    complete = all(any(_named(found, name)) for name in ("Owner", "AccessControlList"))
+    if not complete or not _fits(found, _document("PutBucketAcl")):
+        message = "The XML you provided was not well-formed or did not validate against our published schema"
+        raise Refused("MalformedACLError", status=400, message=message)
+
+
+def _check_methods(found: ET.Element) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CORSRule.html"""
+    for rule in found:
+        for method in _named(rule, "AllowedMethod"):
+            if method.text not in _METHODS:
+                message = f"Found unsupported HTTP method in CORS config. Unsupported method is {method.text}"
+                raise Refused("InvalidRequest", status=400, message=message)
+
+
+def _check_index(found: ET.Element) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_IndexDocument.html"""
+    for document in _named(found, "IndexDocument"):
+        for suffix in _named(document, "Suffix"):
+            if not suffix.text or "/" in suffix.text:
+                message = "The IndexDocument Suffix is not well formed"
+                raise Refused("InvalidArgument", status=400, message=message)
+
+
+_FURTHER: Final[Mapping[str, Callable[[ET.Element], None]]] = {
+    "PutBucketCors": _check_methods,
+    "PutBucketWebsite": _check_index,
+}
