@@ -49,7 +49,10 @@ RENEWED_BEFORE: Final = 300
 """In seconds: keys that end sooner are made anew before they sign."""
 _WORKERS: Final = 16
 _UNMADE: Final = S3VpceError("these credentials were not made yet")
+_ACCOUNT_ID: Final = 12
 _CONTROL: Final = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=10, read_timeout=60)
+_UNPREFIXED: Final[Config] = _CONTROL.merge(Config(inject_host_prefix=False))
+"""For one address that stands for all hosts: an account's id in front of it would be another name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,9 +163,12 @@ class Accounts:
                 with translated(
                     profile=self._inventory.accounts[account].profile, place=self._inventory.place("accounts", account)
                 ):
+                    config = _CONTROL if self._connection.endpoint_url is None else _UNPREFIXED
                     self._clients[key] = session.client(
-                        service, region_name=where, config=_CONTROL, **self._connection.arguments
+                        service, region_name=where, config=config, **self._connection.arguments
                     )
+                if self._connection.endpoint_url is not None:
+                    self._clients[key].meta.events.register("before-call.s3-control", _at_one_name)
             return self._clients[key]
 
     def region(self, account: str) -> str:
@@ -316,6 +322,11 @@ class Accounts:
         with translated(profile=None, place=place, role=role):
             return _keys_in(client.assume_role_with_web_identity(RoleArn=role, WebIdentityToken=token, **arguments))
 
+    def own_policy(self, principal: str) -> dict[str, Any] | None:
+        """The session policy that the inventory gives a principal."""
+        row: Principal = self._inventory.principals[principal]
+        return None if row.session_policy is None else self._own_policy(row, principal)
+
     def _own_policy(self, row: Principal, principal: str) -> dict[str, Any]:
         place = self._inventory.place("principals", principal, "session_policy")
         if isinstance(row.session_policy, str):
@@ -343,6 +354,14 @@ class Accounts:
 
     def _resolved(self, text: str | None, place: Place) -> str | None:
         return None if text is None else self._references.resolve(text, place)
+
+
+def _at_one_name(params: dict[str, Any], **_: Any) -> None:
+    """S3 Control has a name for each account, before the Region's; a lab has one for all."""
+    scheme, _slashes, rest = params["url"].partition("://")
+    account, dot, host = rest.partition(".")
+    if dot and account.isdigit() and len(account) == _ACCOUNT_ID:
+        params["url"] = f"{scheme}://{host}"
 
 
 def _keys_in(answer: Any) -> Credentials:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator  # noqa: TC003 - pydantic reads annotations
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping  # noqa: TC003 - pydantic reads annotations
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
@@ -18,7 +18,9 @@ from pytest_s3vpce.questions import canonical, row_of
 from pytest_s3vpce.schema import Name, Several, Strict, Text
 from pytest_s3vpce.yamlplaces import Document  # noqa: TC001
 
-ClaimKind = Literal["endpoint-only", "vpc-only", "source-ip-only", "tls-only", "cross-account", "encrypted-writes"]
+ClaimKind = Literal[
+    "endpoint-only", "vpc-only", "source-ip-only", "tls-only", "cross-account", "encrypted-writes", "not-public"
+]
 Pair = tuple[str, str]
 _Path = tuple[str | int, ...]
 _Layer = Annotated[Layer, BeforeValidator(forms.choice(Layer, "layer"), json_schema_input_type=Layer)]
@@ -33,30 +35,42 @@ def inventory_of(info: ValidationInfo) -> Inventory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimSpec:
-    """A claim as written: names of the inventory, endpoints with their references. Each kind fills its own fields."""
+    """A claim as written: names of the inventory, references unresolved."""
 
     kind: ClaimKind
     id: str
     place: Place
     bucket: str
-    actions: tuple[str, ...]
-    by: frozenset[Layer]
-    principals: tuple[str, ...] = ()
-    endpoints: tuple[str, ...] = ()
-    vpcs: tuple[str, ...] = ()
-    networks: tuple[str, ...] = ()
-    inside: tuple[str, ...] = ()
-    outside: tuple[str, ...] = ()
-    principal: str = ""
-    at: str = ""
-    sse: str = ""
-    key: str = ""
-    granted: tuple[Pair, ...] = ()
-    """(principal, vantage point) pairs."""
-    refused: tuple[Pair, ...] = ()
+    fields: Mapping[str, Any] = field(hash=False)
+    """What its kind is made with, by name."""
+    pairs: tuple[Pair, ...] = ()
+    """Each principal of the claim and a vantage point it sends from."""
+    others: tuple[str, ...] = ()
+    """The other buckets of the inventory that it sends to."""
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        found: tuple[str, ...] = self.fields.get("actions", ())
+        return found
+
+    @property
+    def granted(self) -> tuple[Pair, ...]:
+        """Whom a closed world spares: those that the claim says are let in from another account."""
+        found: tuple[Pair, ...] = self.fields.get("granted", ())
+        return found
 
 
 _Actions = Several[Annotated[str, AfterValidator(canonical)]]
+ACTIONS: Final = (
+    "s3:GetObject",
+    "s3:PutObject",
+    "s3:GetObjectAcl",
+    "s3:ListBucket",
+    "s3:ListBucketVersions",
+    "s3:GetBucketAcl",
+    "s3:GetBucketPolicy",
+)
+"""What `not-public` asks for by default."""
 _OWNERS_LAYERS: Final = (Layer.RESOURCE, Layer.RCP)
 
 
@@ -92,14 +106,37 @@ class _Claim(Strict):
     def pairs(self) -> Iterator[tuple[_Path, str]]:
         """Every principal:vantage point of the claim, and the path it is written at."""
 
-    def spec(self, kind: ClaimKind, place: Place) -> ClaimSpec:
+    def others(self) -> tuple[str, ...]:
+        """The other buckets that the claim names."""
+        return ()
+
+    def made_with(self, inventory: Inventory) -> dict[str, Any]:
+        """The fields of its kind, defaults filled in."""
+        del inventory
+        written = {name: getattr(self, name) for name in type(self).model_fields if name not in ("name", "bucket")}
+        return written | {"by": frozenset(self.by)}
+
+    def spec(self, kind: ClaimKind, place: Place, inventory: Inventory) -> ClaimSpec:
         """The claim as planners get it."""
-        written = {name: getattr(self, name) for name in type(self).model_fields if name != "name"}
         label = f"{self.bucket}+{self.name}" if self.name else self.bucket
-        for name in ("granted", "refused"):
-            if name in written:
-                written[name] = tuple(tuple(who.split(":")) for who in written[name])
-        return ClaimSpec(kind=kind, id=f"{kind}/{label}", place=place, **{**written, "by": frozenset(self.by)})
+        return ClaimSpec(
+            kind=kind,
+            id=f"{kind}/{label}",
+            place=place,
+            bucket=self.bucket,
+            fields=self.made_with(inventory),
+            pairs=tuple(dict.fromkeys(_pair(who) for _, who in self.pairs())),
+            others=self.others(),
+        )
+
+
+def _pair(who: str) -> Pair:
+    principal, _, vantage = who.partition(":")
+    return principal, vantage
+
+
+def _pairs(named: Iterable[str]) -> tuple[Pair, ...]:
+    return tuple(_pair(who) for who in named)
 
 
 class _NetworkOnly(_Claim):
@@ -155,6 +192,9 @@ class CrossAccount(_Claim):
             for number, who in enumerate(getattr(self, name)):
                 yield (name, number), who
 
+    def made_with(self, inventory: Inventory) -> dict[str, Any]:
+        return super().made_with(inventory) | {"granted": _pairs(self.granted), "refused": _pairs(self.refused)}
+
 
 class EncryptedWrites(_Claim):
     """Writes with the demanded encryption are allowed, every other one is denied."""
@@ -182,6 +222,43 @@ class EncryptedWrites(_Claim):
         yield ("principal",), f"{self.principal}:{self.at}"
 
 
+class NotPublic(_Claim):
+    """Nobody and strangers get nothing; what S3 says of the bucket's openness agrees."""
+
+    reader: Text
+    """Who gets in, `principal:vantage point`."""
+    principals: Several[Text]
+    at: Several[Text]
+    public_control: Text | None = None
+    """A bucket that is open to everybody, by its name in the inventory."""
+    actions: _Actions = ACTIONS
+    by: Several[_Layer] = (*_OWNERS_LAYERS, Layer.BLOCK_PUBLIC_ACCESS)
+
+    @model_validator(mode="after")
+    def _has_strangers(self, info: ValidationInfo) -> Self:
+        inventory = inventory_of(info)
+        if self.public_control is not None:
+            check_name(inventory.buckets, self.public_control, "bucket", ("public_control",))
+        nobody = [inventory.principals[name].anonymous for name in self.principals]
+        for found, what in ((any(nobody), "an anonymous principal"), (not all(nobody), "one of a foreign account")):
+            if not found:
+                raise Fault(f"{what} is wanted among them", path=("principals",), remedy="add one")
+        return self
+
+    def pairs(self) -> Iterator[tuple[_Path, str]]:
+        yield ("reader",), self.reader
+        for number, principal in enumerate(self.principals):
+            for vantage in self.at:
+                yield ("principals", number), f"{principal}:{vantage}"
+
+    def others(self) -> tuple[str, ...]:
+        return (self.public_control,) if self.public_control else ()
+
+    def made_with(self, inventory: Inventory) -> dict[str, Any]:
+        control = self.public_control or ""
+        return super().made_with(inventory) | {"reader": _pair(self.reader), "public_control": control}
+
+
 class ClaimItem(Strict):
     """One claim: its kind, and that kind's fields."""
 
@@ -193,6 +270,7 @@ class ClaimItem(Strict):
     tls_only: TlsOnly | None = Field(default=None, alias="tls-only")
     cross_account: CrossAccount | None = Field(default=None, alias="cross-account")
     encrypted_writes: EncryptedWrites | None = Field(default=None, alias="encrypted-writes")
+    not_public: NotPublic | None = Field(default=None, alias="not-public")
 
     @model_validator(mode="before")
     @classmethod
@@ -201,11 +279,11 @@ class ClaimItem(Strict):
             raise Fault("a claim is of one kind", remedy=f"accepted are {', '.join(get_args(ClaimKind))}")
         return given
 
-    def spec(self, document: Document, number: int) -> ClaimSpec:
+    def spec(self, document: Document, number: int, inventory: Inventory) -> ClaimSpec:
         kind: ClaimKind
         for kind in get_args(ClaimKind):
             body: _Claim | None = getattr(self, kind.replace("-", "_"))
             if body is not None:
                 break
         assert body is not None
-        return body.spec(kind, document.place("claims", number, kind))
+        return body.spec(kind, document.place("claims", number, kind), inventory)

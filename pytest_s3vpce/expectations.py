@@ -240,7 +240,7 @@ def _checked(document: Document, inventory: Inventory) -> ExpectationFile:
         for question in entry.questions(inventory)
         for expect, at, who in entry.mentions()
     )
-    claims = tuple(claim.spec(document, number) for number, claim in enumerate(rows.claims))
+    claims = tuple(claim.spec(document, number, inventory) for number, claim in enumerate(rows.claims))
     return ExpectationFile(document.path, wishes, claims)
 
 

@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.claims.claim import Claim
 from pytest_s3vpce.claims.cross_account import CrossAccount
 from pytest_s3vpce.claims.encrypted_writes import EncryptedWrites
 from pytest_s3vpce.claims.findings import Finding, Kind
 from pytest_s3vpce.claims.network_only import EndpointOnly, NetworkOnly, SourceIpOnly, VpcOnly
-from pytest_s3vpce.claims.setting import BucketFacts, EndpointFacts, PrincipalFacts, Results, Setting, make_probe
+from pytest_s3vpce.claims.not_public import NotPublic
+from pytest_s3vpce.claims.setting import (
+    BucketFacts,
+    EndpointFacts,
+    PrincipalFacts,
+    PublicFacts,
+    Results,
+    Setting,
+    make_probe,
+)
 from pytest_s3vpce.claims.tls_only import TlsOnly
 from pytest_s3vpce.claims.verdict import verdict_of
 
-Claim = NetworkOnly | TlsOnly | CrossAccount | EncryptedWrites
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CLAIMS: Final[Mapping[str, type[Claim]]] = {
+    "endpoint-only": EndpointOnly,
+    "vpc-only": VpcOnly,
+    "source-ip-only": SourceIpOnly,
+    "tls-only": TlsOnly,
+    "cross-account": CrossAccount,
+    "encrypted-writes": EncryptedWrites,
+    "not-public": NotPublic,
+}
+"""By the names that files give them."""
 
 __all__ = [
+    "CLAIMS",
     "BucketFacts",
     "Claim",
     "CrossAccount",
@@ -22,7 +47,9 @@ __all__ = [
     "Finding",
     "Kind",
     "NetworkOnly",
+    "NotPublic",
     "PrincipalFacts",
+    "PublicFacts",
     "Results",
     "Setting",
     "SourceIpOnly",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_s3vpce.claims.exclusion import endpoint_exclusion
+from pytest_s3vpce.claims.claim import OWNERS, Claim
+from pytest_s3vpce.claims.exclusion import Exclusion
 from pytest_s3vpce.claims.findings import (
     Finding,
-    Kind,
     attribution,
     canary,
+    foreign,
     negative,
     outside_hypotheses,
     outside_readers,
@@ -20,7 +21,6 @@ from pytest_s3vpce.claims.findings import (
     readings_of,
 )
 from pytest_s3vpce.claims.setting import make_probe
-from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.model import Layer, Transport
 
 if TYPE_CHECKING:
@@ -31,15 +31,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CrossAccount:
+class CrossAccount(Claim):
     """The claim's own fields; `granted` and `refused` are (principal, vantage point) pairs."""
 
-    id: str
-    bucket: str
     granted: tuple[tuple[str, str], ...]
     refused: tuple[tuple[str, str], ...]
     actions: tuple[str, ...]
-    by: frozenset[Layer] = frozenset({Layer.RESOURCE, Layer.RCP})
+    by: frozenset[Layer] = OWNERS
 
     def _cells(self, pairs: tuple[tuple[str, str], ...]) -> Iterator[Probe]:
         for principal, vantage in pairs:
@@ -61,7 +59,7 @@ class CrossAccount:
             )
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
-        findings = list(self._foreign(setting))
+        findings = list(foreign(setting, self.bucket, (name for name, _ in (*self.granted, *self.refused))))
         findings += [
             positive(results, probe, controls=self._reach(setting, results, probe))
             for probe in self._cells(self.granted)
@@ -69,26 +67,11 @@ class CrossAccount:
         for probe in self._cells(self.refused):
             findings.append(self._reach(setting, results, probe))
             findings.append(negative(results, probe))
-            layer = attribution(
-                setting, results, probe, by=self.by, endpoint_excluded=endpoint_exclusion(setting, results)
-            )
+            layer = attribution(results, probe, by=self.by, excluded=Exclusion(setting, results))
             if layer is not None:
                 findings.append(layer)
         checked = canary(results, self.bucket, [probe.cell.operation for probe in self._cells(self.granted)])
         return findings + ([checked] if checked else [])
-
-    def _foreign(self, setting: Setting) -> Iterator[Finding]:
-        owner = setting.buckets[self.bucket].account
-        for principal in dict.fromkeys(principal for principal, _ in (*self.granted, *self.refused)):
-            facts = setting.principals[principal]
-            if not facts.anonymous and facts.account == owner:
-                yield Finding(
-                    kind=Kind.POSITIVE,
-                    name=f"foreign {principal}",
-                    status=Status.MISSING,
-                    sentence=f"principal {principal} belongs to {owner}, the bucket's own account: it shows nothing "
-                    "about other accounts",
-                )
 
     def _reach(self, setting: Setting, results: Results, probe: Probe) -> Finding:
         principal, vantage = probe.cell.principal, probe.cell.vantage

@@ -7,7 +7,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.claims.exclusion import endpoint_exclusion
+from pytest_s3vpce.claims.claim import OWNERS, Claim
+from pytest_s3vpce.claims.exclusion import Exclusion
 from pytest_s3vpce.claims.findings import (
     Finding,
     attribution,
@@ -38,17 +39,15 @@ _CUSTOMERS: Final[Mapping[str, Any]] = {"SSECustomerAlgorithm": "AES256", "SSECu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EncryptedWrites:
+class EncryptedWrites(Claim):
     """The claim's own fields. `key` is a KMS key's ARN or id; empty: any key will do."""
 
-    id: str
-    bucket: str
     principal: str
     at: str
     sse: str
     key: str = ""
     actions: tuple[str, ...] = ("s3:PutObject",)
-    by: frozenset[Layer] = frozenset({Layer.RESOURCE, Layer.RCP})
+    by: frozenset[Layer] = OWNERS
 
     def positives(self) -> Iterator[Probe]:
         keyed = {"SSEKMSKeyId": self.key} if self.key else {}
@@ -93,10 +92,10 @@ class EncryptedWrites:
         reached = reach(setting, results, self._reach_probes(setting), principal=self.principal, vantage=self.at)
         findings = [reached]
         findings += [_told(positive(results, probe, controls=reached), probe) for probe in self.positives()]
-        excluded = endpoint_exclusion(setting, results)
+        excluded = Exclusion(setting, results)
         for probe in self.negatives():
             findings.append(_told(negative(results, probe), probe))
-            layer = attribution(setting, results, probe, by=self.by, endpoint_excluded=excluded)
+            layer = attribution(results, probe, by=self.by, excluded=excluded)
             if layer is not None:
                 findings.append(_told(layer, probe))
         checked = canary(results, self.bucket, [probe.cell.operation for probe in self.positives()])

@@ -1,8 +1,9 @@
-"""Whether the VPC endpoint can be excluded as the cause of a denial that names no layer."""
+"""Whether somebody else can be excluded as the cause of a denial that names no layer: endpoint, caller, owner."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.claims.findings import path_read
 from pytest_s3vpce.errors import PolicyError
@@ -11,29 +12,65 @@ from pytest_s3vpce.operations import Check, checks, context, operation
 from pytest_s3vpce.policy import UNKNOWN, Policies, Request, decide, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator, Mapping
 
     from pytest_s3vpce.claims.setting import EndpointFacts, Results, Setting
+    from pytest_s3vpce.policy import Decision, Document
     from pytest_s3vpce.probe import Probe
 
+_DERIVED: Final = frozenset(
+    {
+        "aws:principalarn",
+        "aws:principalaccount",
+        "aws:principaltype",
+        "aws:resourceaccount",
+        "s3:resourceaccount",
+    }
+)
+"""Keys that follow from caller and bucket."""
+_SIDE: Final = (Layer.IDENTITY, Layer.PERMISSIONS_BOUNDARY, Layer.SESSION, Layer.SCP)
 
-def endpoint_exclusion(setting: Setting, results: Results) -> Callable[[Probe], str | None]:
-    """A function from a denied probe to the sentence that excludes its endpoint, or None where nothing does."""
 
-    def excluded(probe: Probe) -> str | None:
-        vantage = probe.cell.vantage
-        candidates = setting.vantage_endpoints.get(vantage, ())
-        read = path_read(setting, results, vantage, candidates=candidates)
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Each method gives the sentence that excludes a cause, or None where nothing does."""
+
+    setting: Setting
+    results: Results
+
+    def endpoint(self, probe: Probe) -> str | None:
+        """By the path that was read, or by the policy of the endpoint on it."""
+        read = self.path(probe)
         if read is None:
             return None
         if not read:
-            return f"{vantage} reaches S3 through no endpoint"
-        facts = setting.endpoints.get(read)
-        if facts is None or facts.policy is None or not policy_allows(setting, facts, probe):
+            return f"{probe.cell.vantage} reaches S3 through no endpoint"
+        facts = self.setting.endpoints.get(read)
+        if facts is None or facts.policy is None or not policy_allows(self.setting, facts, probe):
             return None
         return f"the policy of {read} allows it"
 
-    return excluded
+    def path(self, probe: Probe) -> str | None:
+        """The endpoint that requests from there go through, `` for none, None where it was not read."""
+        vantage = probe.cell.vantage
+        candidates = self.setting.vantage_endpoints.get(vantage, ())
+        return path_read(self.setting, self.results, vantage, candidates=candidates)
+
+    def caller(self, probe: Probe) -> str | None:
+        """By the same request being allowed elsewhere, or by the caller's own policies as they were read."""
+        if self.setting.principals[probe.cell.principal].anonymous:
+            return "nobody's policies apply to anonymous requests"
+        other = self.results.allowed_elsewhere(probe)
+        if other is not None:
+            return f"{other.cell.who} was allowed the same over {other.cell.transport.value}"
+        if own_side_allows(self.setting, probe):
+            return f"{probe.cell.principal}'s own policies, as they were read, allow it"
+        return None
+
+    def owner(self, probe: Probe) -> str | None:
+        """By what the bucket is: a control bucket has no restrictions."""
+        control = probe.cell.target.bucket.startswith("control:")
+        return f"{probe.cell.label} is a control bucket, without restrictions" if control else None
 
 
 def policy_allows(setting: Setting, endpoint: EndpointFacts, probe: Probe) -> bool:
@@ -41,48 +78,90 @@ def policy_allows(setting: Setting, endpoint: EndpointFacts, probe: Probe) -> bo
 
     False as well where the policy reads a condition key whose value here is not known: absent and unknown differ.
     """
+    try:
+        document = parse(endpoint.policy or "", name=endpoint.id)
+        known = known_of(probe, endpoint=endpoint)
+        if not document.keys <= _with_derived(known):
+            return False
+        policies = Policies(
+            identity=UNKNOWN, resource=UNKNOWN, vpc_endpoint=document, endpoint_type=endpoint.type.lower()
+        )
+        found = list(_decisions(setting, probe, policies, known=known))
+    except PolicyError:
+        return False
+    return bool(found) and all(row.layers.get(Layer.VPC_ENDPOINT) == "allow" for row in found)
+
+
+def own_side_allows(setting: Setting, probe: Probe) -> bool:
+    """Whether identity policies, boundary and SCPs of the caller, as read, allow everything that the probe asks for."""
+    own = setting.own_policies.get(probe.cell.principal)
+    if own is None or setting.principals[probe.cell.principal].limited:
+        return False
+    known = known_of(probe)
+    if not all(document.keys <= _with_derived(known) for document in _documents(own)):
+        return False
+    try:
+        found = list(_decisions(setting, probe, replace(own, resource=UNKNOWN), known=known))
+    except PolicyError:
+        return False
+    return bool(found) and all(_allowed_by_side(row) for row in found)
+
+
+def _allowed_by_side(decision: Decision) -> bool:
+    effects = {layer: decision.layers[layer] for layer in _SIDE if layer in decision.layers}
+    return Layer.IDENTITY in effects and all(effect == "allow" for effect in effects.values())
+
+
+def _documents(policies: Policies) -> Iterator[Document]:
+    for rows in (policies.identity, policies.permissions_boundary, *_levels(policies)):
+        if isinstance(rows, tuple):
+            yield from rows
+
+
+def _levels(policies: Policies) -> tuple[tuple[Document, ...], ...]:
+    return policies.scps if isinstance(policies.scps, tuple) else ()
+
+
+def known_of(probe: Probe, *, endpoint: EndpointFacts | None = None) -> dict[str, Any]:
+    """The condition keys of a probe's request whose values are certain."""
+    cell = probe.cell
+    known: dict[str, Any] = {
+        **context(operation(cell.operation), cell.parameters),
+        "aws:SecureTransport": "false" if cell.transport is Transport.HTTP else "true",
+    }
+    if endpoint is not None:
+        known |= {
+            "aws:SourceVpce": endpoint.id,
+            "aws:SourceVpc": endpoint.vpc,
+            "aws:VpceAccount": endpoint.account_id,
+        }
+    return known
+
+
+def _decisions(setting: Setting, probe: Probe, policies: Policies, *, known: Mapping[str, Any]) -> Iterator[Decision]:
+    """The engine's answer to each check that S3 makes for the probe; none where nobody knows who asks."""
     cell = probe.cell
     bucket = setting.buckets[cell.target.bucket]
     row = operation(cell.operation)
-    known = {
-        **context(row, cell.parameters),
-        "aws:SourceVpce": endpoint.id,
-        "aws:SourceVpc": endpoint.vpc,
-        "aws:VpceAccount": endpoint.account_id,
-        "aws:SecureTransport": "false" if cell.transport is Transport.HTTP else "true",
-    }
     asked = [*checks(row, cell.parameters)]
     if row.safe is not None:
         asked += [Check(helper.action, helper.resource) for helper in row.safe.helpers]
     facts = setting.principals[cell.principal]
     who = "anonymous" if facts.anonymous else facts.arn
     if who is None:
-        return False
-    try:
-        document = parse(endpoint.policy or "", name=endpoint.id)
-        if not document.keys <= _derived(known):
-            return False
-        policies = Policies(
-            identity=UNKNOWN, resource=UNKNOWN, vpc_endpoint=document, endpoint_type=endpoint.type.lower()
+        return
+    for check in asked:
+        yield decide(
+            Request(
+                action=check.action,
+                resource=bucket.arn(check, key=cell.target.key),
+                resource_account=bucket.account_id,
+                principal=who,
+                context=known,
+            ),
+            policies,
         )
-        return all(
-            decide(
-                Request(
-                    action=check.action,
-                    resource=bucket.arn(check),
-                    resource_account=bucket.account_id,
-                    principal=who,
-                    context=known,
-                ),
-                policies,
-            ).layers.get(Layer.VPC_ENDPOINT)
-            == "allow"
-            for check in asked
-        )
-    except PolicyError:
-        return False
 
 
-def _derived(known: dict[str, Any]) -> set[str]:
-    derived = ("aws:principalarn", "aws:principalaccount", "aws:principaltype", "aws:resourceaccount")
-    return {key.lower() for key in known} | {*derived, "s3:resourceaccount"}
+def _with_derived(known: Mapping[str, Any]) -> set[str]:
+    return {key.lower() for key in known} | _DERIVED

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from pytest_s3vpce.claims.claim import CALLERS, OWNERS
 from pytest_s3vpce.claims.readings import BASELINE, ENDPOINT, IMPOSSIBLE, NO_ENDPOINT, Hypothesis
 from pytest_s3vpce.claims.setting import make_probe
 from pytest_s3vpce.matrix import Status
@@ -13,7 +14,7 @@ from pytest_s3vpce.model import Cell, Layer, Outcome, Transport
 from pytest_s3vpce.operations import OPERATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from pytest_s3vpce.claims.setting import Results, Setting
     from pytest_s3vpce.probe import Probe
@@ -29,6 +30,7 @@ class Kind(StrEnum):
     PATH = "path"
     CALIBRATION = "calibration"
     CANARY = "canary"
+    CONFIGURATION = "configuration"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,28 +163,26 @@ def positive(results: Results, probe: Probe, *, controls: Finding, cause: str = 
     cell = probe.cell
     name = f"allowed {cell.operation} {cell.who}"
     if outcome.allowed and results.calibrated(cell):
-        status, sentence = Status.GOOD, f"{cell.operation} by {cell.who} was allowed"
+        status, sentence = Status.GOOD, f"{what_of(cell)} was allowed"
     elif outcome.allowed:
         status = Status.MISSING
-        sentence = (
-            f"{cell.operation} by {cell.who} looks allowed, but its probe form is inferred and was not calibrated"
-        )
+        sentence = f"{what_of(cell)} looks allowed, but its probe form is inferred and was not calibrated"
     elif outcome.denied and controls.status is Status.GOOD and not _canary_known(results, cell):
         status = Status.MISSING
-        sentence = f"{cell.operation} by {cell.who} was {describe(outcome)}, but its canary was not shown to be there"
+        sentence = f"{what_of(cell)} was {describe(outcome)}, but its canary was not shown to be there"
     elif outcome.denied and controls.status is Status.GOOD:
         because = f"; {cause}" if cause else ""
         status, sentence = (
             Status.BAD,
-            f"{cell.operation} by {cell.who} must be allowed but was {describe(outcome)}{because}",
+            f"{what_of(cell)} must be allowed but was {describe(outcome)}{because}",
         )
     elif outcome.denied:
         status, sentence = (
             Status.MISSING,
-            f"{cell.operation} by {cell.who} was {describe(outcome)}; {controls.sentence}",
+            f"{what_of(cell)} was {describe(outcome)}; {controls.sentence}",
         )
     else:
-        status, sentence = Status.MISSING, f"{cell.operation} by {cell.who} was {describe(outcome)}: {outcome.reason}"
+        status, sentence = Status.MISSING, f"{what_of(cell)} was {describe(outcome)}: {outcome.reason}"
     return Finding(kind=Kind.POSITIVE, name=name, status=status, sentence=sentence, cell=cell.id)
 
 
@@ -196,7 +196,7 @@ def negative(results: Results, probe: Probe, *, not_outside: str = "", cause: st
     outcome = results.outcome(probe)
     cell = probe.cell
     name = f"denied {cell.operation} {cell.who}"
-    what = f"{cell.operation} by {cell.who} over {cell.transport.value}"
+    what = f"{what_of(cell)} over {cell.transport.value}"
     if outcome.denied:
         status, sentence = Status.GOOD, f"{what} was {describe(outcome)}"
     elif outcome.allowed and not_outside:
@@ -212,18 +212,21 @@ def negative(results: Results, probe: Probe, *, not_outside: str = "", cause: st
     return Finding(kind=Kind.NEGATIVE, name=name, status=status, sentence=sentence, cell=cell.id)
 
 
-def attribution(
-    setting: Setting,
-    results: Results,
-    probe: Probe,
-    *,
-    by: Collection[Layer],
-    endpoint_excluded: Callable[[Probe], str | None],
-) -> Finding | None:
+class Excluding(Protocol):
+    """Excludes causes of a denial that names no layer: each gives its sentence, or None where nothing does."""
+
+    def endpoint(self, probe: Probe) -> str | None: ...
+
+    def caller(self, probe: Probe) -> str | None: ...
+
+    def owner(self, probe: Probe) -> str | None: ...
+
+
+def attribution(results: Results, probe: Probe, *, by: Collection[Layer], excluded: Excluding) -> Finding | None:
     """Whether a denial is one of the claim's layers; None where the cell was not denied.
 
-    An unnamed denial counts only if every layer outside `by` is excluded: the endpoint (its path or its policy), and
-    the caller's side (the same request allowed elsewhere in this run). `endpoint_excluded` gives a sentence or None.
+    An unnamed denial counts only if every layer outside `by` is excluded: the endpoint (its path or its policy), the
+    caller's side (the same request allowed elsewhere in this run, or its policies as read), the bucket's owner.
     """
     outcome = results.outcome(probe)
     if not outcome.denied:
@@ -235,38 +238,58 @@ def attribution(
         if outcome.layer in by:
             status, sentence = Status.GOOD, f"S3 named the layer: {outcome.layer.value}"
         else:
-            sentence = f"{cell.operation} by {cell.who} was denied by {outcome.layer.value}, not by {wanted}"
+            sentence = f"{what_of(cell)} was denied by {outcome.layer.value}, not by {wanted}"
     else:
-        status, sentence = _unnamed(setting, results, probe, by=by, endpoint_excluded=endpoint_excluded)
+        status, sentence = _unnamed(results, probe, by=by, excluded=excluded)
     return Finding(
         kind=Kind.LAYER, name=f"layer {cell.operation} {cell.who}", status=status, sentence=sentence, cell=cell.id
     )
 
 
-def _unnamed(
-    setting: Setting,
-    results: Results,
-    probe: Probe,
-    *,
-    by: Collection[Layer],
-    endpoint_excluded: Callable[[Probe], str | None],
-) -> tuple[Status, str]:
+def _unnamed(results: Results, probe: Probe, *, by: Collection[Layer], excluded: Excluding) -> tuple[Status, str]:
     cell = probe.cell
-    what = f"the denial of {cell.operation} by {cell.who} names no layer"
-    excluded = []
-    if Layer.VPC_ENDPOINT not in by:
-        sentence = endpoint_excluded(probe)
+    what = f"the denial of {what_of(cell)} names no layer"
+    if not results.calibrated(cell):
+        return Status.MISSING, f"{what}, and its probe form is inferred: nobody was allowed the same in this run"
+    causes = (
+        ({Layer.VPC_ENDPOINT}, excluded.endpoint, "the endpoint's policy could not be excluded as its cause"),
+        (
+            CALLERS,
+            excluded.caller,
+            f"the same request was allowed nowhere, so {cell.principal}'s own policies may be its cause",
+        ),
+        (OWNERS, excluded.owner, f"the policy of {cell.label} may be its cause"),
+    )
+    found = []
+    for layers, exclude, why in causes:
+        if set(layers) <= set(by):
+            continue
+        sentence = exclude(probe)
         if sentence is None:
-            return Status.MISSING, f"{what}, and the endpoint's policy could not be excluded as its cause"
-        excluded.append(sentence)
-    if not setting.principals[cell.principal].anonymous:
-        other = results.allowed_elsewhere(probe)
-        if other is None:
-            return Status.MISSING, (
-                f"{what}, and the same request was allowed nowhere, so {cell.principal}'s own policies may be its cause"
+            return Status.MISSING, f"{what}, and {why}"
+        found.append(sentence)
+    return Status.GOOD, f"{what}; others are excluded: {'; '.join(found) or 'nothing else applies'}"
+
+
+def what_of(cell: Cell) -> str:
+    """A cell in words: `GetObject by app:app-subnet`, with the key's name where it is not the canary."""
+    on = f" on {cell.label}" if cell.target.name else ""
+    return f"{cell.operation} by {cell.who}{on}"
+
+
+def foreign(setting: Setting, bucket: str, principals: Iterable[str]) -> Iterator[Finding]:
+    """A finding for each principal that shows nothing about other accounts: it belongs to the bucket's own."""
+    owner = setting.buckets[bucket].account
+    for principal in dict.fromkeys(principals):
+        facts = setting.principals[principal]
+        if not facts.anonymous and facts.account == owner:
+            yield Finding(
+                kind=Kind.POSITIVE,
+                name=f"foreign {principal}",
+                status=Status.MISSING,
+                sentence=f"principal {principal} belongs to {owner}, the bucket's own account: it shows nothing "
+                "about other accounts",
             )
-        excluded.append(f"{other.cell.who} was allowed the same over {other.cell.transport.value}")
-    return Status.GOOD, f"{what}; others are excluded: {'; '.join(excluded) or 'nothing else applies'}"
 
 
 def canary(results: Results, bucket: str, operations: Iterable[str]) -> Finding | None:

@@ -6,7 +6,8 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_s3vpce.claims.exclusion import endpoint_exclusion
+from pytest_s3vpce.claims.claim import OWNERS, Claim
+from pytest_s3vpce.claims.exclusion import Exclusion
 from pytest_s3vpce.claims.findings import (
     Finding,
     Kind,
@@ -36,17 +37,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkOnly:
+class NetworkOnly(Claim):
     """What the three have in common: their fields, names of the inventory, and what is named, references resolved."""
 
     key: ClassVar[NetworkKey]
-    id: str
-    bucket: str
     principals: tuple[str, ...]
     inside: tuple[str, ...]
     outside: tuple[str, ...]
     actions: tuple[str, ...] = ("s3:GetObject", "s3:PutObject", "s3:ListBucket")
-    by: frozenset[Layer] = frozenset({Layer.RESOURCE, Layer.RCP})
+    by: frozenset[Layer] = OWNERS
 
     @property
     @abstractmethod
@@ -225,7 +224,7 @@ class NetworkOnly:
 
     def _negative(self, setting: Setting, results: Results, probe: Probe) -> Iterator[Finding]:
         yield negative(results, probe, not_outside=self._shows_named(setting, results, probe.cell.vantage))
-        layer = attribution(setting, results, probe, by=self.by, endpoint_excluded=endpoint_exclusion(setting, results))
+        layer = attribution(results, probe, by=self.by, excluded=Exclusion(setting, results))
         if layer is not None:
             yield layer
 

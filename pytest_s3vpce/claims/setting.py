@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.model import Cell, Outcome, OutcomeKind, Target, Transport
 from pytest_s3vpce.operations import OPERATIONS, Check, Resource, checks, default_operation, operation
 from pytest_s3vpce.probe import Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from pytest_s3vpce.policy import Policies
+
+_OF_OBJECTS: Final = frozenset({"GetObject", "HeadObject", "GetObjectTagging", "GetObjectAcl", "GetObjectAttributes"})
+"""Operations that succeed only where an object is."""
 NOT_SENT = Outcome(kind=OutcomeKind.INCONCLUSIVE, reason="it was not sent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrincipalFacts:
-    """A declared principal. `role`: its session can carry a policy; `clear`: it may sign plain http without one."""
+    """A declared principal. `role`: its session can carry a policy; `clear`: it may sign plain http without one.
+
+    `limited`: its session carries a policy of the inventory's already. `presigned`: its requests are another's URLs.
+    """
 
     name: str
     account: str
@@ -25,6 +32,19 @@ class PrincipalFacts:
     role: bool = False
     anonymous: bool = False
     clear: bool = False
+    limited: bool = False
+    presigned: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicFacts:
+    """What S3 says of a bucket's openness; None where it could not be read.
+
+    `blocks` are the settings of Block Public Access in force: the bucket's own and its account's.
+    """
+
+    policy_is_public: bool | None = None
+    blocks: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +91,10 @@ class Setting:
     """(vantage point, port) to a sentence that says what lets no such traffic out."""
     exemptions: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     """Bucket to what its policy's denies spare; None: the policy could not be read."""
+    own_policies: Mapping[str, Policies] = field(default_factory=dict)
+    """Principal to the policies of its own side, where they could be read."""
+    public: Mapping[str, PublicFacts] = field(default_factory=dict)
+    """Bucket to its public access settings, where a claim asks for them."""
 
     def control(self, principal: str) -> BucketFacts | None:
         """The control bucket of a principal's account, if one is declared."""
@@ -108,6 +132,15 @@ class Results:
                 return other
         return None
 
+    def is_there(self, label: str) -> bool:
+        """Whether an object was shown to be there: the canary was read, or somebody read it."""
+        if self.canaries.get(label, (False, ""))[0]:
+            return True
+        return any(
+            outcome.allowed and probe.cell.label == label and probe.cell.operation in _OF_OBJECTS
+            for probe, outcome in self.outcomes.items()
+        )
+
     def calibrated(self, cell: Cell) -> bool:
         """Whether the cell's form is documented, or gave an allowed and a denied caller different answers here."""
         form = OPERATIONS[cell.operation].safe
@@ -142,14 +175,16 @@ def make_probe(
     vantage: str,
     transport: Transport = Transport.HTTPS,
     session_policy: str = "",
+    key: tuple[str, str] | None = None,
 ) -> Probe:
-    """The probe of an action's (or operation's) default form on a bucket's canary."""
+    """The probe of an action's (or operation's) default form on a bucket's canary, or on a key (its name, itself)."""
+    name, text = key or ("", None)
     row = operation(action) if action in OPERATIONS else default_operation(action)
     under_test = row.default_of or row.actions[0]
     cell = Cell(
         operation=row.name,
         action=under_test,
-        target=Target(bucket=bucket),
+        target=Target(bucket=bucket, name=name, key=text),
         principal=principal,
         vantage=vantage,
         transport=transport,
@@ -160,7 +195,29 @@ def make_probe(
 def allowances(probe: Probe, bucket: BucketFacts) -> tuple[tuple[str, str], ...]:
     """The (action, ARN) pairs that a probe needs: its operation's own and its form's helpers."""
     row = operation(probe.cell.operation)
-    pairs = [(check.action, bucket.arn(check)) for check in checks(row, probe.cell.parameters)]
+    key = probe.cell.target.key
+    pairs = [(check.action, bucket.arn(check, key=key)) for check in checks(row, probe.cell.parameters)]
     if row.safe is not None:
-        pairs += [(helper.action, bucket.arn(Check(helper.action, helper.resource))) for helper in row.safe.helpers]
+        helpers = [Check(helper.action, helper.resource) for helper in row.safe.helpers]
+        pairs += [(check.action, bucket.arn(check, key=key)) for check in helpers]
     return tuple((action, arn) for action, arn in pairs if arn != "*")
+
+
+def helper_probes(cell: Cell) -> Iterator[Probe]:
+    """For each helper action of a cell's form, a probe of its own that shows whether it is allowed."""
+    row = operation(cell.operation)
+    if row.safe is None or cell.mutating:
+        return
+    for helper in row.safe.helpers:
+        yield make_probe(
+            helper.action,
+            cell.target.bucket,
+            principal=cell.principal,
+            vantage=cell.vantage,
+            transport=cell.transport,
+            key=_key_of(cell) if helper.resource is Resource.OBJECT else None,
+        )
+
+
+def _key_of(cell: Cell) -> tuple[str, str] | None:
+    return (cell.target.name, cell.target.key) if cell.target.key is not None else None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pytest_s3vpce.claims.exclusion import endpoint_exclusion
+from pytest_s3vpce.claims.claim import OWNERS, Claim
+from pytest_s3vpce.claims.exclusion import Exclusion
 from pytest_s3vpce.claims.findings import (
     Finding,
     Kind,
@@ -34,15 +35,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TlsOnly:
+class TlsOnly(Claim):
     """The claim's own fields, names of the inventory."""
 
-    id: str
-    bucket: str
     principal: str
     at: str
     actions: tuple[str, ...] = ("s3:GetObject", "s3:ListBucket")
-    by: frozenset[Layer] = frozenset({Layer.RESOURCE, Layer.RCP})
+    by: frozenset[Layer] = OWNERS
 
     def pairs(self, setting: Setting) -> Iterator[tuple[Probe, Probe]]:
         """Per action the https and the http probe, signed with one session that is limited to that operation."""
@@ -82,9 +81,7 @@ class TlsOnly:
         for https, http in self.pairs(setting):
             findings.append(positive(results, https, controls=good))
             findings.append(negative(results, http, cause=cause))
-            layer = attribution(
-                setting, results, http, by=self.by, endpoint_excluded=endpoint_exclusion(setting, results)
-            )
+            layer = attribution(results, http, by=self.by, excluded=Exclusion(setting, results))
             if layer is not None:
                 findings.append(layer)
         checked = canary(results, self.bucket, [https.cell.operation for https, _ in self.pairs(setting)])

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.claims import Results
+from pytest_s3vpce.claims.setting import helper_probes
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.model import Answer, FailureKind, Outcome, OutcomeKind, SignedRequest
 from pytest_s3vpce.operations import OPERATIONS, operation
 from pytest_s3vpce.outcome import classify, for_action
 from pytest_s3vpce.probe import Probe, form_of
-from pytest_s3vpce.run.plan import Reader, helper_probes, probes_of, readers_of, writes
+from pytest_s3vpce.run.plan import Reader, probes_of, readers_of, writes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -5,7 +5,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from pytest_s3vpce.claims import PublicFacts
 from pytest_s3vpce.errors import S3VpceError
+from pytest_s3vpce.openness import public_facts
+from pytest_s3vpce.ownside import own_side
 from pytest_s3vpce.run.world import NOWHERE, Described, Location
 from pytest_s3vpce.snapshot import (
     bucket_exemptions,
@@ -17,26 +20,33 @@ from pytest_s3vpce.snapshot import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from pytest_s3vpce.claims import EndpointFacts
+    from pytest_s3vpce.claims import Claim, EndpointFacts
+    from pytest_s3vpce.policy import Policies
     from pytest_s3vpce.run.world import World
 
 
-def describe(world: World, vantages: Iterable[str], buckets: Iterable[str]) -> Described:
+def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> Described:
     """What can be read with the rights at hand; what can't stays out, and claims say what they miss."""
     inside = [name for name in vantages if world.inventory.vantage_points[name].settled is not None]
     accounts = dict.fromkeys(_account(world, name) for name in inside)
-    labels = list(dict.fromkeys(buckets))
+    labels = list(dict.fromkeys(claim.bucket for claim in claims))
+    explained = dict.fromkeys(name for claim in claims for name in claim.explained())
+    configured = dict.fromkeys(label for claim in claims for label in claim.configured())
     with ThreadPoolExecutor(16) as pool:
         found = pool.map(lambda account: _endpoints(world, account), accounts)
         found_places = pool.map(lambda name: _place(world, name), inside)
         ports = pool.map(lambda name: _closed(world, name), inside)
         spared = pool.map(lambda label: _exemptions(world, label), labels)
+        sides = pool.map(lambda name: _own_policies(world, name), explained)
+        public = pool.map(lambda label: _public(world, label), configured)
         endpoints = {facts.id: facts for rows in found for facts in rows}
         places = dict(zip(inside, found_places, strict=True))
         closed = {(name, 80): sentence for name, sentence in zip(inside, ports, strict=True) if sentence is not None}
         exemptions = dict(zip(labels, spared, strict=True))
+        own = {name: side for name, side in zip(explained, sides, strict=True) if side is not None}
+        openness = dict(zip(configured, public, strict=True))
     return Described(
         endpoints=endpoints,
         vantage_endpoints={
@@ -46,6 +56,8 @@ def describe(world: World, vantages: Iterable[str], buckets: Iterable[str]) -> D
         },
         closed_ports=closed,
         exemptions=exemptions,
+        own_policies=own,
+        public=openness,
         places=places,
     )
 
@@ -113,3 +125,30 @@ def _exemptions(world: World, label: str) -> tuple[str, ...] | None:
         return bucket_exemptions(s3, facts.name)
     except S3VpceError:
         return None
+
+
+def _own_policies(world: World, name: str) -> Policies | None:
+    """A role's own side, read in its account."""
+    row = world.inventory.principals[world.signer(name)]
+    if row.role is None:
+        return None
+    account = row.account or world.inventory.default_account
+    try:
+        role = world.resolve(row.role, "principals", name, "role")
+        return own_side(
+            world.accounts.client("iam", account=account),
+            world.accounts.client("organizations", account=account),
+            role,
+        )
+    except S3VpceError:
+        return None
+
+
+def _public(world: World, label: str) -> PublicFacts:
+    try:
+        facts = world.bucket(label)
+        asked = {"account": facts.account, "region": world.region(label)}
+        s3, control = world.accounts.client("s3", **asked), world.accounts.client("s3control", **asked)
+        return public_facts(s3, control, bucket=facts.name, account_id=facts.account_id)
+    except S3VpceError:
+        return PublicFacts()

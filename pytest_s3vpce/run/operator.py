@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce import __version__
 from pytest_s3vpce.accounts import Accounts
-from pytest_s3vpce.claims import CrossAccount, EncryptedWrites, EndpointOnly, SourceIpOnly, TlsOnly, VpcOnly
+from pytest_s3vpce.claims import CLAIMS
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.model import Transport
 from pytest_s3vpce.probe import ProbeBuilder
@@ -23,7 +23,7 @@ from pytest_s3vpce.run.world import World
 from pytest_s3vpce.vantage import Ledger, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from pytest_s3vpce.claimforms import ClaimSpec
     from pytest_s3vpce.claims import Claim
@@ -35,14 +35,6 @@ if TYPE_CHECKING:
     from pytest_s3vpce.run.environment import Environment
     from pytest_s3vpce.run.folder import RunFolder
     from pytest_s3vpce.vantage import Remaining
-
-
-_NETWORKS: Final[Mapping[str, tuple[Callable[..., Claim], str]]] = {
-    "endpoint-only": (EndpointOnly, "endpoints"),
-    "vpc-only": (VpcOnly, "vpcs"),
-    "source-ip-only": (SourceIpOnly, "networks"),
-}
-"""The claims about where requests come from, and their field for what is named."""
 
 
 class Operator:
@@ -91,12 +83,11 @@ class Operator:
         claims = [self.claim(spec) for spec in specs]
         vantages = _vantages(cells, specs)
         self.guard(_principals(cells, specs), vantages)
-        buckets = dict.fromkeys([*(row.cell.target.bucket for row in cells), *(spec.bucket for spec in specs)])
-        explained = dict.fromkeys(spec.bucket for spec in specs)
+        buckets = _buckets(cells, specs)
         # Paths are read on control buckets and for claims, closed ports explain plain http: else nobody would ask.
         asked = self.world.inventory.controls or specs or any(row.cell.transport is Transport.HTTP for row in cells)
         with ThreadPoolExecutor(2) as pool:
-            described = pool.submit(describe, self.world, vantages if asked else (), explained)
+            described = pool.submit(describe, self.world, vantages if asked else (), claims)
             warm = pool.submit(self._warm)
             self.vantages.prepare(vantages)
             warm.result()
@@ -126,46 +117,18 @@ class Operator:
             self._builder.warm(self.accounts.region(self.world.inventory.default_account))
 
     def claim(self, spec: ClaimSpec) -> Claim:
-        """A claim with its endpoints resolved."""
-        if spec.kind in _NETWORKS:
-            make, field = _NETWORKS[spec.kind]
-            found: Claim = make(
-                id=spec.id,
-                bucket=spec.bucket,
-                principals=spec.principals,
-                inside=spec.inside,
-                outside=spec.outside,
-                actions=spec.actions,
-                by=spec.by,
-                **{field: self._resolved(getattr(spec, field), spec)},
-            )
-            return found
-        if spec.kind == "tls-only":
-            return TlsOnly(
-                id=spec.id, bucket=spec.bucket, principal=spec.principal, at=spec.at, actions=spec.actions, by=spec.by
-            )
-        if spec.kind == "encrypted-writes":
-            return EncryptedWrites(
-                id=spec.id,
-                bucket=spec.bucket,
-                principal=spec.principal,
-                at=spec.at,
-                sse=spec.sse,
-                key=spec.key,
-                actions=spec.actions,
-                by=spec.by,
-            )
-        return CrossAccount(
-            id=spec.id,
-            bucket=spec.bucket,
-            granted=spec.granted,
-            refused=spec.refused,
-            actions=spec.actions,
-            by=spec.by,
-        )
+        """A claim with its references resolved."""
+        fields = {name: self._resolved(value, spec) for name, value in spec.fields.items()}
+        made: Claim = CLAIMS[spec.kind](id=spec.id, bucket=spec.bucket, **fields)
+        return made
 
-    def _resolved(self, texts: Sequence[str], spec: ClaimSpec) -> tuple[str, ...]:
-        return tuple(self.world.references.resolve(text, spec.place) if "${" in text else text for text in texts)
+    def _resolved(self, given: Any, spec: ClaimSpec) -> Any:
+        """Every text of a claim's field, however deep."""
+        if isinstance(given, tuple):
+            return tuple(self._resolved(item, spec) for item in given)
+        if isinstance(given, str) and "${" in given:
+            return self.world.references.resolve(given, spec.place)
+        return given
 
     def sweep(self) -> list[Remaining]:
         """Removes what the ledger lists; what can't go yet comes back with its reason."""
@@ -204,15 +167,14 @@ class Operator:
 
 def _vantages(cells: Sequence[ExpectedCell], specs: Sequence[ClaimSpec]) -> list[str]:
     named = [row.cell.vantage for row in cells]
-    for spec in specs:
-        named += [*spec.inside, *spec.outside, *((spec.at,) if spec.at else ())]
-        named += [vantage for _, vantage in (*spec.granted, *spec.refused)]
-    return list(dict.fromkeys(named))
+    return list(dict.fromkeys([*named, *(vantage for spec in specs for _, vantage in spec.pairs)]))
 
 
 def _principals(cells: Sequence[ExpectedCell], specs: Sequence[ClaimSpec]) -> list[str]:
     named = [row.cell.principal for row in cells]
-    for spec in specs:
-        named += [*spec.principals, *((spec.principal,) if spec.principal else ())]
-        named += [principal for principal, _ in (*spec.granted, *spec.refused)]
-    return list(dict.fromkeys(named))
+    return list(dict.fromkeys([*named, *(principal for spec in specs for principal, _ in spec.pairs)]))
+
+
+def _buckets(cells: Sequence[ExpectedCell], specs: Sequence[ClaimSpec]) -> list[str]:
+    named = [row.cell.target.bucket for row in cells]
+    return list(dict.fromkeys([*named, *(name for spec in specs for name in (spec.bucket, *spec.others))]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce.claims.findings import outside_hypotheses, outside_readers, reach_probes, readings_of
-from pytest_s3vpce.claims.setting import make_probe
+from pytest_s3vpce.claims.setting import helper_probes
 from pytest_s3vpce.model import Cell, Expect, Target, Transport
 from pytest_s3vpce.operations import Operation, operation
 from pytest_s3vpce.probe import Probe
@@ -52,21 +52,6 @@ def probes_of(cells: Sequence[ExpectedCell], claims: Iterable[Claim], setting: S
     vantages = dict.fromkeys(probe.cell.vantage for probe in found)
     found.update(dict.fromkeys(_paths(vantages, setting)))
     return tuple(found)
-
-
-def helper_probes(cell: Cell) -> Iterator[Probe]:
-    """For each helper action of a cell's form, a probe of its own that shows whether it is allowed."""
-    row = operation(cell.operation)
-    if row.safe is None or cell.mutating:
-        return
-    for helper in row.safe.helpers:
-        yield make_probe(
-            helper.action,
-            cell.target.bucket,
-            principal=cell.principal,
-            vantage=cell.vantage,
-            transport=cell.transport,
-        )
 
 
 def _controls(expected: ExpectedCell, setting: Setting) -> Iterator[Probe]:

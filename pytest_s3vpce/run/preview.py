@@ -40,8 +40,7 @@ def _lines(plan: Plan, inventory: Inventory, chosen: frozenset[str]) -> Iterator
         yield f"  {claim.id}"
     named = Counter(row.cell.vantage for row in cells)
     for claim in claims:
-        places = [*claim.inside, *claim.outside, claim.at, *(place for _, place in (*claim.granted, *claim.refused))]
-        named.update(place for place in places if place)
+        named.update({vantage for _, vantage in claim.pairs})
     yield "would be created and removed again:"
     created = [*_machines(inventory, named), *_canaries(inventory, {row.cell.target.bucket for row in cells})]
     yield from created or ["  nothing"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce import __version__
@@ -206,7 +207,7 @@ def _sent(request: SignedRequest | None) -> Sent | None:
 def _received(answer: Answer | None) -> Received | None:
     if answer is None:
         return None
-    timings = {name: answer.timings.get(name) for name in ("dns", "connect", "tls", "first_byte", "total")}
+    timings = {name: round(seconds, 6) for name, seconds in answer.timings.items()}
     return Received(
         status=answer.status,
         request_id=answer.request_id,
@@ -215,11 +216,11 @@ def _received(answer: Answer | None) -> Received | None:
         peer=answer.peer,
         local=answer.local,
         tls=answer.tls,
-        seconds=answer.timings.get("total"),
+        seconds=timings.get("total"),
         headers=header_pairs(answer.headers.items()),
         dns=answer.dns,
         cipher=answer.cipher,
-        timings=Timings(**timings),
+        timings=Timings(**{row.name: timings.get(row.name) for row in fields(Timings)}),
     )
 
 
@@ -256,7 +257,7 @@ def coverage_of(spec: ClaimSpec, claim: Claim, setting: Setting) -> Coverage:
         keys=(bucket.key,),
         hosts=(bucket.name,),
         vantages=_in_order(cell.vantage for cell in tried),
-        gaps=tuple(_gaps(spec, setting)),
+        gaps=(*claim.gaps(setting), *_gaps(spec, setting)),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.accounts import CLEAR_SECONDS, SESSION_SECONDS, SessionKind
-from pytest_s3vpce.claims import BucketFacts, EndpointFacts, PrincipalFacts, Setting
+from pytest_s3vpce.claims import BucketFacts, EndpointFacts, PrincipalFacts, PublicFacts, Setting
 from pytest_s3vpce.claims.readings import limited
 from pytest_s3vpce.claims.setting import allowances
 from pytest_s3vpce.model import Cell, Transport
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.accounts import Accounts
     from pytest_s3vpce.inventory import Inventory
+    from pytest_s3vpce.policy import Policies
     from pytest_s3vpce.references import References
 
 CONTROL = "control:"
@@ -44,6 +45,8 @@ class Described:
     vantage_endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     closed_ports: Mapping[tuple[str, int], str] = field(default_factory=dict)
     exemptions: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    own_policies: Mapping[str, Policies] = field(default_factory=dict)
+    public: Mapping[str, PublicFacts] = field(default_factory=dict)
     places: Mapping[str, Location] = field(default_factory=dict)
     """By vantage point."""
 
@@ -153,6 +156,8 @@ class World:
             vantage_endpoints=described.vantage_endpoints,
             closed_ports=described.closed_ports,
             exemptions=described.exemptions,
+            own_policies=described.own_policies,
+            public=described.public,
         )
 
     def _principal(self, name: str) -> PrincipalFacts:
@@ -166,6 +171,8 @@ class World:
             role=row.role is not None,
             anonymous=row.anonymous,
             clear=row.send_credentials_in_clear,
+            limited=by.session_policy is not None,
+            presigned=row.presigned is not None,
         )
 
     def _resolved_bucket(self, label: str) -> BucketFacts:

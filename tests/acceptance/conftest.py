@@ -152,14 +152,14 @@ class Stage:
             iam.put_role_policy(RoleName=role, PolicyName="buckets", PolicyDocument=json.dumps(before))
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    inventory = load_inventory(EXAMPLES / "endpoint_only" / "s3vpce.yaml")
-    folder = tmp_path_factory.mktemp("stage")
+@contextmanager
+def staged(example: str, folder: Path) -> Iterator[Stage]:
+    """An example in a lab of its own."""
+    inventory = load_inventory(EXAMPLES / example / "s3vpce.yaml")
     lab = start_lab(
         folder / "lab",
         accounts={name: (row.id, row.region) for name, row in inventory.accounts.items()},
-        provision=EXAMPLES / "endpoint_only" / "provision.py",
+        provision=EXAMPLES / example / "provision.py",
     )
     files = [load_expectations(path, inventory) for path in find_expectations(inventory.path.parent)]
     made = Stage(
@@ -174,3 +174,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         assert made.operator.sweep() == []
     finally:
         lab.stop()
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with staged("endpoint_only", tmp_path_factory.mktemp("stage")) as made:
+        yield made

@@ -17,7 +17,7 @@ ROOMS = [
     {"report"},
     {"run"},
     {"lab"},
-    {"claims", "snapshot"},
+    {"claims", "openness", "ownside", "snapshot"},
     {"vantage"},
     {"matrix", "redaction"},
     {"accounts", "infrastructure", "signing_in", "credential_errors"},

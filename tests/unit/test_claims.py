@@ -21,7 +21,9 @@ from pytest_s3vpce.claims import (
     Finding,
     Kind,
     NetworkOnly,
+    NotPublic,
     PrincipalFacts,
+    PublicFacts,
     Results,
     Setting,
     SourceIpOnly,
@@ -30,6 +32,7 @@ from pytest_s3vpce.claims import (
     make_probe,
     verdict_of,
 )
+from pytest_s3vpce.claims.not_public import BLOCKS
 from pytest_s3vpce.claims.readings import ENDPOINT
 from pytest_s3vpce.claims.setting import allowances
 from pytest_s3vpce.matrix import Status, Verdict
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 
 MAIN, PARTNER, FOREIGN = "vpce-main", "vpce-partner", "vpce-other"
 OPEN_POLICY = json.dumps({"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]})
+EVERYTHING = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
 VANTAGES = {"app-subnet": MAIN, "nat-subnet": "", "internet": "", "partner-vpc": PARTNER}
 
 ALLOWED = Outcome(kind=OutcomeKind.ALLOWED)
@@ -71,6 +75,7 @@ SETTING = Setting(
     },
     buckets={
         "reports": BucketFacts(label="reports", name="r", account="main", account_id="111122223333", key="canary"),
+        "open": BucketFacts(label="open", name="o", account="main", account_id="111122223333", key="canary"),
         "control:main": BucketFacts(
             label="control:main", name="cm", account="main", account_id="111122223333", key="canary"
         ),
@@ -84,6 +89,8 @@ SETTING = Setting(
         PARTNER: EndpointFacts(id=PARTNER, vpc="vpc-2", account_id="444455556666", type="gateway", policy=OPEN_POLICY),
     },
     vantage_endpoints={"app-subnet": (MAIN,), "nat-subnet": (MAIN,), "partner-vpc": (PARTNER,)},
+    own_policies={"partner": Policies(identity=(EVERYTHING,))},
+    public={"reports": PublicFacts(policy_is_public=False, blocks=frozenset(BLOCKS))},
 )
 
 
@@ -107,8 +114,7 @@ def session_lets_in(policy: str, action: str, arn: str, path: str, transport: Tr
         principal="arn:aws:sts::111122223333:assumed-role/app/s",
         context=context,
     )
-    everything = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
-    return decide(request, Policies(identity=(everything,), session=(parse(policy),))).allowed
+    return decide(request, Policies(identity=(EVERYTHING,), session=(parse(policy),))).allowed
 
 
 def reading_holds(probe: Probe, path: str) -> bool:
@@ -145,6 +151,9 @@ def good(claim: Claim, probe: Probe) -> Outcome:
         return ALLOWED if cell.parameters in demanded else denied(Layer.RESOURCE)
     if isinstance(claim, CrossAccount):
         return ALLOWED if (cell.principal, cell.vantage) in claim.granted else denied()
+    if isinstance(claim, NotPublic):
+        return ALLOWED if cell.label == "open" or probe in claim.cells().allowed else denied()
+    assert isinstance(claim, NetworkOnly)
     if VANTAGES[cell.vantage] not in inside_paths(claim):
         return denied(Layer.RESOURCE)
     return reading(probe, VANTAGES[cell.vantage])
@@ -194,7 +203,25 @@ KEY_WRITES = replace(
     sse="aws:kms",
     key="arn:aws:kms:us-east-1:111122223333:key/0123456789ab",
 )
-CLAIMS: list[Claim] = [ENDPOINT_ONLY, VPC_ONLY, SOURCE_IP_ONLY, TLS_ONLY, CROSS_ACCOUNT, ENCRYPTED_WRITES, KEY_WRITES]
+NOT_PUBLIC = NotPublic(
+    id="not-public/reports",
+    bucket="reports",
+    reader=("app", "app-subnet"),
+    principals=("anonymous", "partner"),
+    at=("internet", "partner-vpc"),
+    actions=("s3:GetObject", "s3:PutObject", "s3:ListBucket", "s3:GetBucketPolicy"),
+    public_control="open",
+)
+CLAIMS: list[Claim] = [
+    ENDPOINT_ONLY,
+    VPC_ONLY,
+    SOURCE_IP_ONLY,
+    TLS_ONLY,
+    CROSS_ACCOUNT,
+    ENCRYPTED_WRITES,
+    KEY_WRITES,
+    NOT_PUBLIC,
+]
 CANARIES = {"reports": (True, "the canary is as it was")}
 
 
@@ -221,6 +248,12 @@ def test_a_claim_is_proven_in_the_world_where_it_holds(claim: Claim) -> None:
     assert "controls held" in sentence
 
 
+def counted(claim: Claim) -> frozenset[Layer]:
+    """The layers that a denial of the claim may come from."""
+    by: frozenset[Layer] = getattr(claim, "by")  # noqa: B009 - every kind has it, and its own default
+    return by
+
+
 def essential(claim: Claim, probe: Probe) -> bool:
     """A cell of the claim itself: no other probe can stand in for it."""
     if isinstance(claim, TlsOnly):
@@ -234,7 +267,7 @@ def test_no_single_bent_cell_leaves_the_claim_proven(claim: Claim) -> None:
     cells = [probe for probe in base if essential(claim, probe)]
     assert len(cells) >= 2
     for probe, bend in itertools.product(cells, BENDS):
-        still_holds = bend.kind is base[probe].kind and bend.layer in (base[probe].layer, Layer.RESOURCE, Layer.RCP)
+        still_holds = bend.kind is base[probe].kind and bend.layer in (base[probe].layer, *counted(claim))
         if bend.denied and base[probe].denied and bend.layer is None:
             continue  # an unnamed denial has a table of its own below
         verdict, sentence, cells_named = judged(claim, {**base, probe: bend})
@@ -250,7 +283,7 @@ def test_a_counterexample_refutes_and_anything_else_is_inconclusive(
     base = outcomes_of(claim)
     for probe, bend in itertools.product([probe for probe in base if essential(claim, probe)], BENDS):
         expected = None
-        foreign = base[probe].denied and bend.layer not in (None, Layer.RESOURCE, Layer.RCP)
+        foreign = base[probe].denied and bend.layer not in (None, *counted(claim))
         if {base[probe].kind, bend.kind} == {OutcomeKind.DENIED, OutcomeKind.ALLOWED}:
             expected = Verdict.REFUTED
         elif bend.unreachable or bend.inconclusive or foreign:
@@ -433,7 +466,8 @@ def test_an_unnamed_denial_counts_for_nothing_where_the_principal_was_allowed_no
     outcomes = outcomes_of(claim)
     granted = next(probe for probe in outcomes if probe.cell.vantage == "partner-vpc" and essential(claim, probe))
     results = Results(outcomes={**outcomes, granted: denied()}, canaries={})
-    layer = next(finding for finding in claim.judge(SETTING, results) if finding.kind is Kind.LAYER)
+    unread = replace(SETTING, own_policies={})
+    layer = next(finding for finding in claim.judge(unread, results) if finding.kind is Kind.LAYER)
     assert layer.status is Status.MISSING
     assert "partner's own policies may be its cause" in layer.sentence
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import jsonschema
 import pytest
 import yaml
 
-from pytest_s3vpce.claimforms import ClaimSpec
+from pytest_s3vpce.claimforms import ClaimKind, ClaimSpec
 from pytest_s3vpce.errors import ExpectationError
 from pytest_s3vpce.expectations import ExpectedCell, Plan, find_expectations, load_expectations, plan_cells, schemas
 from pytest_s3vpce.inventory import load_inventory
@@ -159,32 +159,36 @@ def test_claims_keep_what_was_written_and_fill_in_defaults(inventory: Inventory)
             id="tls-only/reports+x",
             place=Place(path, 7, 5),
             bucket="reports",
-            actions=("HeadObject",),
-            by=frozenset({Layer.SCP}),
-            principal="app",
-            at="inside",
+            fields={"actions": ("HeadObject",), "by": frozenset({Layer.SCP}), "principal": "app", "at": "inside"},
+            pairs=(("app", "inside"),),
         ),
         ClaimSpec(
             kind="endpoint-only",
             id="endpoint-only/reports",
             place=Place(path, 8, 5),
             bucket="reports",
-            actions=("s3:GetObject", "s3:PutObject", "s3:ListBucket"),
-            by=both,
-            principals=("app",),
-            endpoints=("vpce-1",),
-            inside=("inside",),
-            outside=("internet",),
+            fields={
+                "actions": ("s3:GetObject", "s3:PutObject", "s3:ListBucket"),
+                "by": both,
+                "principals": ("app",),
+                "endpoints": ("vpce-1",),
+                "inside": ("inside",),
+                "outside": ("internet",),
+            },
+            pairs=(("app", "inside"), ("app", "internet")),
         ),
         ClaimSpec(
             kind="cross-account",
             id="cross-account/reports",
             place=Place(path, 9, 5),
             bucket="reports",
-            actions=("s3:GetObject",),
-            by=both,
-            granted=(("other", "inside"),),
-            refused=(("app", "internet"),),
+            fields={
+                "actions": ("s3:GetObject",),
+                "by": both,
+                "granted": (("other", "inside"),),
+                "refused": (("app", "internet"),),
+            },
+            pairs=(("other", "inside"), ("app", "internet")),
         ),
     )
     assert plan(inventory, BASE).claims[0].actions == ("s3:GetObject", "s3:ListBucket")
@@ -211,6 +215,7 @@ def test_items_are_each_files_own_in_file_order_with_places(inventory: Inventory
     assert len(found.cells) == 6
 
 
+KINDS = get_args(ClaimKind)
 FAULTS = {
     "unknown bucket": (
         "  - bucket: reports",
@@ -361,7 +366,7 @@ FAULTS = {
         "tls-onli:",
         (
             "FILE:7:5: unknown key `tls-onli`; accepted are "
-            "tls-only, endpoint-only, vpc-only, source-ip-only, cross-account, encrypted-writes"
+            + ", ".join(["tls-only", *(kind for kind in KINDS if kind != "tls-only")])
         ),
     ),
     "claim on an unknown bucket": (
@@ -448,10 +453,7 @@ FAULTS = {
     "two kinds in one claim": (
         "claims:\n",
         "claims:\n  - {tls-only: {}, endpoint-only: {}}\n",
-        (
-            "FILE:7:5: a claim is of one kind; accepted are "
-            "endpoint-only, vpc-only, source-ip-only, tls-only, cross-account, encrypted-writes"
-        ),
+        ("FILE:7:5: a claim is of one kind; accepted are " + ", ".join(KINDS)),
     ),
     "misspelt section": ("claims:\n", "clams:\n", "FILE:6:1: unknown key `clams`; accepted are claims, expect"),
     "misspelt key of a claim": (

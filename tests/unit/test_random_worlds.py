@@ -17,19 +17,25 @@ from pytest_s3vpce.claims import (
     CrossAccount,
     EncryptedWrites,
     NetworkOnly,
+    NotPublic,
+    PublicFacts,
     Results,
     Setting,
     SourceIpOnly,
     TlsOnly,
     verdict_of,
 )
+from pytest_s3vpce.claims.not_public import BLOCKS
 from pytest_s3vpce.matrix import Verdict
 from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
+from pytest_s3vpce.policy import Policies, parse
 from tests.unit.test_claims import (
     CROSS_ACCOUNT,
     ENCRYPTED_WRITES,
     ENDPOINT_ONLY,
+    EVERYTHING,
     MAIN,
+    NOT_PUBLIC,
     PARTNER,
     SETTING,
     SOURCE_IP_ONLY,
@@ -47,6 +53,7 @@ WORLDS = 5000 if os.environ.get("S3VPCE_SOAK") else 300
 PATHS = ("", MAIN, PARTNER)
 ACTIONS = ("GetObject", "PutObject", "ListObjectsV2")
 
+CLOSED = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "arn:aws:s3:::c*"}})
 ALLOWED = Outcome(kind=OutcomeKind.ALLOWED)
 UNREACHABLE = Outcome(kind=OutcomeKind.UNREACHABLE, reason="cut off")
 MISSING = Outcome(kind=OutcomeKind.INCONCLUSIVE, code="NoSuchKey", reason="the canary does not exist")
@@ -66,6 +73,11 @@ class World:
     denies_encryptions: frozenset[str]
     """Encryptions of writes that the bucket's own policy denies: a header's value, `none` or `customer`."""
     grants_partner: bool
+    open_to_all: frozenset[str]
+    """Operations that the bucket's own policy allows everybody."""
+    blocks: frozenset[str]
+    unread: frozenset[str]
+    """What the runner may not read: `own side`, `openness`."""
     endpoint_blocks: frozenset[tuple[str, str]]
     """(endpoint, `target` or `control`) that an endpoint's policy does not let through."""
     endpoint_blocks_http: frozenset[str]
@@ -87,6 +99,8 @@ class World:
             return BAD_KEYS
         kind = "control" if cell.label.startswith("control:") else "target"
         own = cell.principal == "app"
+        if cell.label == "open":
+            return ALLOWED
         if (path, kind) in self.endpoint_blocks or (http and path in self.endpoint_blocks_http):
             return self._denied(Layer.VPC_ENDPOINT, named=own or kind == "control")
         if kind == "target" and self._bucket_denies(probe, path, http=http, own=own):
@@ -99,7 +113,8 @@ class World:
 
     def _bucket_denies(self, probe: Probe, path: str, *, http: bool, own: bool) -> bool:
         operation = probe.cell.operation
-        if not own and not self.grants_partner:
+        granted = own or (self.grants_partner and probe.cell.principal == "partner")
+        if not granted and operation not in self.open_to_all:
             return True
         if operation == "PutObject" and _encryption(probe) in self.denies_encryptions:
             return True
@@ -126,6 +141,15 @@ class World:
             return {"GetObject", "ListObjectsV2"} <= self.denies_http
         if isinstance(claim, EncryptedWrites):
             return self.denies_encryptions == NOT_DEMANDED
+        if isinstance(claim, NotPublic):
+            let_in = {
+                operation
+                for place in claim.at
+                for operation in ACTIONS
+                if self.grants_partner and (operation, self.paths[place]) not in self.denies
+            }
+            return not let_in and not self.open_to_all and self.blocks == frozenset(BLOCKS)
+        assert isinstance(claim, CrossAccount)
         granted = self.grants_partner and all(
             ("GetObject", self.paths[vantage]) not in self.denies for _, vantage in claim.granted
         )
@@ -150,6 +174,9 @@ GOOD = World(
     denies_http=frozenset(ACTIONS),
     denies_encryptions=frozenset(),
     grants_partner=True,
+    open_to_all=frozenset(),
+    blocks=frozenset(BLOCKS),
+    unread=frozenset(),
     endpoint_blocks=frozenset(),
     endpoint_blocks_http=frozenset(),
     identity_blocks=frozenset(),
@@ -183,6 +210,9 @@ def bent(dice: random.Random, base: World) -> World:
             replace(base, no_port_80=base.no_port_80 | {vantage}),
             replace(base, no_canary=base.no_canary | {dice.choice(["reports", "control:main", "control:partner"])}),
             replace(base, portal=not base.portal),
+            replace(base, open_to_all=base.open_to_all ^ {operation}),
+            replace(base, blocks=base.blocks ^ {dice.choice(BLOCKS)}),
+            replace(base, unread=base.unread | {dice.choice(["own side", "openness"])}),
         ]
     )
 
@@ -204,11 +234,23 @@ def _setting(world: World) -> Setting:
     endpoints = {
         name: replace(facts, policy=closed) if name in blocks else facts for name, facts in SETTING.endpoints.items()
     }
-    return replace(SETTING, endpoints=endpoints)
+    partner = CLOSED if ("partner", "target") in world.identity_blocks else EVERYTHING
+    own = {} if "own side" in world.unread else {"partner": Policies(identity=(partner,))}
+    openness = PublicFacts(policy_is_public=bool(world.open_to_all), blocks=world.blocks)
+    public = {"reports": PublicFacts() if "openness" in world.unread else openness}
+    return replace(SETTING, endpoints=endpoints, own_policies=own, public=public)
 
 
 # In these worlds the refused and outside cells of a claim differ from the allowed ones by their path alone.
-CLAIMS: list[Claim] = [ENDPOINT_ONLY, VPC_ONLY, SOURCE_IP_ONLY, TLS_ONLY, replace(CROSS_ACCOUNT), ENCRYPTED_WRITES]
+CLAIMS: list[Claim] = [
+    ENDPOINT_ONLY,
+    VPC_ONLY,
+    SOURCE_IP_ONLY,
+    TLS_ONLY,
+    CROSS_ACCOUNT,
+    ENCRYPTED_WRITES,
+    replace(NOT_PUBLIC, actions=("s3:GetObject", "s3:PutObject", "s3:ListBucket")),
+]
 
 
 def good_world(claim: Claim) -> World:
@@ -217,6 +259,8 @@ def good_world(claim: Claim) -> World:
         return replace(GOOD, denies=GOOD.denies - {("GetObject", PARTNER)})
     if isinstance(claim, EncryptedWrites):
         return replace(GOOD, denies_encryptions=NOT_DEMANDED)
+    if isinstance(claim, NotPublic):
+        return replace(GOOD, grants_partner=False)
     if isinstance(claim, SourceIpOnly):
         return replace(GOOD, denies=frozenset((operation, path) for operation in ACTIONS for path in (MAIN, PARTNER)))
     return GOOD

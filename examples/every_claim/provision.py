@@ -1,0 +1,75 @@
+"""A bucket for each claim, in the network of the example `endpoint_only`: plain boto3, as it would run on AWS."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+_spec = importlib.util.spec_from_file_location("first", Path(__file__).parent.parent / "endpoint_only" / "provision.py")
+first = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(first)
+
+NAME = "every-claim-{}"
+OURS = [f"arn:aws:s3:::{NAME.format('*')}", f"arn:aws:s3:::{NAME.format('*')}/*"]
+
+
+def provision(accounts):
+    main, partner = accounts["main"], accounts["partner"]
+    network, other = first.main_network(main), first.partner_network(partner)
+    everything = document(allow("s3:*", OURS))
+    first.gateway_endpoint(main, network["vpc"], [network["app_routes"]], document(allow("s3:*", OURS, Principal="*")))
+    first.gateway_endpoint(partner, other["vpc"], [other["routes"]], document(allow("s3:*", OURS, Principal="*")))
+    first.bucket(main, NAME.format("control"))
+    first.bucket(partner, NAME.format("partner-control"))
+    found = {
+        "AppRole": first.role(main, "app", everything),
+        "PartnerRole": first.role(partner, "partner", everything),
+        "AppSubnet": network["app_subnet"],
+        "ProbeGroup": network["group"],
+        "PartnerSubnet": other["subnet"],
+        "PartnerProbeGroup": other["group"],
+    }
+    for name, policy in policies(found).items():
+        bucket(main, name, policy)
+    return found
+
+
+def policies(found):
+    """Each bucket's own policy, a statement for each of its protections and grants."""
+    return {
+        "public": document(allow("s3:GetObject", f"{arn('public')}/*", sid="Everybody", Principal="*")),
+        "private": None,
+    }
+
+
+def bucket(session, name, policy):
+    """A bucket with a canary and its policy; all but `public` keep the Block Public Access that new buckets have."""
+    s3 = session.client("s3")
+    first.bucket(session, NAME.format(name))
+    if name == "public":
+        s3.delete_public_access_block(Bucket=NAME.format(name))
+    if policy is not None:
+        s3.put_bucket_policy(Bucket=NAME.format(name), Policy=json.dumps(policy))
+
+
+def arn(name):
+    return f"arn:aws:s3:::{NAME.format(name)}"
+
+
+def document(*statements):
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def allow(action, resource, *, sid="Allow", **more):
+    return {"Sid": sid, "Effect": "Allow", "Action": action, "Resource": resource, **more}
+
+
+def deny(action, resource, condition, *, sid, **more):
+    return {
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": action,
+        "Resource": resource,
+        "Condition": condition,
+        **more,
+    }

@@ -1,0 +1,95 @@
+"""Cells that must be allowed and cells that must be denied, with the controls by which both mean something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_s3vpce.claims.claim import OWNERS
+from pytest_s3vpce.claims.exclusion import Exclusion
+from pytest_s3vpce.claims.findings import (
+    Finding,
+    Kind,
+    attribution,
+    canary,
+    negative,
+    outside_hypotheses,
+    outside_readers,
+    positive,
+    reach,
+    reach_probes,
+    readings_of,
+)
+from pytest_s3vpce.claims.setting import helper_probes
+from pytest_s3vpce.matrix import Status
+from pytest_s3vpce.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_s3vpce.claims.setting import Results, Setting
+    from pytest_s3vpce.model import Layer
+    from pytest_s3vpce.probe import Probe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cells:
+    """What a claim says of single requests; `by` are the layers that a denial may come from."""
+
+    bucket: str
+    allowed: tuple[Probe, ...]
+    denied: tuple[Probe, ...]
+    by: frozenset[Layer] = OWNERS
+
+    def probes(self, setting: Setting) -> Iterator[Probe]:
+        """The cells, the helpers of their forms, who reaches the control bucket, and the paths of what is denied."""
+        for probe in (*self.allowed, *self.denied):
+            yield probe
+            yield from helper_probes(probe.cell)
+            yield from _reach_probes(setting, probe)
+        for vantage in dict.fromkeys(probe.cell.vantage for probe in self.denied):
+            yield from paths_of(setting, vantage)
+
+    def judge(self, setting: Setting, results: Results) -> list[Finding]:
+        """Every cell, its reach, the layer of each denial, that there is an object, and that no write changed it."""
+        reached = {probe: _reach(setting, results, probe) for probe in (*self.allowed, *self.denied)}
+        findings = list(dict.fromkeys(reached.values()))
+        findings += [positive(results, probe, controls=reached[probe]) for probe in self.allowed]
+        excluded = Exclusion(setting, results)
+        for probe in self.denied:
+            findings.append(negative(results, probe))
+            layer = attribution(results, probe, by=self.by, excluded=excluded)
+            findings += [layer] if layer is not None else []
+        findings += self._objects(results)
+        writing = [probe.cell.operation for probe in (*self.allowed, *self.denied)]
+        checked = canary(results, self.bucket, writing)
+        return findings + ([checked] if checked is not None else [])
+
+    def _objects(self, results: Results) -> Iterator[Finding]:
+        """Of a key where nothing is, S3 answers a caller who may not list with a 403 as well."""
+        on_keys = [probe.cell for probe in self.denied if OPERATIONS[probe.cell.operation].on_object]
+        for label in dict.fromkeys(cell.label for cell in on_keys):
+            if not results.is_there(label):
+                sentence = f"no object was shown to be there on {label}, so a denial there proves nothing"
+                yield Finding(kind=Kind.CANARY, name=f"object {label}", status=Status.MISSING, sentence=sentence)
+
+
+def paths_of(setting: Setting, vantage: str) -> Iterator[Probe]:
+    """The readings of a vantage point's path on the control buckets."""
+    yield from readings_of(
+        setting,
+        "",
+        principals=outside_readers(setting),
+        vantage=vantage,
+        hypotheses=outside_hypotheses(setting, vantage, ()),
+    )
+
+
+def _reach_probes(setting: Setting, probe: Probe) -> tuple[Probe, ...]:
+    cell = probe.cell
+    return reach_probes(setting, principal=cell.principal, vantage=cell.vantage, transport=cell.transport)
+
+
+def _reach(setting: Setting, results: Results, probe: Probe) -> Finding:
+    cell = probe.cell
+    return reach(setting, results, _reach_probes(setting, probe), principal=cell.principal, vantage=cell.vantage)

@@ -1,0 +1,52 @@
+"""What every claim is: a property of a bucket that names its probes and judges what came back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.model import Layer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_s3vpce.claims.findings import Finding
+    from pytest_s3vpce.claims.setting import Results, Setting
+    from pytest_s3vpce.probe import Probe
+
+OWNERS: Final = frozenset({Layer.RESOURCE, Layer.RCP})
+"""The layers by which a bucket's owner denies."""
+CALLERS: Final = frozenset({Layer.IDENTITY, Layer.PERMISSIONS_BOUNDARY, Layer.SESSION, Layer.SCP})
+"""The layers on the caller's side."""
+POLICIES: Final = OWNERS | CALLERS
+"""Whoever's, but not the endpoint's: that one speaks for a path, not for a principal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim(ABC):
+    """A claim of a file with its references resolved. Its fields are its form's, under the same names."""
+
+    id: str
+    bucket: str
+
+    @abstractmethod
+    def probes(self, setting: Setting) -> Iterator[Probe]:
+        """The claim's own cells and their controls."""
+
+    @abstractmethod
+    def judge(self, setting: Setting, results: Results) -> list[Finding]:
+        """Every cell and control, and whether it held."""
+
+    def gaps(self, setting: Setting) -> Iterator[str]:
+        """What the claim knows it does not cover, a sentence each."""
+        del setting
+        yield from ()
+
+    def explained(self) -> tuple[str, ...]:
+        """The principals whose own policies are to be read, where that is allowed."""
+        return ()
+
+    def configured(self) -> tuple[str, ...]:
+        """The buckets whose public access settings are to be read."""
+        return ()

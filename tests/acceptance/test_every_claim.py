@@ -1,0 +1,122 @@
+"""Each claim in the lab: proven on its bucket, and refuted without any single protection of it.
+
+What takes a protection away is done to all buckets at once, round by round: a round is one run.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.acceptance.conftest import staged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from pytest_s3vpce.matrix import ClaimResult
+    from tests.acceptance.conftest import Stage
+
+    Removal = Callable[[Stage], AbstractContextManager[None]]
+
+NAME: Final = "every-claim-{}"
+ALL_BLOCKS: Final = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+
+
+@pytest.fixture(scope="module")
+def every(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with staged("every_claim", tmp_path_factory.mktemp("every")) as made:
+        yield made
+
+
+def allowed(bucket: str, action: str, principal: Any, **more: Any) -> dict[str, Any]:
+    resource = [f"arn:aws:s3:::{NAME.format(bucket)}", f"arn:aws:s3:::{NAME.format(bucket)}/*"]
+    return {"Sid": "Added", "Effect": "Allow", "Principal": principal, "Action": action, "Resource": resource, **more}
+
+
+def policy(bucket: str, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> Removal:
+    """The statements of a bucket's policy with a change, for a while."""
+
+    @contextmanager
+    def removal(stage: Stage) -> Iterator[None]:
+        s3, name = stage.client("s3"), NAME.format(bucket)
+        try:
+            before = s3.get_bucket_policy(Bucket=name)["Policy"]
+        except s3.exceptions.from_code("NoSuchBucketPolicy"):
+            before = None
+        statements = change(json.loads(before)["Statement"] if before else [])
+        text = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        s3.put_bucket_policy(Bucket=name, Policy=text) if statements else s3.delete_bucket_policy(Bucket=name)
+        try:
+            yield
+        finally:
+            s3.put_bucket_policy(Bucket=name, Policy=before) if before else s3.delete_bucket_policy(Bucket=name)
+
+    return removal
+
+
+def without(bucket: str, sid: str) -> Removal:
+    def change(statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        kept = [row for row in statements if row["Sid"] != sid]
+        assert len(kept) == len(statements) - 1
+        return kept
+
+    return policy(bucket, change)
+
+
+def adding(bucket: str, *more: dict[str, Any]) -> Removal:
+    return policy(bucket, lambda statements: [*statements, *more])
+
+
+def unblocked(bucket: str, then: Removal | None = None) -> Removal:
+    """Block Public Access off, and perhaps something that it stood before."""
+
+    @contextmanager
+    def removal(stage: Stage) -> Iterator[None]:
+        s3, name = stage.client("s3"), NAME.format(bucket)
+        s3.delete_public_access_block(Bucket=name)
+        try:
+            with then(stage) if then else ExitStack():
+                yield
+        finally:
+            on = dict.fromkeys(ALL_BLOCKS, True)
+            s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=on)
+
+    return removal
+
+
+REMOVALS: Final[dict[str, dict[str, Removal]]] = {
+    "not-public/private": {
+        "block public access": unblocked("private"),
+        "nobody is named": unblocked("private", adding("private", allowed("private", "s3:GetObject", "*"))),
+        "no stranger is named": adding("private", allowed("private", "s3:ListBucket", {"AWS": "444455556666"})),
+    },
+}
+"""Of each claim, what its bucket is protected by, and how that is taken away."""
+ROUNDS: Final = max(map(len, REMOVALS.values()))
+
+
+def judged(stage: Stage, *names: str) -> dict[str, ClaimResult]:
+    chosen = names or tuple(row.id for row in stage.plan.claims)
+    return {row.id: row for row in stage.fresh_operator().run(stage.plan, chosen).claims}
+
+
+def test_every_claim_is_proven(every: Stage) -> None:
+    found = judged(every)
+    assert {row.id: row.sentence for row in found.values() if row.verdict != "proven"} == {}
+    assert set(found) == set(REMOVALS)
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_without_any_one_protection_it_is_refuted(every: Stage, number: int) -> None:
+    chosen = {name: list(rows.items())[number] for name, rows in REMOVALS.items() if number < len(rows)}
+    with ExitStack() as stack:
+        for _, removal in chosen.values():
+            stack.enter_context(removal(every))
+        found = judged(every, *chosen)
+    standing = {(name, chosen[name][0]): row.sentence for name, row in found.items() if row.verdict != "refuted"}
+    assert standing == {}
+    assert len(found) == len(chosen)

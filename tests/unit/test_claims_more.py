@@ -1,0 +1,116 @@
+"""What would make single claims lie: openness unread, requests that do not get through, objects that are not there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_s3vpce.claims import PublicFacts, make_probe
+from pytest_s3vpce.claims.not_public import BLOCKS
+from pytest_s3vpce.matrix import Verdict
+from pytest_s3vpce.model import Layer, Outcome, OutcomeKind
+from pytest_s3vpce.policy import UNKNOWN, Policies, parse
+from tests.unit.test_claims import EVERYTHING, NOT_PUBLIC, SETTING, UNREACHABLE, denied, judged, outcomes_of
+
+MISSING = Outcome(kind=OutcomeKind.INCONCLUSIVE, code="NoSuchKey", reason="the canary does not exist")
+
+# --- not-public ------------------------------------------------------------------------------------------------------
+
+SOME = frozenset(BLOCKS)
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict", "words"),
+    [
+        (PublicFacts(), Verdict.INCONCLUSIVE, "could not be read"),
+        (PublicFacts(blocks=SOME), Verdict.INCONCLUSIVE, "the policy status of reports could not be read"),
+        (PublicFacts(policy_is_public=False), Verdict.INCONCLUSIVE, "its account could not be read"),
+        (PublicFacts(policy_is_public=True, blocks=SOME), Verdict.REFUTED, "calls the policy of reports public"),
+        *(
+            (PublicFacts(policy_is_public=False, blocks=SOME - {name}), Verdict.REFUTED, f"lacks {name} for reports")
+            for name in BLOCKS
+        ),
+    ],
+)
+def test_openness_must_be_read_and_agree(facts: PublicFacts, verdict: Verdict, words: str) -> None:
+    setting = replace(SETTING, public={"reports": facts})
+    found, sentence, _ = judged(NOT_PUBLIC, outcomes_of(NOT_PUBLIC, setting), setting=setting)
+    assert found is verdict
+    assert words in sentence
+
+
+def test_openness_that_nobody_read_proves_nothing() -> None:
+    setting = replace(SETTING, public={})
+    assert judged(NOT_PUBLIC, outcomes_of(NOT_PUBLIC, setting), setting=setting)[0] is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("outcome", [denied(), UNREACHABLE, MISSING])
+def test_a_public_control_that_nobody_reads_shows_that_requests_do_not_get_through(outcome: Outcome) -> None:
+    probe = make_probe("s3:GetObject", "open", principal="anonymous", vantage="internet")
+    found, sentence, _ = judged(NOT_PUBLIC, {**outcomes_of(NOT_PUBLIC), probe: outcome})
+    assert found is Verdict.INCONCLUSIVE
+    assert "nothing shows that requests of anonymous:internet get through" in sentence
+
+
+def test_without_a_public_control_reach_is_a_roles_and_coverage_says_so() -> None:
+    claim = replace(NOT_PUBLIC, public_control="")
+    assert judged(claim, outcomes_of(claim))[0] is Verdict.PROVEN
+    (gap,) = claim.gaps(SETTING)
+    assert "no public control bucket is declared" in gap
+    assert list(NOT_PUBLIC.gaps(SETTING)) == []
+
+
+def test_denials_of_an_object_that_is_not_there_prove_nothing() -> None:
+    reader = NOT_PUBLIC.cells().allowed[0]
+    found, sentence, _ = judged(NOT_PUBLIC, {**outcomes_of(NOT_PUBLIC), reader: MISSING}, canaries={})
+    assert found is Verdict.INCONCLUSIVE
+    assert "canary" in sentence or "no object was shown to be there" in sentence
+
+
+NOWHERE = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "arn:aws:s3:::c*"}})
+CONDITIONED = parse(
+    {
+        "Statement": {
+            "Effect": "Allow",
+            "Action": "*",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:PrincipalTag/team": "x"}},
+        }
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {},
+        {"partner": Policies(identity=(NOWHERE,))},
+        {"partner": Policies(identity=UNKNOWN)},
+        {"partner": Policies(identity=(CONDITIONED,))},
+        {"partner": Policies(identity=(EVERYTHING,), permissions_boundary=(NOWHERE,))},
+        {"partner": Policies(identity=(EVERYTHING,), permissions_boundary=UNKNOWN)},
+        {"partner": Policies(identity=(EVERYTHING,), scps=UNKNOWN)},
+        {"partner": Policies(identity=(EVERYTHING,), scps=((NOWHERE,),))},
+    ],
+)
+def test_a_stranger_whose_own_side_may_refuse_shows_nothing_of_the_bucket(own: dict[str, Policies]) -> None:
+    setting = replace(SETTING, own_policies=own)
+    found, sentence, _ = judged(NOT_PUBLIC, outcomes_of(NOT_PUBLIC, setting), setting=setting)
+    assert found is Verdict.INCONCLUSIVE
+    assert "partner's own policies may be its cause" in sentence
+
+
+def test_a_stranger_whose_session_is_limited_shows_nothing_of_the_bucket() -> None:
+    limited = replace(SETTING.principals["partner"], limited=True)
+    setting = replace(SETTING, principals={**SETTING.principals, "partner": limited})
+    assert judged(NOT_PUBLIC, outcomes_of(NOT_PUBLIC, setting), setting=setting)[0] is Verdict.INCONCLUSIVE
+
+
+def test_one_of_the_owners_principals_is_no_stranger() -> None:
+    claim = replace(NOT_PUBLIC, principals=("anonymous", "user"))
+    base = outcomes_of(claim)
+    named = {probe: denied(Layer.RESOURCE) if row.denied else row for probe, row in base.items()}
+    found, sentence, _ = judged(claim, named)
+    assert found is Verdict.INCONCLUSIVE
+    assert "belongs to main" in sentence
