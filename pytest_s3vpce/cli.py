@@ -16,6 +16,7 @@ from pytest_s3vpce.jsonlines import answer_lines
 from pytest_s3vpce.keepcommand import deploy, undeploy
 from pytest_s3vpce.labcommand import lab
 from pytest_s3vpce.lintcommand import lint
+from pytest_s3vpce.operationscommand import operations
 from pytest_s3vpce.permissionscommand import permissions
 from pytest_s3vpce.sweepcommand import sweep
 
@@ -59,6 +60,7 @@ main.add_command(deploy)
 main.add_command(undeploy)
 main.add_command(lab)
 main.add_command(lint)
+main.add_command(operations)
 main.add_command(permissions)
 main.add_command(sweep)
 
@@ -87,21 +89,6 @@ def explain(file: Path, *, as_json: bool) -> None:
 
     found = decided(*read_request(file)).explain()
     click.echo(json.dumps(found.mapping(), indent=2) if as_json else str(found))
-
-
-@main.command()
-def operations() -> None:
-    """The operation catalogue: actions, and how each operation is probed without changing anything."""
-    from tabulate import tabulate
-
-    from pytest_s3vpce.operations import OPERATIONS
-
-    rows = []
-    for row in OPERATIONS.values():
-        form = "none" if row.safe is None else "documented" if row.safe.documented else "inferred"
-        helpers = ", ".join(helper.action for helper in row.safe.helpers) if row.safe else ""
-        rows.append([row.name, ", ".join(row.actions), form, helpers, "yes" if row.mutating else "none"])
-    click.echo(tabulate(rows, headers=["operation", "actions", "safe form", "its helpers", "mutating form"]))
 
 
 @main.command()

@@ -13,7 +13,17 @@ import pytest_s3vpce
 
 PACKAGE = Path(pytest_s3vpce.__file__).parent
 ROOMS = [
-    {"plugin", "collector", "cli", "keepcommand", "labcommand", "lintcommand", "permissionscommand", "sweepcommand"},
+    {
+        "plugin",
+        "collector",
+        "cli",
+        "keepcommand",
+        "labcommand",
+        "lintcommand",
+        "operationscommand",
+        "permissionscommand",
+        "sweepcommand",
+    },
     {"report"},
     {"run"},
     {"lab"},

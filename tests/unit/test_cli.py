@@ -122,15 +122,6 @@ def test_decide_answers_line_by_line() -> None:
     assert "error" in second
 
 
-def test_operations_lists_the_catalogue() -> None:
-    status, out, _ = run("operations")
-    assert status == 0
-    row = next(line for line in out.splitlines() if line.startswith("DeleteObject "))
-    assert row.split() == ["DeleteObject", "s3:DeleteObject", "documented", "s3:GetObject", "none"]
-    assert next(line for line in out.splitlines() if line.startswith("PutBucketAcl")).split()[2] == "none"
-    assert "inferred" in next(line for line in out.splitlines() if line.startswith("UploadPart "))
-
-
 def test_schema_prints_or_writes_what_docs_hold(tmp_path: Path) -> None:
     status, out, _ = run("schema")
     assert status == 0

@@ -1,0 +1,141 @@
+"""Every action of the catalogue in one run, by one who may do all and one who may only read; what its page says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from pytest_s3vpce.cli import main
+from pytest_s3vpce.expectations import load_expectations, plan_cells
+from pytest_s3vpce.inventory import load_inventory
+from pytest_s3vpce.lab.process import start_lab
+from pytest_s3vpce.operations import OPERATIONS
+from pytest_s3vpce.run.environment import from_ready_file
+from pytest_s3vpce.run.folder import RunFolder
+from pytest_s3vpce.run.operator import Operator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_s3vpce.matrix import Matrix
+
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "operations.md").read_text(encoding="utf-8")
+READS = ("s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket")
+"""What the second role may do: the helpers of all forms."""
+ACTIONS = [row.default_of for row in OPERATIONS.values() if row.safe and row.default_of]
+NAMES = [row.name for row in OPERATIONS.values() if row.safe and not row.default_of]
+INVENTORY = """\
+accounts:
+  main: {id: "111122223333", region: eu-west-1}
+principals:
+  admin: {role: "arn:aws:iam::111122223333:role/admin"}
+  app: {role: "arn:aws:iam::111122223333:role/app"}
+vantage_points:
+  admin-host: local
+  app-subnet: local
+buckets:
+  reports: {name: reports-111122223333, canary: {key: ".s3vpce/canary", reader: "app:app-subnet"}}
+controls:
+  main: {name: reports-111122223333, canary: ".s3vpce/canary"}
+"""
+PROVISION = f"""\
+import json
+
+
+def provision(accounts):
+    session = accounts["main"]
+    iam, s3 = session.client("iam"), session.client("s3")
+    trust = {{"Effect": "Allow", "Principal": {{"AWS": "111122223333"}}, "Action": "sts:AssumeRole"}}
+    for name, actions in (("admin", "s3:*"), ("app", {list(READS)})):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trust))
+        allowed = {{"Effect": "Allow", "Action": actions, "Resource": "*"}}
+        iam.put_role_policy(RoleName=name, PolicyName="s3", PolicyDocument=document(allowed))
+    bucket = {{"Bucket": "reports-111122223333"}}
+    s3.create_bucket(
+        **bucket,
+        CreateBucketConfiguration={{"LocationConstraint": "eu-west-1"}},
+        ObjectLockEnabledForBucket=True,
+    )
+    default = {{"Mode": "GOVERNANCE", "Days": 1}}
+    s3.put_object_lock_configuration(
+        **bucket, ObjectLockConfiguration={{"ObjectLockEnabled": "Enabled", "Rule": {{"DefaultRetention": default}}}}
+    )
+    s3.put_object(**bucket, Key=".s3vpce/canary", Body=b"the canary")
+
+
+def document(*statements):
+    return json.dumps({{"Version": "2012-10-17", "Statement": statements}})
+"""
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+    folder = tmp_path_factory.mktemp("catalogue")
+    entries = [
+        {"bucket": "reports", "actions": [*ACTIONS, *NAMES], "inferred": True, "allow": "admin:admin-host"},
+        {"bucket": "reports", "actions": [*ACTIONS, *NAMES], "inferred": True, "deny": "app:app-subnet"},
+    ]
+    for name, text in (
+        ("s3vpce.yaml", INVENTORY),
+        ("provision.py", PROVISION),
+        ("test_all.access.yaml", json.dumps({"expect": entries})),
+    ):
+        (folder / name).write_text(text, encoding="utf-8")
+    inventory = load_inventory(folder / "s3vpce.yaml")
+    plan = plan_cells([load_expectations(folder / "test_all.access.yaml", inventory)], inventory)
+    lab = start_lab(folder / "lab", accounts={"main": ("111122223333", "eu-west-1")}, provision=folder / "provision.py")
+    try:
+        operator = Operator(
+            inventory,
+            from_ready_file(lab.ready_file),
+            RunFolder.create(folder),
+            notify=lambda _line: None,
+            strict=False,
+        )
+        yield operator.run(plan, {row.id for row in plan.cells})
+    finally:
+        lab.stop()
+
+
+def test_who_may_do_all_is_allowed_all_and_inferred_forms_are_calibrated(matrix: Matrix) -> None:
+    assert len(matrix.cells) == 2 * (len(ACTIONS) + len(NAMES))
+    wrong = {
+        row.id: (row.counted.outcome, row.counted.reason)
+        for row in matrix.cells
+        if row.principal == "admin" and not row.passed
+    }
+    assert wrong == {}
+
+
+def test_who_may_only_read_is_denied_the_rest_by_the_action_under_test(matrix: Matrix) -> None:
+    wrong = {
+        row.id: (row.counted.outcome, row.counted.reason)
+        for row in matrix.cells
+        if row.principal == "app" and not row.passed and row.action not in READS
+    }
+    assert wrong == {}
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_holds_the_catalogue() -> None:
+    printed = CliRunner().invoke(main, ["operations", "--format", "markdown"])
+    assert printed.exit_code == 0
+    assert printed.output in PAGE
+    assert ("none of the operations has one" in PAGE) is not any(row.mutating for row in OPERATIONS.values())
+
+
+def test_the_pages_example_is_an_expectation(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "s3vpce.yaml").write_text(INVENTORY, encoding="utf-8")
+    (tmp_path / "test_it.access.yaml").write_text(text, encoding="utf-8")
+    inventory = load_inventory(tmp_path / "s3vpce.yaml")
+    plan = plan_cells([load_expectations(tmp_path / "test_it.access.yaml", inventory)], inventory)
+    assert len(plan.cells) == 6
+    assert all(row.cell.inferred for row in plan.cells)
