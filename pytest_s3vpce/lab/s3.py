@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.lab import accesspoints, acls, s3checks, s3deletes, s3documents, s3encryption, s3post, s3public
+from pytest_s3vpce.lab import (
+    accesspoints,
+    acls,
+    s3checks,
+    s3deletes,
+    s3documents,
+    s3encryption,
+    s3locks,
+    s3post,
+    s3public,
+    s3tags,
+)
 from pytest_s3vpce.lab.authorization import unsupported
 from pytest_s3vpce.lab.denials import PLAIN
 from pytest_s3vpce.lab.refused import Refused
@@ -34,6 +46,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.network.path import Path
 
 _REGION_HEADER: Final = "x-amz-bucket-region"
+_ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _ANY_REGION: Final = frozenset({"CreateBucket", "ListBuckets", "GetBucketLocation", "HeadBucket"})
 
 
@@ -94,7 +107,8 @@ class S3:
         self._check_state(request, asked, bucket, trial)
         if asked.row.name == "GetBucketPolicyStatus":
             return s3public.policy_status(bucket)
-        kept = s3documents.answer(self._state, request, asked, bucket)
+        kept = s3locks.answer(self._state, request, asked, bucket)
+        kept = kept or s3documents.answer(self._state, request, asked, bucket)
         if kept is not None:
             return kept
         uploaded = s3encryption.upload_key(self._state, asked, bucket)
@@ -108,6 +122,8 @@ class S3:
             acls.settle(self._state, asked, bucket, caller)
             answer = acls.with_owners(self._state, answer, asked, account=bucket.account)
             answer = s3encryption.settle(self._state, answer, asked, bucket, uploaded=uploaded)
+        if asked.row.name == "PutBucketPolicy" and answer.status == HTTPStatus.OK:
+            return replace(answer, status=HTTPStatus.NO_CONTENT)  # as its page's example, not as its syntax
         if asked.row.name == "HeadBucket":
             others = [(name, value) for name, value in answer.headers if name.lower() != _REGION_HEADER]
             answer = replace(answer, headers=(*others, *_region_header(bucket)))
@@ -134,6 +150,8 @@ class S3:
                 trial.require(listing, asked, owner)
         s3encryption.check(self._state, request, asked, bucket)
         s3checks.check(self._state, request, asked, bucket)
+        s3tags.check(asked, request.body)
+        s3locks.check(self._state, request, asked, bucket)
         acls.check_grantees(request, asked)
         trial.check_blocks(request, asked, bucket)
         enforced = asked.row.name == "PutBucketOwnershipControls" and s3public.enforces_ownership(request.body)
@@ -186,6 +204,7 @@ class S3:
             try:
                 trial.authorise(one, bucket)
                 s3checks.check_etag(self._state, bucket.name, entry.key, wanted=entry.etag)
+                s3locks.check(self._state, request, one, bucket)
             except Refused as denial:
                 refused.append((entry, denial))
             else:
@@ -199,9 +218,11 @@ class S3:
 
     def _call(self, request: HttpRequest, asked: S3Request, bucket: BucketState, **overrides: Any) -> HttpResponse:
         changed = {**as_stored(request), **overrides}
-        return self._state.call(
-            "s3", request, account=bucket.account, region=bucket.region, target=asked.target, **changed
+        done = s3tags.as_done(asked, request)
+        answer = self._state.call(
+            "s3", done, account=bucket.account, region=bucket.region, target=asked.target, **changed
         )
+        return s3tags.settle(asked, answer)
 
 
 def _check_access_point(asked: S3Request, verified: Verified | Anonymous) -> None:
@@ -253,5 +274,8 @@ def _region_header(bucket: BucketState) -> tuple[tuple[str, str], ...]:
 def _check_owner(asked: S3Request, bucket: BucketState) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html"""
     wanted = asked.parameters.get("ExpectedBucketOwner")
+    if wanted is not None and not _ACCOUNT.fullmatch(wanted):
+        message = f"The value of the expected bucket owner parameter must be an AWS Account ID... [{wanted}]"
+        raise Refused("InvalidBucketOwnerAWSAccountID", status=400, message=message)
     if wanted is not None and wanted != bucket.account:
         raise Refused("AccessDenied", status=403, message=PLAIN)

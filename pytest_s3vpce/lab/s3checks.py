@@ -15,6 +15,7 @@ from pytest_s3vpce.lab.s3forms import check_form
 from pytest_s3vpce.lab.s3payload import check_digests
 from pytest_s3vpce.lab.s3schema import check_document
 from pytest_s3vpce.policy import parse, validate_bucket_policy
+from pytest_s3vpce.policy.lint.keys import known
 
 if TYPE_CHECKING:
     from pytest_s3vpce.lab.resources import BucketState
@@ -70,6 +71,7 @@ def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketSt
         if problem is not None:
             raise Refused("MalformedPolicy", status=400, message=problem)
         check_principals(state, request.body.decode("utf-8", errors="replace"))
+        _check_statements(request.body.decode("utf-8", errors="replace"))
     if name in _UPLOAD_OPERATIONS:
         _check_upload(state, asked)
     if name in _ACL_OPERATIONS and bucket.ownership == "BucketOwnerEnforced":
@@ -91,6 +93,19 @@ def check_principals(state: State, text: str) -> None:
                     details = (("Detail", arn),)
                     message = "Invalid principal in policy"
                     raise Refused("MalformedPolicy", status=400, message=message, details=details)
+
+
+def _check_statements(text: str) -> None:
+    """A key of S3's own must be one, and NotPrincipal only denies.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html and
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
+    """
+    document = parse(text)
+    if any(key.startswith("s3:") and known(key) is None for key in document.keys):
+        raise Refused("MalformedPolicy", status=400, message="Policy has an invalid condition key")
+    if any(row.not_principals is not None and not row.deny for row in document.statements):
+        raise Refused("MalformedPolicy", status=400, message="Allow with NotPrincipal is not allowed.")
 
 
 def absent(version: object) -> Refused:

@@ -34,11 +34,9 @@ _PAYER: Final = (
 
 
 def answer(state: State, request: HttpRequest, asked: S3Request, bucket: BucketState) -> HttpResponse | None:
-    """The answer of an operation on such a setting, or on an object's lock; None for all others."""
+    """The answer of an operation on such a setting; None for all others."""
     assert asked.row is not None
     name = asked.row.name
-    if name == "GetObjectRetention":
-        return _retention(state, asked, bucket)
     home = state.stored(bucket.name)
     if name in {"GetBucketRequestPayment", "PutBucketRequestPayment"}:
         return _payment(home, request, name)
@@ -85,17 +83,6 @@ def _bare(text: str) -> str:
     """The document as part of another one."""
     ET.register_namespace("", _NAMESPACE)
     return ET.tostring(element(text.encode()), encoding="unicode")
-
-
-def _retention(state: State, asked: S3Request, bucket: BucketState) -> HttpResponse:
-    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectRetention.html"""
-    found = state.stored(bucket.name, asked.key, asked.parameters.get("VersionId"))
-    mode, until = getattr(found, "lock_mode", None), getattr(found, "lock_until", None)
-    if not mode or not until:
-        message = "The specified object does not have a ObjectLock configuration"
-        raise Refused("NoSuchObjectLockConfiguration", status=404, message=message)
-    parts = f"<Mode>{mode}</Mode><RetainUntilDate>{until}</RetainUntilDate>"
-    return _xml(f'<Retention xmlns="{_NAMESPACE}">{parts}</Retention>')
 
 
 def _xml(text: str) -> HttpResponse:

@@ -63,7 +63,7 @@ def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketSt
         version = asked.parameters.get("VersionId")
         _match(state.stored(bucket.name, key, None if version is None else str(version)), own)
     elif name in _PARTS:
-        _match(_upload(state, asked, bucket), own)
+        _match_part(_upload(state, asked, bucket), own)
 
 
 def check_source(state: State, request: HttpRequest, asked: S3Request, source: CopySource) -> None:
@@ -80,8 +80,7 @@ def _check_headers(asked: S3Request, own: _Given) -> None:
             "Server Side Encryption with Customer provided key is incompatible with the encryption method specified"
         )
     if method is not None and method not in _METHODS:
-        message = "The encryption method specified is not supported"
-        raise Refused("InvalidEncryptionAlgorithmError", status=400, message=message)
+        raise _argument("The encryption method specified is not supported")
     if key_id is not None and method not in _KMS:
         raise _argument(
             "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : "
@@ -119,8 +118,22 @@ def _match(stored: Any, given: _Given) -> None:
     held = getattr(stored, "s3vpce_sse_c", None)
     if held is None and given and stored is not None:
         raise _request("The encryption parameters are not applicable to this object.")
-    if held is not None and held != given.md5:
+    if held is not None and not given:
         raise _request(_NEEDED)
+    if held is not None and held != given.md5:
+        raise Refused("AccessDenied", status=403, message=f"{_WITH} provide the correct secret key.")
+
+
+def _match_part(upload: Any, given: _Given) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html"""
+    held = getattr(upload, "s3vpce_sse_c", None)
+    if upload is not None and (held is None) == bool(given):
+        raise _request(
+            "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate "
+            "encryption parameters."
+        )
+    if held is not None and held != given.md5:
+        raise _request("The provided encryption parameters did not match the ones used originally.")
 
 
 def _upload(state: State, asked: S3Request, bucket: BucketState) -> Any:

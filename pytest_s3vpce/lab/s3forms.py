@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _LARGEST: Final = 2**31 - 1
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_VERSION: Final = re.compile(r"null|[A-Za-z0-9._]{32}|[0-9a-f-]{36}")
+"""What S3's ids look like, and those of the state behind.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html"""
 _ADDRESS: Final = re.compile(r"\d+\.\d+\.\d+\.\d+")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl
 _CANNED: Final = frozenset(
@@ -39,6 +42,10 @@ def check_form(asked: S3Request, body: bytes) -> None:
         if not (text.isascii() and text.isdigit() and int(text) <= _LARGEST):
             message = f"Provided {name} not an integer or within integer range"
             raise Refused("InvalidArgument", status=400, message=message)
+    version = asked.parameters.get("VersionId")
+    if version is not None and not _VERSION.fullmatch(str(version)):
+        details = (("ArgumentName", "versionId"), ("ArgumentValue", str(version)))
+        raise Refused("InvalidArgument", status=400, message="Invalid version id specified", details=details)
     if asked.parameters.get("ACL", "private") not in _CANNED:
         raise Refused("InvalidArgument", status=400, message="The canned ACL is not one of S3's.")
     if asked.document is None or (not body and not asked.document_required):

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
-import zlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.lab.checksums import CONTENT_MD5, DIGESTS
 from pytest_s3vpce.lab.refused import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from pytest_s3vpce.lab.wire import HttpRequest
 
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[^\r\n]*)?\r\n")
 _DATES: Final = ("if-modified-since", "if-unmodified-since")
-_DIGESTS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
-    "content-md5": lambda body: hashlib.md5(body, usedforsecurity=False).digest(),
-    "x-amz-checksum-crc32": lambda body: zlib.crc32(body).to_bytes(4, "big"),
-    "x-amz-checksum-sha1": lambda body: hashlib.sha1(body, usedforsecurity=False).digest(),
-    "x-amz-checksum-sha256": lambda body: hashlib.sha256(body).digest(),
-}
+_DIGEST_HEADERS: Final = frozenset(DIGESTS)
 
 
 def check_digests(request: HttpRequest) -> None:
@@ -35,21 +29,41 @@ def check_digests(request: HttpRequest) -> None:
     if _in_chunks(request) and request.header("x-amz-decoded-content-length") != str(len(body)):
         message = "You did not provide the number of bytes specified by the x-amz-decoded-content-length HTTP header"
         raise Refused("IncompleteBody", status=400, message=message)
-    for name, digest in _DIGESTS.items():
-        given = request.header(name)
-        given = trailers.get(name) if given is None else given
-        if given is None:
-            continue
-        what = "Content-MD5" if name == "content-md5" else name
-        try:
-            wanted = base64.b64decode(given, validate=True)
-        except ValueError:
-            wanted = b""
+    if trailers or _DIGEST_HEADERS & {name.lower() for name, _ in request.headers}:
+        _check_digests(request, body, trailers)
+
+
+def _check_digests(request: HttpRequest, body: bytes, trailers: Mapping[str, str]) -> None:
+    given = {name: request.header(name) or trailers.get(name) for name in DIGESTS}
+    sent = {name: value for name, value in given.items() if value is not None or request.header(name) is not None}
+    if len(sent.keys() - {CONTENT_MD5}) > 1:
+        message = "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
+        raise Refused("InvalidRequest", status=400, message=message)
+    for name, text in sent.items():
+        width, digest = DIGESTS[name]
+        wanted = _decoded(text or "")
+        if len(wanted) != width and name == CONTENT_MD5:
+            raise Refused("InvalidDigest", status=400, message="The Content-MD5 you specified was invalid.")
+        if len(wanted) != width:
+            raise Refused("InvalidRequest", status=400, message=f"Value for {name} header is invalid.")
         found = digest(body)
-        if len(wanted) != len(found):
-            raise Refused("InvalidDigest", status=400, message=f"The {what} you specified was invalid.")
-        if wanted != found:
-            raise Refused("BadDigest", status=400, message=f"The {what} you specified did not match what we received.")
+        if found is not None and found != wanted:
+            raise _bad_digest(name)
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return b""
+
+
+def _bad_digest(name: str) -> Refused:
+    kind = name.rpartition("-")[2].upper()
+    message = f"The {kind} you specified did not match the calculated checksum."
+    if name == CONTENT_MD5:
+        message = "The Content-MD5 you specified did not match what we received."
+    return Refused("BadDigest", status=400, message=message)
 
 
 def unchunked(request: HttpRequest) -> tuple[bytes, Mapping[str, str]]:

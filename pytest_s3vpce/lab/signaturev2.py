@@ -78,9 +78,10 @@ def verify_v2(request: HttpRequest, *, lookup: Lookup, now: datetime) -> tuple[H
     request = _with_carried(request)
     claim = _in_header(request, now=now) if request.header("authorization") else _in_query(request, now=now)
     secret = secret_of(claim.access_key_id, claim.token, lookup=lookup, now=now)
-    signed = _string_to_sign(request, claim)
-    if not hmac.compare_digest(sign(secret.secret_access_key, signed).encode(), claim.signature.encode()):
-        raise mismatch(claim.access_key_id, signed=signed, signature=claim.signature)
+    signed = _strings_to_sign(request, claim)
+    good = (sign(secret.secret_access_key, text).encode() for text in signed)
+    if not any(hmac.compare_digest(signature, claim.signature.encode()) for signature in good):
+        raise mismatch(claim.access_key_id, signed=signed[0], signature=claim.signature)
     verified = Verified(
         access_key_id=claim.access_key_id,
         session_token=claim.token,
@@ -160,9 +161,12 @@ def _in_query(request: HttpRequest, *, now: datetime) -> _Claim:
     )
 
 
-def _string_to_sign(request: HttpRequest, claim: _Claim) -> str:
+def _strings_to_sign(request: HttpRequest, claim: _Claim) -> tuple[str, ...]:
+    """What is signed; of a bucket in the path also with the slash that clients add there, as botocore does."""
     path, _, query = request.target.partition("?")
     bucket = virtual_bucket(request)
+    resource = f"/{bucket}{path}" if bucket else path
+    paths = (resource, f"{resource}/") if resource.count("/") == 1 and len(resource) > 1 else (resource,)
     parts = [part.partition("=") for part in query.split("&")]
     wanted = sorted((name, sign, unquote(value)) for name, sign, value in parts if name in _SUBRESOURCES)
     named = "&".join("".join(part) for part in wanted)
@@ -171,9 +175,9 @@ def _string_to_sign(request: HttpRequest, claim: _Claim) -> str:
         request.header("content-md5") or "",
         request.header("content-type") or "",
         claim.date,
-        f"{_amazon_headers(request)}{f'/{bucket}' if bucket else ''}{path}{'?' if named else ''}{named}",
+        _amazon_headers(request),
     )
-    return "\n".join(lines)
+    return tuple("\n".join(lines) + f"{path}{'?' if named else ''}{named}" for path in paths)
 
 
 def _amazon_headers(request: HttpRequest) -> str:

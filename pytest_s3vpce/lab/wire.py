@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Mapping
 
     from pytest_s3vpce.lab.origin import Origin
 
@@ -54,12 +55,19 @@ class HttpRequest:
     peer: str
     via: str | None = None
     """The service of AWS's that makes this request for its caller, with the caller's keys."""
+    named: Mapping[str, str] = field(init=False, repr=False, compare=False)
+    """The headers by their names in small letters; the values of one that came several times are joined by a comma."""
+
+    def __post_init__(self) -> None:
+        named: dict[str, str] = {}
+        for name, value in self.headers:
+            lowered = name.lower()
+            named[lowered] = f"{named[lowered]},{value}" if lowered in named else value
+        object.__setattr__(self, "named", named)
 
     def header(self, name: str) -> str | None:
         """The header's value (several are joined by a comma); the name's case does not matter."""
-        wanted = name.lower()
-        values = [value for key, value in self.headers if key.lower() == wanted]
-        return ",".join(values) if values else None
+        return self.named.get(name.lower())
 
     def __repr__(self) -> str:
         path = self.target.partition("?")[0]
@@ -228,9 +236,8 @@ def parse_head(raw: bytes) -> Head:
     target, authority, headers = _split_target(
         method, target=target, host=hosts[0] if hosts else "localhost", headers=headers
     )
+    # S3 ignores whatever else a client expects, as it may: https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1
     expect = ",".join(named.get("expect", [])).lower()
-    if expect not in {"", "100-continue"}:
-        raise BadMessage(417, code="ExpectationFailed", message="only 100-continue can be expected")
     options = {word.strip().lower() for value in named.get("connection", []) for word in value.split(",")}
     keep_alive = "close" not in options and (version == "HTTP/1.1" or "keep-alive" in options)
     return Head(
@@ -240,7 +247,7 @@ def parse_head(raw: bytes) -> Head:
         headers=headers,
         keep_alive=keep_alive,
         length=length,
-        expects_continue=bool(expect) and version == "HTTP/1.1",
+        expects_continue=expect == "100-continue" and version == "HTTP/1.1",
     )
 
 

@@ -42,7 +42,7 @@ def s3(stage: Stage) -> Any:
 @pytest.mark.parametrize(
     ("parameters", "code"),
     [
-        ({"ServerSideEncryption": "aes:kms"}, "InvalidEncryptionAlgorithmError"),
+        ({"ServerSideEncryption": "aes:kms"}, "InvalidArgument"),
         ({"ServerSideEncryption": "AES256", "SSEKMSKeyId": "some-key"}, "InvalidArgument"),
         ({"SSEKMSKeyId": "some-key"}, "InvalidArgument"),
         ({"ServerSideEncryption": "AES256", **brought()}, "InvalidArgument"),
@@ -109,11 +109,18 @@ def test_an_object_is_read_with_the_key_it_was_written_with(s3: Any) -> None:
     found = s3.get_object(Bucket=BUCKET, Key="mine", **brought())
     assert (found["Body"].read(), found["SSECustomerKeyMD5"]) == (b"x", digest(KEY))
     assert s3.head_object(Bucket=BUCKET, Key="mine", **brought())["ContentLength"] == 1
-    for wrong in ({}, brought(OTHER)):
-        status, code, message = refusal(s3.get_object, Bucket=BUCKET, Key="mine", **wrong)
-        assert (status, code) == (400, "InvalidRequest")
-        assert message.startswith("The object was stored using a form of Server Side Encryption.")
-        assert refusal(s3.head_object, Bucket=BUCKET, Key="mine", **wrong)[0] == 400
+    for wrong, expected, words in (
+        ({}, (400, "InvalidRequest"), "The object was stored using a form of Server Side Encryption."),
+        (
+            brought(OTHER),
+            (403, "AccessDenied"),
+            "Requests specifying Server Side Encryption with Customer provided keys",
+        ),
+    ):
+        *found_instead, message = refusal(s3.get_object, Bucket=BUCKET, Key="mine", **wrong)
+        assert (*found_instead,) == expected
+        assert message.startswith(words)
+        assert refusal(s3.head_object, Bucket=BUCKET, Key="mine", **wrong)[0] == expected[0]
     s3.put_object(Bucket=BUCKET, Key="mine", Body=b"y")
     assert s3.get_object(Bucket=BUCKET, Key="mine")["Body"].read() == b"y"
     assert refusal(s3.get_object, Bucket=BUCKET, Key="mine", **brought())[:2] == (400, "InvalidRequest")

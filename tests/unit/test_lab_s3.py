@@ -614,7 +614,8 @@ def test_a_canned_acl_is_one_of_s3s(s3: Any) -> None:
 def test_what_lies_below_an_absent_key_is_absent(s3: Any, operation: str) -> None:
     call = getattr(s3, operation)
     assert refusal(call, Bucket=BUCKET, Key="absent")[:2] == (404, "NoSuchKey")
-    assert refusal(call, Bucket=BUCKET, Key="k", VersionId="bogus")[:2] == (404, "NoSuchVersion")
+    assert refusal(call, Bucket=BUCKET, Key="k", VersionId="0" * 32)[:2] == (404, "NoSuchVersion")
+    assert refusal(call, Bucket=BUCKET, Key="k", VersionId="bogus")[:2] == (400, "InvalidArgument")
 
 
 def test_a_delete_marker_says_so(s3: Any) -> None:
