@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -30,6 +31,7 @@ from pytest_s3vpce.signing_in import (
     role_arguments,
     session_policy,
     token_in,
+    tried,
 )
 
 if TYPE_CHECKING:
@@ -71,6 +73,9 @@ class Connection:
     ca_bundle: str | None = None
     """Whose certificates the endpoint has; None: what boto3 trusts."""
     keys: Mapping[str, AccountKeys] = field(default_factory=dict)
+    pauses: tuple[float, ...] = (2.0, 4.0, 8.0)
+    """Seconds before a role that may not be assumed is tried again: IAM makes changes known in moments, a lab at once.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency"""
 
     @property
     def arguments(self) -> dict[str, str]:
@@ -103,6 +108,8 @@ class Accounts:
         self._lock = threading.Lock()
         self._sessions: dict[str, boto3.Session | CredentialError] = {}
         self._signers: dict[SessionKind, Credentials | S3VpceError | None] = {}
+        self._held: dict[str, Any] = {}
+        """botocore's own credentials of principals that are profiles, by the principals' names."""
         self._mfa_lock = threading.Lock()
         self._after_codes: dict[str, Any] = {}
         self._clients: dict[tuple[str, str, str], Any] = {}
@@ -186,17 +193,25 @@ class Accounts:
     def credentials(self, kind: SessionKind) -> Credentials | None:
         """The keys of a session, None for `anonymous`. Raises CredentialError with the principal's place."""
         made = self._signers.get(kind, _UNMADE)
-        if made is _UNMADE or (isinstance(made, Credentials) and made.ends_within(RENEWED_BEFORE)):
+        if made is _UNMADE or (isinstance(made, Credentials) and self._may_end(kind, made)):
             made = self._signers[kind] = self._make_credentials(kind)
         if isinstance(made, S3VpceError):
             raise made
         return made
 
+    def _may_end(self, kind: SessionKind, made: Credentials) -> bool:
+        """Keys of a profile are botocore's to renew, who tells nobody when: it is asked each time."""
+        return kind.principal in self._held or made.ends_within(RENEWED_BEFORE)
+
     def signed_session(self, kind: SessionKind, *, region: str) -> boto3.Session:
         """A session with the keys of a principal's, for a client; without any where nobody signs here."""
         found = self.credentials(kind)
+        place = self._inventory.place("principals", kind.principal)
         if found is None:
             return self._boto3(region_name=region)
+        if kind.principal in self._held:
+            profile = self._resolved(self._inventory.principals[kind.principal].profile, place)
+            return self._boto3(profile_name=profile, region_name=region)
         if found.expires_at is None:
             return self._boto3(**found.arguments, region_name=region)
         return self._boto3(provider=Renewed(found, lambda: self.credentials(kind) or found), region_name=region)
@@ -231,7 +246,7 @@ class Accounts:
     def _assume(self, client: Any, *, role: str, arguments: Mapping[str, Any]) -> Credentials:
         """https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html"""
         given = {"RoleSessionName": self._session_name, **arguments}
-        return _keys_in(client.assume_role(RoleArn=role, **given))
+        return _keys_in(tried(partial(client.assume_role, RoleArn=role, **given), pauses=self._connection.pauses))
 
     def _check_account(self, account: str) -> None:
         row: Account = self._inventory.accounts[account]
@@ -320,7 +335,8 @@ class Accounts:
         )
         arguments = {"RoleSessionName": self._session_name, **arguments}
         with translated(profile=None, place=place, role=role):
-            return _keys_in(client.assume_role_with_web_identity(RoleArn=role, WebIdentityToken=token, **arguments))
+            assume = partial(client.assume_role_with_web_identity, RoleArn=role, WebIdentityToken=token, **arguments)
+            return _keys_in(tried(assume, pauses=self._connection.pauses))
 
     def own_policy(self, principal: str) -> dict[str, Any] | None:
         """The session policy that the inventory gives a principal."""
@@ -340,15 +356,17 @@ class Accounts:
             )
         if row.keys is not None:
             return environment_keys(row, place=place)
-        return self._profile_keys(row, account=account, place=place)
+        return self._profile_keys(row, kind.principal, account=account, place=place)
 
-    def _profile_keys(self, row: Principal, *, account: str, place: Place) -> Credentials:
+    def _profile_keys(self, row: Principal, name: str, *, account: str, place: Place) -> Credentials:
         profile = self._resolved(row.profile, place)
         with translated(profile=profile, place=place):
-            session = self._boto3(profile_name=profile, region_name=self.region(account))
-            found = session.get_credentials()
+            found = self._held.get(name)
+            if found is None:
+                found = self._boto3(profile_name=profile, region_name=self.region(account)).get_credentials()
             if found is None:
                 raise NoCredentialsError
+            self._held[name] = found
             keys: Any = found.get_frozen_credentials()
         return Credentials(access_key_id=keys.access_key, secret_access_key=keys.secret_key, session_token=keys.token)
 

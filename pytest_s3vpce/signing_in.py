@@ -5,18 +5,20 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.credentials import CredentialProvider, RefreshableCredentials
+from botocore.exceptions import ClientError
 
 from pytest_s3vpce.errors import CredentialError, PolicyError
 from pytest_s3vpce.policy import parse
 from pytest_s3vpce.probe import Credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pytest_s3vpce.model import Place
     from pytest_s3vpce.signers import Principal
@@ -50,6 +52,18 @@ def _metadata(keys: Credentials) -> dict[str, Any]:
         "token": keys.session_token,
         "expiry_time": datetime.fromtimestamp(keys.expires_at, UTC).isoformat(),
     }
+
+
+def tried(call: Callable[[], Any], *, pauses: Sequence[float]) -> Any:
+    """What the call answers; a role that may not be assumed is tried again after each pause: it may be a new one."""
+    for pause in pauses:
+        try:
+            return call()
+        except ClientError as error:
+            if error.response["Error"].get("Code") != "AccessDenied":
+                raise
+        time.sleep(pause)
+    return call()
 
 
 def role_arguments(row: Principal, *, resolve: Resolve) -> dict[str, Any]:

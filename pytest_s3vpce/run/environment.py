@@ -42,6 +42,7 @@ def from_ready_file(path: Path) -> Environment:
                 endpoint_url=ready["https_endpoint_url"],
                 ca_bundle=ready["ca_bundle"],
                 keys={name: _keys(row) for name, row in ready["accounts"].items()},
+                pauses=(),
             ),
             connect_to=tuple(f"*:{port}:{address}" for port in (80, 443)),
             loopback=True,

@@ -161,6 +161,8 @@ _REASONS: Final[Mapping[str, _Reason]] = {
     "ConnectTimeoutError": _NETWORK,
     "ConnectionClosedError": _NETWORK,
     "ReadTimeoutError": _NETWORK,
+    "IncompleteReadError": _NETWORK,
+    "ResponseStreamingError": _NETWORK,
     "ProxyConnectionError": _NETWORK,
     "SSLError": _NETWORK,
     "AccessDeniedException": _Reason(

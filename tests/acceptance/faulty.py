@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -48,6 +48,8 @@ class Reply:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    missing: int = 0
+    """Bytes that are announced, and never come: the connection is closed before."""
 
 
 class Lost(Exception):  # noqa: N818 - what becomes of an answer
@@ -113,6 +115,22 @@ def silent(seconds: float) -> Callable[[Call], Reply]:
     """Nothing comes back until long after the client has given up."""
 
     def answered(_call: Call) -> Reply:
+        _sleep(seconds)
+        raise Lost
+
+    return answered
+
+
+def broken_off(_call: Call, reply: Reply) -> Reply:
+    """The connection ends in the midst of an answer."""
+    half = len(reply.body) // 2
+    return replace(reply, body=reply.body[:half], missing=len(reply.body) - half)
+
+
+def never_told(seconds: float) -> Callable[[Call, Reply], Reply]:
+    """AWS did what was asked, and says so long after the client has given up."""
+
+    def answered(_call: Call, _reply: Reply) -> Reply:
         _sleep(seconds)
         raise Lost
 
@@ -220,10 +238,11 @@ class Way:
         handler.send_response(reply.status)
         for name, value in reply.headers:
             handler.send_header(name, value)
-        handler.send_header("Content-Length", str(len(reply.body)))
+        handler.send_header("Content-Length", str(len(reply.body) + reply.missing))
         handler.end_headers()
         if handler.command != "HEAD":
             handler.wfile.write(reply.body)
+        handler.close_connection = handler.close_connection or bool(reply.missing)
 
 
 def _call(handler: BaseHTTPRequestHandler) -> Call:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import os
 import re
@@ -11,7 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from botocore.httpsession import URLLib3Session
 
+from pytest_s3vpce.accounts import Connection
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
@@ -47,6 +50,9 @@ def always(operations: str, before: Any = None, *, after: Any = None, times: int
     return lambda: [Fault(only=operations, times=times, before=before, after=after)]
 
 
+READS: Final = 2.0
+"""Seconds that answers are waited for here, in place of a minute or more."""
+SILENCE: Final = READS + 1.0
 THROTTLED: Final = r"Rate exceeded.*in a minute"
 BUT_INVOKE: Final = r"(?!lambda:Invoke).*"
 """An invoke whose answer is lost is not repeated: the function may have run."""
@@ -88,6 +94,13 @@ def stale(found: list[Any]) -> list[Any]:
         "detail": "signed too long ago",
     }
     return [{**row, **unsent} for row in found]
+
+
+def ended(found: list[Any]) -> list[Any]:
+    """What S3 answers to keys whose time is over. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+    body = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+    refused = {"status": 400, "failure": None, "body": base64.b64encode(body).decode()}
+    return [{**row, **refused} for row in found]
 
 
 def ending_soon(body: bytes) -> bytes:
@@ -134,6 +147,11 @@ ROWS: Final = (
     Row(
         id="roles that can not be assumed at first",
         faults=always(ASSUME, faulty.error("AccessDenied", status=403), times=3),
+        fast=True,
+    ),
+    Row(
+        id="roles that can never be assumed",
+        faults=always(ASSUME, faulty.error("AccessDenied", status=403)),
         lost="can't be assumed.*a minute later",
     ),
     # interfaces
@@ -168,6 +186,7 @@ ROWS: Final = (
         ),
         lost="timed out after 90.00 seconds.*timeout is at least 90 s",
     ),
+    Row(id="an answer broken off", faults=always(INVOKE, after=faulty.broken_off), lost="network", fast=True),
     Row(
         id="an answer cut off",
         faults=always(INVOKE, after=faulty.text(lambda body: body[: len(body) // 2])),
@@ -231,7 +250,25 @@ ROWS: Final = (
         faults=always(r"lambda:.*", faulty.error("ExpiredTokenException", status=403)),
         lost="ExpiredTokenException.*renew them",
     ),
+    Row(
+        id="keys that S3 takes for ended once",
+        faults=always(INVOKE, after=answers(ended), times=2),
+        lost="expired|ExpiredToken",
+    ),
+    Row(
+        id="keys that S3 takes for ended",
+        faults=always(INVOKE, after=answers(ended)),
+        lost="expired|ExpiredToken",
+        fast=True,
+    ),
     # the network between here and AWS
+    Row(id="every call unanswered once", faults=always(BUT_INVOKE, faulty.silent(SILENCE), times=1)),
+    Row(
+        id="creations done and never told",
+        faults=always(r".*:Create.*", after=faulty.never_told(SILENCE), times=1),
+    ),
+    Row(id="invokes unanswered", faults=always(INVOKE, faulty.silent(SILENCE)), lost="network"),
+    Row(id="every call unanswered", faults=always(r".*", faulty.silent(SILENCE)), lost="network"),
     Row(id="every connection lost twice", faults=always(BUT_INVOKE, faulty.lost, times=2)),
     Row(id="every answer lost", faults=always(r".*", after=faulty.answer_lost), lost="network"),
     Row(
@@ -280,6 +317,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return found
 
 
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer is waited for long."""
+    whole = URLLib3Session.__init__
+
+    def hastily(self: URLLib3Session, *arguments: Any, **named: Any) -> None:
+        whole(self, *arguments, **{**named, "timeout": (READS, READS)})
+
+    monkeypatch.setattr(URLLib3Session, "__init__", hastily)
+
+
 @pytest.fixture(scope="module")
 def way(stage: Stage) -> Iterator[Way]:
     found = Way(stage.ready["endpoint_url"])
@@ -293,7 +341,7 @@ class Faulty:
     def __init__(self, stage: Stage, way: Way, root: Path) -> None:
         self._stage = stage
         self.way = way
-        connection = replace(stage.environment.connection, endpoint_url=way.url)
+        connection = replace(stage.environment.connection, endpoint_url=way.url, pauses=Connection().pauses)
         self.said: list[str] = []
         folder = RunFolder.create(root)
         self.run_id = folder.run_id

@@ -30,7 +30,8 @@ from pytest_s3vpce.run.permissions import Mode, permissions
 from pytest_s3vpce.run.planes import Planes, world_of
 from pytest_s3vpce.run.sweeping import Sweeper, sweep_folder
 from pytest_s3vpce.snapshot import closed_port
-from pytest_s3vpce.vantage import DeployedLambdaVantage, Deployment, Kind, Ledger, agent_zip
+from pytest_s3vpce.vantage import ControlPlane, DeployedLambdaVantage, Deployment, Kind, Ledger, agent_zip
+from pytest_s3vpce.vantage.removal import remove
 from pytest_s3vpce.vantage.ssm import RunCommand
 from tests.acceptance.conftest import EXAMPLES, Stage
 
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_s3vpce.matrix import Matrix
-    from pytest_s3vpce.vantage import ControlPlane
 
 EXAMPLE = EXAMPLES / "endpoint_only"
 RUNNER = "s3vpce-runner"
@@ -283,8 +283,16 @@ class Wide(Guarded):
         """What was made, but whose answers were lost, is found to be there and the run's own."""
         outputs = self.stage.outputs
         given = Deployment(subnets=(outputs["NatSubnet"],), security_groups=(outputs["ProbeGroup"],))
-        ledger = Ledger(self.root / "again.jsonl")
+        path = self.root / "again.jsonl"
+        path.unlink(missing_ok=True)
+        ledger = Ledger(path)
         control = self.control("main")
+        root = ControlPlane(
+            "main",
+            session=self.stage.session("main"),
+            region=control.region,
+            endpoint_url=self.stage.ready["endpoint_url"],
+        )
         made = [
             DeployedLambdaVantage("again", control=control, deployment=given, run_id="0123abcd", ledger=ledger)
             for _ in range(2)
@@ -295,7 +303,10 @@ class Wide(Guarded):
         finally:
             for vantage in made:
                 vantage.remove()
-        return [str(row) for row in ledger.open_entries()]
+            left = ledger.open_entries()
+            for entry in reversed(left):  # by who may do all
+                remove(entry, root)
+        return [str(row) for row in left]
 
     def control(self, account: str) -> ControlPlane:
         world = world_of(self.inventory, self.stage.environment, run_id="looks")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import botocore.session
 import pytest
+from botocore.exceptions import ClientError
 
 from pytest_s3vpce import __version__, accounts, signing_in
 from pytest_s3vpce.accounts import Accounts, Connection, SessionKind
@@ -20,7 +22,7 @@ from pytest_s3vpce.model import Place
 from pytest_s3vpce.policy import Policies, Request, decide, parse
 from pytest_s3vpce.probe import Credentials
 from pytest_s3vpce.references import References
-from pytest_s3vpce.signing_in import ask_for_code, environment_keys, read_policy, session_policy, token_in
+from pytest_s3vpce.signing_in import ask_for_code, environment_keys, read_policy, session_policy, token_in, tried
 
 _HERE = Place("s3vpce.yaml", 5, 3)
 _A = "111122223333"
@@ -324,3 +326,66 @@ def test_calls_of_the_control_plane_say_whose_they_are(tmp_path: Path) -> None:
     found = Accounts(load_inventory(path), References(None), connection=Connection(), session_name="s3vpce-run")
     client: Any = found.signed_session(SessionKind("app"), region="eu-west-1").client("sts")
     assert f" s3vpce/{__version__} s3vpce-run " in client.meta.config.user_agent
+
+
+@pytest.fixture
+def lapsing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A profile whose keys end within seconds, each time others: of SSO, of a role, of a process."""
+    count = tmp_path / "count"
+    program = tmp_path / "keys.py"
+    program.write_text(
+        "import datetime, json, pathlib\n"
+        f"file = pathlib.Path({str(count)!r})\n"
+        "number = int(file.read_text()) + 1 if file.exists() else 1\n"
+        "file.write_text(str(number))\n"
+        "end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=20)\n"
+        "print(json.dumps({'Version': 1, 'AccessKeyId': f'KEY{number}', 'SecretAccessKey': 's', 'SessionToken': 't',\n"
+        "                  'Expiration': end.isoformat()}))\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "config").write_text(
+        f"[profile lapsing]\ncredential_process = {sys.executable} {program}\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+
+
+@pytest.mark.usefixtures("lapsing")
+def test_keys_of_a_profile_are_renewed_in_a_long_run(tmp_path: Path) -> None:
+    path = tmp_path / "s3vpce.yaml"
+    path.write_text(_INVENTORY % "{profile: lapsing}", encoding="utf-8")
+    found = Accounts(load_inventory(path), References(None), connection=Connection(), session_name="s3vpce-run")
+    kind = SessionKind("app")
+    found.prepare([kind])
+    signed = [found.credentials(kind) for _ in range(2)]
+    assert signed[0] is not None
+    assert signed[1] is not None
+    assert signed[0].access_key_id != signed[1].access_key_id
+    client: Any = found.signed_session(kind, region="eu-west-1")
+    keys = [client.get_credentials().get_frozen_credentials().access_key for _ in range(2)]
+    assert keys[0] != keys[1]
+
+
+def _refusing(answers: list[str]) -> Any:
+    def call() -> str:
+        answer = answers.pop(0)
+        if answer != "keys":
+            raise ClientError({"Error": {"Code": answer, "Message": "no"}}, "AssumeRole")
+        return answer
+
+    return call
+
+
+def test_a_role_that_was_made_a_moment_ago_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    paused: list[float] = []
+    monkeypatch.setattr(time, "sleep", paused.append)
+    assert tried(_refusing(["AccessDenied", "AccessDenied", "keys"]), pauses=(1, 2, 4)) == "keys"
+    assert paused == [1, 2]
+    with pytest.raises(ClientError):
+        tried(_refusing(["AccessDenied"] * 3), pauses=(1, 2))
+    with pytest.raises(ClientError):
+        tried(_refusing(["ValidationError", "keys"]), pauses=(1, 2))
+    with pytest.raises(ClientError):
+        tried(_refusing(["AccessDenied", "keys"]), pauses=())
+    assert Connection().pauses
