@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
@@ -239,7 +240,7 @@ class Matrix:
     def to_json(self) -> str:
         """As text of format FORMAT: fields in the order they are declared in, rows in the matrix's own."""
         text = _adapter().dump_json(self, indent=1).decode()
-        return f'{{\n "format": "{FORMAT}",{text.removeprefix("{")}'
+        return _NOT_ASCII.sub(_as_json_escape, f'{{\n "format": "{FORMAT}",{text.removeprefix("{")}')
 
     def plain(self) -> dict[str, Any]:
         """As values that JSON has."""
@@ -262,6 +263,14 @@ class Matrix:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             raise RunError(f"the report does not hold what {found} holds: {where}: {first['msg'].lower()}") from error
+
+
+_NOT_ASCII: Final = re.compile(r"[^\n -~]")
+"""What might steer a terminal that shows the file."""
+
+
+def _as_json_escape(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
 
 
 @cache

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.errors import RunError
-from pytest_s3vpce.report import json
+from pytest_s3vpce.report import html, json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Writer = Callable[[Matrix, Path], None]
 
-WRITERS: Final[Mapping[str, Writer]] = {".json": json.write}
+WRITERS: Final[Mapping[str, Writer]] = {".json": json.write, ".html": html.write}
 
 __all__ = ["WRITERS", "writer_of"]
 

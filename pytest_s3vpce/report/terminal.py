@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass, fields, is_dataclass, replace
-from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tabulate import tabulate
 
 from pytest_s3vpce.escaping import escaped
 from pytest_s3vpce.matrix import Status, Verdict
 from pytest_s3vpce.model import OutcomeKind, Transport
+from pytest_s3vpce.report.harmless import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -58,18 +59,13 @@ def render(matrix: Matrix, *, colour: Colour, width: int, encoding: str = "utf-8
     return _Page(_harmless(matrix, signs), colour=colour, width=max(width, 60), signs=signs).text()
 
 
-def _harmless(value: Any, signs: _Signs) -> Any:
-    """The value with all its texts escaped: a report that is read back may come from anywhere."""
-    if isinstance(value, Enum):
-        return value
-    if isinstance(value, str):
-        text = escaped(value)
-        return text.encode("ascii", "backslashreplace").decode() if signs is _ASCII else text
-    if isinstance(value, tuple):
-        return tuple(_harmless(part, signs) for part in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{row.name: _harmless(getattr(value, row.name), signs) for row in fields(value)})
-    return value
+def _harmless(matrix: Matrix, signs: _Signs) -> Matrix:
+    """Escaped, and in ASCII where the terminal has no more."""
+    return harmless(matrix, escape=_in_ascii if signs is _ASCII else escaped)
+
+
+def _in_ascii(text: str) -> str:
+    return escaped(text).encode("ascii", "backslashreplace").decode()
 
 
 def _signs(encoding: str) -> _Signs:

@@ -1,0 +1,128 @@
+"""What every format says of a matrix in the same words: the headline, names, places, and who was stopped by what."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.matrix import Verdict
+from pytest_s3vpce.model import Layer, OutcomeKind, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_s3vpce.matrix import CellResult, Matrix, VantageResult
+
+LAB: Final = "embedded lab: measured against this project's AWS look-alike, not against AWS"
+LIVE: Final = "live: measured against AWS"
+LAYERS: Final[Mapping[Layer | None, str]] = {
+    Layer.IDENTITY: "identity policy",
+    Layer.RESOURCE: "bucket policy",
+    Layer.VPC_ENDPOINT: "VPC endpoint policy",
+    Layer.SCP: "service control policy",
+    Layer.RCP: "resource control policy",
+    Layer.PERMISSIONS_BOUNDARY: "permissions boundary",
+    Layer.SESSION: "session policy",
+    Layer.BLOCK_PUBLIC_ACCESS: "Block Public Access",
+    Layer.ACL: "ACL",
+    Layer.KMS: "KMS key policy",
+    None: "a policy not named",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """A matrix in numbers. `cells` are those with an expectation."""
+
+    cells: int
+    met: int
+    uncontrolled: int
+    claims: int
+    proven: int
+    refuted: int
+
+    @property
+    def open_claims(self) -> int:
+        return self.claims - self.proven - self.refuted
+
+    @property
+    def holds(self) -> bool:
+        return self.met == self.cells and self.proven == self.claims
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Vantage points that stand in one network, in the order of the matrix."""
+
+    account: str | None
+    vpc: str | None
+    vantages: tuple[VantageResult, ...]
+
+    @property
+    def name(self) -> str:
+        if self.account is None:
+            return "outside of every account"
+        return f"{self.account}, {self.vpc}" if self.vpc else f"{self.account}, network not read"
+
+
+def counts(matrix: Matrix) -> Counts:
+    expected = [cell for cell in matrix.cells if cell.passed is not None]
+    verdicts = [claim.verdict for claim in matrix.claims]
+    return Counts(
+        cells=len(expected),
+        met=sum(bool(cell.passed) for cell in expected),
+        uncontrolled=sum(is_uncontrolled(cell) for cell in matrix.cells),
+        claims=len(verdicts),
+        proven=sum(claim.passed for claim in matrix.claims),
+        refuted=verdicts.count(Verdict.REFUTED),
+    )
+
+
+def headline(found: Counts) -> str:
+    """The verdict in one line."""
+    cells = f"{found.met} of {found.cells} cells as expected"
+    claims = f"{found.proven} of {found.claims} claims proven"
+    parts = [cells if found.cells else "", claims if found.claims else ""]
+    parts.append(f"{found.refuted} refuted" if found.refuted else "")
+    parts.append(f"{found.uncontrolled} denials uncontrolled" if found.uncontrolled else "")
+    return ", ".join(part for part in parts if part) or "nothing was measured"
+
+
+def is_uncontrolled(cell: CellResult) -> bool:
+    return cell.controlled is False and cell.counted.outcome is OutcomeKind.DENIED
+
+
+def what(cell: CellResult) -> str:
+    """The operation with its variant, and the transport where it is not the default."""
+    name = f"{cell.operation}+{cell.variant}" if cell.variant else cell.operation
+    return name if cell.transport is Transport.HTTPS else f"{name} ({cell.transport.value})"
+
+
+def through(vantage: VantageResult | None) -> str:
+    """The path that was read at a vantage point."""
+    if vantage is None or vantage.path is None:
+        return "path unknown"
+    return "no endpoint" if vantage.path == "none" else vantage.path
+
+
+def networks(matrix: Matrix) -> tuple[Network, ...]:
+    """The vantage points of the cells by the network they stand in; those that nothing is known of stand alone."""
+    known = {row.name: row for row in matrix.vantages}
+    named = dict.fromkeys(cell.vantage for cell in matrix.cells)
+    groups: dict[tuple[str | None, str | None], list[VantageResult]] = {}
+    for name in named:
+        row = known.get(name) or _unknown(name)
+        groups.setdefault((row.account, row.vpc), []).append(row)
+    return tuple(Network(account, vpc, tuple(rows)) for (account, vpc), rows in groups.items())
+
+
+def _unknown(name: str) -> VantageResult:
+    from pytest_s3vpce.matrix import VantageResult
+
+    return VantageResult(name=name, kind="")
+
+
+def moment(seconds: float) -> str:
+    """A time in UTC, to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
