@@ -94,6 +94,8 @@ class Bucket(Strict):
     canary: _Canary
     keys: dict[Name, Text] = Field(default_factory=dict)
     hosts: dict[Name, Annotated[str, AfterValidator(forms.HOST)]] = Field(default_factory=dict)
+    policy_file: Text | None = None
+    """The file that its policy is made from: explanations point into it."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -156,8 +158,12 @@ class Inventory(Strict):
     vantage_points: Annotated[dict[Name, Point], AfterValidator(forms.filled)]
     buckets: Annotated[dict[Name, Bucket], AfterValidator(forms.filled)]
     controls: Annotated[dict[Text, ControlBucket], AfterValidator(forms.filled)] = Field(default_factory=dict)
+    endpoint_policies: dict[Text, Text] = Field(default_factory=dict)
+    """Files that the policies of VPC endpoints are made from, by the endpoints' ids."""
     allow_hosts: Several[Annotated[str, AfterValidator(forms.HOSTS)]] = ()
     """Patterns of hosts besides AWS's own that vantage points may reach; an agent gets them when it is deployed."""
+    evidence: Several[EvidenceSource] = ()
+    """The logs that are asked about a run's requests, with --s3vpce-evidence."""
     lab: Lab | None = None
     _document: Document | None = PrivateAttr(default=None)
 

@@ -153,6 +153,20 @@ def form_of(cell: Cell, row: Operation) -> Form:
     return row.safe
 
 
+def parameters_of(probe: Probe, row: Operation, form: Form, destination: Destination) -> dict[str, Any]:
+    """boto3's parameters of a probe: its form's and the cell's own, with what stands for the canary filled in."""
+    parameters: dict[str, Any] = {**form.parameters, **probe.cell.parameters}
+    if probe.canary_range:
+        parameters["Range"] = probe.canary_range
+    if any(requirement.resource is not Resource.NONE for requirement in row.requires):
+        parameters.setdefault("Bucket", destination.host.access_point or destination.bucket)
+        if destination.owner:
+            parameters.setdefault("ExpectedBucketOwner", destination.owner)
+    if row.on_object:
+        parameters.setdefault("Key", destination.key)
+    return {name: _fill(value, destination) for name, value in parameters.items()}
+
+
 class ProbeBuilder:
     """Builds signed requests; keeps one botocore client per (Region, endpoint, transport). Not for several threads.
 
@@ -201,7 +215,7 @@ class ProbeBuilder:
         if form is None:
             form = form_of(cell, row)
             _check_parameters(cell, row, form)
-        parameters = self._parameters(probe, row, form, destination)
+        parameters = parameters_of(probe, row, form, destination)
         self._document = form.document
         try:
             client = self._client(None if presign else credentials, destination, cell.transport)
@@ -228,18 +242,6 @@ class ProbeBuilder:
         if presign is None or credentials is None:
             return found
         return presigned(found, credentials, region=destination.region, presign=presign)
-
-    def _parameters(self, probe: Probe, row: Operation, form: Form, destination: Destination) -> dict[str, Any]:
-        parameters: dict[str, Any] = {**form.parameters, **probe.cell.parameters}
-        if probe.canary_range:
-            parameters["Range"] = probe.canary_range
-        if any(requirement.resource is not Resource.NONE for requirement in row.requires):
-            parameters.setdefault("Bucket", destination.host.access_point or destination.bucket)
-            if destination.owner:
-                parameters.setdefault("ExpectedBucketOwner", destination.owner)
-        if row.on_object:
-            parameters.setdefault("Key", destination.key)
-        return {name: _fill(value, destination) for name, value in parameters.items()}
 
     def _typed(self, client: BaseClient, row: Operation, parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters as botocore's model has them: files hold text, the model says which are numbers."""

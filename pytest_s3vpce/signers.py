@@ -72,6 +72,8 @@ class Principal(Strict):
     """The serial number of an MFA device; its code is asked for once, at a terminal."""
     web_identity: Text | None = None
     """A file that holds a token, with which the role is assumed instead of with the account's credentials."""
+    policy_files: dict[str, Text] = Field(default_factory=dict)
+    """Files that its policies are made from, by the policies' names or ARNs: explanations point into them."""
     send_credentials_in_clear: Flag = False
     """Sign plain http requests with these credentials although they are no role's short session."""
 

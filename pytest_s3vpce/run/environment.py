@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pytest_s3vpce.accounts import AccountKeys, Connection
 from pytest_s3vpce.errors import LabError
+from pytest_s3vpce.lab.origin import Internet
 from pytest_s3vpce.probe import Credentials
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class Environment:
     loopback: bool = False
     """Whether agents may talk to loopback addresses: only where a lab is."""
     ca_bundle: str | None = None
+    address: str | None = None
+    """The public address of `local`, where it is known."""
     outputs: Mapping[str, Any] | None = None
     """What the lab's provisioning returned; None: the inventory's infrastructure file is read."""
 
@@ -47,6 +50,7 @@ def from_ready_file(path: Path) -> Environment:
             connect_to=tuple(f"*:{port}:{address}" for port in (80, 443)),
             loopback=True,
             ca_bundle=ready["ca_bundle"],
+            address=Internet().address,
             outputs=ready.get("outputs") or {},
         )
     except OSError as error:

@@ -27,7 +27,7 @@ ROOMS = [
     {"report"},
     {"run"},
     {"lab"},
-    {"claims", "openness", "ownside", "snapshot"},
+    {"claims", "evidence", "openness", "ownside", "predict", "snapshot"},
     {"vantage"},
     {"matrix", "redaction"},
     {"accounts", "infrastructure", "signing_in", "credential_errors"},

@@ -10,6 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pytest_s3vpce.claims import EndpointFacts
 from pytest_s3vpce.network import described
+from pytest_s3vpce.snapshot.asking import asked
+from pytest_s3vpce.snapshot.state import NetworkRow, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -69,17 +71,26 @@ def s3_endpoints(ec2: Any, *, region: str, account_id: str) -> tuple[EndpointFac
 
 def network(ec2: Any, *, region: str, account_id: str) -> Topology | None:
     """The whole network of an account and Region, for `network.path.resolve`; None where it may not be described."""
-    try:
-        rows = {name: _rows(ec2, call, name) for name, call in described.CALLS.items()}
-        for row in rows["Vpcs"]:
-            for name, attribute in described.ATTRIBUTES.items():
-                found = ec2.describe_vpc_attribute(VpcId=row["VpcId"], Attribute=attribute)
-                row[name] = found[name]["Value"]
-        for row in rows["PrefixLists"]:
-            pages = ec2.get_paginator("get_managed_prefix_list_entries").paginate(PrefixListId=row["PrefixListId"])
-            row["Cidrs"] = [entry["Cidr"] for page in pages for entry in page["Entries"]]
-    except (ClientError, BotoCoreError):
-        return None
+    found = network_row(ec2, region=region, account_id=account_id).topology
+    return None if isinstance(found, Unread) else found
+
+
+def network_row(ec2: Any, *, region: str, account_id: str) -> NetworkRow:
+    """The same for a snapshot: unread where a single one of its parts may not be described."""
+    found = asked(lambda: _topology(ec2, region=region, account_id=account_id))
+    assert found is not None
+    return NetworkRow(account=account_id, region=region, topology=found)
+
+
+def _topology(ec2: Any, *, region: str, account_id: str) -> Topology:
+    rows = {name: _rows(ec2, call, name) for name, call in described.CALLS.items()}
+    for row in rows["Vpcs"]:
+        for name, attribute in described.ATTRIBUTES.items():
+            found = ec2.describe_vpc_attribute(VpcId=row["VpcId"], Attribute=attribute)
+            row[name] = found[name]["Value"]
+    for row in rows["PrefixLists"]:
+        pages = ec2.get_paginator("get_managed_prefix_list_entries").paginate(PrefixListId=row["PrefixListId"])
+        row["Cidrs"] = [entry["Cidr"] for page in pages for entry in page["Entries"]]
     return described.topology(rows, account=account_id, region=region)
 
 

@@ -1,0 +1,133 @@
+"""What the engine is asked about one check of a case: its condition keys, its policies, and what of them is unknown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.network.path import Path
+from pytest_s3vpce.operations import Resource
+from pytest_s3vpce.policy import UNKNOWN, Policies
+from pytest_s3vpce.predict import keys
+from pytest_s3vpce.predict.doubt import Doubt
+from pytest_s3vpce.predict.layers import Layers, acl_of
+from pytest_s3vpce.snapshot.buckets import ENFORCED
+from pytest_s3vpce.snapshot.state import AccessPointRow, ObjectRow, OrganizationRow, Unread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pytest_s3vpce.operations import Check
+    from pytest_s3vpce.policy import Acl, Unknown
+    from pytest_s3vpce.predict.case import Case
+    from pytest_s3vpce.predict.ways import Way
+    from pytest_s3vpce.snapshot.state import AccountRow, BucketRow, Snapshot
+
+_LISTED: Final = frozenset(
+    {
+        "s3:GetObject",
+        "s3:GetObjectVersion",
+        "s3:GetObjectAcl",
+        "s3:GetObjectVersionAcl",
+        "s3:PutObjectAcl",
+        "s3:PutObjectVersionAcl",
+    }
+)
+"""What the ACL of an object grants; all else is a matter of the bucket's."""
+
+
+class Asking:
+    """Reads one snapshot."""
+
+    def __init__(self, snapshot: Snapshot, *, now: float) -> None:
+        self.snapshot = snapshot
+        self.layers = Layers(snapshot.endpoint_sources)
+        self._now = now
+        self._canonical = {
+            row.acl["Owner"]["ID"]: row.account_id
+            for row in snapshot.buckets
+            if row.acl is not None and not isinstance(row.acl, Unread)
+        }
+
+    def keys(
+        self, check: Check, bucket: BucketRow, point: AccessPointRow | Unread | None, way: Way, case: Case
+    ) -> tuple[dict[str, Any], Doubt]:
+        """The condition keys of a check, and which of them are not known."""
+        found = {
+            **keys.of_way(way, transport=case.cell.transport),
+            **keys.of_time(self._now),
+            **keys.of_request(case.request, case.row, case.parameters, region=bucket.region),
+        }
+        doubt = Doubt(keys=way.unknown)
+        if case.caller.kind != "anonymous":
+            own, mine = keys.of_principal(case.caller, session=case.session_name, now=self._now)
+            found |= {**own, **keys.of_signature(age=case.age)}
+            doubt = doubt.joined(mine)
+        for whose, account_id in self._members(bucket, way, case):
+            account = self.snapshot.account_by_id(account_id)
+            place = Unread(unread="the account is not in the inventory") if account is None else account.organization
+            more, unknown = keys.of_organization(whose, place)
+            found |= more
+            doubt = doubt.joined(unknown)
+        if isinstance(point, AccessPointRow):
+            found |= keys.of_point(point)
+        elif isinstance(point, Unread):
+            doubt = doubt.joined(Doubt(prefixes=("s3:dataaccesspoint", "s3:accesspointnetworkorigin")))
+        more, unknown = self._tags(check, bucket, case)
+        found |= {"aws:ResourceAccount": bucket.account_id, "s3:ResourceAccount": bucket.account_id, **more}
+        return found, doubt.joined(unknown)
+
+    def _members(self, bucket: BucketRow, way: Way, case: Case) -> Iterator[tuple[str, str]]:
+        if case.caller.kind != "anonymous":
+            yield "Principal", case.caller.account
+        yield "Resource", bucket.account_id
+        if isinstance(way.path, Path) and way.path.endpoint is not None:
+            yield "Vpce", way.path.endpoint.account
+
+    def _tags(self, check: Check, bucket: BucketRow, case: Case) -> tuple[dict[str, str], Doubt]:
+        """The tags of the object that is there, for the actions that look at them."""
+        if check.action not in keys.TAG_READERS:
+            return {}, Doubt()
+        found = self.object_(check, bucket, case)
+        tags = found if isinstance(found, Unread) else {} if found is None else found.tags
+        if isinstance(tags, Unread):
+            return {}, Doubt(prefixes=("s3:existingobjecttag/",))
+        return {f"s3:ExistingObjectTag/{name}": value for name, value in tags.items()}, Doubt()
+
+    def object_(self, check: Check, bucket: BucketRow, case: Case) -> ObjectRow | Unread | None:
+        key = case.key(check)
+        if case.is_absent(key):
+            return None
+        return bucket.objects.get(key, Unread(unread=f"object {key} was not read"))
+
+    def acl(self, check: Check, bucket: BucketRow, case: Case) -> Acl | Unknown | None:
+        if bucket.ownership == ENFORCED or check.resource is Resource.NONE:
+            return None
+        if isinstance(bucket.ownership, Unread):
+            self.layers.unread["acl"] = bucket.ownership.unread
+            return UNKNOWN
+        given: Mapping[str, Any] | Unread | None = bucket.acl
+        if check.action in _LISTED:
+            found = self.object_(check, bucket, case)
+            given = found.acl if isinstance(found, ObjectRow) else found
+        if isinstance(given, Unread):
+            self.layers.unread["acl"] = given.unread
+        return acl_of(given, accounts=self._canonical)
+
+    def policies(self, bucket: BucketRow, acl: Acl | Unknown | None, way: Way, case: Case) -> Policies:
+        account = self.snapshot.account(bucket.account)
+        mine = self.snapshot.account_by_id(case.caller.account) if case.caller.account else None
+        endpoint: dict[str, Any] = {"vpc_endpoint": UNKNOWN}
+        if isinstance(way.path, Path):
+            endpoint = self.layers.of_endpoint(way.path.endpoint)
+        return self.layers.policies(
+            **self.layers.of_caller(case.caller, session=case.session, account=mine),
+            **self.layers.of_bucket(bucket, account=account, acl=acl),
+            **endpoint,
+            principal_in_management_account=_manages(mine),
+            resource_in_management_account=_manages(account),
+        )
+
+
+def _manages(account: AccountRow | None) -> bool:
+    place = None if account is None else account.organization
+    return isinstance(place, OrganizationRow) and account is not None and place.management_account == account.id

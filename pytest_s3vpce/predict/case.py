@@ -1,0 +1,182 @@
+"""One cell as a request: who signs it, with what session, where it goes, and what it carries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.claims.readings import limited
+from pytest_s3vpce.model import Transport
+from pytest_s3vpce.operations import Check, Resource, checks, operation
+from pytest_s3vpce.probe import Credentials, Destination, Host, Probe, ProbeBuilder, form_of, parameters_of
+from pytest_s3vpce.signing_in import session_policy
+from pytest_s3vpce.snapshot.state import AccessPointRow, PrincipalRow, Unread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_s3vpce.model import Cell, SignedRequest
+    from pytest_s3vpce.operations import Operation
+    from pytest_s3vpce.snapshot.state import BucketRow, Snapshot
+
+_UNSIGNED: Final = Credentials(access_key_id="AKIAEXAMPLE", secret_access_key="unset")  # noqa: S106 - signs nothing
+_ABSENT: Final = ".absent-prediction"
+_PARTITIONS: Final = {"cn": "aws-cn", "us-gov": "aws-us-gov", "eusc": "aws-eusc"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One request: everything about it but its way."""
+
+    cell: Cell
+    row: Operation
+    request: SignedRequest
+    parameters: Mapping[str, Any]
+    bucket: BucketRow
+    caller: PrincipalRow
+    session: str
+    """The text of the session policy, empty where there is none."""
+    session_name: str | None
+    age: int | None
+    """Of a presigned URL, in seconds."""
+    point: AccessPointRow | Unread | None
+
+    @property
+    def principal(self) -> str:
+        """Who asks, as the engine takes it."""
+        caller = self.caller
+        if caller.kind == "anonymous":
+            return "anonymous"
+        if caller.kind != "role":
+            return caller.arn
+        partition = caller.arn.split(":")[1]
+        session = caller.session_name or self.session_name or "s3vpce"
+        return f"arn:{partition}:sts::{caller.account}:assumed-role/{caller.arn.rpartition('/')[2]}/{session}"
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The actions that S3 looks at, in order: the operation's own, then the form's helpers."""
+        helpers = () if self.cell.mutating or self.row.safe is None else self.row.safe.helpers
+        more = [Check(helper.action, helper.resource) for helper in helpers]
+        return tuple(dict.fromkeys((*checks(self.row, self.parameters), *more)))
+
+    def owner(self, check: Check, snapshot: Snapshot) -> BucketRow:
+        """The bucket that a check is about: a copy's source may be another one."""
+        if check.resource is Resource.SOURCE:
+            name = str(self.parameters.get("CopySource", "")).partition("/")[0]
+            return next((row for row in snapshot.buckets if row.name == name), self.bucket)
+        return self.bucket
+
+    def key(self, check: Check) -> str:
+        """The object's key, of the source for a copy's source."""
+        if check.resource is Resource.SOURCE:
+            return str(self.parameters.get("CopySource", "")).partition("/")[2].partition("?versionId=")[0]
+        given = self.parameters.get("Delete") or {}
+        entries = given.get("Objects") or () if isinstance(given, dict) else ()
+        return str(self.parameters.get("Key") or next((row["Key"] for row in entries), self.bucket.key))
+
+    def is_absent(self, key: str) -> bool:
+        """Whether the form names a key where nothing is."""
+        return key.endswith(_ABSENT)
+
+    def arn(self, check: Check, bucket: BucketRow) -> str:
+        """https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-arn-format.html"""
+        return arn_of(check, bucket, key=self.key(check))
+
+
+def arn_of(check: Check, bucket: BucketRow, *, key: str) -> str:
+    if check.resource is Resource.NONE:
+        return "*"
+    partition = next((name for start, name in _PARTITIONS.items() if bucket.region.startswith(f"{start}-")), "aws")
+    whole = f"arn:{partition}:s3:::{bucket.name}"
+    return whole if check.resource is Resource.BUCKET else f"{whole}/{key}"
+
+
+class Cases:
+    """Makes cases of cells. Not for several threads: it builds requests."""
+
+    def __init__(self, snapshot: Snapshot, *, session_name: str | None, user_agent: str) -> None:
+        self._snapshot = snapshot
+        self._session_name = session_name
+        self._builder = ProbeBuilder(user_agent=user_agent)
+
+    def case(self, cell: Cell, *, request: SignedRequest | None, policy: str) -> Case | str:
+        """The case, or why there is none. `policy` is a further session policy."""
+        bucket = self._snapshot.bucket(cell.target.bucket)
+        if bucket is None:
+            return f"bucket `{cell.target.bucket}` is not in the snapshot"
+        caller, age = self._caller(cell)
+        if isinstance(caller, str):
+            return caller
+        row = operation(cell.operation)
+        destination = self._destination(cell, bucket)
+        parameters = parameters_of(Probe(cell=cell), row, form_of(cell, row), destination)
+        if request is None:
+            signer = None if caller.kind == "anonymous" else _UNSIGNED
+            request = self._builder.build(Probe(cell=cell), request_id="0", destination=destination, credentials=signer)
+        host = destination.host.access_point
+        return Case(
+            cell=cell,
+            row=row,
+            request=request,
+            parameters=_written(parameters),
+            bucket=bucket,
+            caller=caller,
+            session=self._session(cell, caller, bucket, row, policy),
+            session_name=self._session_name,
+            age=age,
+            point=None if host is None else bucket.points.get(host, Unread(unread="the access point was not read")),
+        )
+
+    def _caller(self, cell: Cell) -> tuple[PrincipalRow | str, int | None]:
+        row = self._snapshot.principal(cell.principal)
+        age = None
+        if row is not None and row.kind == "presigned":
+            age = row.age
+            row = self._snapshot.principal(row.by)
+        if row is not None and row.kind == "ambient":
+            vantage = self._snapshot.vantage(cell.vantage)
+            row = None if vantage is None else vantage.role
+            if row is None:
+                return f"whose credentials {cell.vantage} has is not known", age
+        if row is None:
+            return f"principal `{cell.principal}` is not in the snapshot", age
+        return (row.why or f"who {cell.principal} is was not read", age) if row.kind == "unknown" else (row, age)
+
+    def _destination(self, cell: Cell, bucket: BucketRow) -> Destination:
+        key = cell.target.key or bucket.key
+        key = bucket.keys.get(cell.target.name, bucket.key) if "${" in key else key
+        host = cell.target.host
+        if host is not None and "${" in host:
+            host = bucket.hosts.get(cell.target.name)
+        return Destination(
+            bucket=bucket.name,
+            owner=bucket.account_id,
+            region=bucket.region,
+            key=key,
+            host=Host.of(host) if host else Host(),
+            canary_body=b"",
+            absent_key=f"{key}{_ABSENT}",
+            canary_version="null",
+        )
+
+    def _session(self, cell: Cell, caller: PrincipalRow, bucket: BucketRow, row: Operation, policy: str) -> str:
+        """The session policy: what crosses plain http is signed by a session that may do nothing else."""
+        own = self._snapshot.principal(cell.principal)
+        declared = own is not None and own.kind == "role"
+        if not policy and cell.transport is Transport.HTTP and declared:
+            helpers = () if row.safe is None else row.safe.helpers
+            asked = [*checks(row, cell.parameters), *(Check(one.action, one.resource) for one in helpers)]
+            arns = [(check.action, arn_of(check, bucket, key=bucket.key)) for check in asked]
+            policy = limited((action, arn) for action, arn in arns if arn != "*")
+        return session_policy(None if caller.session is None else caller.session.document, policy)
+
+
+def _written(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as they are written into the request, where condition keys show them."""
+    found = dict(parameters)
+    source = found.get("CopySource")
+    if isinstance(source, dict):
+        version = f"?versionId={source['VersionId']}" if "VersionId" in source else ""
+        found["CopySource"] = f"{source['Bucket']}/{source['Key']}{version}"
+    return found

@@ -1,0 +1,112 @@
+"""What S3 asks of KMS for a request, and what KMS will say.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.policy import Request
+from pytest_s3vpce.predict import keys
+from pytest_s3vpce.predict.doubt import decide_in_doubt
+from pytest_s3vpce.snapshot.buckets import MANAGED
+from pytest_s3vpce.snapshot.state import EncryptionRow, Unread
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.operations import Check
+    from pytest_s3vpce.predict.asking import Asking
+    from pytest_s3vpce.predict.case import Case
+    from pytest_s3vpce.predict.doubt import Doubted
+    from pytest_s3vpce.predict.ways import Way
+    from pytest_s3vpce.snapshot.state import BucketRow, KeyRow
+
+_KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
+_READS: Final = frozenset(
+    {"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"}
+)
+_WRITES: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What KMS is asked. `doubted` is the engine's decision; without it `why` says it all."""
+
+    action: str
+    key: str
+    doubted: Doubted | None = None
+    why: str = ""
+    unread: str = ""
+    """Why it can't be told."""
+
+
+def of_kms(check: Check, way: Way, case: Case, asking: Asking) -> Asked | None:
+    """What stands in the way at KMS; None where S3 asks nothing there, or is let through."""
+    bucket = case.owner(check, asking.snapshot)
+    if check.action in _READS:
+        action, held = "kms:Decrypt", _held(check, bucket, case, asking)
+    elif check.action == "s3:PutObject" and case.row.name in _WRITES:
+        action, held = "kms:GenerateDataKey", _written(bucket, case, asking)
+    else:
+        return None
+    if held is None:
+        return None
+    if isinstance(held, Unread):
+        return Asked(action=action, key="", unread=held.unread)
+    if held.managed:
+        if case.caller.account == held.account:
+            return None
+        return Asked(action=action, key=held.arn, why=f"AWS's own key of {held.account} serves that account alone")
+    given, doubt = asking.keys(check, bucket, None, way, case)
+    resource = case.arn(check, bucket)
+    request = Request(
+        action=action,
+        resource=held.arn,
+        resource_account=held.account,
+        principal=case.principal,
+        context=keys.for_kms(given, account=case.caller.account or None, resource=resource, region=bucket.region),
+    )
+    policies = replace(
+        asking.policies(bucket, None, way, case),
+        resource=None,
+        restrict_public_buckets=False,
+        vpc_endpoint=None,
+        key=asking.layers.document(held.policy, name=f"policy of {held.arn}", layer="kms"),
+    )
+    found = decide_in_doubt(request, policies, doubt)
+    return None if found.decision.allowed else Asked(action=action, key=held.arn, doubted=found)
+
+
+def _held(check: Check, bucket: BucketRow, case: Case, asking: Asking) -> KeyRow | Unread | None:
+    """The key of an object that is there; of one that was not read, the bucket's."""
+    found = asking.object_(check, bucket, case)
+    if found is None:
+        return None
+    if isinstance(found, Unread):
+        return _default(bucket, asking)
+    return _key(found.key, bucket, asking) if found.encryption in _KMS else None
+
+
+def _written(bucket: BucketRow, case: Case, asking: Asking) -> KeyRow | Unread | None:
+    sent, named = case.parameters.get("ServerSideEncryption"), case.parameters.get("SSEKMSKeyId")
+    if sent is not None:
+        return _key(named, bucket, asking) if sent in _KMS else None
+    return None if case.parameters.get("SSECustomerAlgorithm") else _default(bucket, asking)
+
+
+def _default(bucket: BucketRow, asking: Asking) -> KeyRow | Unread | None:
+    rule = bucket.encryption
+    if isinstance(rule, EncryptionRow):
+        return _key(rule.key, bucket, asking) if rule.algorithm in _KMS else None
+    return rule
+
+
+def _key(named: str | None, bucket: BucketRow, asking: Asking) -> KeyRow | Unread:
+    """The key by its name; AWS's own where none is named."""
+    rows = asking.snapshot.keys
+    if named is not None:
+        found = asking.snapshot.key(named)
+    else:
+        found = next((row for row in rows if row.managed and row.account == bucket.account_id), None)
+    return found or Unread(unread=f"key `{named or MANAGED}` was not read")

@@ -1,0 +1,179 @@
+"""From a snapshot's rows to the engine's policies: documents that know their files' lines, unread ones unknown."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.errors import PolicyError
+from pytest_s3vpce.policy import UNKNOWN, Document, Policies, Unknown, parse, parse_acl, read_document
+from pytest_s3vpce.snapshot.state import BlockRow, OrganizationRow, PolicyRow, Unread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_s3vpce.network.topology import Endpoint
+    from pytest_s3vpce.policy import Acl
+    from pytest_s3vpce.policy.documents import Statement
+    from pytest_s3vpce.snapshot.state import AccessPointRow, AccountRow, BucketRow, PrincipalRow, Rows
+
+OPEN: Final = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Sid": "FullAccess", "Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"},
+    ],
+}
+"""The policy of an endpoint that was given none: https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html"""
+_NOTHING: Final = {"Version": "2012-10-17", "Statement": []}
+
+
+class Layers:
+    """Compiles each document once. `unread` collects why layers are unknown."""
+
+    def __init__(self, endpoint_sources: Mapping[str, str]) -> None:
+        self._compiled: dict[tuple[str, str], Document | Unknown] = {}
+        self._endpoint_sources = endpoint_sources
+        self.unread: dict[str, str] = {}
+
+    def document(self, row: PolicyRow | Unread, *, name: str = "", layer: str) -> Document | Unknown:
+        if isinstance(row, Unread):
+            self.unread[layer] = row.unread
+            return UNKNOWN
+        key = (json.dumps(row.document), name or row.name)
+        if key not in self._compiled:
+            try:
+                self._compiled[key] = placed(parse(row.document, name=key[1]), source=row.source)
+            except PolicyError as error:
+                self.unread[layer] = str(error)
+                self._compiled[key] = UNKNOWN
+        return self._compiled[key]
+
+    def documents(self, rows: Rows | Unread, *, layer: str) -> tuple[Document, ...] | Unknown:
+        if isinstance(rows, Unread):
+            self.unread[layer] = rows.unread
+            return UNKNOWN
+        found = [self.document(row, layer=layer) for row in rows]
+        return UNKNOWN if any(isinstance(row, Unknown) for row in found) else tuple(_known(found))
+
+    def levels(self, rows: tuple[Rows, ...] | Unread, *, layer: str) -> tuple[tuple[Document, ...], ...] | Unknown:
+        if isinstance(rows, Unread):
+            self.unread[layer] = rows.unread
+            return UNKNOWN
+        found = [self.documents(row, layer=layer) for row in rows]
+        return UNKNOWN if any(isinstance(row, Unknown) for row in found) else tuple(_known(found))
+
+    # --- sides of a request ------------------------------------------------------------------------------------------
+
+    def of_caller(self, row: PrincipalRow, *, session: str, account: AccountRow | None) -> dict[str, Any]:
+        """Identity, boundary, session policy and SCPs."""
+        if row.kind in ("anonymous", "root"):
+            found: dict[str, Any] = {}
+        else:
+            boundary = row.boundary
+            found = {
+                "identity": self.documents(row.identity, layer="identity"),
+                "permissions_boundary": self._boundary(boundary),
+            }
+        if session:
+            found["session"] = (parse(session, name="session policy"),)
+        if row.kind == "anonymous":
+            return found
+        place = Unread(unread="the account is not in the inventory") if account is None else account.organization
+        return {**found, **self._organization(place, whose="principal")}
+
+    def _boundary(self, row: PolicyRow | Unread | None) -> tuple[Document, ...] | Unknown | None:
+        if row is None:
+            return None
+        found = self.document(row, layer="permissions_boundary")
+        return found if isinstance(found, Unknown) else (found,)
+
+    def _organization(self, place: OrganizationRow | Unread | None, *, whose: str) -> dict[str, Any]:
+        field, layer = {"principal": ("scps", "scp"), "resource": ("rcps", "rcp")}[whose]
+        if place is None:
+            return {field: ()}
+        if isinstance(place, Unread):
+            self.unread[layer] = place.unread
+            return {field: UNKNOWN}
+        return {field: self.levels(getattr(place, field), layer=layer)}
+
+    def of_bucket(self, row: BucketRow, *, account: AccountRow | None, acl: Acl | Unknown | None) -> dict[str, Any]:
+        """The bucket's policy, Block Public Access, ownership, ACL and RCPs."""
+        blocks = [row.block, Unread(unread="the account") if account is None else account.block]
+        return {
+            "resource": None
+            if row.policy is None
+            else self.document(row.policy, name=f"bucket policy of {row.label}", layer="resource"),
+            "acl": acl,
+            "object_ownership": None if isinstance(row.ownership, Unread) else row.ownership,
+            # What is not known of the block counts as off here, and is told as unknown where it would matter.
+            "restrict_public_buckets": any(isinstance(b, BlockRow) and b.restrict_public_buckets for b in blocks),
+            "ignore_public_acls": any(isinstance(b, BlockRow) and b.ignore_public_acls for b in blocks),
+            **self._organization(
+                Unread(unread="the account was not read") if account is None else account.organization,
+                whose="resource",
+            ),
+        }
+
+    def of_endpoint(self, endpoint: Endpoint | None) -> dict[str, Any]:
+        if endpoint is None:
+            return {}
+        source = self._endpoint_sources.get(endpoint.id)
+        document = OPEN if endpoint.policy is None else json.loads(endpoint.policy)
+        row = PolicyRow(name=f"policy of {endpoint.id}", document=document, source=source)
+        return {
+            "vpc_endpoint": self.document(row, layer="vpc_endpoint"),
+            "endpoint_type": endpoint.kind.value,
+        }
+
+    def of_point(self, point: AccessPointRow | Unread) -> Document | Unknown:
+        row = point if isinstance(point, Unread) else point.policy or PolicyRow(name="access point", document=_NOTHING)
+        return self.document(row, layer="resource")
+
+    def policies(self, **given: Any) -> Policies:
+        return Policies(**given)
+
+
+def acl_of(found: Mapping[str, Any] | Unread | None, *, accounts: Mapping[str, str]) -> Acl | Unknown | None:
+    """An access control list as the engine has it: `accounts` says whose canonical ids are known."""
+    if found is None:
+        return None
+    if isinstance(found, Unread):
+        return UNKNOWN
+    text = json.loads(json.dumps(dict(found)))
+    for holder in (text["Owner"], *(grant["Grantee"] for grant in text["Grants"])):
+        if "ID" in holder:
+            holder["ID"] = accounts.get(holder["ID"], holder["ID"])
+    return parse_acl(text)
+
+
+def placed(document: Document, *, source: str | None) -> Document:
+    """The document with its statements' lines in the file that it is made from, as far as they are found there.
+
+    By Sid, else by the statement itself, else by its number; a file that is no policy says nothing.
+    """
+    if source is None:
+        return document
+    try:
+        other = read_document(Path(source))
+    except PolicyError:
+        return document
+    rows = tuple(replace(row, place=_place(row, other)) for row in document.statements)
+    return replace(
+        document,
+        statements=rows,
+        denies=tuple(row for row in rows if row.deny),
+        allows=tuple(row for row in rows if not row.deny),
+    )
+
+
+def _place(row: Statement, other: Document) -> Any:
+    same = [one for one in other.statements if row.sid is not None and one.sid == row.sid]
+    same = same or [one for one in other.statements if one.row == row.row]
+    same = same or [one for one in other.statements if one.index == row.index and one.deny == row.deny]
+    return same[0].place if same else None
+
+
+def _known(rows: list[Any]) -> list[Any]:
+    return [row for row in rows if not isinstance(row, Unknown)]

@@ -1,0 +1,103 @@
+"""Where a vantage point stands, for a snapshot: subnets, security groups, addresses, and whose role it has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.snapshot.asking import asked
+from pytest_s3vpce.snapshot.paths import function_network
+from pytest_s3vpce.snapshot.state import Unread, VantageRow
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.points import Ec2, Lambda
+    from pytest_s3vpce.run.world import World
+
+_ELSEWHERE: Final = "what network a {kind} vantage point sends from is not known"
+_NOWHERE: Final = "the function stands in no VPC, so its public address is one of AWS's own"
+
+
+def of_place(name: str, kind: str, *, direct: bool, address: str | None) -> VantageRow:
+    """A place outside of every account: this machine where `direct`, else one whose network nobody can ask for."""
+    if not direct:
+        return VantageRow(name=name, kind=kind, why=_ELSEWHERE.format(kind=kind))
+    return VantageRow(name=name, kind=kind, public_ip=address)
+
+
+def of_function(
+    row: VantageRow, ec2: Any, functions: Any, world: World, settings: Lambda
+) -> tuple[VantageRow, str | None]:
+    """The row of a function, and the ARN of its role where that is known beforehand."""
+    path = ("vantage_points", row.name, "lambda")
+    if settings.function is not None:
+        return _there(row, functions, world.resolve(settings.function, *path, "function"))
+    subnets, groups, _ = function_network(
+        ec2,
+        world.chosen(settings.subnets, *path, "subnets"),
+        world.chosen(settings.security_groups, *path, "security_groups"),
+    )
+    role = world.resolve(settings.role, *path, "role") if settings.role else None
+    found = replace(row, subnets=subnets, security_groups=groups, dual_stack=settings.dual_stack)
+    return (found if subnets else replace(found, why="its subnets could not be described")), role
+
+
+def _there(row: VantageRow, functions: Any, function: str) -> tuple[VantageRow, str | None]:
+    found = asked(lambda: functions.get_function_configuration(FunctionName=function))
+    if found is None or isinstance(found, Unread):
+        return replace(row, why="its function could not be described" if found is None else found.unread), None
+    network = found.get("VpcConfig") or {}
+    subnets = tuple(network.get("SubnetIds") or ())
+    made = replace(
+        row,
+        subnets=subnets,
+        security_groups=tuple(network.get("SecurityGroupIds") or ()),
+        dual_stack=bool(network.get("Ipv6AllowedForDualStack")),
+    )
+    return (made if subnets else replace(made, why=_NOWHERE)), found.get("Role")
+
+
+def of_instance(row: VantageRow, ec2: Any, iam: Any, world: World, settings: Ec2) -> tuple[VantageRow, str | None]:
+    """The row of an instance: of one that the run makes, as far as it is known before."""
+    path = ("vantage_points", row.name, "ec2")
+    if settings.subnet is not None:
+        profile = world.resolve(settings.profile or "", *path, "profile")
+        made = replace(
+            row,
+            subnets=world.resolve_list((settings.subnet,), *path, "subnet"),
+            security_groups=world.resolve_list(settings.security_groups, *path, "security_groups"),
+        )
+        return made, _role(iam, profile)
+    tags = {f"tag:{key}": world.resolve(value, *path, "tags", key) for key, value in settings.tags.items()}
+    if settings.instance is not None:
+        tags = {"instance-id": world.resolve(settings.instance, *path, "instance")}
+    wanted = {**tags, "instance-state-name": "running"}
+    filters = [{"Name": name, "Values": [value]} for name, value in wanted.items()]
+    found = asked(lambda: ec2.describe_instances(Filters=filters)["Reservations"])
+    if isinstance(found, Unread):
+        return replace(row, why=found.unread), None
+    rows = sorted((one for group in found or () for one in group["Instances"]), key=lambda one: str(one["InstanceId"]))
+    if not rows:
+        return replace(row, why="no such instance is running"), None
+    return _instance(row, rows[0]), _role(iam, (rows[0].get("IamInstanceProfile") or {}).get("Arn", ""))
+
+
+def _instance(row: VantageRow, found: dict[str, Any]) -> VantageRow:
+    interfaces = found.get("NetworkInterfaces") or [{}]
+    six = [entry["Ipv6Address"] for entry in interfaces[0].get("Ipv6Addresses", ())]
+    return replace(
+        row,
+        subnets=(found["SubnetId"],) if found.get("SubnetId") else (),
+        security_groups=tuple(group["GroupId"] for group in found.get("SecurityGroups", ())),
+        private_ip=found.get("PrivateIpAddress"),
+        public_ip=found.get("PublicIpAddress"),
+        ipv6=next(iter(six), None),
+    )
+
+
+def _role(iam: Any, profile: str) -> str | None:
+    """https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetInstanceProfile.html"""
+    if not profile:
+        return None
+    name = profile.rpartition("/")[2]
+    found = asked(lambda: iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]["Roles"])
+    return found[0]["Arn"] if isinstance(found, list) and found else None

@@ -1,0 +1,79 @@
+"""Reads an account's place in its organization, and the policies of each level above it.
+
+Only the management account and delegated administrators may read them:
+https://docs.aws.amazon.com/organizations/latest/userguide/orgs_permissions_iam-policies.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.snapshot.asking import asked, joined, policy
+from pytest_s3vpce.snapshot.state import OrganizationRow, Unread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_s3vpce.snapshot.state import Rows
+
+ACTIONS: Final = (
+    "organizations:DescribeOrganization",
+    "organizations:ListParents",
+    "organizations:ListPoliciesForTarget",
+    "organizations:DescribePolicy",
+)
+_SCP: Final = "SERVICE_CONTROL_POLICY"
+_RCP: Final = "RESOURCE_CONTROL_POLICY"
+_NO_TYPE: Final = ("PolicyTypeNotEnabledException",)
+
+
+def place_of(client: Any, account_id: str, *, of_management: Mapping[str, Any]) -> OrganizationRow | Unread | None:
+    """`client` is of the account itself; `of_management` has the clients of accounts that may be the management's."""
+    found = asked(lambda: client.describe_organization()["Organization"], absent=("AWSOrganizationsNotInUseException",))
+    if found is None or isinstance(found, Unread):
+        return found
+    management = found["MasterAccountId"]
+    asks = of_management.get(management, client)
+    above = asked(lambda: _above(asks, account_id))
+    if above is None or isinstance(above, Unread):
+        why = above or Unread(unread="there is no answer")
+        return OrganizationRow(id=found["Id"], management_account=management, path=why, scps=why, rcps=why)
+    levels = [*above, account_id]
+    return OrganizationRow(
+        id=found["Id"],
+        management_account=management,
+        path=f"{found['Id']}/" + "".join(f"{unit}/" for unit in above),
+        scps=_levels(asks, levels, kind=_SCP),
+        rcps=_levels(asks, levels, kind=_RCP),
+    )
+
+
+def _above(client: Any, account_id: str) -> list[str]:
+    """The root and the units above an account, from the root down."""
+    found: list[str] = []
+    child = account_id
+    while not child.startswith("r-"):
+        child = str(client.list_parents(ChildId=child)["Parents"][0]["Id"])
+        found.insert(0, child)
+    return found
+
+
+def _levels(client: Any, levels: list[str], *, kind: str) -> tuple[Rows, ...] | Unread:
+    """Without the type in use there are no levels of it."""
+    found: list[Rows] = []
+    for target in levels:
+        row = asked(lambda target=target: _attached(client, target, kind), absent=_NO_TYPE)  # type: ignore[misc]
+        if isinstance(row, Unread):
+            return row
+        if row is None:
+            return ()
+        found.append(row)
+    return tuple(found)
+
+
+def _attached(client: Any, target: str, kind: str) -> Rows | Unread:
+    pages = client.get_paginator("list_policies_for_target").paginate(TargetId=target, Filter=kind)
+    rows = [row for page in pages for row in page["Policies"]]
+    return joined(
+        [policy(client.describe_policy(PolicyId=row["Id"])["Policy"]["Content"], name=row["Arn"]) for row in rows]
+    )

@@ -1,0 +1,281 @@
+"""All that decides about requests, as it was read from the accounts: frozen values, written and read back as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads annotations
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from pytest_s3vpce.errors import RunError
+from pytest_s3vpce.network.topology import Topology  # noqa: TC001 - pydantic reads annotations
+
+FORMAT: Final = "s3vpce-snapshot/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """Stands for what exists, or may exist, and could not be read; `unread` says why. Never taken for an allow."""
+
+    unread: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRow:
+    """A policy document by its name; `source` is the file that it is made from, where the inventory says so."""
+
+    name: str
+    document: Mapping[str, Any]
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockRow:
+    """The settings of Block Public Access that decide about requests."""
+
+    restrict_public_buckets: bool = False
+    ignore_public_acls: bool = False
+
+
+Rows = tuple[PolicyRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganizationRow:
+    """An account's place in its organization: levels from the root to the account, each with its policies."""
+
+    id: str
+    management_account: str
+    path: str | Unread
+    """The value of aws:PrincipalOrgPaths and its like."""
+    scps: tuple[Rows, ...] | Unread
+    rcps: tuple[Rows, ...] | Unread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRow:
+    """An account of the inventory. `organization` is None where it is in none."""
+
+    name: str
+    id: str
+    region: str
+    organization: OrganizationRow | Unread | None
+    block: BlockRow | Unread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrincipalRow:
+    """Who signs. `kind` is `role`, `user`, `root`, `anonymous`, `ambient`, `presigned` or `unknown`."""
+
+    name: str
+    kind: str
+    account: str = ""
+    """The account's id."""
+    arn: str = ""
+    """Of the role, user or root; empty for those who have none of their own."""
+    id: str | Unread = ""
+    """The unique id, `AROA...` or `AIDA...`, that aws:userid holds."""
+    tags: Mapping[str, str] | Unread = field(default_factory=dict)
+    identity: Rows | Unread = ()
+    boundary: PolicyRow | Unread | None = None
+    session: PolicyRow | None = None
+    """The inventory's own session policy."""
+    session_name: str | None = None
+    source_identity: str | None = None
+    by: str = ""
+    """Who signs the URL, of a presigned one."""
+    age: int = 0
+    """Seconds since the URL was signed."""
+    why: str = ""
+    """Of an unknown one: why it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectRow:
+    """What of an object decides."""
+
+    encryption: str | None = None
+    key: str | None = None
+    tags: Mapping[str, str] | Unread = field(default_factory=dict)
+    acl: Mapping[str, Any] | Unread | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncryptionRow:
+    """A bucket's default encryption."""
+
+    algorithm: str
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessPointRow:
+    """An access point; `vpc` is the one that it is bound to."""
+
+    arn: str
+    account: str
+    vpc: str | None
+    policy: PolicyRow | Unread | None
+    block: BlockRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketRow:
+    """A bucket of the inventory, or a control bucket under `control:ACCOUNT`."""
+
+    label: str
+    name: str
+    account: str
+    """The account's name in the inventory."""
+    account_id: str
+    region: str
+    key: str
+    """The canary's."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    policy: PolicyRow | Unread | None
+    block: BlockRow | Unread
+    ownership: str | Unread
+    acl: Mapping[str, Any] | Unread | None
+    encryption: EncryptionRow | Unread | None
+    objects: Mapping[str, ObjectRow | Unread | None] = field(default_factory=dict)
+    """By key; None where there is no such object."""
+    points: Mapping[str, AccessPointRow | Unread] = field(default_factory=dict)
+    """Access points among the hosts, by ARN."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VantageRow:
+    """Where requests are sent from. `kind` is the inventory's; `why` says what is not known of an unknown place."""
+
+    name: str
+    kind: str
+    account: str = ""
+    """The account's name in the inventory."""
+    region: str = ""
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+    private_ip: str | None = None
+    public_ip: str | None = None
+    ipv6: str | None = None
+    dual_stack: bool = False
+    role: PrincipalRow | None = None
+    """Whose credentials `ambient` signs with."""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkRow:
+    """The network of an account and Region."""
+
+    account: str
+    """The account's id."""
+    region: str
+    topology: Topology | Unread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRow:
+    """A KMS key by the name that buckets, objects or cells give it; `arn` is the key's own."""
+
+    named: str
+    arn: str
+    account: str
+    policy: PolicyRow | Unread
+    managed: bool = False
+    """AWS's own key of an account's S3, which serves that account alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Everything, in the inventory's order. `mode` is `lab` or `live`; `taken_at` counts from the epoch."""
+
+    mode: str
+    taken_at: float
+    inventory: str = ""
+    accounts: tuple[AccountRow, ...] = ()
+    principals: tuple[PrincipalRow, ...] = ()
+    buckets: tuple[BucketRow, ...] = ()
+    vantages: tuple[VantageRow, ...] = ()
+    networks: tuple[NetworkRow, ...] = ()
+    keys: tuple[KeyRow, ...] = ()
+    endpoint_sources: Mapping[str, str] = field(default_factory=dict)
+    """Files that endpoints' policies are made from, by the endpoints' ids."""
+
+    def account(self, name: str) -> AccountRow | None:
+        return next((row for row in self.accounts if row.name == name), None)
+
+    def account_by_id(self, account_id: str) -> AccountRow | None:
+        return next((row for row in self.accounts if row.id == account_id), None)
+
+    def principal(self, name: str) -> PrincipalRow | None:
+        return next((row for row in self.principals if row.name == name), None)
+
+    def bucket(self, label: str) -> BucketRow | None:
+        return next((row for row in self.buckets if row.label == label), None)
+
+    def vantage(self, name: str) -> VantageRow | None:
+        return next((row for row in self.vantages if row.name == name), None)
+
+    def network(self, account_id: str, region: str) -> NetworkRow | None:
+        return next((row for row in self.networks if (row.account, row.region) == (account_id, region)), None)
+
+    def key(self, named: str) -> KeyRow | None:
+        return next((row for row in self.keys if named in (row.named, row.arn)), None)
+
+    def to_json(self) -> str:
+        """As text of format FORMAT: fields in the order they are declared in, rows in the inventory's."""
+        text = _adapter().dump_json(self, indent=1).decode()
+        return f'{{\n "format": "{FORMAT}",{text.removeprefix("{")}\n'
+
+    @classmethod
+    def from_json(cls, text: str) -> Snapshot:
+        """Back from `to_json`; RunError where it is no snapshot, or one of another format."""
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise RunError("the snapshot is not JSON") from error
+        found = data.pop("format", None) if isinstance(data, dict) else None
+        if found != FORMAT:
+            raise RunError(f"the snapshot's format is `{found}`", remedy=f"this version reads {FORMAT}")
+        try:
+            return _adapter().validate_python(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise RunError(f"the snapshot is not of {FORMAT}: {where}: {first['msg'].lower()}") from error
+
+
+@cache
+def _adapter() -> TypeAdapter[Snapshot]:
+    return TypeAdapter(Snapshot)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a snapshot of format FORMAT."""
+    made = _adapter().json_schema(mode="serialization")
+    made["properties"] = {"format": {"const": FORMAT}, **made["properties"]}
+    made["required"] = ["format", *made.get("required", ())]
+    title = "A snapshot of pytest-s3vpce: what decides about requests"
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": title}
+
+
+def unread(value: Any) -> list[tuple[str, str]]:
+    """Every layer that could not be read, as its place in the snapshot and why."""
+    return list(_unread(_adapter().dump_python(value, mode="json"), ""))
+
+
+def _unread(value: Any, where: str) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {"unread"}:
+            yield where, value["unread"]
+            return
+        for name, row in value.items():
+            yield from _unread(row, f"{where}.{name}" if where else str(name))
+    elif isinstance(value, list):
+        for number, row in enumerate(value):
+            label = row.get("label") or row.get("name") or row.get("id") if isinstance(row, dict) else None
+            yield from _unread(row, f"{where}[{label or number}]")
