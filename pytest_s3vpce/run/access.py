@@ -93,6 +93,7 @@ class AccessRun:
             for probe in (*probes, *(reader.probe() for reader in readers.values() if reader))
         )
         before = self._read_canaries(readers, seen)
+        self._refuse_absent_keys(probes, readers, seen)
         self._notify(f"sending {len(probes)} requests from {len({p.cell.vantage for p in probes})} vantage points")
         self._exchange([probe for probe in probes if self._may_send(probe, seen)], seen)
         again = [probe for probe, answer in seen.answers.items() if _try_again(answer)]
@@ -127,6 +128,25 @@ class AccessRun:
                 seen.canaries[bucket] = (True, f"the canary of {bucket} was read by {reader}")
         self._world.canaries.update(found)
         return found
+
+    def _refuse_absent_keys(
+        self, probes: Sequence[Probe], readers: Mapping[str, Reader | None], seen: Observed
+    ) -> None:
+        """A write to a declared key where nothing is could make something there: such a key is read before, too."""
+        targets = {probe: (probe.cell.target.bucket, probe.cell.target.key) for probe in probes if writes(probe)}
+        readings: dict[tuple[str, str | None], Probe] = {}
+        for bucket, key in dict.fromkeys(targets.values()):
+            reader = readers.get(bucket)
+            if reader is not None and key is not None and key != self._world.bucket(bucket).key:
+                readings[bucket, key] = reader.probe(key)
+        found = Observed()
+        self._exchange(list(readings.values()), found)
+        for probe, target in targets.items():
+            reading = readings.get(target)
+            answer = None if reading is None else found.answers.get(reading)
+            if reading is not None and (answer is None or answer.status not in (200, 206)):
+                why = f"nothing was read at its key by {reading.cell.who}, so a write could make something there"
+                seen.refusals.setdefault(probe, f"not sent: {why}")
 
     def _compare_canaries(
         self, readers: Mapping[str, Reader | None], before: Mapping[str, bytes], seen: Observed

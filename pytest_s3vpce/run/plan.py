@@ -30,10 +30,11 @@ class Reader:
     vantage: str
 
     def probe(self, key: str | None = None) -> Probe:
+        """Reads the canary, or another key."""
         cell = Cell(
             operation="GetObject",
             action="s3:GetObject",
-            target=Target(bucket=self.bucket, key=key),
+            target=Target(bucket=self.bucket, name=key or "", key=key),
             principal=self.principal,
             vantage=self.vantage,
         )
@@ -74,9 +75,9 @@ def _paths(vantages: Iterable[str], setting: Setting) -> Iterator[Probe]:
 
 
 def writes(probe: Probe) -> bool:
-    """Whether the probe could change something if its form did not hold: it is sent only after the canary was read."""
+    """Whether the probe could change an object if its form did not hold: it is sent only after the canary was read."""
     row: Operation = operation(probe.cell.operation)
-    return row.writes
+    return row.writes and row.on_object
 
 
 def readers_of(

@@ -39,7 +39,10 @@ vantage_points:
   admin-host: local
   app-subnet: local
 buckets:
-  reports: {name: reports-111122223333, canary: {key: ".s3vpce/canary", reader: "app:app-subnet"}}
+  reports:
+    name: reports-111122223333
+    canary: {key: ".s3vpce/canary", reader: "app:app-subnet"}
+    keys: {there: "there", nothing: "nothing/here"}
 controls:
   main: {name: reports-111122223333, canary: ".s3vpce/canary"}
 """
@@ -65,7 +68,8 @@ def provision(accounts):
     s3.put_object_lock_configuration(
         **bucket, ObjectLockConfiguration={{"ObjectLockEnabled": "Enabled", "Rule": {{"DefaultRetention": default}}}}
     )
-    s3.put_object(**bucket, Key=".s3vpce/canary", Body=b"the canary")
+    for key in (".s3vpce/canary", "there"):
+        s3.put_object(**bucket, Key=key, Body=b"the canary")
 
 
 def document(*statements):
@@ -74,42 +78,73 @@ def document(*statements):
 
 
 @pytest.fixture(scope="module")
-def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
-    folder = tmp_path_factory.mktemp("catalogue")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("catalogue")
+    entry = {"bucket": "reports", "actions": [*ACTIONS, *NAMES], "inferred": True}
+    writes = {"bucket": "reports", "actions": ["s3:PutObject", "s3:DeleteObject"], "allow": "admin:admin-host"}
     entries = [
-        {"bucket": "reports", "actions": [*ACTIONS, *NAMES], "inferred": True, "allow": "admin:admin-host"},
-        {"bucket": "reports", "actions": [*ACTIONS, *NAMES], "inferred": True, "deny": "app:app-subnet"},
+        {**entry, "allow": "admin:admin-host"},
+        {**entry, "deny": "app:app-subnet"},
+        {**writes, "key": "there"},
+        {**writes, "key": "nothing"},
     ]
+    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     for name, text in (
         ("s3vpce.yaml", INVENTORY),
         ("provision.py", PROVISION),
         ("test_all.access.yaml", json.dumps({"expect": entries})),
+        ("test_page.access.yaml", example),
     ):
-        (folder / name).write_text(text, encoding="utf-8")
-    inventory = load_inventory(folder / "s3vpce.yaml")
-    plan = plan_cells([load_expectations(folder / "test_all.access.yaml", inventory)], inventory)
+        (made / name).write_text(text, encoding="utf-8")
+    return made
+
+
+@pytest.fixture(scope="module")
+def operator(folder: Path) -> Iterator[Operator]:
     lab = start_lab(folder / "lab", accounts={"main": ("111122223333", "eu-west-1")}, provision=folder / "provision.py")
     try:
-        operator = Operator(
-            inventory,
+        yield Operator(
+            load_inventory(folder / "s3vpce.yaml"),
             from_ready_file(lab.ready_file),
             RunFolder.create(folder),
             notify=lambda _line: None,
             strict=False,
         )
-        yield operator.run(plan, {row.id for row in plan.cells})
     finally:
         lab.stop()
 
 
+def measured(operator: Operator, path: Path) -> Matrix:
+    inventory = load_inventory(path.parent / "s3vpce.yaml")
+    plan = plan_cells([load_expectations(path, inventory)], inventory)
+    return operator.run(plan, {row.id for row in plan.cells})
+
+
+@pytest.fixture(scope="module")
+def matrix(operator: Operator, folder: Path) -> Matrix:
+    return measured(operator, folder / "test_all.access.yaml")
+
+
 def test_who_may_do_all_is_allowed_all_and_inferred_forms_are_calibrated(matrix: Matrix) -> None:
-    assert len(matrix.cells) == 2 * (len(ACTIONS) + len(NAMES))
-    wrong = {
+    found = {
         row.id: (row.counted.outcome, row.counted.reason)
         for row in matrix.cells
-        if row.principal == "admin" and not row.passed
+        if row.principal == "admin" and row.bucket == "reports"
     }
-    assert wrong == {}
+    assert len(found) == len(ACTIONS) + len(NAMES)
+    assert {name: row for name, row in found.items() if row[0] != "allowed"} == {}
+
+
+def test_nothing_is_written_to_a_key_where_nothing_was_read(matrix: Matrix) -> None:
+    found = {row.id: row for row in matrix.cells if row.bucket != "reports"}
+    assert len(found) == 4
+    for name, row in found.items():
+        if "+there" in name:
+            assert row.passed, name
+        else:
+            assert row.counted.outcome == "inconclusive"
+            assert "nothing was read at its key by app:app-subnet" in row.counted.reason
+            assert row.sent is None
 
 
 def test_who_may_only_read_is_denied_the_rest_by_the_action_under_test(matrix: Matrix) -> None:
@@ -131,11 +166,7 @@ def test_the_page_holds_the_catalogue() -> None:
     assert ("none of the operations has one" in PAGE) is not any(row.mutating for row in OPERATIONS.values())
 
 
-def test_the_pages_example_is_an_expectation(tmp_path: Path) -> None:
-    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    (tmp_path / "s3vpce.yaml").write_text(INVENTORY, encoding="utf-8")
-    (tmp_path / "test_it.access.yaml").write_text(text, encoding="utf-8")
-    inventory = load_inventory(tmp_path / "s3vpce.yaml")
-    plan = plan_cells([load_expectations(tmp_path / "test_it.access.yaml", inventory)], inventory)
-    assert len(plan.cells) == 6
-    assert all(row.cell.inferred for row in plan.cells)
+def test_the_pages_example_passes(operator: Operator, folder: Path) -> None:
+    found = measured(operator, folder / "test_page.access.yaml")
+    assert len(found.cells) == 6
+    assert {row.id: row.counted.reason for row in found.cells if not row.passed} == {}
