@@ -12,6 +12,7 @@ import boto3
 import pytest
 
 from pytest_s3vpce.inventory import load_inventory
+import pytest_s3vpce.run.session  # noqa: F401 - so that runs in this process find it imported
 from pytest_s3vpce.lab.process import start_lab
 
 if TYPE_CHECKING:
@@ -70,7 +71,11 @@ class Example:
 
     def run(self, *options: str | Path) -> pytest.RunResult:
         """Runs pytest in the copy; no traceback of ours is ever in what comes out."""
-        result = self.pytester.runpytest_subprocess(*options, timeout=60)
+        if "-n" in options:
+            result = self.pytester.runpytest_subprocess(*options, timeout=60)
+        else:
+            # A process of its own would import boto3 and pydantic once more for each test.
+            result = self.pytester.runpytest_inprocess(*options)
         shown = result.stdout.str() + result.stderr.str()
         assert "Traceback" not in shown
         assert "INTERNALERROR" not in shown
