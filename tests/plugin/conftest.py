@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from pytest_s3vpce.inventory import load_inventory
 import pytest_s3vpce.run.session  # noqa: F401 - so that runs in this process find it imported
+from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.lab.process import start_lab
 
 if TYPE_CHECKING:
