@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, Self, get_args
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from pytest_s3vpce import forms
-from pytest_s3vpce.dangling import check_name, check_who
+from pytest_s3vpce.dangling import check_name, check_who, possible
 from pytest_s3vpce.faults import Fault
 from pytest_s3vpce.inventory import Inventory  # noqa: TC001
 from pytest_s3vpce.model import Layer, Place
@@ -97,7 +97,7 @@ class _Claim(Strict):
         for path, who in self.pairs():
             check_who(inventory, who, path)
         for one, other in (("inside", "outside"), ("granted", "refused")):
-            for number, name in enumerate(getattr(self, other, ())):
+            for number, name in enumerate(getattr(self, other, None) or ()):
                 if name in getattr(self, one):
                     raise Fault(f"`{name}` is {one} and {other}", path=(other, number), remedy="keep one")
         return self
@@ -108,6 +108,11 @@ class _Claim(Strict):
 
     def others(self) -> tuple[str, ...]:
         """The other buckets that the claim names."""
+        return ()
+
+    def implied(self, inventory: Inventory) -> tuple[str, ...]:
+        """Each principal:vantage point that is not written, but meant."""
+        del inventory
         return ()
 
     def made_with(self, inventory: Inventory) -> dict[str, Any]:
@@ -125,7 +130,7 @@ class _Claim(Strict):
             place=place,
             bucket=self.bucket,
             fields=self.made_with(inventory),
-            pairs=tuple(dict.fromkeys(_pair(who) for _, who in self.pairs())),
+            pairs=_pairs(dict.fromkeys([*(who for _, who in self.pairs()), *self.implied(inventory)])),
             others=self.others(),
         )
 
@@ -181,19 +186,43 @@ class TlsOnly(_Claim):
 
 
 class CrossAccount(_Claim):
-    """Granted principals of other accounts get in, refused ones do not."""
+    """Granted principals of other accounts get in as named, everybody else of other accounts does not."""
 
     granted: Several[Text]
-    refused: Several[Text]
+    refused: Several[Text] | None = None
+    """By default every declared principal of another account, from every vantage point where it is not granted."""
     actions: _Actions
+    operations: _Actions = ("s3:GetObject", "s3:PutObject", "s3:ListBucket")
+    """What is asked for besides `actions`, and must be denied to all."""
 
     def pairs(self) -> Iterator[tuple[_Path, str]]:
         for name in ("granted", "refused"):
-            for number, who in enumerate(getattr(self, name)):
+            for number, who in enumerate(getattr(self, name) or ()):
                 yield (name, number), who
 
+    def implied(self, inventory: Inventory) -> tuple[str, ...]:
+        return tuple(self._everyone_else(inventory)) if self.refused is None else ()
+
+    def _everyone_else(self, inventory: Inventory) -> Iterator[str]:
+        """Of other accounts; URLs that somebody signed are that one's own requests."""
+        first = inventory.default_account
+        owner = inventory.buckets[self.bucket].account or first
+        for name, row in inventory.principals.items():
+            if row.presigned is not None or ((row.account or first) == owner and not row.anonymous):
+                continue
+            for vantage in inventory.vantage_points:
+                who = f"{name}:{vantage}"
+                if who not in self.granted and possible(inventory, principal=name, vantage=vantage):
+                    yield who
+
     def made_with(self, inventory: Inventory) -> dict[str, Any]:
-        return super().made_with(inventory) | {"granted": _pairs(self.granted), "refused": _pairs(self.refused)}
+        others = tuple(self._everyone_else(inventory))
+        refused = others if self.refused is None else self.refused
+        return super().made_with(inventory) | {
+            "granted": _pairs(self.granted),
+            "refused": _pairs(refused),
+            "untried": tuple(who for who in others if who not in refused),
+        }
 
 
 class EncryptedWrites(_Claim):

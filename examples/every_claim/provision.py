@@ -16,13 +16,15 @@ def provision(accounts):
     main, partner = accounts["main"], accounts["partner"]
     network, other = first.main_network(main), first.partner_network(partner)
     everything = document(allow("s3:*", OURS))
-    first.gateway_endpoint(main, network["vpc"], [network["app_routes"]], document(allow("s3:*", OURS, Principal="*")))
-    first.gateway_endpoint(partner, other["vpc"], [other["routes"]], document(allow("s3:*", OURS, Principal="*")))
+    open_endpoint = document(allow("s3:*", OURS, Principal="*"))
     first.bucket(main, NAME.format("control"))
     first.bucket(partner, NAME.format("partner-control"))
     found = {
         "AppRole": first.role(main, "app", everything),
         "PartnerRole": first.role(partner, "partner", everything),
+        "StrangerRole": first.role(partner, "stranger", everything),
+        "Endpoint": first.gateway_endpoint(main, network["vpc"], [network["app_routes"]], open_endpoint),
+        "PartnerEndpoint": first.gateway_endpoint(partner, other["vpc"], [other["routes"]], open_endpoint),
         "AppSubnet": network["app_subnet"],
         "ProbeGroup": network["group"],
         "PartnerSubnet": other["subnet"],
@@ -38,6 +40,15 @@ def policies(found):
     return {
         "public": document(allow("s3:GetObject", f"{arn('public')}/*", sid="Everybody", Principal="*")),
         "private": None,
+        "shared": document(
+            allow(
+                "s3:GetObject",
+                f"{arn('shared')}/*",
+                sid="PartnerReads",
+                Principal={"AWS": found["PartnerRole"]},
+                Condition={"StringEquals": {"aws:SourceVpce": found["PartnerEndpoint"]}},
+            )
+        ),
     }
 
 

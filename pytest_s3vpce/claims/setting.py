@@ -10,8 +10,9 @@ from pytest_s3vpce.operations import OPERATIONS, Check, Resource, checks, defaul
 from pytest_s3vpce.probe import Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from pytest_s3vpce.operations import Operation
     from pytest_s3vpce.policy import Policies
 
 _OF_OBJECTS: Final = frozenset({"GetObject", "HeadObject", "GetObjectTagging", "GetObjectAcl", "GetObjectAttributes"})
@@ -167,6 +168,17 @@ def _same_but_for_place(one: Cell, other: Cell) -> bool:
     )
 
 
+def row_of(text: str) -> Operation:
+    """The operation that an action (`s3:GetObject`) or an operation's name stands for."""
+    return operation(text) if text in OPERATIONS else default_operation(text)
+
+
+def beyond(operations: Iterable[str], actions: Iterable[str]) -> tuple[str, ...]:
+    """Those operations that ask for more than what these actions (or operations) need."""
+    granted = {action for text in actions for action in row_of(text).actions}
+    return tuple(text for text in operations if not set(row_of(text).actions) <= granted)
+
+
 def make_probe(
     action: str,
     bucket: str,
@@ -179,7 +191,7 @@ def make_probe(
 ) -> Probe:
     """The probe of an action's (or operation's) default form on a bucket's canary, or on a key (its name, itself)."""
     name, text = key or ("", None)
-    row = operation(action) if action in OPERATIONS else default_operation(action)
+    row = row_of(action)
     under_test = row.default_of or row.actions[0]
     cell = Cell(
         operation=row.name,

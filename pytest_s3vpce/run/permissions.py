@@ -176,6 +176,40 @@ NEEDS: Final = (
     # snapshot.py: what explains paths and denials; what can't be read is reported as unknown
     Need(sid="ExplainPaths", actions=("ec2:DescribeVpcEndpoints",), on="places", modes=_LOOKING),
     Need(sid="ExplainBuckets", actions=("s3:GetBucketPolicy",), on="buckets", modes=_LOOKING),
+    # ownside.py: where a claim is about principals of other accounts
+    Need(
+        sid="ReadCallers",
+        actions=("iam:GetRole", "iam:ListRolePolicies", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies"),
+        on="explained_roles",
+        modes=_LOOKING,
+    ),
+    Need(
+        sid="ReadCallersPolicies",
+        actions=("iam:GetPolicy", "iam:GetPolicyVersion"),
+        on="explained_policies",
+        modes=_LOOKING,
+    ),
+    Need(
+        sid="ReadOrganization", actions=("organizations:DescribeOrganization",), on="explained_here", modes=_LOOKING
+    ),
+    # openness.py: where a bucket is claimed not to be public
+    Need(
+        sid="ReadOpenness",
+        actions=("s3:GetBucketPolicyStatus", "s3:GetBucketPublicAccessBlock"),
+        on="open_buckets",
+        modes=_LOOKING,
+    ),
+    Need(sid="ReadOpennessOfAccounts", actions=("s3:GetAccountPublicAccessBlock",), on="open_here", modes=_LOOKING),
+    # evidence/sources.py, where the inventory declares evidence
+    Need(sid="ReadRecords", actions=("logs:FilterLogEvents",), on="record_groups", modes=_LOOKING),
+    Need(
+        sid="FindRecordFiles",
+        actions=("s3:ListBucket",),
+        on="record_buckets",
+        where={"StringLike": {"s3:prefix": "<record_prefixes>"}},
+        modes=_LOOKING,
+    ),
+    Need(sid="ReadRecordFiles", actions=("s3:GetObject",), on="record_files", modes=_LOOKING),
     # vantage/leftovers.py, vantage/removal.py: what `s3vpce sweep` looks for and takes
     Need(sid="Sweep", actions=("lambda:ListFunctions", "iam:ListRoles", "ec2:DescribeInstances"), on="swept"),
     Need(sid="SweepFunctionsByTags", actions=("lambda:ListTags",), on="our_functions"),

@@ -21,12 +21,13 @@ from pytest_s3vpce.vantage.ssm import DOCUMENT
 from pytest_s3vpce.yamlplaces import read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.points import Ec2, Lambda
     from pytest_s3vpce.run.environment import Environment
     from pytest_s3vpce.signers import Principal
+    from pytest_s3vpce.yamlplaces import Document
 
 OURS: Final = "s3vpce-*"
 """Names of what is ours, and of the sessions that runs sign with."""
@@ -37,6 +38,9 @@ _OF_RUNS: Final = ("principals", "vantage_points", "buckets", "controls", "allow
 _OF_DEPLOYMENTS: Final = ("vantage_points", "allow_hosts")
 """Sections of an inventory whose references are resolved."""
 _LOOKED_UP: Final = {"cfn": ("stacks", "cloudformation"), "ssm": ("parameters", "ssm")}
+
+_ABOUT_OPENNESS: Final = "not-public"
+_ABOUT_OTHERS: Final = frozenset({"cross-account", _ABOUT_OPENNESS})
 
 Facts = dict[str, dict[str, None]]
 """Kinds of things to their ARNs or values, in the order in which the inventory names them."""
@@ -102,6 +106,8 @@ class _Reader:
                 self._instance(name, point.ec2)
         for label, bucket in self._inventory.buckets.items():
             self._bucket(label, made=bucket.canary.create is not None)
+        for number in range(len(self._inventory.evidence)):
+            self._evidence(number)
         for account, fact in self._open:
             self._facts[account].pop(fact, None)
         self._references()
@@ -115,6 +121,27 @@ class _Reader:
         written = [text for file in files for text in file.root.texts()]
         self._looked_up("", *self._inventory.texts(*_OF_RUNS), *(str(text.value) for text in written))
         self._looked_up("deployed_", *self._inventory.texts(*_OF_DEPLOYMENTS))
+        for kind, bucket in dict.fromkeys(_claims(files)):
+            if bucket in self._inventory.buckets:
+                self._claimed(kind, bucket)
+
+    def _claimed(self, kind: str, label: str) -> None:
+        """What a claim about other accounts, or about openness, has read besides."""
+        first = self._inventory.default_account
+        owner = self._inventory.buckets[label].account or first
+        for name, row in self._inventory.principals.items() if kind in _ABOUT_OTHERS else ():
+            account = row.account or first
+            if row.role is not None and account != owner:
+                role = self._world.resolve(row.role, "principals", name, "role")
+                partition, number = role.split(":")[1], self._world.account_id(account)
+                policies = [f"arn:{partition}:iam::{place}:policy/*" for place in (number, "aws")]
+                self._add(account, "explained_roles", role)
+                self._add(account, "explained_policies", *policies)
+                self._add(account, "explained_here", "*")
+        if kind == _ABOUT_OPENNESS:
+            facts = self._world.bucket(label)
+            self._add(facts.account, "open_buckets", f"arn:{facts.partition}:s3:::{facts.name}")
+            self._add(facts.account, "open_here", "*")
 
     def _looked_up(self, prefix: str, *texts: str) -> None:
         for kind, parts in (found for text in texts for found in looked_up(text)):
@@ -300,6 +327,27 @@ class _Reader:
             self._add(facts.account, "canary_buckets", arn)
             self._add(facts.account, "canaries", f"{arn}/.s3vpce/canary-*")
 
+    # --- logs --------------------------------------------------------------------------------------------------------
+
+    def _evidence(self, number: int) -> None:
+        """The log that a source of evidence is, and of a bucket no more than the files below its prefix."""
+        row, place = self._inventory.evidence[number], self._inventory.place("evidence", number)
+        resolve = self._world.references.resolve
+        account = row.account or self._inventory.default_account
+        region = resolve(row.region, place) if row.region else self._accounts.region(account)
+        name, partition = resolve(row.name, place), _partition(region)
+        if row.kind in {"log_group", "flow_logs"}:
+            group = f"arn:{partition}:logs:{region}:{self._world.account_id(account)}:log-group:{name}"
+            self._add(account, "record_groups", group, f"{group}:*")
+            return
+        prefix = resolve(row.prefix or "", place)
+        if row.kind == "trail_bucket":
+            prefix = f"{prefix.rstrip('/')}/AWSLogs/" if prefix else "AWSLogs/"
+        bucket = f"arn:{partition}:s3:::{name}"
+        self._add(account, "record_buckets", bucket)
+        self._add(account, "record_prefixes", f"{prefix}*")
+        self._add(account, "record_files", f"{bucket}/{prefix}*")
+
 
 @cache
 def _partition(region: str) -> str:
@@ -311,3 +359,13 @@ def _session_actions(row: Principal) -> Iterator[str]:
         yield "sts:TagSession"
     if row.source_identity:
         yield "sts:SetSourceIdentity"
+
+
+def _claims(files: Iterable[Document]) -> Iterator[tuple[str, str]]:
+    """The kind and bucket of each claim that files make; what is no claim there is told by those who read it."""
+    for file in files:
+        rows = file.data.get("claims") if isinstance(file.data, dict) else None
+        for row in rows if isinstance(rows, list) else ():
+            for kind, body in row.items() if isinstance(row, dict) else ():
+                if isinstance(body, dict) and isinstance(body.get("bucket"), str):
+                    yield kind, body["bucket"]

@@ -67,6 +67,17 @@ def without(bucket: str, sid: str) -> Removal:
     return policy(bucket, change)
 
 
+def altered(bucket: str, sid: str, **elements: Any) -> Removal:
+    """A statement with other elements; None takes one away."""
+
+    def change(statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        assert sid in [row["Sid"] for row in statements]
+        rows = [{**row, **elements} if row["Sid"] == sid else row for row in statements]
+        return [{name: value for name, value in row.items() if value is not None} for row in rows]
+
+    return policy(bucket, change)
+
+
 def adding(bucket: str, *more: dict[str, Any]) -> Removal:
     return policy(bucket, lambda statements: [*statements, *more])
 
@@ -93,6 +104,11 @@ REMOVALS: Final[dict[str, dict[str, Removal]]] = {
         "block public access": unblocked("private"),
         "nobody is named": unblocked("private", adding("private", allowed("private", "s3:GetObject", "*"))),
         "no stranger is named": adding("private", allowed("private", "s3:ListBucket", {"AWS": "444455556666"})),
+    },
+    "cross-account/shared": {
+        "the place": altered("shared", "PartnerReads", Condition=None),
+        "the action": altered("shared", "PartnerReads", Action=["s3:GetObject", "s3:PutObject"]),
+        "the principal": altered("shared", "PartnerReads", Principal={"AWS": "444455556666"}),
     },
 }
 """Of each claim, what its bucket is protected by, and how that is taken away."""

@@ -150,9 +150,18 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     try:
         for account in inventory.accounts:
             deploy(made, account)
+        manage(made)
         yield made
     finally:
         lab.stop()
+
+
+def manage(stage: Stage) -> None:
+    """The partner has its rights by a managed policy as well."""
+    iam = stage.client("iam", "partner")
+    document = iam.get_role_policy(RoleName="partner", PolicyName="buckets")["PolicyDocument"]
+    policy = iam.create_policy(PolicyName="buckets", PolicyDocument=json.dumps(document))["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName="partner", PolicyArn=policy)
 
 
 def deploy(stage: Stage, account: str) -> None:

@@ -149,9 +149,7 @@ def good(claim: Claim, probe: Probe) -> Outcome:
     if isinstance(claim, EncryptedWrites):
         demanded = [probe.cell.parameters for probe in claim.positives()]
         return ALLOWED if cell.parameters in demanded else denied(Layer.RESOURCE)
-    if isinstance(claim, CrossAccount):
-        return ALLOWED if (cell.principal, cell.vantage) in claim.granted else denied()
-    if isinstance(claim, NotPublic):
+    if isinstance(claim, CrossAccount | NotPublic):
         return ALLOWED if cell.label == "open" or probe in claim.cells().allowed else denied()
     assert isinstance(claim, NetworkOnly)
     if VANTAGES[cell.vantage] not in inside_paths(claim):
@@ -175,6 +173,12 @@ CROSS_ACCOUNT = CrossAccount(
     granted=(("partner", "partner-vpc"),),
     refused=(("partner", "internet"),),
     actions=("s3:GetObject",),
+)
+EXACTLY = replace(
+    CROSS_ACCOUNT,
+    id="cross-account/reports+exactly",
+    refused=(("partner", "internet"), ("anonymous", "partner-vpc")),
+    operations=("s3:GetObject", "s3:PutObject", "s3:ListBucket", "HeadObject"),
 )
 VPC_ONLY = VpcOnly(
     id="vpc-only/reports",
@@ -218,6 +222,7 @@ CLAIMS: list[Claim] = [
     SOURCE_IP_ONLY,
     TLS_ONLY,
     CROSS_ACCOUNT,
+    EXACTLY,
     ENCRYPTED_WRITES,
     KEY_WRITES,
     NOT_PUBLIC,

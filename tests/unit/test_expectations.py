@@ -185,8 +185,10 @@ def test_claims_keep_what_was_written_and_fill_in_defaults(inventory: Inventory)
             fields={
                 "actions": ("s3:GetObject",),
                 "by": both,
+                "operations": ("s3:GetObject", "s3:PutObject", "s3:ListBucket"),
                 "granted": (("other", "inside"),),
                 "refused": (("app", "internet"),),
+                "untried": (),
             },
             pairs=(("other", "inside"), ("app", "internet")),
         ),

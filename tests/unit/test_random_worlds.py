@@ -26,6 +26,7 @@ from pytest_s3vpce.claims import (
     verdict_of,
 )
 from pytest_s3vpce.claims.not_public import BLOCKS
+from pytest_s3vpce.claims.setting import row_of
 from pytest_s3vpce.matrix import Verdict
 from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
 from pytest_s3vpce.policy import Policies, parse
@@ -34,6 +35,7 @@ from tests.unit.test_claims import (
     ENCRYPTED_WRITES,
     ENDPOINT_ONLY,
     EVERYTHING,
+    EXACTLY,
     MAIN,
     NOT_PUBLIC,
     PARTNER,
@@ -47,6 +49,8 @@ from tests.unit.test_claims import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pytest_s3vpce.probe import Probe
 
 WORLDS = 5000 if os.environ.get("S3VPCE_SOAK") else 300
@@ -72,7 +76,8 @@ class World:
     """Operations that the bucket's own policy denies over http."""
     denies_encryptions: frozenset[str]
     """Encryptions of writes that the bucket's own policy denies: a header's value, `none` or `customer`."""
-    grants_partner: bool
+    grants_partner: frozenset[str]
+    """Operations that the bucket's own policy allows the partner."""
     open_to_all: frozenset[str]
     """Operations that the bucket's own policy allows everybody."""
     blocks: frozenset[str]
@@ -113,8 +118,7 @@ class World:
 
     def _bucket_denies(self, probe: Probe, path: str, *, http: bool, own: bool) -> bool:
         operation = probe.cell.operation
-        granted = own or (self.grants_partner and probe.cell.principal == "partner")
-        if not granted and operation not in self.open_to_all:
+        if not own and not self._granted(probe.cell.principal, operation):
             return True
         if operation == "PutObject" and _encryption(probe) in self.denies_encryptions:
             return True
@@ -142,21 +146,37 @@ class World:
         if isinstance(claim, EncryptedWrites):
             return self.denies_encryptions == NOT_DEMANDED
         if isinstance(claim, NotPublic):
-            let_in = {
-                operation
-                for place in claim.at
-                for operation in ACTIONS
-                if self.grants_partner and (operation, self.paths[place]) not in self.denies
-            }
-            return not let_in and not self.open_to_all and self.blocks == frozenset(BLOCKS)
+            strangers = [(who, place, name) for who in claim.principals for place in claim.at for name in ACTIONS]
+            shut = not any(self._lets_in(*row) for row in strangers)
+            return shut and not self.open_to_all and self.blocks == frozenset(BLOCKS)
         assert isinstance(claim, CrossAccount)
-        granted = self.grants_partner and all(
-            ("GetObject", self.paths[vantage]) not in self.denies for _, vantage in claim.granted
-        )
-        return granted and all(("GetObject", self.paths[vantage]) in self.denies for _, vantage in claim.refused)
+        wanted = {(*pair, name) for pair in claim.granted for name in _names(claim.actions)}
+        asked = {
+            (*pair, name)
+            for pair in (*claim.granted, *claim.refused)
+            for name in _names((*claim.actions, *claim.operations))
+        }
+        known = {principal for principal, _ in claim.granted}
+        elsewhere = {
+            row
+            for row in asked
+            if row[:2] not in claim.granted and row[0] in known and row[2] not in _names(claim.actions)
+        }  # what a granted principal may do elsewhere that is not among the named actions is not asked
+        return {row for row in asked - elsewhere if self._lets_in(*row)} == wanted
+
+    def _granted(self, principal: str, operation: str) -> bool:
+        return operation in self.open_to_all or (principal == "partner" and operation in self.grants_partner)
+
+    def _lets_in(self, principal: str, vantage: str, operation: str) -> bool:
+        """Whether the bucket's policy allows one of another account to do it from there."""
+        return self._granted(principal, operation) and (operation, self.paths[vantage]) not in self.denies
 
     def _open_at(self, inside: set[str]) -> bool:
         return not {(operation, path) for operation in ("GetObject", "PutObject") for path in inside} & self.denies
+
+
+def _names(actions: Iterable[str]) -> set[str]:
+    return {row_of(name).name for name in actions}
 
 
 def _encryption(probe: Probe) -> str:
@@ -173,7 +193,7 @@ GOOD = World(
     denies=frozenset((operation, path) for operation in ACTIONS for path in ("", PARTNER)),
     denies_http=frozenset(ACTIONS),
     denies_encryptions=frozenset(),
-    grants_partner=True,
+    grants_partner=frozenset({"GetObject"}),
     open_to_all=frozenset(),
     blocks=frozenset(BLOCKS),
     unread=frozenset(),
@@ -202,7 +222,7 @@ def bent(dice: random.Random, base: World) -> World:
             replace(base, denies=frozenset()),
             replace(base, denies_http=base.denies_http - {operation}),
             replace(base, denies_encryptions=base.denies_encryptions ^ {encryption}),
-            replace(base, grants_partner=not base.grants_partner),
+            replace(base, grants_partner=base.grants_partner ^ {operation}),
             replace(base, endpoint_blocks=base.endpoint_blocks | {(dice.choice([MAIN, PARTNER]), kind)}),
             replace(base, endpoint_blocks_http=base.endpoint_blocks_http | {dice.choice([MAIN, PARTNER])}),
             replace(base, identity_blocks=base.identity_blocks | {(who, kind)}),
@@ -248,6 +268,7 @@ CLAIMS: list[Claim] = [
     SOURCE_IP_ONLY,
     TLS_ONLY,
     CROSS_ACCOUNT,
+    replace(EXACTLY, operations=("s3:GetObject", "s3:PutObject", "s3:ListBucket")),
     ENCRYPTED_WRITES,
     replace(NOT_PUBLIC, actions=("s3:GetObject", "s3:PutObject", "s3:ListBucket")),
 ]
@@ -256,11 +277,11 @@ CLAIMS: list[Claim] = [
 def good_world(claim: Claim) -> World:
     """The world in which a claim holds: the bucket is open where the claim wants it to be."""
     if isinstance(claim, CrossAccount):
-        return replace(GOOD, denies=GOOD.denies - {("GetObject", PARTNER)})
+        return replace(GOOD, denies=GOOD.denies - {(name, PARTNER) for name in ACTIONS})
     if isinstance(claim, EncryptedWrites):
         return replace(GOOD, denies_encryptions=NOT_DEMANDED)
     if isinstance(claim, NotPublic):
-        return replace(GOOD, grants_partner=False)
+        return replace(GOOD, grants_partner=frozenset())
     if isinstance(claim, SourceIpOnly):
         return replace(GOOD, denies=frozenset((operation, path) for operation in ACTIONS for path in (MAIN, PARTNER)))
     return GOOD

@@ -73,7 +73,7 @@ principals:
 """
     found = needed(tmp_path, principals=principals, points=ALL_POINTS)
     reached = set(statements(found)) | set(statements(found, "other"))
-    of_others = {"EncryptSettings", "ReadStacks", "ReadParameters"}
+    of_others = {"EncryptSettings", "ReadStacks", "ReadParameters", *OF_CLAIMS}
     assert reached == set(names) - {need.sid for need in NEEDS if need.modes == {Mode.DEPLOY}} - of_others
     rows = statements(found)
     assert rows["SendCommandsByTags"]["Condition"] == {
@@ -259,6 +259,42 @@ def test_the_pages_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         done = CliRunner().invoke(main, command.split())
         assert done.exit_code == 0, done.output
         assert "sts:AssumeRole" in done.output
+
+
+OF_CLAIMS = (
+    "ReadCallers",
+    "ReadCallersPolicies",
+    "ReadOrganization",
+    "ReadOpenness",
+    "ReadOpennessOfAccounts",
+)
+
+
+def test_claims_about_other_accounts_have_their_principals_own_policies_read(tmp_path: Path) -> None:
+    principals = """\
+principals:
+  app: {role: "arn:aws:iam::111122223333:role/app"}
+  partner: {role: "arn:aws-cn:iam::444455556666:role/partner", account: other}
+"""
+    for number, text in enumerate(["claims: x", "claims: [x]", "claims:\n  - cross-account: {bucket: unknown}\n"]):
+        (tmp_path / f"test_{number}.access.yaml").write_text(text, encoding="utf-8")
+    found = needed(tmp_path, principals=principals)
+    assert not set(OF_CLAIMS) & {*statements(found), *statements(found, "other")}
+    text = "claims:\n  - cross-account: {bucket: plain}\n  - not-public: {bucket: plain}\n"
+    (tmp_path / "test_a.access.yaml").write_text(text, encoding="utf-8")
+    for mode in (Mode.CREATE, Mode.KEEP):
+        found = needed(tmp_path, principals=principals, mode=mode)
+        ours, others = statements(found), statements(found, "other")
+        assert others["ReadCallers"]["Resource"] == ["arn:aws-cn:iam::444455556666:role/partner"]
+        assert others["ReadCallersPolicies"]["Resource"] == [
+            "arn:aws-cn:iam::444455556666:policy/*",
+            "arn:aws-cn:iam::aws:policy/*",
+        ]
+        assert others["ReadOrganization"]["Resource"] == ["*"]
+        assert ours["ReadOpenness"]["Resource"] == ["arn:aws:s3:::plain-bucket"]
+        assert ours["ReadOpennessOfAccounts"]["Resource"] == ["*"]
+        assert not set(OF_CLAIMS) & set(ours) & set(others)
+    assert not set(OF_CLAIMS) & set(statements(needed(tmp_path, principals=principals, mode=Mode.ASSUME), "other"))
 
 
 def test_references_to_infrastructure_are_looked_up_with_rights_on_just_that(tmp_path: Path) -> None:
