@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
-import string
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab.certificates import Certificates
-from pytest_s3vpce.lab.compute import Functions
 from pytest_s3vpce.lab.control import Control
 from pytest_s3vpce.lab.delays import USUAL, Delays
 from pytest_s3vpce.lab.doors import Doors
@@ -17,14 +14,16 @@ from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.gateway import Gateway
 from pytest_s3vpce.lab.journal import Journal
 from pytest_s3vpce.lab.keys import Keys
+from pytest_s3vpce.lab.onuse import OnUse
 from pytest_s3vpce.lab.origin import Internet, Proxied, source_of
 from pytest_s3vpce.lab.placement import Placements
-from pytest_s3vpce.lab.principals import partition_of
+from pytest_s3vpce.lab.principals import access_keys, partition_of
+from pytest_s3vpce.lab.process import check_packages
 from pytest_s3vpce.lab.provisioning import AccountSession
+from pytest_s3vpce.lab.readying import no_region, regions
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.routing import Routing
 from pytest_s3vpce.lab.server import Server
-from pytest_s3vpce.lab.ssm import Ssm
 from pytest_s3vpce.lab.state import State
 from pytest_s3vpce.lab.wire import Unanswered
 
@@ -32,13 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pytest_s3vpce.lab.compute import FunctionSpec
+    from pytest_s3vpce.lab.compute import Functions, FunctionSpec
     from pytest_s3vpce.lab.origin import Origin
     from pytest_s3vpce.lab.resources import RunnerKeys
+    from pytest_s3vpce.lab.ssm import Ssm
     from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
 
-_KEY_LETTERS = string.ascii_uppercase + "234567"
-_SECRET_LETTERS = string.ascii_letters + string.digits
 _FUNCTION_SESSION_SECONDS = 12 * 3600
 
 
@@ -55,10 +53,12 @@ class Lab:
         log: Path | None = None,
         delays: Delays = USUAL,
     ) -> None:
+        check_packages()
         _check_accounts(accounts)
+        self._accounts = accounts
         self.state = State()
-        self.state.preload()
         self.keys = Keys(self.state)
+        self._folder = folder
         self._certificates = Certificates(folder)
         self._journal = Journal(log)
         routing = Routing(self.state)
@@ -67,19 +67,8 @@ class Lab:
         try:
             self._listener = self._server.listen(Internet(), port=port)
             self._placements = Placements(self._server, folder=folder, verdict=routing.verdict, resolver=routing.names)
-            self._functions = Functions(
-                folder=folder,
-                placements=self._placements,
-                ca_pem=self._certificates.ca_pem,
-                credentials=self.credentials,
-            )
-            self._ssm = Ssm(
-                self.state,
-                keys=self.keys,
-                placements=self._placements,
-                folder=folder,
-                ca_pem=self._certificates.ca_pem,
-            )
+            self._functions = OnUse(self._make_functions)
+            self._ssm = OnUse(self._make_ssm)
             self._gateway = Gateway(
                 self.state,
                 keys=self.keys,
@@ -92,23 +81,48 @@ class Lab:
             self.state.on_network_change(self._placements.refresh)
             self._doors = Doors(self._server, state=self.state, routing=routing)
             self.state.on_network_change(self._doors.refresh)
-            for account, region in accounts.values():
-                self.state.topology(account, region)  # refuses a Region that does not exist
             self._roots = {name: self._root_keys(*accounts[name]) for name in accounts}
             self._runners = {name: self.state.make_account(*accounts[name]) for name in accounts}
-            self._check()
             self._control = Control(doors=self._doors, journal=self._journal)
         except BaseException:
             self._server.close()
             self._journal.close()
             raise
 
-    def _check(self) -> None:
+    def load(self) -> None:
+        """Load what most labs need, and see that it is read rightly; LabError where it is not.
+
+        Requests are answered meanwhile, each as soon as what it needs is there.
+        """
+        self.state.load()
+        for account, region in self._accounts.values():
+            self.state.topology(account, region)  # refuses a Region that has no networks
         if wrong := self.state.self_check():
             raise LabError(
                 f"this version of moto is not read rightly: {'; '.join(wrong)}",
                 remedy="pip install 'pytest-s3vpce[lab]'",
             )
+
+    def _make_functions(self) -> Functions:
+        from pytest_s3vpce.lab.compute import Functions
+
+        return Functions(
+            folder=self._folder,
+            placements=self._placements,
+            ca_pem=self._certificates.ca_pem,
+            credentials=self.credentials,
+        )
+
+    def _make_ssm(self) -> Ssm:
+        from pytest_s3vpce.lab.ssm import Ssm
+
+        return Ssm(
+            self.state,
+            keys=self.keys,
+            placements=self._placements,
+            folder=self._folder,
+            ca_pem=self._certificates.ca_pem,
+        )
 
     @property
     def endpoint_url(self) -> str:
@@ -139,8 +153,9 @@ class Lab:
     def close(self) -> None:
         if self._control is not None:
             self._control.close()
-        self._functions.close()
-        self._ssm.close()
+        for part in (self._functions.made, self._ssm.made):
+            if part is not None:
+                part.close()
         self._placements.close()
         self._doors.close()
         self._server.close()
@@ -181,19 +196,18 @@ class Lab:
             raise
 
     def _root_keys(self, account: str, region: str) -> AccountSession:
-        made = AccountSession(
-            account_id=account,
-            region=region,
-            access_key_id="AKIA" + "".join(secrets.choice(_KEY_LETTERS) for _ in range(16)),
-            secret_access_key="".join(secrets.choice(_SECRET_LETTERS) for _ in range(40)),
-        )
+        access_key_id, secret = access_keys()
+        made = AccountSession(account_id=account, region=region, access_key_id=access_key_id, secret_access_key=secret)
         self.keys.add_root(made.access_key_id, made.secret_access_key, account=account, partition=partition_of(region))
         return made
 
 
 def _check_accounts(accounts: Mapping[str, tuple[str, str]]) -> None:
     seen: dict[str, str] = {}
-    for name, (account, _) in accounts.items():
+    known = regions()
+    for name, (account, region) in accounts.items():
+        if region not in known:
+            raise no_region(region)
         if account in seen:
             raise LabError(
                 f"accounts `{seen[account]}` and `{name}` have one id, `{account}`", remedy="give each its own"

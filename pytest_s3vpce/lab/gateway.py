@@ -13,27 +13,21 @@ from urllib.parse import unquote
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.lab import faultdocuments
 from pytest_s3vpce.lab.authentication import authenticate
-from pytest_s3vpce.lab.cloudformation.clients import Signer
-from pytest_s3vpce.lab.cloudformation.service import Asker, CloudFormation
 from pytest_s3vpce.lab.delays import USUAL, Delays
 from pytest_s3vpce.lab.denials import service_denial
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.judge import Judge, Question
 from pytest_s3vpce.lab.keys import SessionKind
-from pytest_s3vpce.lab.lambdas import Lambda
 from pytest_s3vpce.lab.origin import Internet, source_of
 from pytest_s3vpce.lab.refused import Refused
-from pytest_s3vpce.lab.rights import Place, Rights
+from pytest_s3vpce.lab.rooms import Rooms, Stacks
 from pytest_s3vpce.lab.routing import Routing
 from pytest_s3vpce.lab.s3 import S3
 from pytest_s3vpce.lab.s3answers import finish
 from pytest_s3vpce.lab.s3context import request_keys
-from pytest_s3vpce.lab.s3control import S3Control
 from pytest_s3vpce.lab.s3kms import key_policy
 from pytest_s3vpce.lab.s3requests import is_control
 from pytest_s3vpce.lab.signatures import Anonymous, Verified
-from pytest_s3vpce.lab.sts import Sts
-from pytest_s3vpce.lab.trails import Trails
 from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse, Unanswered
 from pytest_s3vpce.network.names import VPCE, matches
 from pytest_s3vpce.network.path import Dropped, Path, PathKind, internet
@@ -43,6 +37,7 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.lab.compute import Functions
     from pytest_s3vpce.lab.keys import Caller, Keys
+    from pytest_s3vpce.lab.onuse import OnUse
     from pytest_s3vpce.lab.ssm import Ssm
     from pytest_s3vpce.lab.state import State
 
@@ -64,8 +59,8 @@ class Gateway:
         state: State,
         *,
         keys: Keys,
-        functions: Functions,
-        ssm: Ssm | None = None,
+        functions: OnUse[Functions],
+        ssm: OnUse[Ssm] | None = None,
         enforce: Enforcement = Enforcement.DEFAULT,
         log: Callable[[Mapping[str, Any]], None] | None = None,
         delays: Delays = USUAL,
@@ -76,13 +71,9 @@ class Gateway:
         self._enforce = enforce
         self._judge = judge = Judge(state)
         self._s3 = S3(state, judge)
-        self._lambda = Lambda(state, judge, functions)
-        self._control = S3Control(state, judge)
-        self._sts = Sts(state, keys, judge)
         self._routing = Routing(state)
-        self._rights = Rights(state)
-        self._stacks = CloudFormation(self.handle)
-        self._trails = Trails(state, keys=keys, delay=delays.records)
+        self._rooms = Rooms(state, keys=keys, judge=judge, functions=functions, delay=delays.records)
+        self._stacks = Stacks(self.handle, keys=keys)
         self._log = log
         self.notes: deque[dict[str, Any]] = deque(maxlen=_NOTES)
         """The last requests: who, from where, by which path, which action, decision and reason."""
@@ -119,7 +110,7 @@ class Gateway:
         self._note(note)
         finished = finish(answer, request) if service == "s3" else answer
         if verified is not None:  # what is not authentic is in no trail
-            self._trails.see(request, verified, note=note, answer=finished, body=answer.body)
+            self._rooms.see(request, verified, note=note, answer=finished, body=answer.body)
         return finished
 
     def _answer(
@@ -149,44 +140,30 @@ class Gateway:
             raise _unserved(service)
         if service == "sts":
             context = request_keys(request, path, region=region, now=now)
-            return self._sts.handle(request, caller, path=path, context=context, now=now)
+            return self._rooms.sts().handle(request, caller, path=path, context=context, now=now)
         if service == "s3control":
             context = request_keys(request, path, region=region, now=now)
-            return self._control.handle(request, caller, region=region, path=path, context=context, note=note)
+            return self._rooms.control().handle(request, caller, region=region, path=path, context=context, note=note)
         if service == "lambda":
             context = request_keys(request, path, region=region, now=now)
-            ran = self._lambda.handle(request, caller, region=region, path=path, context=context, note=note)
+            ran = self._rooms.lambdas().handle(request, caller, region=region, path=path, context=context, note=note)
             if ran is not None:
                 return ran
         if self._enforce is Enforcement.ALL:
             context = request_keys(request, path, region=region, now=now)
             self._authorise(request, caller, service=service, region=region, path=path, context=context, note=note)
         if service == "cloudformation":
-            return self._stacks.handle(request, self._asker(request, caller, verified))
+            return self._stacks.handle(request, caller, verified)
         if service == "ssm" and self._ssm is not None:
-            ran = self._ssm.handle(request, account=caller.account, region=region)
+            ran = self._ssm().handle(request, account=caller.account, region=region)
             if ran is not None:
                 return ran
         answer = self._state.call(service, request, account=caller.account, region=region)
         if answer.status == HTTPStatus.NOT_FOUND and answer.body[:20].lower().startswith(b"<!doctype html"):
             raise _unserved(service)  # no route of the service's leads there
         if service == "lambda" and request.method == "DELETE":
-            self._lambda.forget(request, caller, region=region)
+            self._rooms.lambdas().forget(request, caller, region=region)
         return answer
-
-    def _asker(self, request: HttpRequest, caller: Caller, verified: Verified) -> Asker:
-        """Who wants stacks, with the keys that signed this: with them the stacks' resources are made."""
-        keys = self._keys.lookup(verified.access_key_id)
-        assert keys is not None
-        assert caller.account is not None
-        signer = Signer(
-            access_key_id=verified.access_key_id,
-            secret_access_key=keys.secret_access_key,
-            session_token=keys.session_token,
-            origin=request.origin,
-        )
-        partition = caller.arn.split(":", 2)[1]
-        return Asker(account=caller.account, region=verified.region, partition=partition, signer=signer)
 
     def _authorise(
         self,
@@ -200,8 +177,10 @@ class Gateway:
         note: dict[str, Any],
     ) -> None:
         """Asks the engine for a call of a control plane; what is no operation is left to be refused behind."""
+        from pytest_s3vpce.lab.rights import Place
+
         place = Place(account=caller.account or "", region=region, partition=caller.arn.split(":", 2)[1])
-        for asked in self._rights.of(service, request, place=place):
+        for asked in self._rooms.rights().of(service, request, place=place):
             question = Question(
                 action=asked.action,
                 resource=asked.resource,

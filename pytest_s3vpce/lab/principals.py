@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
+import string
 from typing import Any
 
 from pytest_s3vpce.lab import reading
@@ -14,6 +16,8 @@ _RUNNER_POLICY = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:GetCallerIdentity"], "Resource": "*"}],
 }
+_KEY_LETTERS = string.ascii_uppercase + "234567"
+_SECRET_LETTERS = string.ascii_letters + string.digits
 _NOTHING = '{"Version": "2012-10-17", "Statement": []}'
 
 
@@ -154,13 +158,13 @@ class Principals:
         entries = list((backend.roles if kind == "role" else backend.users).values())
         return next((entry for entry in entries if entry.arn == arn), None)
 
-    def make_runner(self, account: str, region: str) -> RunnerKeys:
+    def make_runner(self, keys: RunnerKeys, *, region: str) -> None:
         """An account's administrator role and the user that may assume it, both named `s3vpce-runner`."""
-        partition = partition_of(region)
+        _, partition, _, _, account, _ = keys.role.split(":", 5)
         iam = self._backends[account][partition]
         principal = {"AWS": f"arn:{partition}:iam::{account}:root"}
         trust = {"Effect": "Allow", "Principal": principal, "Action": ["sts:AssumeRole", "sts:TagSession"]}
-        role = iam.create_role(
+        iam.create_role(
             role_name=RUNNER,
             assume_role_policy_document=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
             path="/",
@@ -173,4 +177,19 @@ class Principals:
         iam.create_user(region, RUNNER)
         iam.put_user_policy(RUNNER, "assume-roles", json.dumps(_RUNNER_POLICY))
         key = iam.create_access_key(RUNNER)
-        return RunnerKeys(access_key_id=key.access_key_id, secret_access_key=key.secret_access_key, role=str(role.arn))
+        del iam.access_keys[key.access_key_id]
+        key.access_key_id, key.secret_access_key = keys.access_key_id, keys.secret_access_key
+        iam.access_keys[key.access_key_id] = key
+
+
+def runner_of(account: str, region: str) -> RunnerKeys:
+    """New keys of an account's runner, for `make_runner`."""
+    access_key_id, secret = access_keys()
+    role = f"arn:{partition_of(region)}:iam::{account}:role/{RUNNER}"
+    return RunnerKeys(access_key_id=access_key_id, secret_access_key=secret, role=role)
+
+
+def access_keys() -> tuple[str, str]:
+    """A new access key's id and secret."""
+    access_key_id = "AKIA" + "".join(secrets.choice(_KEY_LETTERS) for _ in range(16))
+    return access_key_id, "".join(secrets.choice(_SECRET_LETTERS) for _ in range(40))

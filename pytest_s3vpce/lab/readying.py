@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
+import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.errors import LabError
@@ -25,6 +27,20 @@ def mended(changed: Any) -> bool:
     return bool(before)
 
 
+def regions() -> frozenset[str]:
+    """All Regions that botocore knows, read from its file: loading it takes longer than the lab takes to start."""
+    found = importlib.util.find_spec("botocore")
+    assert found is not None
+    assert found.origin is not None
+    table = json.loads((Path(found.origin).parent / "data" / "partitions.json").read_text(encoding="utf-8"))
+    names = {name for row in table["partitions"] for name in row["regions"]}
+    return frozenset(name for name in names if not name.endswith("-global"))
+
+
+def no_region(name: str) -> LabError:
+    return LabError(f"`{name}` is no Region", remedy="name one of AWS's Regions")
+
+
 def prepare() -> None:
     """Settings are read while moto is imported; those of the machine would change whose accounts it serves."""
     for name in [name for name in os.environ if name.startswith("MOTO_")]:
@@ -36,9 +52,10 @@ def prepare() -> None:
         raise LabError("the lab needs moto", remedy="pip install 'pytest-s3vpce[lab]'") from missing
     import botocore.session
 
-    session = botocore.session.Session
+    session: Any = botocore.session.Session
     if not mended(session):
-        session.get_available_regions = _quick(session.get_available_regions)  # type: ignore[method-assign]
+        session.get_available_regions = _quick(session.get_available_regions)
+        session._get_internal_component = _shared(session._get_internal_component)  # noqa: SLF001 - as in `_quick`
 
 
 def _quick(original: Callable[..., list[str]]) -> Callable[..., list[str]]:
@@ -47,6 +64,22 @@ def _quick(original: Callable[..., list[str]]) -> Callable[..., list[str]]:
     def regions(session: Any, service_name: str, partition_name: str = "aws", **named: Any) -> list[str]:
         resolver = session._get_internal_component("endpoint_resolver")  # noqa: SLF001 - as the original does
         found: list[str] = resolver.get_available_endpoints(service_name, partition_name)
-        return found or original(session, service_name, partition_name, **named)
+        if found or resolver.get_available_endpoints(service_name, "aws"):  # else its endpoints have another name
+            return found
+        return original(session, service_name, partition_name, **named)
 
     return regions
+
+
+def _shared(original: Callable[..., Any]) -> Callable[..., Any]:
+    """As botocore's own, with one table of endpoints for all sessions: it is a megabyte of JSON."""
+    known: dict[str, Any] = {}
+
+    def component(session: Any, name: str) -> Any:
+        if name != "endpoint_resolver":
+            return original(session, name)
+        if name not in known:
+            known[name] = original(session, name)
+        return known[name]
+
+    return component

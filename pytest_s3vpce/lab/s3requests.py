@@ -1,23 +1,22 @@
 """From an HTTP request to the S3 operation it is, with its parameters; what is on no list is none, never another one.
 
-botocore's own model of S3 says which method, path, query and headers make an operation.
+`s3shapes` says which method, path, query and headers make an operation.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
-import botocore.session
-
 from pytest_s3vpce.lab.s3catalogue import served
+from pytest_s3vpce.lab.s3shapes import shapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_s3vpce.lab.s3shapes import Shape
     from pytest_s3vpce.lab.wire import HttpRequest
     from pytest_s3vpce.operations import Operation
 
@@ -37,8 +36,6 @@ _CONTROL_HOST = re.compile(
     r"\.amazonaws\.(?:com(?:\.cn)?|eu)"
 )
 _CONTROL_PATH = "/v20180820/"
-_INTEGERS = frozenset({"integer", "long"})
-_IGNORED_QUERY = re.compile(r"x-id|X-Amz-\w|x-amz-\w", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,36 +54,6 @@ class S3Request:
     document_required: bool = False
     integers: frozenset[str] = frozenset()
     """The names of parameters that are sent as whole numbers."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """How an operation looks on the wire."""
-
-    name: str
-    method: str
-    level: int
-    """0: the service, 1: a bucket, 2: a key."""
-    literals: Mapping[str, str]
-    required_query: frozenset[str]
-    required_headers: frozenset[str]
-    query: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    integers: frozenset[str] = frozenset()
-    document: str | None = None
-    document_required: bool = False
-
-    @property
-    def weight(self) -> int:
-        return 2 * len(self.literals) + len(self.required_query) + len(self.required_headers)
-
-    def fits(self, method: str, level: int, query: Mapping[str, str], headers: Mapping[str, str]) -> bool:
-        return (
-            (method, level) == (self.method, self.level)
-            and all(name in query and value in ("", query[name]) for name, value in self.literals.items())
-            and self.required_query <= query.keys()
-            and self.required_headers <= headers.keys()
-        )
 
 
 def is_control(request: HttpRequest) -> bool:
@@ -113,10 +80,9 @@ def parse(request: HttpRequest) -> S3Request:
     level = 0 if not bucket else 1 if key is None else 2
     # Of a parameter that comes twice the first counts, as for the state behind: what is decided is what is done.
     query = dict(reversed(parse_qsl(raw_query, keep_blank_values=True)))
-    headers = {name.lower(): request.header(name) or "" for name, _ in request.headers}
     known = host is not None or not _AMAZON.fullmatch(name)
-    shape = _match(request.method, level, query, headers) if known else None
-    parameters = _parameters(shape, query, headers) if shape else {}
+    shape = shapes().match(request.method, level, query, request.named.keys()) if known else None
+    parameters = _parameters(shape, query, request.named) if shape else {}
     target = f"/{bucket}" + (f"/{raw_key}" if key is not None else "") if bucket else "/"
     return S3Request(
         row=served(shape.name) if shape else None,
@@ -145,60 +111,7 @@ def _host(request: HttpRequest) -> str:
     return request.host.rpartition(":")[0] if ":" in request.host else request.host
 
 
-def _match(method: str, level: int, query: Mapping[str, str], headers: Mapping[str, str]) -> _Shape | None:
-    """The most specific operation that fits; None where the query names a sub-resource that it does not."""
-    shapes, subresources = _shapes()
-    fitting = [shape for shape in shapes if shape.fits(method, level, query, headers)]
-    if not fitting:
-        return None
-    best = max(fitting, key=lambda shape: shape.weight)
-    known = {*best.literals, *best.query}
-    strange = {name for name in query if name in subresources and name not in known}
-    return None if strange else best
-
-
-def _parameters(shape: _Shape, query: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, Any]:
+def _parameters(shape: Shape, query: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {member: query[name] for name, member in shape.query.items() if name in query}
     found.update({member: headers[name] for name, member in shape.headers.items() if name in headers})
     return found
-
-
-@cache
-def _shapes() -> tuple[tuple[_Shape, ...], frozenset[str]]:
-    model = botocore.session.Session().get_service_model("s3")
-    shapes = tuple(_shape(model.operation_model(name)) for name in model.operation_names)
-    # The sub-resources of operations that the catalogue does not know count as well: they must not fall through.
-    names = {name for shape in shapes for name in (*shape.literals, *shape.required_query)}
-    return shapes, frozenset(name for name in names if not _IGNORED_QUERY.match(name))
-
-
-def _shape(model: Any) -> _Shape:
-    path, _, literal = model.http["requestUri"].partition("?")
-    literals = {
-        name: value for name, value in parse_qsl(literal, keep_blank_values=True) if not _IGNORED_QUERY.match(name)
-    }
-    members = model.input_shape.members if model.input_shape else {}
-    required = set(model.input_shape.required_members) if model.input_shape else set()
-    query, headers = {}, {}
-    for member, shape in members.items():
-        location = shape.serialization.get("location")
-        name = shape.serialization.get("name", member)
-        if location == "querystring":
-            query[name] = member
-        elif location == "header":
-            headers[name.lower()] = member
-    payload = (model.input_shape.serialization.get("payload") if model.input_shape else None) or ""
-    document = members[payload] if payload and members[payload].type_name == "structure" else None
-    return _Shape(
-        name=model.name,
-        method=model.http["method"],
-        level=2 if "{Key+}" in path else 1 if "{Bucket}" in path else 0,
-        literals=literals,
-        required_query=frozenset(name for name, member in query.items() if member in required),
-        required_headers=frozenset(name for name, member in headers.items() if member in required),
-        query=query,
-        headers=headers,
-        integers=frozenset(member for member, shape in members.items() if shape.type_name in _INTEGERS),
-        document=document.serialization.get("name", payload) if document else None,
-        document_required=payload in required,
-    )

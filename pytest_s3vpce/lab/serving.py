@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import tempfile
 import threading
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.organizationfile import Organization
 
 _ACCOUNT = re.compile(r"(?P<name>[^=]+)=(?P<id>[0-9]{12})(?:@(?P<region>[a-z0-9-]+))?")
+_PATIENCE = 0.0005
+"""Seconds that a request waits for its turn while loading goes on."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -51,6 +54,11 @@ class Settings:
     delays: Delays = USUAL
     folder: Path | None = None
     """For the lab's files; without it they stand in one that is removed at the end."""
+
+    @property
+    def makes(self) -> bool:
+        """Whether anything is made before the lab is ready."""
+        return any((self.organization, self.terraform, self.stacks, self.provision))
 
 
 def accounts_of(texts: Sequence[str], *, region: str) -> dict[str, tuple[str, str]]:
@@ -117,6 +125,7 @@ def _serve(
     from pytest_s3vpce.lab.assembly import Lab
 
     settings.ready_file.unlink(missing_ok=True)  # a killed lab's must not pass for this one's
+    gc.disable()  # nothing of what is loaded now ends before the lab does
     lab = Lab(
         folder=folder,
         accounts=settings.accounts,
@@ -125,19 +134,55 @@ def _serve(
         log=settings.log,
         delays=settings.delays,
     )
+    loading = _Loading(lab, stop=stop)
     try:
         if organization is not None:
             organization.make(lab.state, accounts=lab.sessions(), endpoint_url=lab.endpoint_url)
         outputs = _provisioned(lab, settings, folder=folder, stop=stop)
+        if settings.makes:
+            loading.wait()
         if not stop.is_set():
-            gc.freeze()  # what is loaded stays: neither requests nor the end need look through it again
             ready = lab.ready(outputs)
             write(settings.ready_file, json.dumps(ready, indent=1))
             announce(ready)
             stop.wait()
+        loading.check()
     finally:
         settings.ready_file.unlink(missing_ok=True)  # first: whoever finds no lab any more shall not find this either
         lab.close()
+
+
+class _Loading:
+    """Loads the lab while it serves. What is found wrong ends it, before it is ready if it first makes something."""
+
+    def __init__(self, lab: Lab, *, stop: threading.Event) -> None:
+        self._lab = lab
+        self._stop = stop
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._load, name="lab-loading", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        self._thread.join()
+        self.check()
+
+    def check(self) -> None:
+        """Raises what went wrong so far."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _load(self) -> None:
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(_PATIENCE)
+        try:
+            self._lab.load()
+        except Exception as failure:  # noqa: BLE001 - it is raised where the lab is served
+            self._failure = failure
+            self._stop.set()
+        finally:
+            sys.setswitchinterval(usual)
+            gc.freeze()  # what is loaded stays: neither requests nor the end need look through it again
+            gc.enable()
 
 
 def _provisioned(lab: Lab, settings: Settings, *, folder: Path, stop: threading.Event) -> dict[str, Any]:

@@ -1,19 +1,18 @@
 """The lab's account state, held by moto in this process: requests go in as HTTP, decisions read it directly.
 
-This is the only module that knows moto; `self_check` names what an upgrade of it would break.
+With `services`, which loads moto, this is the only module that knows it; `self_check` names what upgrades break.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Any
 
-from pytest_s3vpce.errors import LabError
-from pytest_s3vpce.lab import accesspoints, faultdocuments, mending, organizations, reading, vpcendpoints
-from pytest_s3vpce.lab.principals import Principals, mend_users, partition_of
-from pytest_s3vpce.lab.readying import mended, prepare
+from pytest_s3vpce.lab import faultdocuments, mending, organizations, reading, vpcendpoints
+from pytest_s3vpce.lab.principals import Principals, partition_of, runner_of
+from pytest_s3vpce.lab.readying import no_region
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.services import Services
 from pytest_s3vpce.lab.wsgi import environ_of, hide_form, run
 
 if TYPE_CHECKING:
@@ -30,11 +29,9 @@ if TYPE_CHECKING:
         UserKey,
     )
     from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
-    from pytest_s3vpce.lab.wsgi import Application
     from pytest_s3vpce.network.topology import Topology
 
 _LOG = logging.getLogger(__name__)
-_PRELOADED = ("s3", "iam", "s3control", "ec2", "lambda")
 # Names in credential scopes that are other names here.
 _SERVICES = {
     "monitoring": "cloudwatch",
@@ -50,13 +47,10 @@ class State:
     """All accounts of the lab. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._loading = threading.RLock()
-        self._apps: dict[str, Application] = {}
-        self._loaded: dict[str, Any] = {}
+        self._services = Services(home_of=self.bucket, vpc_of=self._vpc_of)
         self._listeners: list[Callable[[], None]] = []
         self._version = 0
         self._topologies: dict[tuple[str, str], tuple[int, Topology]] = {}
-        prepare()
 
     # requests
 
@@ -90,7 +84,7 @@ class State:
     def _run(self, service: str, environ: dict[str, Any]) -> HttpResponse:
         hide_form(environ)
         try:
-            return run(self._application(service), environ)
+            return run(self._services.application(service), environ)
         except NotImplementedError as missing:
             raise Refused(
                 "NotImplemented", status=501, message=f"The lab has no such operation of {service}."
@@ -126,104 +120,17 @@ class State:
 
     # loading
 
-    def preload(self) -> threading.Thread:
-        """Load the services that every lab needs, in the background."""
-        thread = threading.Thread(target=self._preload, name="lab-preload", daemon=True)
-        thread.start()
-        return thread
-
-    def _preload(self) -> None:
-        for service in _PRELOADED:
-            self._application(service)
-
-    def _application(self, service: str) -> Application:
-        application = self._apps.get(service)
-        if application is None:
-            with self._loading:
-                if service not in self._apps:
-                    self._apps[service] = self._load(service)
-                application = self._apps[service]
-        return application
-
-    def _load(self, service: str) -> Application:
-        from moto.moto_server.werkzeug_app import create_backend_app
-
-        self.backends(service)
-        application: Application = create_backend_app(service)
-        return application
+    def load(self) -> None:
+        """Load the services that every lab needs."""
+        self._services.load()
 
     def backends(self, service: str) -> Any:
         """All accounts' objects of a service; loaded and mended at the first use."""
-        found = self._loaded.get(service)
-        if found is None:
-            with self._loading:
-                if service not in self._loaded:
-                    self._loaded[service] = self._import(service)
-                found = self._loaded[service]
-        return found
+        return self._services.backends(service)
 
-    def _import(self, service: str) -> Any:
-        from moto import backends
-
-        try:
-            found = backends.get_backend(service)
-        except (ImportError, AttributeError, KeyError) as unknown:
-            raise NotImplementedError(service) from unknown
-        mend = _MENDINGS.get(service)
-        if mend is not None:
-            mend(self)
-        return found
-
-    def mend_s3(self) -> None:
-        from moto.iam.access_control import PermissionResult
-        from moto.s3.models import FakeBucket, PublicAccessBlock, S3Backend
-
-        if not mended(FakeBucket):
-            mending.mend_buckets(FakeBucket, permitted=PermissionResult.PERMITTED, block_class=PublicAccessBlock)
-            mending.mend_locks(S3Backend)
-
-    def mend_ec2(self) -> None:
-        from moto.ec2.models import EC2Backend
-        from moto.ec2.models.elastic_ip_addresses import ElasticAddress
-        from moto.ec2.models.nat_gateways import NatGateway
-        from moto.ec2.models.route_tables import Route
-        from moto.ec2.models.subnets import Subnet
-        from moto.ec2.models.vpcs import VPCEndPoint
-        from moto.ec2.responses import EC2Response
-        from moto.ec2.utils import random_public_ip
-
-        if not mended(EC2Backend):
-            vpcendpoints.mend_endpoints(VPCEndPoint, backend_class=EC2Backend, response_class=EC2Response)
-            mending.mend_subnets(Subnet)
-            mending.mend_routes(Route)
-            mending.mend_addresses(
-                nat_class=NatGateway, backend_class=EC2Backend, address_class=ElasticAddress, public=random_public_ip
-            )
-
-    def mend_lambda(self) -> None:
-        from moto.awslambda.models import LambdaFunction
-
-        mending.mend_functions(LambdaFunction, vpc_of=self._vpc_of)
-
-    def mend_iam(self) -> None:
-        from moto.core.responses import EmptyResult
-        from moto.iam.models import User
-        from moto.iam.responses import IamResponse
-
-        if not mended(User):
-            mend_users(User, IamResponse, done=EmptyResult)
-
-    def mend_organizations(self) -> None:
-        from moto.organizations.models import OrganizationsBackend
-
-        if not mended(OrganizationsBackend):
-            organizations.mend_accounts(OrganizationsBackend, iam=self.backends("iam"))
-
-    def mend_s3control(self) -> None:
-        from moto.s3control.models import S3ControlBackend
-
-        if not mended(S3ControlBackend):
-            accesspoints.mend(S3ControlBackend, home_of=self.bucket)
+    def is_loaded(self, service: str) -> bool:
+        """Of one that is not, nobody has asked for anything yet: it is empty."""
+        return self._services.is_loaded(service)
 
     def _vpc_of(self, account: str, region: str, subnet_id: str) -> str | None:
         subnet = self.topology(account, region).subnet(subnet_id)
@@ -242,6 +149,8 @@ class State:
         return None if found is None else reading.bucket(found, name=name)
 
     def _bucket(self, name: str) -> Any:
+        if not self.is_loaded("s3"):
+            return None
         backends = self.backends("s3")
         owner = backends.bucket_accounts.get(name)
         if owner is None:
@@ -317,7 +226,9 @@ class State:
 
     def make_account(self, account: str, region: str) -> RunnerKeys:
         """An account's administrator role and the user that may assume it, both named `s3vpce-runner`."""
-        return self._people.make_runner(account, region)
+        keys = runner_of(account, region)
+        self._services.add_runner(keys, region=region)
+        return keys
 
     @property
     def _people(self) -> Principals:
@@ -325,8 +236,8 @@ class State:
 
     def membership(self, account: str) -> Membership | None:
         """The account's place in its organization; None where it is in none."""
-        if "organizations" not in self._loaded:
-            return None  # nobody has asked that service for anything
+        if not self.is_loaded("organizations"):
+            return None
         return organizations.membership(self.backends("organizations"), account)
 
     def enroll(self, account: str, *, management_account: str, name: str, parent: str) -> None:
@@ -357,7 +268,7 @@ class State:
         try:
             backend = self.backends("ec2")[account][region]
         except KeyError as unknown:
-            raise LabError(f"`{region}` is no Region", remedy="name one of AWS's Regions") from unknown
+            raise no_region(region) from unknown
         return reading.topology(backend, account=account, region=region)
 
     def subnet_home(self, subnet_id: str) -> tuple[str, str] | None:
@@ -388,13 +299,3 @@ class State:
         except (UnknownFunctionException, KeyError):
             return None
         return reading.function(found, account=account, region=region)
-
-
-_MENDINGS: Mapping[str, Callable[[State], None]] = {
-    "s3": State.mend_s3,
-    "ec2": State.mend_ec2,
-    "lambda": State.mend_lambda,
-    "iam": State.mend_iam,
-    "organizations": State.mend_organizations,
-    "s3control": State.mend_s3control,
-}

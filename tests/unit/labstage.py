@@ -19,6 +19,7 @@ from pytest_s3vpce.lab.compute import InvokeResult
 from pytest_s3vpce.lab.delays import Delays
 from pytest_s3vpce.lab.gateway import Gateway
 from pytest_s3vpce.lab.keys import Keys
+from pytest_s3vpce.lab.onuse import OnUse
 from pytest_s3vpce.lab.origin import Internet, Placement
 from pytest_s3vpce.lab.state import State
 from pytest_s3vpce.lab.wire import HttpRequest
@@ -54,11 +55,11 @@ class Stage:
 
     def __init__(self, *accounts: str) -> None:
         self.state = State()
-        self.state.preload().join()
+        self.state.load()
         self.keys = Keys(self.state)
         self.functions = Functions()
         self.notes: list[dict[str, Any]] = []
-        functions: Any = self.functions
+        functions: Any = OnUse(lambda: self.functions)
         self.gateway = Gateway(
             self.state, keys=self.keys, functions=functions, log=self._note, delays=Delays(records=0.02)
         )

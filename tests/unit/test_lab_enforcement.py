@@ -15,6 +15,7 @@ from pytest_s3vpce.lab.assembly import Lab
 from pytest_s3vpce.lab.controlplane import asked_of
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.gateway import Gateway
+from pytest_s3vpce.lab.onuse import OnUse
 from pytest_s3vpce.lab.wire import HttpRequest
 from tests.unit.labstage import INTERNET, REGION, Person, Stage, allow, deny, make_role, policy, refusal
 
@@ -29,7 +30,7 @@ ALL = allow("*")
 @pytest.fixture(scope="module")
 def stage() -> Stage:
     made = Stage(MAIN)
-    functions: Any = made.functions
+    functions: Any = OnUse(lambda: made.functions)
     made.gateway = Gateway(
         made.state,
         keys=made.keys,

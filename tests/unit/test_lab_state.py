@@ -93,7 +93,7 @@ def wire(method: str, target: str, body: bytes = b"", **headers: str) -> HttpReq
 @pytest.fixture(scope="module")
 def state() -> State:
     made = State()
-    made.preload().join()
+    made.load()
     return made
 
 
@@ -631,7 +631,7 @@ def test_a_failure_in_the_state_is_an_answer_of_the_services_kind(
         raise ZeroDivisionError
 
     account.client("s3").list_buckets()
-    monkeypatch.setitem(account.state._apps, "s3", fail)
+    monkeypatch.setitem(account.state._services._apps, "s3", fail)
     assert code_of(account.client("s3").list_buckets) == (500, "InternalError")
     assert "ZeroDivisionError" in caplog.text
 

@@ -16,7 +16,6 @@ from botocore.config import Config
 from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, HTTPClientError, ProxyConnectionError
 
 from pytest_s3vpce.lab.assembly import Lab
-from pytest_s3vpce.lab.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,9 +38,7 @@ def handler(event, context):
 
 @pytest.fixture(scope="module", name="lab")
 def _lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(State, "self_check", lambda _: [])  # once in a process: its account would be there already
-        lab = Lab(folder=tmp_path_factory.mktemp("lab"), accounts={"main": (MAIN, REGION)})
+    lab = Lab(folder=tmp_path_factory.mktemp("lab"), accounts={"main": (MAIN, REGION)})
     yield lab
     lab.close()
 

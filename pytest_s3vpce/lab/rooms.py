@@ -1,0 +1,106 @@
+"""The services that the lab answers itself, besides S3: each is loaded when it is first asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_s3vpce.lab.onuse import OnUse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_s3vpce.lab.cloudformation.service import Asker, CloudFormation
+    from pytest_s3vpce.lab.compute import Functions
+    from pytest_s3vpce.lab.judge import Judge
+    from pytest_s3vpce.lab.keys import Caller, Keys
+    from pytest_s3vpce.lab.lambdas import Lambda
+    from pytest_s3vpce.lab.rights import Rights
+    from pytest_s3vpce.lab.s3control import S3Control
+    from pytest_s3vpce.lab.signatures import Anonymous, Verified
+    from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.lab.sts import Sts
+    from pytest_s3vpce.lab.trails import Trails
+    from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
+
+
+class Rooms:
+    """Each attribute gives its room when it is called."""
+
+    def __init__(self, state: State, *, keys: Keys, judge: Judge, functions: OnUse[Functions], delay: float) -> None:
+        self._state = state
+        self._keys = keys
+        self._judge = judge
+        self._functions = functions
+        self._delay = delay
+        self.control = OnUse(self._make_control)
+        self.sts = OnUse(self._make_sts)
+        self.lambdas = OnUse(self._make_lambdas)
+        self.rights = OnUse(self._make_rights)
+        self.trails = OnUse(self._make_trails)
+
+    def see(
+        self, request: HttpRequest, verified: Verified | Anonymous, *, note: Mapping[str, Any], **answered: Any
+    ) -> None:
+        """Tell the trails of a request, as soon as there may be any, or an access log."""
+        told = note["service"] == "cloudtrail" or note["operation"] == "PutBucketLogging"
+        if told or self.trails.made is not None:
+            self.trails().see(request, verified, note=note, **answered)
+
+    def _make_control(self) -> S3Control:
+        from pytest_s3vpce.lab.s3control import S3Control
+
+        return S3Control(self._state, self._judge)
+
+    def _make_sts(self) -> Sts:
+        from pytest_s3vpce.lab.sts import Sts
+
+        return Sts(self._state, self._keys, self._judge)
+
+    def _make_lambdas(self) -> Lambda:
+        from pytest_s3vpce.lab.lambdas import Lambda
+
+        return Lambda(self._state, self._judge, self._functions())
+
+    def _make_rights(self) -> Rights:
+        from pytest_s3vpce.lab.rights import Rights
+
+        return Rights(self._state)
+
+    def _make_trails(self) -> Trails:
+        from pytest_s3vpce.lab.trails import Trails
+
+        return Trails(self._state, keys=self._keys, delay=self._delay)
+
+
+class Stacks:
+    """CloudFormation: its stacks' resources are made by requests of their own."""
+
+    def __init__(self, handle: Callable[[HttpRequest], HttpResponse], *, keys: Keys) -> None:
+        self._handle = handle
+        self._keys = keys
+        self._service = OnUse(self._make)
+
+    def handle(self, request: HttpRequest, caller: Caller, verified: Verified) -> HttpResponse:
+        return self._service().handle(request, self._asker(request, caller, verified))
+
+    def _make(self) -> CloudFormation:
+        from pytest_s3vpce.lab.cloudformation.service import CloudFormation
+
+        return CloudFormation(self._handle)
+
+    def _asker(self, request: HttpRequest, caller: Caller, verified: Verified) -> Asker:
+        """Who wants stacks, with the keys that signed this: with them the stacks' resources are made."""
+        from pytest_s3vpce.lab.cloudformation.clients import Signer
+        from pytest_s3vpce.lab.cloudformation.service import Asker
+
+        keys = self._keys.lookup(verified.access_key_id)
+        assert keys is not None
+        assert caller.account is not None
+        signer = Signer(
+            access_key_id=verified.access_key_id,
+            secret_access_key=keys.secret_access_key,
+            session_token=keys.session_token,
+            origin=request.origin,
+        )
+        partition = caller.arn.split(":", 2)[1]
+        return Asker(account=caller.account, region=verified.region, partition=partition, signer=signer)

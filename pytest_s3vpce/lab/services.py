@@ -1,0 +1,157 @@
+"""Moto's services, each loaded when it is first asked for and put right where it differs from AWS."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from pytest_s3vpce.lab import accesspoints, lightening, mending, organizations, versions, vpcendpoints
+from pytest_s3vpce.lab.principals import Principals, mend_users
+from pytest_s3vpce.lab.readying import mended, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_s3vpce.lab.resources import BucketState, RunnerKeys
+    from pytest_s3vpce.lab.wsgi import Application
+
+_EVERY_LABS = ("s3", "iam", "ec2", "s3control", "lambda")
+
+
+class Services:
+    """Loads services; safe to use from several threads, which wait for one that is being loaded."""
+
+    def __init__(
+        self, *, home_of: Callable[[str], BucketState | None], vpc_of: Callable[[str, str, str], str | None]
+    ) -> None:
+        self._home_of = home_of
+        self._vpc_of = vpc_of
+        self._loading = threading.RLock()
+        self._apps: dict[str, Application] = {}
+        self._loaded: dict[str, Any] = {}
+        self._runners: list[tuple[RunnerKeys, str]] = []
+        """Those of accounts that were made before IAM was loaded."""
+
+    def load(self) -> None:
+        """Load what every lab needs, what is asked for first coming first."""
+        for service in _EVERY_LABS:
+            self.application(service)
+
+    def is_loaded(self, service: str) -> bool:
+        return service in self._loaded
+
+    def application(self, service: str) -> Application:
+        """What answers the service's requests."""
+        application = self._apps.get(service)
+        if application is None:
+            with self._loading:
+                if service not in self._apps:
+                    self._apps[service] = self._load(service)
+                application = self._apps[service]
+        return application
+
+    def _load(self, service: str) -> Application:
+        self.backends(service)
+        from moto.moto_server.werkzeug_app import create_backend_app
+
+        application: Application = create_backend_app(service)
+        return application
+
+    def backends(self, service: str) -> Any:
+        """All accounts' objects of a service."""
+        found = self._loaded.get(service)
+        if found is None:
+            with self._loading:
+                if service not in self._loaded:
+                    self._loaded[service] = self._import(service)
+                found = self._loaded[service]
+        return found
+
+    def add_runner(self, keys: RunnerKeys, *, region: str) -> None:
+        """Make an account's runner: at once, or as soon as somebody asks IAM for anything."""
+        with self._loading:
+            if self.is_loaded("iam"):
+                Principals(self.backends("iam")).make_runner(keys, region=region)
+            else:
+                self._runners.append((keys, region))
+
+    def _import(self, service: str) -> Any:
+        prepare()
+        from moto import backends
+
+        try:
+            with lightening.offerings_when_asked() if service == "ec2" else nullcontext():
+                found = backends.get_backend(service)
+        except (ImportError, AttributeError, KeyError) as unknown:
+            raise NotImplementedError(service) from unknown
+        mend = _MENDINGS.get(service)
+        if mend is not None:
+            mend(self)
+        while service == "iam" and self._runners:
+            keys, region = self._runners.pop(0)
+            Principals(found).make_runner(keys, region=region)
+        return found
+
+    def mend_s3(self) -> None:
+        from moto.iam.access_control import PermissionResult
+        from moto.s3.models import FakeBucket, FakeDeleteMarker, PublicAccessBlock, S3Backend
+
+        if not mended(FakeBucket):
+            mending.mend_buckets(FakeBucket, permitted=PermissionResult.PERMITTED, block_class=PublicAccessBlock)
+            mending.mend_locks(S3Backend)
+            versions.mend_versions(S3Backend, marker_class=FakeDeleteMarker)
+
+    def mend_ec2(self) -> None:
+        from moto.ec2.models import EC2Backend
+        from moto.ec2.models.elastic_ip_addresses import ElasticAddress
+        from moto.ec2.models.nat_gateways import NatGateway
+        from moto.ec2.models.route_tables import Route
+        from moto.ec2.models.subnets import Subnet
+        from moto.ec2.models.vpcs import VPCEndPoint
+        from moto.ec2.responses import EC2Response
+        from moto.ec2.utils import random_public_ip
+
+        if not mended(EC2Backend):
+            vpcendpoints.mend_endpoints(VPCEndPoint, backend_class=EC2Backend, response_class=EC2Response)
+            mending.mend_subnets(Subnet)
+            mending.mend_routes(Route)
+            mending.mend_addresses(
+                nat_class=NatGateway, backend_class=EC2Backend, address_class=ElasticAddress, public=random_public_ip
+            )
+
+    def mend_lambda(self) -> None:
+        from moto.awslambda.models import LambdaFunction
+
+        mending.mend_functions(LambdaFunction, vpc_of=self._vpc_of)
+
+    def mend_iam(self) -> None:
+        from moto.core.responses import EmptyResult
+        from moto.iam.models import User
+        from moto.iam.responses import IamResponse
+
+        if not mended(User):
+            lightening.share_managed_policies()
+            mend_users(User, IamResponse, done=EmptyResult)
+
+    def mend_organizations(self) -> None:
+        from moto.organizations.models import OrganizationsBackend
+
+        if not mended(OrganizationsBackend):
+            organizations.mend_accounts(OrganizationsBackend, iam=self.backends("iam"))
+
+    def mend_s3control(self) -> None:
+        from moto.s3control.models import S3ControlBackend
+
+        if not mended(S3ControlBackend):
+            accesspoints.mend(S3ControlBackend, home_of=self._home_of)
+
+
+_MENDINGS: Mapping[str, Callable[[Services], None]] = {
+    "s3": Services.mend_s3,
+    "ec2": Services.mend_ec2,
+    "lambda": Services.mend_lambda,
+    "iam": Services.mend_iam,
+    "organizations": Services.mend_organizations,
+    "s3control": Services.mend_s3control,
+}
