@@ -37,6 +37,8 @@ def faults_of_names(inventory: Inventory) -> Iterator[Fault]:
     for name, bucket in inventory.buckets.items():
         yield from _account(inventory, bucket.account, ("buckets", name, "account"))
         yield from _canary(inventory, bucket, ("buckets", name, "canary"))
+    for number, source in enumerate(inventory.evidence):
+        yield from _account(inventory, source.account, ("evidence", number, "account"))
     for number, stack in enumerate(inventory.lab.stacks if inventory.lab else ()):
         yield from _account(inventory, stack.account, ("lab", "stacks", number, "account"))
     for name in inventory.controls:

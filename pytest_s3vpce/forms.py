@@ -164,8 +164,8 @@ def choice(kind: Iterable[StrEnum], word: str) -> Callable[[Any], Any]:
 
 
 def listed(given: Any) -> Any:
-    """One text stands for a list of one."""
-    return [given] if isinstance(given, str) and given else given
+    """One text or mapping stands for a list of one."""
+    return [given] if isinstance(given, (str, dict)) and given else given
 
 
 def words(given: Any) -> Any:

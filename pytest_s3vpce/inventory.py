@@ -18,6 +18,7 @@ from pydantic import (
 from pytest_s3vpce import forms, references
 from pytest_s3vpce.dangling import faults_of_names
 from pytest_s3vpce.errors import InventoryError
+from pytest_s3vpce.evidenceforms import EvidenceSource  # noqa: TC001 - pydantic reads annotations
 from pytest_s3vpce.faults import Fault, KeyFault, translated
 from pytest_s3vpce.model import Place
 from pytest_s3vpce.points import Point  # noqa: TC001 - pydantic reads annotations

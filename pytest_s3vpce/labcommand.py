@@ -54,6 +54,9 @@ def _groups_option(function: Callable[..., Any]) -> Callable[..., Any]:
     default="default",
     help="authorise S3, STS and invocations (default), or all calls of every service",
 )
+@click.option(
+    "--trail-delay", type=click.FloatRange(min=0), default=0.5, metavar="SECONDS", help="until a trail writes (0.5)"
+)
 @click.option("--log-requests", type=_FILE, metavar="FILE", help="append a JSON line for each request")
 @click.pass_context
 def lab(
@@ -67,12 +70,14 @@ def lab(
     terraform: Path | None,
     provision: Path | None,
     enforce: str,
+    trail_delay: float,
     log_requests: Path | None,
 ) -> None:
     """Serves the embedded AWS on loopback until SIGTERM or Ctrl-C; its commands use one that runs."""
     context.obj = ready_file
     if context.invoked_subcommand is not None:
         return
+    from pytest_s3vpce.lab.delays import Delays
     from pytest_s3vpce.lab.enforcement import Enforcement
     from pytest_s3vpce.lab.process import check_packages
     from pytest_s3vpce.lab.serving import Settings, accounts_of, serve, told_to_end
@@ -91,6 +96,7 @@ def lab(
         provision=provision,
         enforce=Enforcement(enforce),
         log=log_requests,
+        delays=Delays(records=trail_delay),
     )
     with told_to_end() as stop:
         serve(settings, stop=stop, announce=lambda ready: _announce(ready, ready_file))

@@ -91,6 +91,47 @@ class Judged:
     reason: str = ""
 
 
+class RecordKind(StrEnum):
+    """Which log a record is from, and which of its kinds."""
+
+    DATA = "data"
+    MANAGEMENT = "management"
+    NETWORK_ACTIVITY = "network_activity"
+    ACCESS_LOG = "access_log"
+    FLOW_LOG = "flow_log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a log says of one request. `source` is the log's name, `at` as the log writes time."""
+
+    kind: RecordKind
+    source: str
+    at: str
+    id: str | None = None
+    """Of the event: CloudTrail's `eventID`."""
+    name: str | None = None
+    """What the request was, as the log calls it."""
+    principal: str | None = None
+    address: str | None = None
+    vpc_endpoint: str | None = None
+    vpc_endpoint_account: str | None = None
+    tls: str | None = None
+    cipher: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """What logs say of a cell's request; that they say nothing is no proof of anything."""
+
+    sentence: str
+    sources: tuple[str, ...] = ()
+    """Where it was looked for."""
+    records: tuple[Record, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellResult:
     """One cell. `expect` is None for controls; `counted` decides whether it passed."""
@@ -114,6 +155,8 @@ class CellResult:
     hint: str = ""
     """What to look at, where the cell failed."""
     place: Place | None = None
+    evidence: Recording | None = None
+    """What logs say, where they were asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

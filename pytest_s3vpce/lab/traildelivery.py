@@ -44,15 +44,16 @@ class Trail:
     basic: tuple[Mapping[str, Any], ...]
     advanced: tuple[Mapping[str, Any], ...]
 
-    def key(self, *, account: str, region: str, now: datetime) -> str:
-        """Of a new log file.
+    def key(self, *, account: str, region: str, category: str, now: datetime) -> str:
+        """Of a new log file: network activity has a folder of its own.
 
         https://docs.aws.amazon.com/awscloudtrail/latest/userguide/get-and-view-cloudtrail-log-files.html
         """
+        kind = "CloudTrail-NetworkActivity" if category == "NetworkActivity" else "CloudTrail"
         prefix = f"{self.prefix.rstrip('/')}/" if self.prefix else ""
         whose = f"{self.organization}/{account}" if self.organization else account
         name = f"{account}_CloudTrail_{region}_{now:%Y%m%dT%H%MZ}_{_random()}.json.gz"
-        return f"{prefix}AWSLogs/{whose}/CloudTrail/{region}/{now:%Y/%m/%d}/{name}"
+        return f"{prefix}AWSLogs/{whose}/{kind}/{region}/{now:%Y/%m/%d}/{name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,14 +106,16 @@ class Delivery:
             self._write(pending)
 
     def _write(self, pending: _Pending) -> None:
-        files: dict[tuple[str, str, str], tuple[Trail, list[Record]]] = {}
+        files: dict[tuple[str, ...], tuple[Trail, list[Record]]] = {}
         for trail, record in pending.events:
-            at = (f"{trail.account}/{trail.name}", record["recipientAccountId"], record["awsRegion"])
-            files.setdefault(at, (trail, []))[1].append(record)
+            at = (trail.account, trail.region, trail.name)
+            of = (record["recipientAccountId"], record["awsRegion"], record["eventCategory"])
+            files.setdefault((*at, *of), (trail, []))[1].append(record)
         now = datetime.now(UTC)
-        for (_, account, region), (trail, records) in files.items():
+        for (*_, account, region, category), (trail, records) in files.items():
             body = gzip.compress(json.dumps({"Records": records}).encode())
-            self._put(trail.bucket, trail.key(account=account, region=region, now=now), body, form="gzip")
+            key = trail.key(account=account, region=region, category=category, now=now)
+            self._put(trail.bucket, key, body, form="gzip")
             if trail.log_group is not None:
                 self._log(trail, records, stream=f"{account}_CloudTrail_{region}", now=now)
         for target, lines in pending.lines.items():

@@ -16,6 +16,7 @@ from pytest_s3vpce.errors import ExpectationError, LabError, RunError, S3VpceErr
 from pytest_s3vpce.expectations import find_expectations, load_expectations, plan_cells
 from pytest_s3vpce.inventory import find_inventory, load_inventory
 from pytest_s3vpce.matrix import Call, Matrix, joined
+from pytest_s3vpce.run import evidencing
 from pytest_s3vpce.run.environment import Environment, from_ready_file
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
@@ -46,6 +47,7 @@ class Settings:
     inventory: str | None = None
     ready_file: str | None = None
     strict: bool = False
+    evidence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class RunSession:
     def inventory(self) -> Inventory:
         if self._inventory is None:
             self._inventory = load_inventory(find_inventory(self.settings.root, self.settings.inventory))
+            if self.settings.evidence:
+                evidencing.check(self._inventory)
         return self._inventory
 
     @property
@@ -280,9 +284,15 @@ class RunSession:
     def finish(self) -> Matrix | None:
         """Removes what the ledger lists and stops the lab. Comes back with the matrix."""
         try:
-            return self.matrix()
+            return self._evidenced(self.matrix())
         finally:
             self._clean_up()
+
+    def _evidenced(self, matrix: Matrix | None) -> Matrix | None:
+        """With what logs say of it, where that is wanted."""
+        if matrix is None or not self.settings.evidence:
+            return matrix
+        return evidencing.evidenced(matrix, self.operator.world, self.environment, notify=self._notify)
 
     def _sweep_command(self) -> str:
         """How to remove later what could not be removed now."""

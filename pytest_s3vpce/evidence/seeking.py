@@ -1,0 +1,207 @@
+"""Waiting for records of a run's requests, and what they say beside what was measured."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.errors import S3VpceError
+from pytest_s3vpce.matrix import Record, Recording, RecordKind
+from pytest_s3vpce.model import Layer, OutcomeKind
+from pytest_s3vpce.vantage.control import FAULTS, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from pytest_s3vpce.evidence.sources import Source
+    from pytest_s3vpce.matrix import CellResult, Matrix
+
+_NO_ENDPOINT: Final = "none"
+"""As a vantage point's path is called where no endpoint was on it."""
+_API: Final = frozenset({RecordKind.DATA, RecordKind.MANAGEMENT})
+_WORDS: Final[Mapping[RecordKind, str]] = {
+    RecordKind.DATA: "data event",
+    RecordKind.MANAGEMENT: "management event",
+    RecordKind.NETWORK_ACTIVITY: "network activity event",
+    RecordKind.ACCESS_LOG: "access log line",
+    RecordKind.FLOW_LOG: "flow",
+}
+_UNREADABLE: Final = (*FAULTS, S3VpceError, ValueError, OSError, EOFError, zlib.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Time as it goes; tests bring their own."""
+
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    every: float = 15.0
+    """Seconds between two looks."""
+    longest: float | None = None
+    """The most that is waited, whatever a source says."""
+
+
+class _Search:
+    """What is wanted of the sources, and what they gave so far."""
+
+    def __init__(self, matrix: Matrix, sources: Sequence[Source], clock: Clock) -> None:
+        self._since = matrix.started
+        self._clock = clock
+        self._began = clock.now()
+        self._open = list(sources)
+        self.found: dict[str, list[Record]] = {}
+        self.broken: dict[str, str] = {}
+        self.wanted = {
+            "trail": {key for cell in matrix.cells if (key := _request_id(cell))},
+            "access log": {
+                key for cell in matrix.cells if (key := _request_id(cell)) and not _refused_by_endpoint(cell)
+            },
+            "flow log": {key for cell in matrix.cells if (key := _ends(cell))},
+        }
+
+    def run(self, notify: Callable[[str], None]) -> None:
+        """Looks again and again until all is found or every source's time is over."""
+        told = ""
+        while self._open:
+            for source in list(self._open):
+                self._look(source)
+            self._open = [source for source in self._open if self._missing(source.group) and self._left(source) > 0]
+            if self._open:
+                left = max(map(self._left, self._open))
+                groups = dict.fromkeys(source.group for source in self._open)
+                line = ", ".join(f"{self._count(group)} by {group}" for group in groups)
+                if line != told:
+                    notify(f"evidence: {line}; waiting for more, up to {_span(left)}")
+                    told = line
+                self._clock.sleep(min(self._clock.every, left))
+
+    def _look(self, source: Source) -> None:
+        missing = self._missing(source.group)
+        try:
+            for key, record in source.look(sorted(missing), since=self._since, now=self._clock.now()):
+                if key in self.wanted[source.group]:
+                    self._add(key, record)
+        except _UNREADABLE as error:
+            self.broken[source.label] = words_of(error) if isinstance(error, FAULTS) else str(error)
+            self._open.remove(source)
+
+    def _add(self, key: str, record: Record) -> None:
+        """Once: a trail may write an event to two places, and a log may hold a line twice."""
+        rows = self.found.setdefault(key, [])
+        same = [row for row in rows if row.kind is record.kind and (row.id, row.at) == (record.id, record.at)]
+        if not same:
+            rows.append(record)
+
+    def _missing(self, group: str) -> set[str]:
+        kinds = _KINDS_OF[group]
+        return {
+            key for key in self.wanted[group] if not any(record.kind in kinds for record in self.found.get(key, ()))
+        }
+
+    def _count(self, group: str) -> str:
+        whole = len(self.wanted[group])
+        return f"{whole - len(self._missing(group))} of {whole} requests found"
+
+    def _left(self, source: Source) -> float:
+        longest = source.wait if self._clock.longest is None else min(source.wait, self._clock.longest)
+        return self._began + longest - self._clock.now()
+
+    @property
+    def waited(self) -> float:
+        return self._clock.now() - self._began
+
+    def summary(self, sources: Sequence[Source]) -> Iterator[str]:
+        for group in dict.fromkeys(source.group for source in sources):
+            missing = len(self._missing(group))
+            absent = f"; of {missing} there is no record, which proves nothing" if missing else ""
+            yield f"evidence by {group}: {self._count(group)}{absent}"
+        for label, why in self.broken.items():
+            yield f"evidence: {label} could not be read: {why}"
+
+
+_KINDS_OF: Final[Mapping[str, frozenset[RecordKind]]] = {
+    "trail": frozenset({*_API, RecordKind.NETWORK_ACTIVITY}),
+    "access log": frozenset({RecordKind.ACCESS_LOG}),
+    "flow log": frozenset({RecordKind.FLOW_LOG}),
+}
+
+
+def with_evidence(
+    matrix: Matrix, sources: Sequence[Source], *, notify: Callable[[str], None], clock: Clock | None = None
+) -> Matrix:
+    """The matrix with what the sources say of its cells. Verdicts stay: records are told, and never counted."""
+    search = _Search(matrix, sources, clock or Clock())
+    search.run(notify)
+    labels = tuple(source.label for source in sources if source.label not in search.broken)
+    span = _span(search.waited)
+    cells = tuple(replace(cell, evidence=_recording(cell, search.found, labels, span)) for cell in matrix.cells)
+    paths = {row.name: row.path for row in matrix.vantages}
+    odd = [sentence for cell in cells for sentence in _contradictions(cell, paths.get(cell.vantage))]
+    return replace(matrix, cells=cells, notes=(*matrix.notes, *search.summary(sources), *odd))
+
+
+def _recording(
+    cell: CellResult, found: Mapping[str, Sequence[Record]], labels: tuple[str, ...], span: str
+) -> Recording:
+    keys = [key for key in (_request_id(cell), _ends(cell)) if key]
+    records = tuple(record for key in keys for record in found.get(key, ()))
+    if records:
+        return Recording(sentence="; ".join(map(_told, records)), sources=labels, records=records)
+    if not _request_id(cell):
+        return Recording(sentence="no answer of S3's came back, so there is no request id to find records by")
+    if not labels:
+        return Recording(sentence="no source of evidence could be read")
+    if _refused_by_endpoint(cell):
+        sentence = (
+            f"no network activity event of it came within {span}; an endpoint policy's refusal is in no data event, "
+            "and in network activity only where the trail of the endpoint's owner selects it: that proves nothing"
+        )
+    else:
+        sentence = f"no record of it came within {span}: that proves nothing"
+    return Recording(sentence=sentence, sources=labels)
+
+
+def _told(record: Record) -> str:
+    if record.kind is RecordKind.FLOW_LOG:
+        return f"a flow at {record.id}: {record.name}"
+    parts = [record.tls or "no TLS", record.error_code or "no error"]
+    if record.kind is not RecordKind.ACCESS_LOG:  # which does not know endpoints
+        parts.insert(0, f"by {record.vpc_endpoint}" if record.vpc_endpoint else "by no endpoint")
+    if record.kind is RecordKind.NETWORK_ACTIVITY:  # which does not know TLS
+        parts.remove(record.tls or "no TLS")
+    article = "an" if record.kind is RecordKind.ACCESS_LOG else "a"
+    return f"{article} {_WORDS[record.kind]}: {', '.join(parts)}"
+
+
+def _contradictions(cell: CellResult, path: str | None) -> Iterator[str]:
+    """Where a record says otherwise than what was measured."""
+    for record in cell.evidence.records if cell.evidence else ():
+        if record.kind in _API:
+            seen = record.vpc_endpoint or _NO_ENDPOINT
+            if path is not None and path != seen:
+                yield f"{cell.id}: its path was read as {path}, but the {_WORDS[record.kind]} says {seen}"
+            if cell.measured.outcome is OutcomeKind.ALLOWED and record.error_code == "AccessDenied":
+                yield f"{cell.id}: it was allowed, but the {_WORDS[record.kind]} says {record.error_code}"
+        received = cell.received
+        if received and received.tls and record.tls and received.tls != record.tls:
+            yield f"{cell.id}: {received.tls} was spoken here, but S3 saw {record.tls}: something in between ended it"
+
+
+def _request_id(cell: CellResult) -> str | None:
+    return cell.received.request_id if cell.received else None
+
+
+def _refused_by_endpoint(cell: CellResult) -> bool:
+    return cell.measured.layer is Layer.VPC_ENDPOINT
+
+
+def _ends(cell: CellResult) -> str | None:
+    """The two ends of the cell's connection, as a flow log is searched."""
+    received = cell.received
+    return f"{received.local}>{received.peer}" if received and received.local and received.peer else None
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{max(seconds, 0):.0f} s"

@@ -1,0 +1,161 @@
+"""The logs themselves: each kind looks through what came since a run began for what it is asked for."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.evidence.records import of_access_line, of_event, of_flow
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.matrix import Record
+    from pytest_s3vpce.vantage import ControlPlane
+
+Found = Iterator[tuple[str, "Record"]]
+
+_IDS_AT_ONCE: Final = 25
+"""A filter pattern has 1,024 characters at most.
+https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html"""
+_DELIVERED: Final = re.compile(r"_(\d{8}T\d{4})Z_[^/]*$")
+_FOLDERS: Final = ("CloudTrail", "CloudTrail-NetworkActivity")
+"""https://docs.aws.amazon.com/awscloudtrail/latest/userguide/get-and-view-cloudtrail-log-files.html"""
+_GZIP: Final = b"\x1f\x8b"
+_BEFORE: Final = timedelta(minutes=1)
+"""Clocks differ, and file names tell minutes only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One log of an account, with the clients that read it. Objects that were read once are not read again."""
+
+    kind: str
+    name: str
+    account: str
+    """As the inventory calls it."""
+    plane: ControlPlane
+    wait: float
+    prefix: str = ""
+    organization: str | None = None
+    account_ids: tuple[str, ...] = ()
+    """Whose files are looked through in a trail's bucket."""
+    regions: tuple[str, ...] = ()
+    _read: set[str] = field(default_factory=set, compare=False, repr=False)
+
+    @property
+    def label(self) -> str:
+        return f"{KINDS[self.kind].word} `{self.name}` of {self.account}"
+
+    @property
+    def group(self) -> str:
+        """What must have a request once: a trail, in whichever place it writes; an access log; a flow log."""
+        return KINDS[self.kind].group
+
+    def look(self, wanted: Iterable[str], *, since: float, now: float) -> Found:
+        """Everything of these that is there, each with what it was found by."""
+        begin, end = (datetime.fromtimestamp(at, UTC) for at in (since, now))
+        return KINDS[self.kind].look(self, tuple(wanted), begin - _BEFORE, end)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a kind of source is called, what it counts as, and how it is read."""
+
+    word: str
+    group: str
+    look: Callable[[Source, tuple[str, ...], datetime, datetime], Found]
+
+
+def _log_group(source: Source, wanted: tuple[str, ...], since: datetime, _now: datetime) -> Found:
+    """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/logs/FilterAndPatternSyntaxForMetricFilters.html"""
+    for some in _parts(wanted):
+        pattern = " || ".join(f'($.requestID = "{one}")' for one in some)
+        for message in _messages(source, f"{{ {pattern} }}", since):
+            event = json.loads(message)
+            found = of_event(event, source=source.label) if isinstance(event, dict) else None
+            if found is not None:
+                yield found
+
+
+def _flow_logs(source: Source, wanted: tuple[str, ...], since: datetime, _now: datetime) -> Found:
+    addresses = sorted({ends.partition(":")[0] for ends in wanted})
+    for some in _parts(addresses):
+        for message in _messages(source, " ".join(f'?"{one}"' for one in some), since):
+            found = of_flow(message, source=source.label)
+            if found is not None:
+                yield found
+
+
+def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """So many at a time as a pattern has room for."""
+    return (texts[start : start + _IDS_AT_ONCE] for start in range(0, len(texts), _IDS_AT_ONCE))
+
+
+def _messages(source: Source, pattern: str, since: datetime) -> Iterator[str]:
+    pages = source.plane.client("logs").get_paginator("filter_log_events")
+    begin = int(since.timestamp() * 1000)
+    for page in pages.paginate(logGroupName=source.name, filterPattern=pattern, startTime=begin):
+        for event in page["events"]:
+            yield event["message"]
+
+
+def _trail_bucket(source: Source, _wanted: tuple[str, ...], since: datetime, now: datetime) -> Found:
+    for prefix in _prefixes(source, since, now):
+        for key in _keys(source, prefix):
+            delivered = _DELIVERED.search(key)
+            if delivered is not None and datetime.strptime(f"{delivered[1]}Z", "%Y%m%dT%H%M%z") >= since - _BEFORE:
+                for event in json.loads(_body(source, key)).get("Records", ()):
+                    found = of_event(event, source=source.label)
+                    if found is not None:
+                        yield found
+
+
+def _prefixes(source: Source, since: datetime, now: datetime) -> Iterator[str]:
+    """The folders of all days since then."""
+    start = f"{source.prefix.rstrip('/')}/" if source.prefix else ""
+    start += f"AWSLogs/{source.organization}/" if source.organization else "AWSLogs/"
+    days = [since.date() + timedelta(days=number) for number in range((now.date() - since.date()).days + 1)]
+    for account in source.account_ids:
+        for region in source.regions:
+            for folder in _FOLDERS:
+                for day in days:
+                    yield f"{start}{account}/{folder}/{region}/{day:%Y/%m/%d}/"
+
+
+def _access_logs(source: Source, _wanted: tuple[str, ...], since: datetime, _now: datetime) -> Found:
+    """Keys begin with the time of delivery.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerLogs.html#server-log-keyname-format
+    """
+    for key in _keys(source, source.prefix, after=f"{source.prefix}{since:%Y-%m-%d-%H-%M-%S}"):
+        for line in _body(source, key).decode("utf-8", "replace").splitlines():
+            found = of_access_line(line, source=source.label)
+            if found is not None:
+                yield found
+
+
+def _keys(source: Source, prefix: str, *, after: str = "") -> Iterator[str]:
+    pages = source.plane.client("s3").get_paginator("list_objects_v2")
+    more = {"StartAfter": after} if after else {}
+    for page in pages.paginate(Bucket=source.name, Prefix=prefix, **more):
+        for row in page.get("Contents", ()):
+            if row["Key"] not in source._read:  # noqa: SLF001 - the source's own function
+                yield row["Key"]
+
+
+def _body(source: Source, key: str) -> bytes:
+    body: Any = source.plane.client("s3").get_object(Bucket=source.name, Key=key)["Body"].read()
+    source._read.add(key)  # noqa: SLF001 - the source's own function
+    return gzip.decompress(body) if body[:2] == _GZIP else bytes(body)
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "log_group": Kind("log group", "trail", _log_group),
+    "trail_bucket": Kind("trail bucket", "trail", _trail_bucket),
+    "access_logs": Kind("access log bucket", "access log", _access_logs),
+    "flow_logs": Kind("flow log group", "flow log", _flow_logs),
+}

@@ -1,0 +1,200 @@
+"""docs/evidence.md and examples/evidence: records of a run's requests are found with the rights that are printed."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from pytest_s3vpce.evidenceforms import EvidenceSource
+from pytest_s3vpce.expectations import find_expectations, load_expectations, plan_cells
+from pytest_s3vpce.inventory import load_inventory
+from pytest_s3vpce.lab.enforcement import Enforcement
+from pytest_s3vpce.lab.process import start_lab
+from pytest_s3vpce.matrix import CellResult, Matrix, RecordKind
+from pytest_s3vpce.run.environment import from_ready_file
+from pytest_s3vpce.run.evidencing import evidenced
+from pytest_s3vpce.run.folder import RunFolder
+from pytest_s3vpce.run.operator import Operator
+from pytest_s3vpce.run.permissions import Mode, permissions
+from tests.acceptance.conftest import EXAMPLES, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+EXAMPLE = EXAMPLES / "evidence"
+TEXT = (EXAMPLES.parent / "docs" / "evidence.md").read_text(encoding="utf-8")
+RUNNER = "s3vpce-runner"
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A lab that enforces all, whose runner has what is printed and nothing else."""
+    inventory = load_inventory(EXAMPLE / "s3vpce.yaml")
+    folder = tmp_path_factory.mktemp("recorded")
+    lab = start_lab(
+        folder / "lab",
+        accounts={name: (row.id, row.region) for name, row in inventory.accounts.items()},
+        provision=EXAMPLE / "provision.py",
+        enforce=Enforcement.ALL,
+    )
+    files = [load_expectations(path, inventory) for path in find_expectations(inventory.path.parent)]
+    made = Stage(
+        inventory=inventory,
+        plan=plan_cells(files, inventory),
+        environment=from_ready_file(lab.ready_file),
+        ready=json.loads(lab.ready_file.read_text(encoding="utf-8")),
+        root=folder,
+    )
+    may(made, policy_of(made))
+    try:
+        yield made
+        assert made.operator.sweep() == []
+    finally:
+        lab.stop()
+
+
+def policy_of(stage: Stage) -> dict[str, Any]:
+    return dict(permissions(stage.inventory, stage.environment).accounts[0].runner)
+
+
+def may(stage: Stage, document: Mapping[str, Any]) -> None:
+    iam = stage.client("iam")
+    with suppress(iam.exceptions.NoSuchEntityException):
+        iam.detach_role_policy(RoleName=RUNNER, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
+    iam.put_role_policy(RoleName=RUNNER, PolicyName="printed", PolicyDocument=json.dumps(document))
+
+
+@pytest.fixture(scope="module")
+def measured(recorded: Stage) -> Matrix:
+    return recorded.operator.run(recorded.plan, {row.id for row in recorded.plan.cells})
+
+
+def asked(stage: Stage, matrix: Matrix) -> Matrix:
+    return evidenced(matrix, stage.operator.world, stage.environment, notify=lambda _: None)
+
+
+def cell(matrix: Matrix, name: str) -> CellResult:
+    return next(row for row in matrix.cells if row.id.startswith(name))
+
+
+def test_every_request_is_found_with_what_s3_saw(recorded: Stage, measured: Matrix) -> None:
+    found = asked(recorded, measured)
+    endpoint = recorded.outputs["Endpoint"]
+    inside = cell(found, "GetObject/reports/app:app-subnet").evidence
+    assert inside is not None
+    assert {record.kind for record in inside.records} == {RecordKind.DATA, RecordKind.ACCESS_LOG}
+    (data,) = [record for record in inside.records if record.kind is RecordKind.DATA]
+    assert (data.vpc_endpoint, data.tls, data.error_code) == (endpoint, "TLSv1.3", None)
+    outside = cell(found, "GetObject/reports/app:internet").evidence
+    assert outside is not None
+    assert outside.sentence.startswith("a data event: by no endpoint, TLSv1.3, AccessDenied")
+    # no data event and no access log line: the endpoint's policy refused it
+    refused = cell(found, "GetObject/elsewhere/app:app-subnet").evidence
+    assert refused is not None
+    assert [record.kind for record in refused.records] == [RecordKind.NETWORK_ACTIVITY]
+    assert refused.sentence == f"a network activity event: by {endpoint}, VpceAccessDenied"
+    for line in re.findall(r"^  (evidence by .*)$", TEXT, re.MULTILINE):
+        assert line in found.notes
+    assert [row.passed for row in found.cells] == [row.passed for row in measured.cells]
+
+
+def test_a_trails_bucket_has_the_same_as_its_log_group(recorded: Stage, measured: Matrix) -> None:
+    document = policy_of(recorded)
+    document["Statement"] = [row for row in document["Statement"] if row["Sid"] != "ReadRecords"]
+    may(recorded, document)
+    found = asked(recorded, measured)
+    may(recorded, policy_of(recorded))
+    assert "evidence by trail: 3 of 3 requests found" in found.notes
+    (broken,) = [note for note in found.notes if "could not be read" in note]
+    assert broken.startswith("evidence: log group `perimeter-trail` of main could not be read: AccessDeniedException: ")
+    (refused,) = cell(found, "GetObject/elsewhere").evidence.records  # type: ignore[union-attr]
+    assert refused.source == "trail bucket `trail-111122223333` of main"
+
+
+@pytest.mark.parametrize("sid", ["FindRecordFiles", "ReadRecordFiles"])
+def test_each_right_to_log_files_is_needed(recorded: Stage, measured: Matrix, sid: str) -> None:
+    document = policy_of(recorded)
+    document["Statement"] = [row for row in document["Statement"] if row["Sid"] != sid]
+    may(recorded, document)
+    found = asked(recorded, measured)
+    may(recorded, policy_of(recorded))
+    broken = [note for note in found.notes if "could not be read: AccessDenied" in note]
+    assert [note.split("`")[1] for note in broken] == ["trail-111122223333", "access-logs-111122223333"]
+
+
+def test_rights_to_logs_are_printed_only_where_evidence_is_declared(recorded: Stage) -> None:
+    ours = {"ReadRecords", "FindRecordFiles", "ReadRecordFiles"}
+    assert ours <= {row["Sid"] for row in policy_of(recorded)["Statement"]}
+    without = recorded.inventory.model_copy(update={"evidence": ()})
+    for inventory, mode in ((without, Mode.CREATE), (recorded.inventory, Mode.ASSUME)):
+        (account,) = permissions(inventory, recorded.environment, mode=mode).accounts
+        assert not ours & {row["Sid"] for row in account.runner["Statement"]}
+    files = next(row for row in policy_of(recorded)["Statement"] if row["Sid"] == "ReadRecordFiles")
+    assert files["Resource"] == [
+        "arn:aws:s3:::trail-111122223333/AWSLogs/*",
+        "arn:aws:s3:::access-logs-111122223333/reports/*",
+    ]
+
+
+def test_the_option_writes_it_into_the_report_and_needs_sources(recorded: Stage, tmp_path: Path) -> None:
+    for path in EXAMPLE.glob("*.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    ready = tmp_path / "ready.json"
+    ready.write_text(json.dumps(dict(recorded.ready)), encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "internet",
+        f"--s3vpce-lab-ready={ready}",
+    ]
+    done = subprocess.run(
+        [*command, "--s3vpce-evidence", "--s3vpce-report=report.json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "evidence by trail: 1 of 1 requests found" in done.stdout
+    (row,) = Matrix.from_json((tmp_path / "report.json").read_text(encoding="utf-8")).cells
+    assert row.evidence is not None
+    assert row.evidence.records
+    inventory = tmp_path / "s3vpce.yaml"
+    text = re.sub(r"(?ms)^evidence:\n.*?^lab:", "lab:", inventory.read_text(encoding="utf-8"))
+    inventory.write_text(text, encoding="utf-8")
+    done = subprocess.run([*command, "--s3vpce-evidence"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "--s3vpce-evidence is given, and the inventory has no `evidence`; add `evidence:" in done.stdout
+
+
+def test_a_source_that_cannot_be_resolved_is_told(recorded: Stage, measured: Matrix, tmp_path: Path) -> None:
+    path = tmp_path / "s3vpce.yaml"
+    text = (EXAMPLE / "s3vpce.yaml").read_text(encoding="utf-8")
+    path.write_text(text.replace('log_group: "${out:TrailGroup}"', 'log_group: "${out:NoSuch}"'), encoding="utf-8")
+    folder = RunFolder.create(tmp_path)
+    operator = Operator(load_inventory(path), recorded.environment, folder, notify=lambda _: None, strict=False)
+    found = evidenced(measured, operator.world, recorded.environment, notify=lambda _: None)
+    folder.tidy(keep=False)
+    assert any(note.startswith("evidence: ") and "NoSuch" in note for note in found.notes)
+    assert "evidence by trail: 3 of 3 requests found" in found.notes
+
+
+def test_the_page_shows_the_examples_own_lines_and_all_keys() -> None:
+    (shown,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    example = (EXAMPLE / "s3vpce.yaml").read_text(encoding="utf-8")
+    assert shown in example
+    assert yaml.safe_load(shown)["evidence"][2]["wait"] == "2h"
+    for name in EvidenceSource.model_fields:
+        assert f"`{name}`" in TEXT, name
