@@ -613,7 +613,7 @@ FAULTS = {
         "principles:",
         (
             "FILE:4:1: unknown key `principles`; accepted are principals, accounts, infrastructure, "
-            "vantage_points, buckets, controls, allow_hosts, lab"
+            "vantage_points, buckets, controls, endpoint_policies, allow_hosts, evidence, lab"
         ),
     ),
     "unquoted reference": (
@@ -653,7 +653,7 @@ FAULTS = {
         (
             "FILE:6:5: unknown key `bad`; accepted are role, profile, keys, anonymous, ambient, presigned, account, "
             "through, external_id, session_name, session_tags, transitive_tags, session_policy, source_identity, mfa, "
-            "web_identity, send_credentials_in_clear"
+            "web_identity, policy_files, send_credentials_in_clear"
         ),
     ),
 }

@@ -46,6 +46,13 @@ vantage_points:
   found: {ec2: {tags: {Name: probe, stage: test}}}
   launched: {ec2: {subnet: subnet-2, security_groups: [sg-2], profile: probe}}
 """
+EVIDENCE = """\
+evidence:
+  - {log_group: /trail}
+  - {trail_bucket: trail-bucket, prefix: audit}
+  - {access_logs: log-bucket}
+  - {flow_logs: flows, account: other, region: cn-northwest-1}
+"""
 
 
 def needed(folder: Path, *, principals: str = PRINCIPALS, points: str = HERE, mode: Mode = Mode.CREATE) -> Permissions:
@@ -71,7 +78,7 @@ def test_every_need_has_its_own_name_and_is_reached_by_some_inventory(tmp_path: 
 principals:
   app: {role: "arn:aws:iam::111122223333:role/app", session_tags: {team: a}, source_identity: me}
 """
-    found = needed(tmp_path, principals=principals, points=ALL_POINTS)
+    found = needed(tmp_path, principals=principals, points=ALL_POINTS + EVIDENCE)
     reached = set(statements(found)) | set(statements(found, "other"))
     of_others = {"EncryptSettings", "ReadStacks", "ReadParameters", *OF_CLAIMS}
     assert reached == set(names) - {need.sid for need in NEEDS if need.modes == {Mode.DEPLOY}} - of_others
@@ -88,6 +95,17 @@ principals:
     }
     assert rows["FindImages"]["Resource"] == [
         "arn:aws:ssm:eu-west-1::parameter/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
+    ]
+    groups = (
+        f"arn:aws:logs:eu-west-1:{MAIN}:log-group:/trail",
+        "arn:aws-cn:logs:cn-northwest-1:444455556666:log-group:flows",
+    )
+    assert rows["ReadRecords"]["Resource"] == [groups[0], f"{groups[0]}:*"]
+    assert statements(found, "other")["ReadRecords"]["Resource"] == [groups[1], f"{groups[1]}:*"]
+    assert rows["FindRecordFiles"]["Condition"] == {"StringLike": {"s3:prefix": ["audit/AWSLogs/*", "*"]}}
+    assert rows["ReadRecordFiles"]["Resource"] == [
+        "arn:aws:s3:::trail-bucket/audit/AWSLogs/*",
+        "arn:aws:s3:::log-bucket/*",
     ]
     assert rows["UseFunctions"]["Resource"] == [f"arn:aws:lambda:eu-west-1:{MAIN}:function:agent"]
 
