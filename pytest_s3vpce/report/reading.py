@@ -62,7 +62,7 @@ class Network:
     @property
     def name(self) -> str:
         if self.account is None:
-            return "outside of every account"
+            return "elsewhere"
         return f"{self.account}, {self.vpc}" if self.vpc else f"{self.account}, network not read"
 
 
@@ -85,7 +85,7 @@ def headline(found: Counts) -> str:
     claims = f"{found.proven} of {found.claims} claims proven"
     parts = [cells if found.cells else "", claims if found.claims else ""]
     parts.append(f"{found.refuted} refuted" if found.refuted else "")
-    parts.append(f"{found.uncontrolled} denials uncontrolled" if found.uncontrolled else "")
+    parts.append(f"{found.uncontrolled} uncontrolled" if found.uncontrolled else "")
     return ", ".join(part for part in parts if part) or "nothing was measured"
 
 

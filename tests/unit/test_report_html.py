@@ -55,7 +55,7 @@ def test_it_is_written_by_its_suffix(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "3 of 7 cells as expected, 1 of 3 claims proven, 1 refuted, 1 denials uncontrolled",
+        "3 of 7 cells as expected, 1 of 3 claims proven, 1 refuted, 1 uncontrolled",
         "embedded lab: measured against this project's AWS look-alike, not against AWS",
         "abcd1234",
         "✔ proven",
