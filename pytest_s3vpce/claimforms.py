@@ -179,10 +179,15 @@ class TlsOnly(_Claim):
 
     principal: Text
     at: Text
+    minimum: Literal["1.2", "1.3"] | None = None
+    """The least version of TLS that gets in."""
     actions: _Actions = ("s3:GetObject", "s3:ListBucket")
 
     def pairs(self) -> Iterator[tuple[_Path, str]]:
         yield ("principal",), f"{self.principal}:{self.at}"
+
+    def made_with(self, inventory: Inventory) -> dict[str, Any]:
+        return super().made_with(inventory) | {"minimum": self.minimum or ""}
 
 
 class CrossAccount(_Claim):

@@ -40,6 +40,10 @@ def policies(found):
     return {
         "public": document(allow("s3:GetObject", f"{arn('public')}/*", sid="Everybody", Principal="*")),
         "private": None,
+        "modern": document(
+            deny("s3:*", both("modern"), {"Bool": {"aws:SecureTransport": "false"}}, sid="TlsOnly"),
+            deny("s3:*", both("modern"), {"NumericLessThan": {"s3:TlsVersion": "1.3"}}, sid="ModernTlsOnly"),
+        ),
         "shared": document(
             allow(
                 "s3:GetObject",
@@ -64,6 +68,10 @@ def bucket(session, name, policy):
 
 def arn(name):
     return f"arn:aws:s3:::{NAME.format(name)}"
+
+
+def both(name):
+    return [arn(name), f"{arn(name)}/*"]
 
 
 def document(*statements):

@@ -45,13 +45,26 @@ class Finding:
 
 
 def readings_of(
-    setting: Setting, bucket: str, *, principals: Iterable[str], vantage: str, hypotheses: Iterable[Hypothesis]
+    setting: Setting,
+    bucket: str,
+    *,
+    principals: Iterable[str],
+    vantage: str,
+    hypotheses: Iterable[Hypothesis],
+    transport: Transport = Transport.HTTPS,
 ) -> Iterator[Probe]:
     """The probes of key readings on a bucket's canary (each principal's own control bucket where `bucket` is empty)."""
     for principal in principals:
         label = bucket or _control_label(setting, principal)
         for hypothesis in (BASELINE, IMPOSSIBLE, *hypotheses):
-            yield make_probe("GetObject", label, principal=principal, vantage=vantage, session_policy=hypothesis.policy)
+            yield make_probe(
+                "GetObject",
+                label,
+                principal=principal,
+                vantage=vantage,
+                transport=transport,
+                session_policy=hypothesis.policy,
+            )
 
 
 def shown(
@@ -62,10 +75,13 @@ def shown(
     bucket: str,
     principals: Iterable[str],
     vantage: str,
+    transport: Transport = Transport.HTTPS,
 ) -> bool:
     """Whether any principal's reading showed that the hypothesis is true."""
     for principal in principals:
-        rows = readings_of(setting, bucket, principals=[principal], vantage=vantage, hypotheses=[hypothesis])
+        rows = readings_of(
+            setting, bucket, principals=[principal], vantage=vantage, hypotheses=[hypothesis], transport=transport
+        )
         baseline, impossible, reading = (results.outcome(probe) for probe in rows)
         if baseline.allowed and impossible.denied and reading.allowed:
             return True

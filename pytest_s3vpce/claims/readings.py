@@ -70,6 +70,14 @@ NO_ENDPOINT = _unless("S3 saw no endpoint", {"Null": {"aws:SourceVpce": "false"}
 """The key is absent: the request came by no VPC endpoint."""
 
 
+def tls(version: str) -> Hypothesis:
+    """S3 spoke just this version; over plain http the key is absent, and differs from everything.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html (s3:TlsVersion)
+    """
+    return _unless(f"S3 saw TLS {version}", {"NumericNotEquals": {"s3:TlsVersion": version}})
+
+
 IMPOSSIBLE = ENDPOINT.exactly("vpce-that-does-not-exist")
 """Never true. Where it is allowed all the same, session policies are not honoured and no reading says anything."""
 

@@ -1,10 +1,11 @@
-"""`tls-only`: https allowed, the same over http denied by the owner's policies, from the same vantage point."""
+"""`tls-only`: https allowed, http denied by the owner, from the same place; with a minimum, older versions as well."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
 from pytest_s3vpce.claims.exclusion import Exclusion
 from pytest_s3vpce.claims.findings import (
@@ -16,32 +17,57 @@ from pytest_s3vpce.claims.findings import (
     negative,
     outside_hypotheses,
     outside_readers,
+    path_read,
     positive,
     reach,
     reach_probes,
     readings_of,
+    shown,
 )
-from pytest_s3vpce.claims.readings import limited, plain_http
+from pytest_s3vpce.claims.readings import limited, plain_http, tls
 from pytest_s3vpce.claims.setting import allowances, make_probe
 from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.model import Layer, Transport
 from pytest_s3vpce.operations import Check, Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pytest_s3vpce.claims.setting import Results, Setting
     from pytest_s3vpce.probe import Probe
 
 
+_PINNED: Final[Mapping[str, tuple[tuple[Transport, ...], tuple[Transport, ...]]]] = {
+    "": ((), ()),
+    "1.2": ((Transport.TLS12,), ()),
+    "1.3": ((Transport.TLS13,), (Transport.TLS12,)),
+}
+"""By the least version: those that get in, and those that do not.
+
+Interface endpoints have no 1.3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsOnly(Claim):
-    """The claim's own fields, names of the inventory."""
+    """`minimum` is the least TLS version that gets in, `1.2` or `1.3`; empty: any."""
 
     principal: str
     at: str
+    minimum: str = ""
     actions: tuple[str, ...] = ("s3:GetObject", "s3:ListBucket")
     by: frozenset[Layer] = OWNERS
+
+    def pinned(self, setting: Setting) -> Cells:
+        """The same requests over single versions of TLS: S3 itself speaks none before 1.2."""
+        transports = _PINNED[self.minimum]
+        allowed, denied = (
+            [self._over(pair[0], row) for pair in self.pairs(setting) for row in rows] for rows in transports
+        )
+        return Cells(bucket=self.bucket, allowed=tuple(allowed), denied=tuple(denied), by=self.by)
+
+    def _over(self, probe: Probe, transport: Transport) -> Probe:
+        return replace(probe, cell=replace(probe.cell, transport=transport))
 
     def pairs(self, setting: Setting) -> Iterator[tuple[Probe, Probe]]:
         """Per action the https and the http probe, signed with one session that is limited to that operation."""
@@ -50,7 +76,7 @@ class TlsOnly(Claim):
             if setting.principals[self.principal].role:
                 policy = limited(allowances(probe, setting.buckets[self.bucket]))
                 probe = replace(probe, session_policy=policy)
-            yield probe, replace(probe, cell=replace(probe.cell, transport=Transport.HTTP))
+            yield probe, self._over(probe, Transport.HTTP)
 
     def probes(self, setting: Setting) -> Iterator[Probe]:
         if self._refuses(setting):
@@ -69,12 +95,28 @@ class TlsOnly(Claim):
             vantage=self.at,
             hypotheses=outside_hypotheses(setting, self.at, ()),
         )
+        pinned = self.pinned(setting)
+        yield from pinned.probes(setting)
+        for transport in dict.fromkeys(probe.cell.transport for probe in pinned.denied):
+            yield from readings_of(
+                setting,
+                "",
+                principals=outside_readers(setting),
+                vantage=self.at,
+                hypotheses=(tls(str(transport.tls)),),
+                transport=transport,
+            )
+
+    def gaps(self, setting: Setting) -> Iterator[str]:
+        if self.minimum == "1.2":
+            yield "TLS before 1.2 was not tried: AWS refuses it by itself"
+        del setting
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
         refused = self._refuses(setting)
         if refused:
             return [Finding(kind=Kind.NEGATIVE, name="denied http", status=Status.MISSING, sentence=refused)]
-        findings = [self._http_reach(setting, results)]
+        findings = [*self._speaks(setting, results), self._http_reach(setting, results)]
         probes = reach_probes(setting, principal=self.principal, vantage=self.at, transport=Transport.HTTPS)
         good = reach(setting, results, probes, principal=self.principal, vantage=self.at)
         cause = setting.closed_ports.get((self.at, 80), "")
@@ -85,7 +127,42 @@ class TlsOnly(Claim):
             if layer is not None:
                 findings.append(layer)
         checked = canary(results, self.bucket, [https.cell.operation for https, _ in self.pairs(setting)])
-        return findings + ([checked] if checked else [])
+        findings += [checked] if checked else []
+        pinned = self.pinned(setting)
+        findings += pinned.judge(setting, results)
+        for transport in dict.fromkeys(probe.cell.transport for probe in pinned.denied):
+            findings.append(self._spoken(setting, results, transport))
+        return list(dict.fromkeys(findings))
+
+    def _speaks(self, setting: Setting, results: Results) -> Iterator[Finding]:
+        """Says so where the way to S3 has no TLS 1.3: then nobody who comes by it gets in."""
+        candidates = setting.vantage_endpoints.get(self.at, ())
+        read = path_read(setting, results, self.at, candidates=candidates)
+        facts = setting.endpoints.get(read or "")
+        if self.minimum == "1.3" and facts is not None and facts.type == "interface":
+            sentence = (
+                f"requests from {self.at} reach S3 through {facts.id}, and interface endpoints do not speak TLS 1.3: "
+                f"where it is demanded, nobody gets to {self.bucket} that way"
+            )
+            yield Finding(kind=Kind.PATH, name=f"tls {self.at}", status=Status.MISSING, sentence=sentence)
+
+    def _spoken(self, setting: Setting, results: Results, transport: Transport) -> Finding:
+        """That S3 itself saw the version: something in between may speak another one."""
+        version = str(transport.tls)
+        seen = shown(
+            setting,
+            results,
+            tls(version),
+            bucket="",
+            principals=outside_readers(setting),
+            vantage=self.at,
+            transport=transport,
+        )
+        sentence = f"S3 saw TLS {version} from {self.at}"
+        if not seen:
+            sentence = f"nothing shows that S3 saw TLS {version} from {self.at}"
+        status = Status.GOOD if seen else Status.MISSING
+        return Finding(kind=Kind.REACH, name=f"{transport.value} {self.at}", status=status, sentence=sentence)
 
     def _refuses(self, setting: Setting) -> str:
         facts = setting.principals[self.principal]

@@ -110,6 +110,11 @@ REMOVALS: Final[dict[str, dict[str, Removal]]] = {
         "the action": altered("shared", "PartnerReads", Action=["s3:GetObject", "s3:PutObject"]),
         "the principal": altered("shared", "PartnerReads", Principal={"AWS": "444455556666"}),
     },
+    "tls-only/modern": {
+        "tls": without("modern", "TlsOnly"),
+        "the version": without("modern", "ModernTlsOnly"),
+        "the version where it counts": altered("modern", "ModernTlsOnly", Resource="arn:aws:s3:::every-claim-modern"),
+    },
 }
 """Of each claim, what its bucket is protected by, and how that is taken away."""
 ROUNDS: Final = max(map(len, REMOVALS.values()))

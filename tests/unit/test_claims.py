@@ -107,6 +107,8 @@ def session_lets_in(policy: str, action: str, arn: str, path: str, transport: Tr
     """Whether a session with this inline policy may do it, as the engine decides."""
     seen = SEEN.get(path, {"aws:SourceVpce": path, "aws:SourceVpc": "vpc-3"})
     context = {**seen, "aws:SecureTransport": "false" if transport is Transport.HTTP else "true"}
+    if transport is not Transport.HTTP:
+        context["s3:TlsVersion"] = transport.tls or "1.3"
     request = Request(
         action=action,
         resource=arn,
@@ -145,7 +147,8 @@ def good(claim: Claim, probe: Probe) -> Outcome:
         limited = cell.transport is Transport.HTTP or not probe.session_policy
         return ALLOWED if limited else reading(probe, VANTAGES[cell.vantage])
     if isinstance(claim, TlsOnly):
-        return denied(Layer.RESOURCE) if cell.transport is Transport.HTTP else ALLOWED
+        refused = {Transport.HTTP, *([Transport.TLS12] if claim.minimum == "1.3" else [])}
+        return denied(Layer.RESOURCE) if cell.transport in refused else ALLOWED
     if isinstance(claim, EncryptedWrites):
         demanded = [probe.cell.parameters for probe in claim.positives()]
         return ALLOWED if cell.parameters in demanded else denied(Layer.RESOURCE)
@@ -167,6 +170,8 @@ ENDPOINT_ONLY = EndpointOnly(
     actions=("s3:GetObject", "s3:PutObject"),
 )
 TLS_ONLY = TlsOnly(id="tls-only/reports", bucket="reports", principal="app", at="app-subnet")
+TLS_12 = replace(TLS_ONLY, id="tls-only/reports+1.2", minimum="1.2")
+TLS_13 = replace(TLS_ONLY, id="tls-only/reports+1.3", minimum="1.3")
 CROSS_ACCOUNT = CrossAccount(
     id="cross-account/reports",
     bucket="reports",
@@ -221,6 +226,8 @@ CLAIMS: list[Claim] = [
     VPC_ONLY,
     SOURCE_IP_ONLY,
     TLS_ONLY,
+    TLS_12,
+    TLS_13,
     CROSS_ACCOUNT,
     EXACTLY,
     ENCRYPTED_WRITES,

@@ -6,12 +6,26 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_s3vpce.claims import PublicFacts, make_probe
+from pytest_s3vpce.claims import PublicFacts, Setting, make_probe
 from pytest_s3vpce.claims.not_public import BLOCKS
+from pytest_s3vpce.claims.readings import tls
 from pytest_s3vpce.matrix import Verdict
-from pytest_s3vpce.model import Layer, Outcome, OutcomeKind
+from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
 from pytest_s3vpce.policy import UNKNOWN, Policies, parse
-from tests.unit.test_claims import EVERYTHING, NOT_PUBLIC, SETTING, UNREACHABLE, denied, judged, outcomes_of
+from tests.unit.test_claims import (
+    ALLOWED,
+    EVERYTHING,
+    EXACTLY,
+    MAIN,
+    NOT_PUBLIC,
+    SETTING,
+    TLS_12,
+    TLS_13,
+    UNREACHABLE,
+    denied,
+    judged,
+    outcomes_of,
+)
 
 MISSING = Outcome(kind=OutcomeKind.INCONCLUSIVE, code="NoSuchKey", reason="the canary does not exist")
 
@@ -114,3 +128,56 @@ def test_one_of_the_owners_principals_is_no_stranger() -> None:
     found, sentence, _ = judged(claim, named)
     assert found is Verdict.INCONCLUSIVE
     assert "belongs to main" in sentence
+
+
+# --- cross-account ---------------------------------------------------------------------------------------------------
+
+
+def test_more_than_is_granted_is_no_owners_denial_where_the_grantees_own_policies_are_not_known() -> None:
+    setting = replace(SETTING, own_policies={})
+    found, sentence, _ = judged(EXACTLY, outcomes_of(EXACTLY, setting), setting=setting)
+    assert found is Verdict.INCONCLUSIVE
+    assert "partner's own policies may be its cause" in sentence
+
+
+def test_what_is_not_tried_of_other_accounts_is_no_secret() -> None:
+    assert list(EXACTLY.gaps(SETTING)) == []
+    assert list(replace(EXACTLY, untried=("a:b", "c:d")).gaps(SETTING)) == ["not tried of other accounts: a:b, c:d"]
+
+
+# --- tls-only with a minimum -----------------------------------------------------------------------------------------
+
+
+def by_interface() -> Setting:
+    main = replace(SETTING.endpoints[MAIN], type="interface")
+    return replace(SETTING, endpoints={**SETTING.endpoints, MAIN: main})
+
+
+def test_interface_endpoints_have_no_tls_13_and_the_claim_says_so() -> None:
+    handshake = Outcome(kind=OutcomeKind.INCONCLUSIVE, reason="the TLS handshake failed")
+    base = outcomes_of(TLS_13, by_interface())
+    bent = {probe: handshake if probe.cell.transport is Transport.TLS13 else row for probe, row in base.items()}
+    found, sentence, _ = judged(TLS_13, bent, setting=by_interface())
+    assert found is Verdict.INCONCLUSIVE
+    assert "through vpce-main, and interface endpoints do not speak TLS 1.3" in sentence
+    assert judged(TLS_12, outcomes_of(TLS_12, by_interface()), setting=by_interface())[0] is Verdict.PROVEN
+    assert "AWS refuses it by itself" in "".join(TLS_12.gaps(SETTING))
+    assert list(TLS_13.gaps(SETTING)) == []
+
+
+def test_a_proxy_that_speaks_another_version_to_s3_proves_nothing() -> None:
+    policy = tls("1.2").policy
+    bent = {
+        probe: denied(Layer.SESSION) if probe.session_policy == policy else row
+        for probe, row in outcomes_of(TLS_13).items()
+    }
+    found, sentence, _ = judged(TLS_13, bent)
+    assert found is Verdict.INCONCLUSIVE
+    assert "nothing shows that S3 saw TLS 1.2" in sentence
+
+
+def test_an_older_version_that_gets_in_refutes() -> None:
+    bent = {
+        probe: ALLOWED if probe.cell.transport is Transport.TLS12 else row for probe, row in outcomes_of(TLS_13).items()
+    }
+    assert judged(TLS_13, bent)[0] is Verdict.REFUTED

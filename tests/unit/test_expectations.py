@@ -159,7 +159,13 @@ def test_claims_keep_what_was_written_and_fill_in_defaults(inventory: Inventory)
             id="tls-only/reports+x",
             place=Place(path, 7, 5),
             bucket="reports",
-            fields={"actions": ("HeadObject",), "by": frozenset({Layer.SCP}), "principal": "app", "at": "inside"},
+            fields={
+                "actions": ("HeadObject",),
+                "by": frozenset({Layer.SCP}),
+                "principal": "app",
+                "at": "inside",
+                "minimum": "",
+            },
             pairs=(("app", "inside"),),
         ),
         ClaimSpec(

@@ -41,6 +41,8 @@ from tests.unit.test_claims import (
     PARTNER,
     SETTING,
     SOURCE_IP_ONLY,
+    TLS_12,
+    TLS_13,
     TLS_ONLY,
     VANTAGES,
     VPC_ONLY,
@@ -61,6 +63,7 @@ CLOSED = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "arn
 ALLOWED = Outcome(kind=OutcomeKind.ALLOWED)
 UNREACHABLE = Outcome(kind=OutcomeKind.UNREACHABLE, reason="cut off")
 MISSING = Outcome(kind=OutcomeKind.INCONCLUSIVE, code="NoSuchKey", reason="the canary does not exist")
+NO_HANDSHAKE = Outcome(kind=OutcomeKind.INCONCLUSIVE, reason="the TLS handshake failed")
 BAD_KEYS = Outcome(kind=OutcomeKind.INCONCLUSIVE, code="ExpiredToken", reason="the session token has expired")
 
 
@@ -74,6 +77,10 @@ class World:
     """(operation, path) at which the bucket's own policy denies."""
     denies_http: frozenset[str]
     """Operations that the bucket's own policy denies over http."""
+    denies_tls12: frozenset[str]
+    """Operations that the bucket's own policy denies over a TLS before 1.3."""
+    no_tls13: frozenset[str]
+    """Vantage points whose way to S3 has no TLS 1.3."""
     denies_encryptions: frozenset[str]
     """Encryptions of writes that the bucket's own policy denies: a header's value, `none` or `customer`."""
     grants_partner: frozenset[str]
@@ -100,6 +107,8 @@ class World:
         http = cell.transport is Transport.HTTP
         if path is None or (http and cell.vantage in self.no_port_80):
             return UNREACHABLE
+        if cell.transport is Transport.TLS13 and cell.vantage in self.no_tls13:
+            return NO_HANDSHAKE
         if cell.principal in self.bad_keys:
             return BAD_KEYS
         kind = "control" if cell.label.startswith("control:") else "target"
@@ -122,6 +131,8 @@ class World:
             return True
         if operation == "PutObject" and _encryption(probe) in self.denies_encryptions:
             return True
+        if probe.cell.transport is Transport.TLS12 and operation in self.denies_tls12:
+            return True
         return (operation, path) in self.denies or (http and operation in self.denies_http)
 
     def _denied(self, layer: Layer, *, named: bool) -> Outcome:
@@ -142,7 +153,9 @@ class World:
             )
             return closed and all(self.paths[vantage] in inside for vantage in claim.inside) and self._open_at(inside)
         if isinstance(claim, TlsOnly):
-            return {"GetObject", "ListObjectsV2"} <= self.denies_http
+            over = {"GetObject", "ListObjectsV2"}
+            older = {"": over, "1.2": over - self.denies_tls12, "1.3": self.denies_tls12}[claim.minimum]
+            return over <= self.denies_http and over <= older
         if isinstance(claim, EncryptedWrites):
             return self.denies_encryptions == NOT_DEMANDED
         if isinstance(claim, NotPublic):
@@ -192,6 +205,8 @@ GOOD = World(
     paths=dict(VANTAGES),
     denies=frozenset((operation, path) for operation in ACTIONS for path in ("", PARTNER)),
     denies_http=frozenset(ACTIONS),
+    denies_tls12=frozenset(),
+    no_tls13=frozenset(),
     denies_encryptions=frozenset(),
     grants_partner=frozenset({"GetObject"}),
     open_to_all=frozenset(),
@@ -221,6 +236,8 @@ def bent(dice: random.Random, base: World) -> World:
             replace(base, denies=base.denies - {(name, path) for name in ACTIONS}),
             replace(base, denies=frozenset()),
             replace(base, denies_http=base.denies_http - {operation}),
+            replace(base, denies_tls12=base.denies_tls12 ^ {operation}),
+            replace(base, no_tls13=base.no_tls13 ^ {vantage}),
             replace(base, denies_encryptions=base.denies_encryptions ^ {encryption}),
             replace(base, grants_partner=base.grants_partner ^ {operation}),
             replace(base, endpoint_blocks=base.endpoint_blocks | {(dice.choice([MAIN, PARTNER]), kind)}),
@@ -267,6 +284,8 @@ CLAIMS: list[Claim] = [
     VPC_ONLY,
     SOURCE_IP_ONLY,
     TLS_ONLY,
+    TLS_12,
+    TLS_13,
     CROSS_ACCOUNT,
     replace(EXACTLY, operations=("s3:GetObject", "s3:PutObject", "s3:ListBucket")),
     ENCRYPTED_WRITES,
@@ -280,6 +299,8 @@ def good_world(claim: Claim) -> World:
         return replace(GOOD, denies=GOOD.denies - {(name, PARTNER) for name in ACTIONS})
     if isinstance(claim, EncryptedWrites):
         return replace(GOOD, denies_encryptions=NOT_DEMANDED)
+    if isinstance(claim, TlsOnly) and claim.minimum == "1.3":
+        return replace(GOOD, denies_tls12=frozenset(ACTIONS))
     if isinstance(claim, NotPublic):
         return replace(GOOD, grants_partner=frozenset())
     if isinstance(claim, SourceIpOnly):
