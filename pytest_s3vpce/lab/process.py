@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce.errors import LabError
-from pytest_s3vpce.lab import reports, stackfile
+from pytest_s3vpce.lab import reports
 from pytest_s3vpce.lab.enforcement import Enforcement
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ def start_lab(
     for option, path in given.items():
         command += [] if path is None else [option, str(path)]
     if stacks:
+        from pytest_s3vpce.lab import stackfile
+
         stackfile.write(stacks, folder / "stacks.json")
         command += ["--stacks", str(folder / "stacks.json")]
     command += [] if enforce is Enforcement.DEFAULT else ["--enforce", enforce.value]

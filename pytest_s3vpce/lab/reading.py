@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pytest_s3vpce.lab.compute import FunctionSpec
 from pytest_s3vpce.lab.resources import BucketState, FunctionState, PublicAccessBlock
 from pytest_s3vpce.network.topology import (
     AclRule,
@@ -277,6 +276,8 @@ def function_policy(statements: list[dict[str, Any]]) -> str | None:
 
 
 def function(found: Any, *, account: str, region: str) -> FunctionState:
+    from pytest_s3vpce.lab.compute import FunctionSpec
+
     network = found._vpc_config or {}  # noqa: SLF001 - the public property invents a VPC
     return FunctionState(
         spec=FunctionSpec(

@@ -8,8 +8,6 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-import botocore.session
-
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3forms import element, malformed
 
@@ -94,6 +92,8 @@ def _named(found: ET.Element, name: str) -> Iterator[ET.Element]:
 
 @cache
 def _model() -> Any:
+    import botocore.session  # with the first document: it takes longer to load than the lab
+
     return botocore.session.Session().get_service_model("s3")
 
 
@@ -110,6 +110,8 @@ def _storage_classes() -> frozenset[str]:
 
 @cache
 def _regions() -> frozenset[str]:
+    import botocore.session
+
     session = botocore.session.Session()
     known = {*_model().shape_for("BucketLocationConstraint").enum}
     for partition in session.get_available_partitions():

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.errors import LabError
-from pytest_s3vpce.lab import provisioning, terraform
+from pytest_s3vpce.lab import provisioning
 from pytest_s3vpce.lab.client import running_lab
 from pytest_s3vpce.lab.delays import USUAL, Delays
 from pytest_s3vpce.lab.enforcement import Enforcement
@@ -102,6 +102,8 @@ def serve(
 
         organization = Organization.load(settings.organization, accounts=settings.accounts)
     if settings.terraform is not None:
+        from pytest_s3vpce.lab import terraform
+
         terraform.check_module(settings.terraform)
     if settings.provision is not None:
         provisioning.check_script(settings.provision)
@@ -188,6 +190,8 @@ class _Loading:
 def _provisioned(lab: Lab, settings: Settings, *, folder: Path, stop: threading.Event) -> dict[str, Any]:
     outputs: dict[str, Any] = {}
     if settings.terraform is not None and not stop.is_set():
+        from pytest_s3vpce.lab import terraform
+
         way = terraform.Way(proxy_url=lab.endpoint_url, ca_bundle=lab.ca_bundle, accounts=lab.sessions())
         outputs |= terraform.run(settings.terraform, way=way, folder=folder, stop=stop)
     if settings.stacks is not None and not stop.is_set():

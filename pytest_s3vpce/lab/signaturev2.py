@@ -12,10 +12,9 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
-
-from botocore.auth import HmacV1Auth
 
 from pytest_s3vpce.lab.authorization import HEADER, QUERY, decoded, query_pairs, undated
 from pytest_s3vpce.lab.refused import Refused
@@ -50,7 +49,6 @@ _HEADER: Final = re.compile(r"AWS (?P<key>[^:\s]+):(?P<signature>\S+)")
 _PARAMETERS: Final = frozenset({"AWSAccessKeyId", "Signature", "Expires"})
 _CARRIED: Final = re.compile(r"x-amz-[a-z0-9-]+|content-type|content-md5", re.IGNORECASE)
 """Headers that a presigned query may carry in their stead."""
-_SUBRESOURCES: Final = frozenset(HmacV1Auth.QSAOfInterest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +166,8 @@ def _strings_to_sign(request: HttpRequest, claim: _Claim) -> tuple[str, ...]:
     resource = f"/{bucket}{path}" if bucket else path
     paths = (resource, f"{resource}/") if resource.count("/") == 1 and len(resource) > 1 else (resource,)
     parts = [part.partition("=") for part in query.split("&")]
-    wanted = sorted((name, sign, unquote(value)) for name, sign, value in parts if name in _SUBRESOURCES)
+    signed = _subresources()
+    wanted = sorted((name, sign, unquote(value)) for name, sign, value in parts if name in signed)
     named = "&".join("".join(part) for part in wanted)
     lines = (
         request.method,
@@ -183,3 +182,11 @@ def _strings_to_sign(request: HttpRequest, claim: _Claim) -> tuple[str, ...]:
 def _amazon_headers(request: HttpRequest) -> str:
     names = {name.lower() for name, _ in request.headers if name.lower().startswith("x-amz-")}
     return "".join(f"{name}:{request.header(name)}\n" for name in sorted(names))
+
+
+@cache
+def _subresources() -> frozenset[str]:
+    """What is signed of a query. Few sign this way any more, and botocore takes long to load."""
+    from botocore.auth import HmacV1Auth
+
+    return frozenset(HmacV1Auth.QSAOfInterest)

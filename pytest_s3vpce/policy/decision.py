@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from pytest_s3vpce.policy.acl import ALL_USERS, Acl, AclGrant
 from pytest_s3vpce.policy.asked import Asked
 from pytest_s3vpce.policy.encryption import question_to_kms
-from pytest_s3vpce.policy.explanation import explain
 from pytest_s3vpce.policy.layers import Layer, Policies, Unknown, grants_alone, layers_of
 from pytest_s3vpce.policy.principals import LIMITABLE, Caller, CallerKind, Grant, caller_of
 from pytest_s3vpce.policy.reasons import reason_of
@@ -60,6 +59,8 @@ class Decision:
 
     def explain(self) -> Explanation:
         """Per layer the statements that matched, what kept the others, and near misses; `str()` is for people."""
+        from pytest_s3vpce.policy.explanation import explain
+
         return explain(self)
 
 
