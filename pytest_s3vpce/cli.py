@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 
 from pytest_s3vpce import __version__
+from pytest_s3vpce.calibratecommand import calibrate
 from pytest_s3vpce.errors import RunError, S3VpceError
 from pytest_s3vpce.jsonlines import answer_lines
 from pytest_s3vpce.keepcommand import deploy, undeploy
@@ -56,6 +57,7 @@ def main() -> None:
     """Live access tests for Amazon S3: tools around the pytest plugin."""
 
 
+main.add_command(calibrate)
 main.add_command(deploy)
 main.add_command(undeploy)
 main.add_command(lab)

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     """What can be created, in the order in which it has to be removed."""
 
     S3_OBJECT = "s3_object"
+    S3_BUCKET = "s3_bucket"
     LAMBDA_FUNCTION = "lambda_function"
     EC2_INSTANCE = "ec2_instance"
     IAM_ROLE = "iam_role"

@@ -34,6 +34,8 @@ GONE: Final = frozenset(
         "InvalidInstanceID.NotFound",
     }
 )
+SCRATCH: Final = "s3vpce-calibration-"
+"""Of the names of all buckets that are made: no other is ever emptied or removed."""
 _AT_ONCE: Final = 8
 _BUSY: Final = "ResourceConflictException"
 _BUSY_TRIES: Final = 15
@@ -116,6 +118,22 @@ def _remove_object(entry: Entry, control: ControlPlane) -> str | None:
     return None
 
 
+def _remove_bucket(entry: Entry, control: ControlPlane) -> str | None:
+    """With all that is in it: it was made for one calibration, whose name it has."""
+    if not entry.identifier.startswith(SCRATCH):
+        return f"its name does not begin with {SCRATCH}, so it is none that was made here"
+    client = control.client("s3", region=entry.region)
+    bucket = {"Bucket": entry.identifier}
+    for page in client.get_paginator("list_multipart_uploads").paginate(**bucket):
+        for found in page.get("Uploads", ()):
+            client.abort_multipart_upload(**bucket, Key=found["Key"], UploadId=found["UploadId"])
+    for page in client.get_paginator("list_object_versions").paginate(**bucket):
+        for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+            client.delete_object(**bucket, Key=found["Key"], VersionId=found["VersionId"])
+    client.delete_bucket(**bucket)
+    return None
+
+
 def _versions(client: Any, bucket: str, key: str) -> list[str]:
     pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
     return [
@@ -128,6 +146,7 @@ def _versions(client: Any, bucket: str, key: str) -> list[str]:
 
 _REMOVERS: Final[Mapping[Kind, Callable[[Entry, ControlPlane], str | None]]] = {
     Kind.S3_OBJECT: _remove_object,
+    Kind.S3_BUCKET: _remove_bucket,
     Kind.LAMBDA_FUNCTION: _remove_function,
     Kind.EC2_INSTANCE: _remove_instance,
     Kind.IAM_ROLE: _remove_role,

@@ -16,6 +16,7 @@ ROOMS = [
     {
         "plugin",
         "collector",
+        "calibratecommand",
         "cli",
         "keepcommand",
         "labcommand",
@@ -52,7 +53,7 @@ ROOMS = [
     },
     {"network"},
     {"policy"},
-    {"operations"},
+    {"operations", "calibration"},
     {"model"},
     {"errors", "escaping"},
 ]

@@ -1,0 +1,81 @@
+"""`s3vpce calibrate`: what AWS documents nowhere, tried out in a scratch account."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.calibration import Calibration
+
+_WIDEST: Final = 120
+"""Characters of what was seen that the table shows; the file has all."""
+
+
+@click.command()
+@click.option("--account", required=True, help="the scratch account, by its name in the inventory")
+@click.option("--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml here)")
+@click.option("--output", type=click.Path(path_type=Path), help="the file to write what was found into")
+@click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, instead of AWS")
+def calibrate(account: str, *, inventory: Path | None, output: Path | None, lab_ready: Path | None) -> None:
+    """Tries out what AWS documents nowhere, with a bucket and roles of its own that it removes; tells what it found."""
+    from pytest_s3vpce.inventory import find_inventory, load_inventory
+    from pytest_s3vpce.run.calibrating.calibrator import Calibrator
+    from pytest_s3vpce.run.environment import Environment, from_ready_file
+    from pytest_s3vpce.run.folder import RunFolder
+    from pytest_s3vpce.vantage import Ledger
+
+    found = load_inventory(find_inventory(Path.cwd(), str(inventory) if inventory else None))
+    folder = RunFolder.create(Path.cwd())
+    try:
+        calibrator = Calibrator(
+            found,
+            from_ready_file(lab_ready) if lab_ready else Environment(),
+            folder,
+            account=account,
+            notify=lambda line: click.echo(line, err=True),
+        )
+        made, left = calibrator.run()
+    finally:
+        folder.tidy(keep=bool(Ledger(folder.ledger).open_entries()))
+    click.echo(_table(made))
+    if output is not None:
+        _write(output, made)
+    for row in left:
+        click.echo(f"left: {row}", err=True)
+    if left:
+        sys.exit(1)
+
+
+def _table(made: Calibration) -> str:
+    from tabulate import tabulate
+
+    from pytest_s3vpce.calibration import RULES
+    from pytest_s3vpce.escaping import escaped
+
+    rows = [
+        [
+            name,
+            escaped(found.value),
+            "" if found.agrees else f"assumed is: {RULES[name].assumed}",
+            textwrap.shorten(escaped(found.detail), _WIDEST),
+        ]
+        for name, found in made.findings.items()
+    ]
+    others = sum(not found.agrees for found in made.findings.values())
+    told = f"{len(rows) - others} of {len(rows)} rules are as assumed, {others} are not, in account {made.account}"
+    return f"{tabulate(rows, headers=['rule', 'found', 'differs', 'what was seen'])}\n\n{told}"
+
+
+def _write(path: Path, made: Calibration) -> None:
+    from pytest_s3vpce.errors import RunError
+
+    try:
+        path.write_text(made.to_json(), encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"`{path}` can't be written: {error.strerror}", remedy="name a file") from error
+    click.echo(f"{path}: {len(made.findings)} findings")

@@ -1,0 +1,133 @@
+"""Asking S3 as one of a calibration's roles: requests as runs send them, from this machine, each batch at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.model import Cell, Target
+from pytest_s3vpce.operations import Form, operation
+from pytest_s3vpce.outcome import classify
+from pytest_s3vpce.probe import Credentials, Destination, Probe
+from pytest_s3vpce.run.calibrating.scratch import ALL, KEY
+from pytest_s3vpce.run.canaries import BODY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_s3vpce.model import Answer, Outcome
+    from pytest_s3vpce.presigning import Presign
+    from pytest_s3vpce.probe import ProbeBuilder
+    from pytest_s3vpce.run.calibrating.scratch import Scratch
+    from pytest_s3vpce.vantage import Vantage
+
+PLAIN: Final = Form(documented=True, source="https://docs.aws.amazon.com/AmazonS3/latest/API/")
+"""The operation as it is."""
+ABSENT: Final = f"{KEY}.absent"
+_WORKERS: Final = 8
+
+
+def allow(*actions: str) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+
+
+def deny(action: str, condition: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    found = {**allow(action), "Effect": "Deny"}
+    return {**found, "Condition": condition} if condition else found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One request: an operation, in its safe form unless another is given, by a session of a role."""
+
+    operation: str
+    statements: tuple[dict[str, Any], ...] = ()
+    """The session's policy; none is the role as it is."""
+    role: str = ALL
+    form: Form | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    presign: Presign | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back."""
+
+    answer: Answer
+    outcome: Outcome
+
+    @property
+    def code(self) -> str:
+        """Status and code, as forms list them."""
+        shown = self.answer.status if self.answer.failure is None else self.answer.failure.value
+        return f"{shown} {self.outcome.code}" if self.outcome.code else str(shown)
+
+    @property
+    def request_ids(self) -> tuple[str, ...]:
+        return (self.answer.request_id,) if self.answer.request_id else ()
+
+
+class Asker:
+    """Signs and sends."""
+
+    def __init__(self, scratch: Scratch, vantage: Vantage, builder: ProbeBuilder) -> None:
+        self.scratch = scratch
+        self._vantage = vantage
+        self._builder = builder
+
+    def ask(self, questions: Sequence[Question]) -> list[Reply]:
+        """The replies, in the order of the questions."""
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            keys = list(pool.map(lambda row: _keys(self.scratch.session(row.role, *row.statements)), questions))
+        batch = [
+            self._builder.build(
+                Probe(cell=_cell(row)),
+                request_id=f"c{number}",
+                destination=self._destination(),
+                credentials=credentials,
+                presign=row.presign,
+                form=row.form,
+            )
+            for number, (row, credentials) in enumerate(zip(questions, keys, strict=True))
+        ]
+        answers = self._vantage.send(batch)
+        return [_reply(row, answer) for row, answer in zip(questions, answers, strict=True)]
+
+    def _destination(self) -> Destination:
+        return Destination(
+            bucket=self.scratch.bucket,
+            owner=self.scratch.account_id,
+            region=self.scratch.region,
+            key=KEY,
+            canary_body=BODY,
+            absent_key=ABSENT,
+            canary_version=self.scratch.version,
+        )
+
+
+def _cell(question: Question) -> Cell:
+    row = operation(question.operation)
+    return Cell(
+        operation=row.name,
+        action=row.default_of or row.actions[0],
+        target=Target(bucket="calibration"),
+        principal=question.role,
+        vantage="here",
+        parameters=question.parameters,
+        inferred=True,
+    )
+
+
+def _keys(found: Mapping[str, Any]) -> Credentials:
+    return Credentials(
+        access_key_id=found["AccessKeyId"],
+        secret_access_key=found["SecretAccessKey"],
+        session_token=found["SessionToken"],
+    )
+
+
+def _reply(question: Question, answer: Answer) -> Reply:
+    row = operation(question.operation)
+    form = question.form or row.safe
+    return Reply(answer, classify(answer, operation=row.api_name, authorised=form.authorised if form else ()))

@@ -1,0 +1,97 @@
+"""One calibration: makes what it needs, does every experiment, takes it all away, and tells what was found."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce import __version__
+from pytest_s3vpce.calibration import Calibration
+from pytest_s3vpce.errors import RunError
+from pytest_s3vpce.probe import ProbeBuilder
+from pytest_s3vpce.run.calibrating.asking import Asker, Question
+from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS
+from pytest_s3vpce.run.calibrating.scratch import Scratch
+from pytest_s3vpce.run.deployments import hosts_of
+from pytest_s3vpce.run.planes import Planes, world_of
+from pytest_s3vpce.vantage import AgentConfig, Ledger, LocalVantage, marks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_s3vpce.calibration import Finding
+    from pytest_s3vpce.inventory import Inventory
+    from pytest_s3vpce.run.environment import Environment
+    from pytest_s3vpce.run.folder import RunFolder
+
+_TRIES: Final = 60
+_PAUSE: Final = 1.0
+
+
+class Calibrator:
+    """In one account of an inventory."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        environment: Environment,
+        folder: RunFolder,
+        *,
+        account: str,
+        notify: Callable[[str], None],
+    ) -> None:
+        if account not in inventory.accounts:
+            raise RunError(f"there is no account `{account}`", remedy=f"known are {', '.join(inventory.accounts)}")
+        self._environment = environment
+        self._notify = notify
+        world = world_of(inventory, environment, run_id=folder.run_id)
+        error = world.accounts.guard([account]).get(account)
+        if error is not None:
+            raise error
+        self._scratch = Scratch(
+            Planes(world, environment).of(account),
+            run_id=folder.run_id,
+            account_id=world.account_id(account),
+            ledger=Ledger(folder.ledger),
+            notify=notify,
+        )
+        config = AgentConfig(
+            hosts=hosts_of(world),
+            connect_to=bool(environment.connect_to),
+            loopback=environment.loopback,
+            ca_bundle=environment.ca_bundle,
+        )
+        vantage = LocalVantage("calibration", config=config, connect_to=environment.connect_to)
+        user_agent = f"s3vpce/{__version__} run/{folder.run_id}"
+        builder = ProbeBuilder(user_agent=user_agent, loader=world.accounts.loader)
+        self._asker = Asker(self._scratch, vantage, builder)
+
+    def run(self) -> tuple[Calibration, list[str]]:
+        """What was found; and what could not be removed, and why."""
+        findings: dict[str, Finding] = {}
+        left: list[str] = []
+        try:
+            self._scratch.make()
+            self._await_rights()
+            for name, experiment in EXPERIMENTS.items():
+                self._notify(f"experiment: {name}")
+                findings.update((found.rule, found) for found in experiment(self._asker))
+        finally:
+            left += map(str, self._scratch.remove())
+        made = Calibration(
+            made=marks.stamp(dt.datetime.now(dt.UTC)),
+            mode=self._environment.mode,
+            account=self._scratch.account_id,
+            region=self._scratch.region,
+            findings=findings,
+        )
+        return made, left
+
+    def _await_rights(self) -> None:
+        """A role's policy takes a moment to count everywhere; nothing is measured before."""
+        for _ in range(_TRIES):
+            if self._asker.ask([Question(operation="GetObject")])[0].outcome.allowed:
+                return
+            time.sleep(_PAUSE)
+        raise RunError("the calibration's role can't read the bucket that was made for it")

@@ -1,0 +1,144 @@
+"""What a calibration makes for itself: one bucket with a canary, and three roles; in the ledger, tagged, removed."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.errors import RunError
+from pytest_s3vpce.run.canaries import BODY
+from pytest_s3vpce.vantage import marks
+from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
+from pytest_s3vpce.vantage.deployment import resource_name
+from pytest_s3vpce.vantage.ledger import Kind
+from pytest_s3vpce.vantage.removal import ROLE_POLICY, SCRATCH, clear, strike
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_s3vpce.vantage import ControlPlane, Ledger, Remaining
+
+KEY: Final = ".s3vpce/canary"
+ALL: Final = "all"
+"""The role that may do everything with the bucket; sessions of it are limited by session policies."""
+FEW: Final = "few"
+"""The role without any Allow, and with a Deny of s3:GetObjectTagging."""
+BOUND: Final = "bound"
+"""The role that may do everything with the bucket, within a boundary that lets it read only."""
+_BOUNDARY: Final = "policy/AmazonS3ReadOnlyAccess"
+"""A policy of AWS's own, so that none has to be made."""
+_NOWHERE: Final = "us-east-1"
+"""The Region that takes no location: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html"""
+_TRIES: Final = 30
+_PAUSE: Final = 2.0
+_EARLY: Final = frozenset({"AccessDenied", "NoSuchEntity"})
+
+
+def document(*statements: dict[str, Any]) -> str:
+    """A policy of these statements."""
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+class Scratch:
+    """Made by `make`, removed by `remove`; what can't go stays in the ledger for `s3vpce sweep`."""
+
+    def __init__(
+        self, control: ControlPlane, *, run_id: str, account_id: str, ledger: Ledger, notify: Callable[[str], None]
+    ) -> None:
+        self.bucket = f"{SCRATCH}{run_id}-{account_id}"
+        self.account_id = account_id
+        self.region = control.region
+        self.version = "null"
+        self._control = control
+        self._run_id = run_id
+        self._ledger = ledger
+        self._notify = notify
+        self._roles = {name: resource_name(run_id, f"calibration-{name}") for name in (ALL, FEW, BOUND)}
+
+    @property
+    def arns(self) -> list[str]:
+        """The bucket and all in it."""
+        return [self._arn("s3:::" + self.bucket), self._arn(f"s3:::{self.bucket}/*")]
+
+    def role_arn(self, name: str) -> str:
+        return self._arn(f"iam::{self.account_id}:role/{self._roles[name]}")
+
+    @property
+    def root_arn(self) -> str:
+        return self._arn(f"iam::{self.account_id}:root")
+
+    @property
+    def s3(self) -> Any:
+        """The account's own client: it sets the bucket's policy."""
+        return self._control.client("s3")
+
+    def make(self) -> None:
+        """Everything, in the ledger before it is asked for. RunError where it can't be made; then some may be there."""
+        try:
+            tags = marks.of_run(self._run_id, owner=self._control.owner)
+            rows = [{"Key": key, "Value": value} for key, value in tags.items()]
+            self._make_roles([*rows, {"Key": marks.REGION, "Value": self.region}])
+            self._make_bucket(rows)
+        except FAULTS as error:
+            raise RunError(
+                f"a calibration can't make what it needs: {words_of(error)}",
+                remedy="calibrate with an administrator of a scratch account",
+            ) from error
+
+    def remove(self) -> list[Remaining]:
+        """Takes it all away; what remains, and why."""
+        return clear(
+            self._ledger.open_entries(),
+            lambda entry: strike(self._ledger, entry, self._control),
+            notify=self._notify,
+        )
+
+    def session(self, role: str, *statements: dict[str, Any], tries: int = _TRIES) -> dict[str, Any]:
+        """Keys of a session of a role, limited by these statements if there are any."""
+        limits = {"Policy": document(*statements)} if statements else {}
+        sts = self._control.client("sts")
+        while True:
+            tries -= 1
+            try:
+                found: dict[str, Any] = sts.assume_role(
+                    RoleArn=self.role_arn(role), RoleSessionName=f"s3vpce-{self._run_id}", **limits
+                )["Credentials"]
+            except FAULTS as error:
+                # A role made a moment ago is not known everywhere yet.
+                if not tries or code_of(error) not in _EARLY:
+                    raise RunError(f"a role of the calibration can't be assumed: {words_of(error)}") from error
+                time.sleep(_PAUSE)
+            else:
+                return found
+
+    def _make_roles(self, tags: list[dict[str, str]]) -> None:
+        iam = self._control.client("iam")
+        trust = {"Effect": "Allow", "Principal": {"AWS": self.root_arn}, "Action": "sts:AssumeRole"}
+        everything = [
+            {"Effect": "Allow", "Action": "s3:*", "Resource": self.arns},
+            {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"},
+        ]
+        nothing = [{"Effect": "Deny", "Action": "s3:GetObjectTagging", "Resource": self.arns}]
+        for name, statements in ((ALL, everything), (FEW, nothing), (BOUND, everything)):
+            role = self._roles[name]
+            self._notify(f"creating role {role}")
+            self._ledger.creating(Kind.IAM_ROLE, account=self._control.account, region=self.region, identifier=role)
+            boundary = {"PermissionsBoundary": self._arn(f"iam::aws:{_BOUNDARY}")} if name == BOUND else {}
+            iam.create_role(RoleName=role, AssumeRolePolicyDocument=document(trust), Tags=tags, **boundary)
+            iam.put_role_policy(RoleName=role, PolicyName=ROLE_POLICY, PolicyDocument=document(*statements))
+
+    def _make_bucket(self, tags: list[dict[str, str]]) -> None:
+        """Versioned, with the access lists off and Block Public Access on, as every new bucket is."""
+        self._notify(f"creating bucket {self.bucket}")
+        bucket = {"Bucket": self.bucket}
+        place = {"CreateBucketConfiguration": {"LocationConstraint": self.region}} if self.region != _NOWHERE else {}
+        self._ledger.creating(Kind.S3_BUCKET, account=self._control.account, region=self.region, identifier=self.bucket)
+        self.s3.create_bucket(**bucket, **place)
+        self.s3.put_bucket_tagging(**bucket, Tagging={"TagSet": tags})
+        self.s3.put_bucket_versioning(**bucket, VersioningConfiguration={"Status": "Enabled"})
+        self.version = self.s3.put_object(**bucket, Key=KEY, Body=BODY)["VersionId"]
+
+    def _arn(self, rest: str) -> str:
+        partition = self._control.owner.split(":")[1]
+        return f"arn:{partition}:{rest}"
