@@ -19,6 +19,8 @@ from pytest_s3vpce.labcommand import lab
 from pytest_s3vpce.lintcommand import lint
 from pytest_s3vpce.operationscommand import operations
 from pytest_s3vpce.permissionscommand import permissions
+from pytest_s3vpce.reportcommands import diff, history, merge, report
+from pytest_s3vpce.snapshotcommand import snapshot, why
 from pytest_s3vpce.sweepcommand import sweep
 
 if TYPE_CHECKING:
@@ -59,12 +61,18 @@ def main() -> None:
 
 main.add_command(calibrate)
 main.add_command(deploy)
+main.add_command(diff)
+main.add_command(history)
 main.add_command(undeploy)
 main.add_command(lab)
 main.add_command(lint)
 main.add_command(operations)
+main.add_command(merge)
 main.add_command(permissions)
+main.add_command(report)
+main.add_command(snapshot)
 main.add_command(sweep)
+main.add_command(why)
 
 
 @main.command()

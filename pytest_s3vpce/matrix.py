@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from pytest_s3vpce.errors import RunError
-from pytest_s3vpce.model import Expect, Layer, OutcomeKind, Place, Transport  # noqa: TC001 - pydantic reads annotations
+from pytest_s3vpce.model import Expect, Layer, OutcomeKind, Place, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -132,6 +132,56 @@ class Recording:
     records: tuple[Record, ...] = ()
 
 
+class Expected(StrEnum):
+    """What a prediction says: a denial and its kind, that no answer comes, or that nobody can say."""
+
+    ALLOW = "allow"
+    EXPLICIT_DENY = "explicit_deny"
+    IMPLICIT_DENY = "implicit_deny"
+    UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"
+
+    @property
+    def denied(self) -> bool:
+        return self in (Expected.EXPLICIT_DENY, Expected.IMPLICIT_DENY)
+
+    @property
+    def outcome(self) -> OutcomeKind | None:
+        """The outcome that fits it; None where nobody can say."""
+        return _FITTING.get(self)
+
+
+_FITTING: Final = {
+    Expected.ALLOW: OutcomeKind.ALLOWED,
+    Expected.EXPLICIT_DENY: OutcomeKind.DENIED,
+    Expected.IMPLICIT_DENY: OutcomeKind.DENIED,
+    Expected.UNREACHABLE: OutcomeKind.UNREACHABLE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predicted:
+    """What the policies and the network that were read say of a cell, without asking S3; and why."""
+
+    expected: Expected
+    layer: str | None = None
+    policy: str | None = None
+    statement: str | None = None
+    """What decided."""
+    place: str | None = None
+    """Where that statement stands, where the inventory names its file."""
+    missed: str | None = None
+    """The deny that should have matched and did not, where something is allowed that should not be."""
+    action: str = ""
+    path: str = ""
+    reason: str = ""
+    fix: str = ""
+    surprise: bool = False
+    """Whether what was measured is something else."""
+    explanation: tuple[str, ...] = ()
+    """In lines, for people."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellResult:
     """One cell. `expect` is None for controls; `counted` decides whether it passed."""
@@ -157,6 +207,8 @@ class CellResult:
     place: Place | None = None
     evidence: Recording | None = None
     """What logs say, where they were asked."""
+    predicted: Predicted | None = None
+    """What it should have given, where predictions were wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--s3vpce-evidence", action="store_true", help="wait for the trails' and logs' records of what was sent"
     )
     group.addoption(
+        "--s3vpce-predict",
+        action="store_true",
+        help="read the accounts' policies and networks, and say what each cell should give and why",
+    )
+    group.addoption(
         "--s3vpce-shard", metavar="I/N", type=_shard, help="only the I-th of N parts of the access tests, for CI jobs"
     )
     parser.addini("s3vpce_mode", "the mode of access tests where no option names one: lab or live")
@@ -137,6 +142,7 @@ class _Access:
                 inventory=option("--s3vpce-inventory") or str(self.config.getini("s3vpce_inventory")) or None,
                 ready_file=option("--s3vpce-lab-ready"),
                 strict=option("--s3vpce-strict"),
+                predict=option("--s3vpce-predict"),
                 evidence=option("--s3vpce-evidence"),
             )
             self._session = RunSession(settings, handed=handed, notify=self._notify)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_s3vpce.predict.judging import Expected, Prediction, Predictor
+from pytest_s3vpce.predict.judging import Prediction, Predictor
+from pytest_s3vpce.predict.telling import Blame, Telling, tell
 
-__all__ = ["Expected", "Prediction", "Predictor"]
+__all__ = ["Blame", "Prediction", "Predictor", "Telling", "tell"]

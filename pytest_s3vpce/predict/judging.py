@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.errors import S3VpceError
+from pytest_s3vpce.matrix import Expected
 from pytest_s3vpce.model import Transport
 from pytest_s3vpce.network.path import Dropped
 from pytest_s3vpce.network.topology import EndpointKind
@@ -34,20 +34,6 @@ _EVERYTHING = parse(
     json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}),
     name="identity",
 )
-
-
-class Expected(StrEnum):
-    """What a prediction says: a denial and its kind, that no answer comes, or that nobody can say."""
-
-    ALLOW = "allow"
-    EXPLICIT_DENY = "explicit_deny"
-    IMPLICIT_DENY = "implicit_deny"
-    UNREACHABLE = "unreachable"
-    UNKNOWN = "unknown"
-
-    @property
-    def denied(self) -> bool:
-        return self in (Expected.EXPLICIT_DENY, Expected.IMPLICIT_DENY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,11 +50,12 @@ class Layers:
                 self._compiled[key] = UNKNOWN
         return self._compiled[key]
 
-    def documents(self, rows: Rows | Unread, *, layer: str) -> tuple[Document, ...] | Unknown:
+    def documents(self, rows: Rows | Unread, *, layer: str, form: str = "{}") -> tuple[Document, ...] | Unknown:
+        """`form` makes a name for people of each policy's own."""
         if isinstance(rows, Unread):
             self.unread[layer] = rows.unread
             return UNKNOWN
-        found = [self.document(row, layer=layer) for row in rows]
+        found = [self.document(row, name=form.replace("{}", row.name), layer=layer) for row in rows]
         return UNKNOWN if any(isinstance(row, Unknown) for row in found) else tuple(_known(found))
 
     def levels(self, rows: tuple[Rows, ...] | Unread, *, layer: str) -> tuple[tuple[Document, ...], ...] | Unknown:
@@ -73,20 +74,21 @@ class Layers:
         else:
             boundary = row.boundary
             found = {
-                "identity": self.documents(row.identity, layer="identity"),
-                "permissions_boundary": self._boundary(boundary),
+                "identity": self.documents(row.identity, layer="identity", form=f"identity policy {{}} of {row.name}"),
+                "permissions_boundary": self._boundary(boundary, of=row.name),
             }
         if session:
-            found["session"] = (parse(session, name="session policy"),)
+            found["session"] = (parse(session, name=f"session policy of {row.name}"),)
         if row.kind == "anonymous":
             return found
         place = Unread(unread="the account is not in the inventory") if account is None else account.organization
         return {**found, **self._organization(place, whose="principal")}
 
-    def _boundary(self, row: PolicyRow | Unread | None) -> tuple[Document, ...] | Unknown | None:
+    def _boundary(self, row: PolicyRow | Unread | None, *, of: str) -> tuple[Document, ...] | Unknown | None:
         if row is None:
             return None
-        found = self.document(row, layer="permissions_boundary")
+        name = "" if isinstance(row, Unread) else f"permissions boundary {row.name} of {of}"
+        found = self.document(row, name=name, layer="permissions_boundary")
         return found if isinstance(found, Unknown) else (found,)
 
     def _organization(self, place: OrganizationRow | Unread | None, *, whose: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from tabulate import tabulate
 
 from pytest_s3vpce.escaping import escaped
-from pytest_s3vpce.matrix import Status, Verdict
+from pytest_s3vpce.matrix import Expected, Status, Verdict
 from pytest_s3vpce.model import OutcomeKind, Transport
 from pytest_s3vpce.report.harmless import harmless
 
@@ -86,11 +86,36 @@ class _Page:
         self._signs = signs
 
     def text(self) -> str:
-        parts = [self._head(), *self._tables(), *self._claims(), *self._failures(), *self._calls(), *self._notes()]
+        parts = [
+            self._head(),
+            *self._tables(),
+            *self._claims(),
+            *self._failures(),
+            *self._predictions(),
+            *self._calls(),
+            *self._notes(),
+        ]
         return "\n\n".join(part for part in parts if part)
 
     def _paint(self, text: str, colour: str) -> str:
         return f"{colour}{text}{_RESET}" if self._colour is Colour.ANSI else text
+
+    def _predictions(self) -> Iterator[str]:
+        """How far predictions hold, and what nobody expected."""
+        rows = [(cell, cell.predicted) for cell in self._matrix.cells if cell.predicted is not None]
+        if not rows:
+            return
+        surprises = [(cell, found) for cell, found in rows if found.surprise]
+        unknown = [(cell, found) for cell, found in rows if found.expected is Expected.UNKNOWN]
+        head = f"predicted: {len(rows) - len(unknown)} of {len(rows)} cells, {len(surprises)} surprises"
+        lines = [self._paint(head, _RED if surprises else _BOLD)]
+        for cell, found in surprises:
+            lines.append(
+                f"surprise: {cell.id}: predicted {found.expected.value}, measured {cell.measured.outcome.value}"
+            )
+            lines += [f"  {line}" for line in found.explanation]
+        lines += [f"unknown: {cell.id}: {found.reason}" for cell, found in unknown]
+        yield "\n".join(lines)
 
     def _head(self) -> str:
         matrix = self._matrix

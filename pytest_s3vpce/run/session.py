@@ -47,6 +47,7 @@ class Settings:
     inventory: str | None = None
     ready_file: str | None = None
     strict: bool = False
+    predict: bool = False
     evidence: bool = False
 
 
@@ -206,12 +207,20 @@ class RunSession:
             folder.started.touch()
             try:
                 matrix = self.operator.run(self.plan, set(chosen))
+                if self.settings.predict:
+                    matrix = self._predicted(matrix)
             except S3VpceError as error:
                 folder.write("failed.json", {"error": str(error)})
                 raise
             folder.write_text("answers.json", matrix.to_json())
             self._own = matrix
             return matrix
+
+    def _predicted(self, matrix: Matrix) -> Matrix:
+        from pytest_s3vpce.run.predicting import predicted
+
+        self.say("reading what decides, to predict the cells")
+        return predicted(matrix, self.plan.cells, self.operator)
 
     def plan_text(self, chosen: Sequence[str]) -> str:
         """What a run of these items would do; where none was chosen, no file is needed to say so."""

@@ -52,6 +52,8 @@ def _of_cell(row: CellResult) -> ItemVerdict:
         "controlled": row.controlled,
         "passed": row.passed,
     }
+    if row.predicted is not None:
+        data |= {"predicted": row.predicted.expected.value, "surprise": row.predicted.surprise}
     return ItemVerdict(row.id, bool(row.passed), "\n".join(_lines(row)), data)
 
 
@@ -75,6 +77,9 @@ def _lines(row: CellResult) -> Iterator[str]:
         yield f"layer: {row.counted.layer.value}"
     if row.hint:
         yield f"look at: {escaped(row.hint)}"
+    if row.predicted is not None:
+        yield f"predicted: {row.predicted.expected.value}"
+        yield from map(escaped, row.predicted.explanation)
 
 
 def _of_claim(row: ClaimResult) -> ItemVerdict:

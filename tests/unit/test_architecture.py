@@ -23,6 +23,8 @@ ROOMS = [
         "lintcommand",
         "operationscommand",
         "permissionscommand",
+        "reportcommands",
+        "snapshotcommand",
         "sweepcommand",
     },
     {"report"},

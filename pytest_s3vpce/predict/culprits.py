@@ -1,0 +1,220 @@
+"""Which statements are to blame: those that decided, and those that came nearest to deciding otherwise."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.model import Transport
+from pytest_s3vpce.policy import Document, Effect
+from pytest_s3vpce.policy.layers import ignored_by
+from pytest_s3vpce.policy.principals import Grant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_s3vpce.model import Cell, Place
+    from pytest_s3vpce.policy import Decision, Statement
+    from pytest_s3vpce.policy.asked import Asked
+    from pytest_s3vpce.policy.conditions import Condition
+
+NETWORK: Final = ("aws:sourcevpce", "aws:sourcevpc", "aws:sourceip", "aws:vpcsourceip", "aws:vpce")
+_TLS: Final = ("aws:securetransport", "s3:tlsversion")
+_ENCRYPTION: Final = ("s3:x-amz-server-side-encryption",)
+_LAYERS: Final = (
+    "resource",
+    "vpc_endpoint",
+    "rcp",
+    "scp",
+    "identity",
+    "permissions_boundary",
+    "session",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Miss:
+    """One element of a statement that does not fit the request; `condition` where it is one."""
+
+    element: str
+    says: str
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspect:
+    """A statement, where it stands, and what kept it from matching; nothing did where it matched."""
+
+    layer: str
+    policy: str
+    statement: Statement
+    asked: Asked
+    misses: tuple[Miss, ...]
+
+    @property
+    def place(self) -> Place | None:
+        return self.statement.place
+
+    @property
+    def name(self) -> str:
+        """The statement, its policy and where that stands, for people."""
+        where = f" ({self.place})" if self.place else ""
+        return f"`{self.statement.name}` of the {self.policy}{where}"
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """Those about the network first: they say how this request differs from others."""
+        return sorted(self.statement.conditions, key=lambda row: not row.key.startswith((*NETWORK, *_TLS)))
+
+    @property
+    def met(self) -> str:
+        """The condition by which it matched, and how many more there are."""
+        rows = self.conditions
+        more = f", and {len(rows) - 1} more of its conditions are met" if len(rows) > 1 else ""
+        return f"{rows[0].why(self.asked.values)}{more}" if rows else ""
+
+    @property
+    def but(self) -> str:
+        """What kept it from matching."""
+        return " and ".join(miss.says for miss in self.misses)
+
+
+def suspects(decision: Decision, *, denies: bool) -> list[Suspect]:
+    """Every deny, or every allow, of every policy that was read, in the order of the layers."""
+    found = []
+    for layer, document, asked, ignored in _documents(decision):
+        for statement in document.denies if denies else document.allows:
+            misses = tuple(_misses(statement, asked, ignored=ignored))
+            found.append(
+                Suspect(layer=layer, policy=document.name or layer, statement=statement, asked=asked, misses=misses)
+            )
+    return found
+
+
+def decider(decision: Decision) -> Suspect | None:
+    """The deny that decided."""
+    layer = "resource" if decision.layer == "block_public_access" else decision.layer
+    rows = suspects(decision, denies=decision.layer != "block_public_access")
+    return next(
+        (
+            row
+            for row in rows
+            if (row.layer, row.statement.name) == (layer, decision.statement)
+            and row.policy == (decision.policy or row.policy)
+        ),
+        None,
+    )
+
+
+def granters(decision: Decision) -> list[Suspect]:
+    """The allows that let a request in: the first that matched of each layer whose allow was needed."""
+    found: dict[str, Suspect] = {}
+    for row in suspects(decision, denies=False):
+        needed = row.layer in ("resource", "identity") and decision.layers.get(row.layer) is Effect.ALLOW
+        if needed and not row.misses:
+            found.setdefault(row.layer, row)
+    return list(found.values())
+
+
+def nearest_allow(decision: Decision) -> Suspect | None:
+    """Of the layer that allows nothing: the allow that fits best."""
+    rows = [row for row in suspects(decision, denies=False) if row.layer == decision.layer and row.misses]
+    close = [row for row in rows if _closeness(row) < 2 or row.misses[0].element == "Condition"]
+    return min(close, key=lambda row: (_closeness(row), _weight(row)), default=None)
+
+
+def nearest_deny(decision: Decision, cell: Cell) -> Suspect | None:
+    """The deny that should have matched: about what tells this cell from allowed ones, and nearly fitting."""
+    rows = [row for row in suspects(decision, denies=True) if row.misses]
+    return min(
+        rows,
+        key=lambda row: (irrelevance(row, cell), _closeness(row), _LAYERS.index(row.layer), _weight(row)),
+        default=None,
+    )
+
+
+def irrelevance(row: Suspect, cell: Cell) -> int:
+    """How little a deny has to do with how the cell was sent: by the keys of its conditions."""
+    keys = [condition.key for condition in row.statement.conditions]
+    if cell.transport is not Transport.HTTPS:
+        telling: tuple[str, ...] = _TLS
+    elif any("SSE" in name or "Encryption" in name for name in cell.parameters):
+        telling = _ENCRYPTION
+    else:
+        telling = NETWORK
+    if any(key.startswith(telling) for key in keys):
+        return 0
+    others = (*_TLS, *_ENCRYPTION, *NETWORK)
+    return 2 if keys and all(key.startswith(others) for key in keys) else 1
+
+
+def _closeness(row: Suspect) -> int:
+    return len(row.misses)
+
+
+def _weight(row: Suspect) -> int:
+    order = ("Condition", "Resource", "NotResource", "Action", "NotAction", "Principal", "NotPrincipal")
+    return max(order.index(miss.element) for miss in row.misses)
+
+
+def _documents(decision: Decision) -> Iterator[tuple[str, Document, Asked, Grant | None]]:
+    """Every policy that was read, with its layer, the request as that sees it, and the Principal form it ignores."""
+    case = decision.case
+    policies, asked = case.policies, case.asked
+    owned = {
+        "resource": (
+            (policies.resource, asked, Grant.NONE),
+            (policies.access_point, asked.by_access_point(), Grant.NONE),
+        ),
+        "vpc_endpoint": ((policies.vpc_endpoint, asked, ignored_by(policies.endpoint_type, asked)),),
+    }
+    listed = {
+        "rcp": _flat(policies.rcps),
+        "scp": _flat(policies.scps),
+        "identity": _flat(policies.identity),
+        "permissions_boundary": _flat(policies.permissions_boundary),
+        "session": _flat(policies.session),
+    }
+    for layer in _LAYERS:
+        for document, seen, ignored in owned.get(layer, ()):
+            if isinstance(document, Document):
+                yield layer, document, seen, ignored
+        for document in listed.get(layer, ()):
+            yield layer, document, asked, None
+
+
+def _flat(value: object) -> list[Document]:
+    if isinstance(value, Document):
+        return [value]
+    return [row for part in value for row in _flat(part)] if isinstance(value, tuple) else []
+
+
+def _misses(statement: Statement, asked: Asked, *, ignored: Grant | None) -> Iterator[Miss]:
+    if ignored is not None:
+        if statement.deny:
+            named = statement.denies(asked.caller, bounded=asked.bounded, ignored=ignored)
+        else:
+            named = statement.grant(asked.caller) not in (Grant.NONE, ignored)
+        if not named:
+            yield _miss(statement, "Principal", asked.caller.text)
+    if not statement.covers_action(asked.action):
+        yield _miss(statement, "Action", asked.written)
+    if not statement.covers_resource(asked.resource, asked.values):
+        yield _miss(statement, "Resource", asked.resource)
+    for condition in statement.conditions:
+        if not condition.holds(asked.values):
+            yield Miss(element="Condition", says=condition.why(asked.values), condition=condition)
+
+
+def _miss(statement: Statement, element: str, actual: str) -> Miss:
+    negated = f"Not{element}" in statement.row
+    name = f"Not{element}" if negated else element
+    verb = "takes in" if negated else "does not name" if element == "Principal" else "does not match"
+    return Miss(element=name, says=f"{name} {written(statement.row.get(name, 'missing'))} {verb} {actual}")
+
+
+def written(value: object) -> str:
+    """A value of a policy in one line, cut off where it is long."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 160 else f"{text[:157]}..."

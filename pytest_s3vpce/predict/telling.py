@@ -1,0 +1,152 @@
+"""Why a cell gives what it gives, in a few lines: what was sent, by which path, what decided, and what mends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.escaping import escaped
+from pytest_s3vpce.matrix import Expected
+from pytest_s3vpce.policy.reasons import WORDS
+from pytest_s3vpce.predict import fixes
+from pytest_s3vpce.predict.culprits import decider, granters, nearest_allow, nearest_deny
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.predict.culprits import Suspect
+    from pytest_s3vpce.predict.judging import Prediction
+    from pytest_s3vpce.snapshot.state import Snapshot
+
+LINES: Final = 12
+
+
+class Blame(Enum):
+    """What is wrong where a cell is allowed that should not be, as far as the other cells' expectations tell."""
+
+    NOTHING = "nothing: it is to be allowed"
+    PLACE = "where it came from: a deny should have matched"
+    GRANT = "who or what was allowed: other requests from there are to be allowed, so that a grant is too wide"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """An explanation. `statement` decided, or should have; `lines` say it all, for people."""
+
+    lines: tuple[str, ...]
+    layer: str | None = None
+    policy: str | None = None
+    statement: str | None = None
+    place: str | None = None
+    missed: str | None = None
+    """The deny that should have matched and did not, where something is allowed."""
+    fix: str = ""
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """What of an explanation depends on what was decided."""
+
+    lines: tuple[str, ...]
+    suspect: Suspect | None = None
+    missed: Suspect | None = None
+    fix: str = ""
+
+
+def tell(prediction: Prediction, snapshot: Snapshot, *, answered: str = "", blame: Blame = Blame.PLACE) -> Telling:
+    """The explanation. `answered` is what S3 said, where it was asked; `blame` says what an allow would be."""
+    part = _part(prediction, snapshot, blame=blame)
+    lines = [*_head(prediction, answered), *part.lines]
+    if prediction.unread:
+        lines += [f"not read: {WORDS.get(layer, layer)}: {why}" for layer, why in prediction.unread.items()]
+    lines = lines[: LINES - 1] + ([f"fix: {part.fix}"] if part.fix else [])
+    decided = part.suspect
+    return Telling(
+        lines=tuple(map(escaped, lines)),
+        layer=prediction.layer,
+        policy=None if decided is None else decided.policy,
+        statement=None if decided is None else decided.statement.name,
+        place=None if decided is None or decided.place is None else str(decided.place),
+        missed=None if part.missed is None else part.missed.statement.name,
+        fix=escaped(part.fix),
+    )
+
+
+def _head(prediction: Prediction, answered: str) -> list[str]:
+    cell, decision = prediction.cell, prediction.decision
+    who = cell.principal
+    if decision is not None:
+        who = f"{cell.principal} ({decision.case.asked.caller.text})"
+    resource = f" on {prediction.resource}" if prediction.resource else ""
+    lines = [
+        f"asked: {prediction.action or cell.action}{resource} by {who} from {cell.vantage}, {cell.transport.value}"
+    ]
+    if prediction.way is not None:
+        lines.append(f"path: {prediction.way.words}")
+    if answered:
+        lines.append(f"S3 said: {answered}")
+    return lines
+
+
+def _part(prediction: Prediction, snapshot: Snapshot, *, blame: Blame) -> _Part:
+    if prediction.expected is Expected.UNREACHABLE:
+        return _Part(lines=(f"no answer: {prediction.why}",), fix=fixes.of_drop(prediction))
+    if prediction.decision is None or prediction.expected is Expected.UNKNOWN:
+        word = "denied" if prediction.expected.denied else "unknown"
+        return _Part(lines=(f"{word}: {prediction.why}",))
+    if prediction.expected is Expected.ALLOW:
+        return _of_allow(prediction, blame=blame)
+    if prediction.expected is Expected.EXPLICIT_DENY:
+        return _of_deny(prediction, snapshot)
+    return _of_silence(prediction)
+
+
+def _of_allow(prediction: Prediction, *, blame: Blame) -> _Part:
+    decision = prediction.decision
+    assert decision is not None
+    allows = granters(decision)
+    lines = [f"allowed by {row.name}{f', because {row.met}' if row.met else ''}" for row in allows]
+    if not allows:
+        lines = ["allowed by the access control list" if "acl" in decision.layers else "allowed to the owner itself"]
+    first = allows[0] if allows else None
+    if blame is Blame.NOTHING:
+        return _Part(lines=tuple(lines), suspect=first)
+    if blame is Blame.GRANT and first is not None:
+        return _Part(lines=tuple(lines), suspect=first, fix=fixes.of_grant(prediction, first))
+    missed = nearest_deny(decision, prediction.cell)
+    if missed is None:
+        lines.append("no deny stands in any policy that was read")
+    else:
+        lines.append(f"the deny that should have matched is {missed.name}, but {missed.but}")
+    fix = fixes.of_hole(prediction, missed, first, bucket=prediction.cell.target.bucket)
+    return _Part(lines=tuple(lines), suspect=first, missed=missed, fix=fix)
+
+
+def _of_deny(prediction: Prediction, snapshot: Snapshot) -> _Part:
+    decision = prediction.decision
+    assert decision is not None
+    if decision.layer == "kms" and decision.case.kms is not None:
+        decision = decision.case.kms
+    deny = decider(decision)
+    by = WORDS.get(decision.layer or "", decision.layer)
+    if deny is None:
+        return _Part(lines=(f"denied by the {by}: {decision.reason}",))
+    why = deny.met if deny.met and decision.layer != "block_public_access" else decision.reason
+    lines = (f"denied by {deny.name}, a {by}", f"because {why}")
+    return _Part(lines=lines, suspect=deny, fix=fixes.of_deny(prediction, deny, snapshot))
+
+
+def _of_silence(prediction: Prediction) -> _Part:
+    decision = prediction.decision
+    assert decision is not None
+    near = nearest_allow(decision)
+    lines = [f"denied: no {WORDS.get(decision.layer or '', decision.layer)} allows it"]
+    if near is not None:
+        lines.append(f"near miss: {near.name} would, but {near.but}")
+    way = prediction.way
+    endpoint = getattr(way.path, "endpoint", None) if way is not None else None
+    policy = "endpoint policy" if endpoint is None else f"policy of {endpoint.id}"
+    fix = fixes.of_silence(prediction, near, bucket=prediction.cell.target.bucket, policy=policy)
+    return _Part(lines=tuple(lines), suspect=near, fix=fix)

@@ -1,0 +1,86 @@
+"""The commands `s3vpce snapshot` and `s3vpce why`: what decides, read once; and what it decides, explained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.inventory import Inventory
+    from pytest_s3vpce.run.environment import Environment
+    from pytest_s3vpce.snapshot import Snapshot
+
+
+_INVENTORY = click.option(
+    "--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml here)"
+)
+_LAB_READY = click.option(
+    "--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, instead of AWS"
+)
+
+
+@click.command()
+@_INVENTORY
+@_LAB_READY
+@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="the file to write, JSON")
+def snapshot(inventory: Path | None, *, lab_ready: Path | None, output: Path) -> None:
+    """Reads all that decides about an inventory's requests, with read-only rights, into a JSON file."""
+    from pytest_s3vpce.snapshot.state import unread
+
+    found = _taken(_inventory(inventory), _environment(lab_ready))
+    _write(output, found.to_json())
+    gaps = unread(found)
+    for where, why in gaps:
+        click.echo(f"unknown: {where}: {why}", err=True)
+    counts = f"{len(found.buckets)} buckets, {len(found.principals)} principals, {len(found.networks)} networks"
+    click.echo(f"{output}: {counts}; {len(gaps)} layers could not be read")
+
+
+@click.command()
+@click.argument("cell")
+@_INVENTORY
+@_LAB_READY
+@click.option(
+    "--snapshot",
+    "file",
+    type=click.Path(path_type=Path),
+    help="what `s3vpce snapshot` wrote (default: the accounts are read now)",
+)
+def why(cell: str, *, inventory: Path | None, lab_ready: Path | None, file: Path | None) -> None:
+    """Why a cell gives what it gives, without sending it: CELL is an id such as GetObject/reports/app:subnet/https."""
+    from pytest_s3vpce.run import asking
+
+    declared = _inventory(inventory)
+    plan = asking.plan_of(declared)
+    wanted = asking.cell_of(cell, plan, declared)
+    found = asking.read(file) if file else _taken(declared, _environment(lab_ready), cell=cell)
+    click.echo(asking.explained(wanted, plan, found))
+
+
+def _taken(inventory: Inventory, environment: Environment, *, cell: str | None = None) -> Snapshot:
+    from pytest_s3vpce.run import asking
+
+    return asking.taken(inventory, environment, cell=cell)
+
+
+def _inventory(path: Path | None) -> Inventory:
+    from pytest_s3vpce.inventory import find_inventory, load_inventory
+
+    return load_inventory(find_inventory(Path.cwd(), str(path) if path else None))
+
+
+def _environment(lab_ready: Path | None) -> Environment:
+    from pytest_s3vpce.run.environment import Environment, from_ready_file
+
+    return from_ready_file(lab_ready) if lab_ready else Environment()
+
+
+def _write(path: Path, text: str) -> None:
+    from pytest_s3vpce.errors import RunError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"`{path}` can't be written: {error.strerror}", remedy="name a file") from error
