@@ -28,6 +28,7 @@ _LAMBDA: Final = (
     ("DELETE", r"/functions/[^/]+/?", "DeleteFunction"),
 )
 """https://docs.aws.amazon.com/lambda/latest/api/API_Operations.html"""
+_S3: Final = {("GET", "policy"): "GetBucketPolicy"}
 _XML: Final = "<ErrorResponse><Error><Type>Sender</Type><Code>{}</Code><Message>{}</Message></Error></ErrorResponse>"
 _EC2: Final = "<Response><Errors><Error><Code>{}</Code><Message>{}</Message></Error></Errors></Response>"
 _DROPPED: Final = frozenset({"connection", "transfer-encoding", "content-length", "keep-alive", "date", "server"})
@@ -253,6 +254,8 @@ def _call(handler: BaseHTTPRequestHandler) -> Call:
     if service == "lambda":
         rows = (name for method, form, name in _LAMBDA if method == handler.command and re.search(form + "$", path))
         operation = next(rows, "other")
+    elif service == "s3":
+        operation = _S3.get((handler.command, urlsplit(handler.path).query), "other")
     elif target := handler.headers.get("X-Amz-Target"):
         operation = target.rpartition(".")[2]
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import json
 import os
 import re
 import threading
@@ -18,12 +19,14 @@ from pytest_s3vpce.accounts import Connection
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
+from pytest_s3vpce.vantage import ssm
 from tests.acceptance import faulty
 from tests.acceptance.faulty import Fault, Way
 from tests.acceptance.test_kill import made
+from tests.acceptance.test_kinds import Example
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from pytest_s3vpce.matrix import Matrix
@@ -326,6 +329,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
         whole(self, *arguments, **{**named, "timeout": (READS, READS)})
 
     monkeypatch.setattr(URLLib3Session, "__init__", hastily)
+    monkeypatch.setattr(ssm, "_UNKNOWN_SECONDS", 1)
 
 
 @pytest.fixture(scope="module")
@@ -353,10 +357,10 @@ class Faulty:
             strict=False,
         )
 
-    def run(self, faults: list[Fault]) -> Matrix:
+    def run(self, faults: list[Fault], *, only: Collection[str] = ()) -> Matrix:
         plan = self._stage.plan
         self.way.faults = faults
-        return self.operator.run(plan, {*(row.id for row in plan.cells), *(row.id for row in plan.claims)})
+        return self.operator.run(plan, set(only) or {*(row.id for row in plan.cells), *(row.id for row in plan.claims)})
 
     def sweep(self) -> list[str]:
         return [str(row) for row in self.operator.sweep()]
@@ -386,16 +390,17 @@ def truth(stage: Stage, way: Way, tmp_path_factory: pytest.TempPathFactory) -> M
 def lost_cells(found: Matrix, truth: Matrix) -> list[str]:
     """The reasons of the cells without an answer; every other cell and claim is as it truly is."""
     reasons = []
-    for cell, true in zip(found.cells, truth.cells, strict=True):
-        assert cell.id == true.id
+    whole = {cell.id: cell for cell in truth.cells}
+    for cell in found.cells:
+        true = whole[cell.id]
         if cell.counted.outcome.value == "inconclusive":
             assert not cell.passed
             reasons.append(cell.counted.reason)
         else:
             assert (cell.counted.outcome, cell.passed) == (true.counted.outcome, true.passed), cell
-    for claim, proven in zip(found.claims, truth.claims, strict=True):
+    for claim, proven in zip(found.claims, truth.claims, strict=len(found.cells) == len(whole)):
         assert claim.verdict.value == "inconclusive" or claim.verdict == proven.verdict, claim
-    assert not reasons or {row.verdict.value for row in found.claims} >= {"inconclusive"}
+    assert not reasons or not found.claims or {row.verdict.value for row in found.claims} >= {"inconclusive"}
     return reasons
 
 
@@ -430,3 +435,181 @@ def test_no_wrong_verdict_and_nothing_left(row: Row, run: Faulty, truth: Matrix,
     run.way.faults = ()
     assert run.sweep() == []
     assert [name for name in made(stage) if run.run_id in name] == []
+
+
+# --- each call of the runner -------------------------------------------------------------------------------------------
+
+CALLS: Final = (
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcEndpoints",
+    "iam:CreateRole",
+    "iam:DeleteRole",
+    "iam:DeleteRolePolicy",
+    "iam:PutRolePolicy",
+    "lambda:CreateFunction",
+    "lambda:DeleteFunction",
+    "lambda:GetFunctionConfiguration",
+    "lambda:Invoke",
+    "s3:GetBucketPolicy",
+    "sts:AssumeRole",
+    "sts:GetCallerIdentity",
+)
+"""All that a run of the example asks of control planes."""
+WAYS_TO_FAIL: Final = {
+    "throttled": faulty.throttled,
+    "a 500": faulty.error("InternalError", status=500),
+    "refused": faulty.error("AccessDenied", "no", status=403),
+    "lost": faulty.lost,
+}
+
+
+def test_each_call_of_the_runners_has_its_rows(run: Faulty) -> None:
+    run.run([])
+    run.sweep()
+    assert sorted({f"{call.service}:{call.operation}" for call in run.way.calls}) == list(CALLS)
+
+
+@pytest.mark.skipif(not os.environ.get("S3VPCE_SOAK"), reason="each call fails in each way in `make soak`")
+@pytest.mark.parametrize(("call", "failing"), [(call, failing) for call in CALLS for failing in WAYS_TO_FAIL])
+@pytest.mark.usefixtures("clock")
+def test_one_call_that_always_fails(call: str, failing: str, run: Faulty, truth: Matrix, stage: Stage) -> None:
+    fault = Fault(only=re.escape(call), before=WAYS_TO_FAIL[failing])
+    try:
+        found = run.run([fault])
+    except S3VpceError as error:
+        reasons = [str(error)]
+    else:
+        reasons = lost_cells(found, truth)
+    left = run.sweep()
+    assert fault.seen
+    for line in (*reasons, *left):
+        check_message(line, r"\w")
+    run.way.faults = ()
+    assert run.sweep() == []
+    assert [name for name in made(stage) if run.run_id in name] == []
+
+
+# --- instances, by SSM ------------------------------------------------------------------------------------------------
+
+SEND: Final = r"ssm:SendCommand"
+FOLLOW: Final = r"ssm:GetCommandInvocation"
+KNOWN: Final = r"ssm:DescribeInstanceInformation"
+
+
+def became(status: str, details: str, code: int, *, said: str = "") -> Any:
+    """What SSM says of a command. https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html"""
+
+    def changed(found: Any) -> Any:
+        ended = {"Status": status, "StatusDetails": details, "ResponseCode": code, "StandardErrorContent": said}
+        return {**found, **ended, "StandardOutputContent": ""}
+
+    return faulty.document(changed)
+
+
+def cut(characters: int) -> Any:
+    return faulty.document(
+        lambda found: {**found, "StandardOutputContent": found.get("StandardOutputContent", "")[:characters]}
+    )
+
+
+def known(**facts: str) -> Any:
+    return faulty.document(
+        lambda found: {"InstanceInformationList": [{**row, **facts} for row in found["InstanceInformationList"]]}
+    )
+
+
+BY_SSM: Final = (
+    Row(id="output at its limit", faults=always(FOLLOW, after=cut(24_000))),
+    Row(id="output cut short", faults=always(FOLLOW, after=cut(500)), lost="cut off|not all", fast=True),
+    Row(id="output lost", faults=always(FOLLOW, after=cut(0)), lost="no answer|printed no"),
+    Row(id="commands throttled", faults=always(r"ssm:.*", faulty.throttled, times=2), fast=True),
+    Row(id="commands always throttled", faults=always(r"ssm:.*", faulty.throttled), lost=THROTTLED),
+    Row(
+        id="commands not known at first",
+        faults=always(FOLLOW, faulty.error("InvocationDoesNotExist"), times=4),
+    ),
+    Row(id="commands never known", faults=always(FOLLOW, faulty.error("InvocationDoesNotExist")), lost="DoesNotExist"),
+    Row(
+        id="commands undeliverable",
+        faults=always(FOLLOW, after=became("Failed", "Undeliverable", -1)),
+        lost="can't be delivered.*ssmmessages",
+    ),
+    Row(
+        id="commands not delivered in time",
+        faults=always(FOLLOW, after=became("TimedOut", "DeliveryTimedOut", -1)),
+        lost="not delivered.*ssmmessages",
+    ),
+    Row(
+        id="commands not done in time",
+        faults=always(FOLLOW, after=became("TimedOut", "ExecutionTimedOut", -1)),
+        lost="come to its end in time",
+    ),
+    Row(
+        id="no python",
+        faults=always(FOLLOW, after=became("Failed", "Failed", 127, said="there is no python3")),
+        lost="there is no python3.*install Python",
+    ),
+    Row(id="an agent offline", faults=always(KNOWN, after=known(PingStatus="ConnectionLost")), lost="ssmmessages"),
+    Row(id="windows", faults=always(KNOWN, after=known(PlatformType="Windows")), lost="Windows.*not supported"),
+    Row(id="commands sent, their answers lost", faults=always(SEND, after=faulty.answer_lost), lost="network"),
+    Row(id="what became of commands lost twice", faults=always(FOLLOW, after=faulty.answer_lost, times=2)),
+    Row(id="what became of commands always lost", faults=always(FOLLOW, after=faulty.answer_lost), lost="network"),
+    Row(id="keys that SSM takes for ended", faults=always(FOLLOW, faulty.error("ExpiredTokenException")), lost="renew"),
+    Row(id="credentials without rights", faults=always(SEND, faulty.error("AccessDeniedException")), lost="give"),
+)
+
+
+@pytest.fixture(scope="module")
+def by_ssm(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """The example with an instance in place of the function of `app-subnet`."""
+    iam, ec2 = stage.client("iam"), stage.client("ec2")
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    iam.create_role(
+        RoleName="probe", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    )
+    iam.attach_role_policy(RoleName="probe", PolicyArn="arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore")
+    iam.create_instance_profile(InstanceProfileName="probe")
+    iam.add_role_to_instance_profile(InstanceProfileName="probe", RoleName="probe")
+    made = ec2.run_instances(
+        ImageId="ami-12345678",
+        MinCount=1,
+        MaxCount=1,
+        SubnetId=stage.outputs["AppSubnet"],
+        SecurityGroupIds=[stage.outputs["ProbeGroup"]],
+        IamInstanceProfile={"Name": "probe"},
+    )
+    point = f"{{ec2: {{instance: {made['Instances'][0]['InstanceId']}}}}}"
+    folder = tmp_path_factory.mktemp("by-ssm")
+    example = Example(stage, folder, {"app-subnet": point})
+    return replace(stage, inventory=example.inventory, plan=example.plan, root=folder, _operator=None)
+
+
+BY_SSM_TAKEN: Final = [row for row in BY_SSM if row.fast or os.environ.get("S3VPCE_SOAK")]
+
+
+@pytest.fixture
+def run_by_ssm(by_ssm: Stage, way: Way, tmp_path: Path) -> Faulty:
+    way.faults = ()
+    return Faulty(by_ssm, way, tmp_path)
+
+
+@pytest.mark.parametrize("row", BY_SSM_TAKEN, ids=[row.id.replace(" ", "-") for row in BY_SSM_TAKEN])
+def test_no_wrong_verdict_by_ssm(row: Row, by_ssm: Stage, run_by_ssm: Faulty, truth: Matrix, clock: Clock) -> None:
+    run = run_by_ssm
+    faults = row.faults()
+    only = {row.id for row in by_ssm.plan.cells if row.id.split(":")[1].startswith("app-subnet")}
+    try:
+        found = run.run(faults, only=only)
+    except S3VpceError as error:
+        reasons = [str(error)]
+    else:
+        reasons = lost_cells(found, truth)
+    run.way.faults = ()
+    assert run.sweep() == []
+    assert any(fault.seen for fault in faults)
+    assert clock.paused < PAUSES
+    assert bool(reasons) is (row.lost != WHOLE), reasons
+    for reason in reasons:
+        check_message(reason, row.lost)
