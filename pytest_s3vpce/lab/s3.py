@@ -22,6 +22,7 @@ from pytest_s3vpce.lab import (
 from pytest_s3vpce.lab.authorization import unsupported
 from pytest_s3vpce.lab.denials import PLAIN
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3answers import no_buckets
 from pytest_s3vpce.lab.s3context import request_keys, s3_keys
 from pytest_s3vpce.lab.s3forms import check_form, check_name, malformed
 from pytest_s3vpce.lab.s3payload import as_stored
@@ -186,6 +187,9 @@ class S3:
         if taken is not None and taken.account != caller.account:
             message = "The requested bucket name is not available. The bucket namespace is shared by all users."
             raise Refused("BucketAlreadyExists", status=409, message=message)
+        assert asked.row is not None
+        if asked.row.name == "ListBuckets" and not self._state.is_loaded("s3"):
+            return no_buckets(acls.canonical_id(caller.account))  # the first answer need not wait for S3's objects
         answer = self._state.call("s3", request, account=caller.account, region=region, target=asked.target)
         return acls.with_owners(self._state, answer, asked, account=caller.account)
 
