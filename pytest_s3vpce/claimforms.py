@@ -19,7 +19,14 @@ from pytest_s3vpce.schema import Name, Several, Strict, Text
 from pytest_s3vpce.yamlplaces import Document  # noqa: TC001
 
 ClaimKind = Literal[
-    "endpoint-only", "vpc-only", "source-ip-only", "tls-only", "cross-account", "encrypted-writes", "not-public"
+    "endpoint-only",
+    "vpc-only",
+    "source-ip-only",
+    "tls-only",
+    "cross-account",
+    "encrypted-writes",
+    "not-public",
+    "endpoint-policy-limits",
 ]
 Pair = tuple[str, str]
 _Path = tuple[str | int, ...]
@@ -293,6 +300,27 @@ class NotPublic(_Claim):
         return super().made_with(inventory) | {"reader": _pair(self.reader), "public_control": control}
 
 
+class EndpointPolicyLimits(_NetworkOnly):
+    """Through the named endpoints only this bucket is in reach; others are shut by the endpoints' policies alone."""
+
+    endpoints: Several[Annotated[str, AfterValidator(forms.ENDPOINT)]]
+    unreached: Several[Text]
+    """Buckets that are out of reach from inside, and not from outside."""
+    actions: _Actions = ("s3:GetObject", "s3:PutObject")
+    by: Several[_Layer] = (Layer.VPC_ENDPOINT,)
+
+    @model_validator(mode="after")
+    def _has_others(self, info: ValidationInfo) -> Self:
+        for number, name in enumerate(self.unreached):
+            check_name(inventory_of(info).buckets, name, "bucket", ("unreached", number))
+            if name == self.bucket:
+                raise Fault(f"`{name}` is to be in reach", path=("unreached", number), remedy="name other buckets")
+        return self
+
+    def others(self) -> tuple[str, ...]:
+        return self.unreached
+
+
 class ClaimItem(Strict):
     """One claim: its kind, and that kind's fields."""
 
@@ -305,6 +333,7 @@ class ClaimItem(Strict):
     cross_account: CrossAccount | None = Field(default=None, alias="cross-account")
     encrypted_writes: EncryptedWrites | None = Field(default=None, alias="encrypted-writes")
     not_public: NotPublic | None = Field(default=None, alias="not-public")
+    endpoint_policy_limits: EndpointPolicyLimits | None = Field(default=None, alias="endpoint-policy-limits")
 
     @model_validator(mode="before")
     @classmethod

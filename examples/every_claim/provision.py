@@ -11,11 +11,13 @@ _spec.loader.exec_module(first)
 NAME = "every-claim-{}"
 OURS = [f"arn:aws:s3:::{NAME.format('*')}", f"arn:aws:s3:::{NAME.format('*')}/*"]
 
+ELSEWHERE = [f"arn:aws:s3:::{name}{end}" for name in ("mine-every-claim", "theirs-every-claim") for end in ("", "/*")]
+
 
 def provision(accounts):
     main, partner = accounts["main"], accounts["partner"]
     network, other = first.main_network(main), first.partner_network(partner)
-    everything = document(allow("s3:*", OURS))
+    everything = document(allow("s3:*", [*OURS, *ELSEWHERE]))
     open_endpoint = document(allow("s3:*", OURS, Principal="*"))
     first.bucket(main, NAME.format("control"))
     first.bucket(partner, NAME.format("partner-control"))
@@ -30,6 +32,7 @@ def provision(accounts):
         "PartnerSubnet": other["subnet"],
         "PartnerProbeGroup": other["group"],
     }
+    elsewhere(main, partner, found["AppRole"])
     for name, policy in policies(found).items():
         bucket(main, name, policy)
     return found
@@ -54,6 +57,14 @@ def policies(found):
             )
         ),
     }
+
+
+def elsewhere(main, partner, app):
+    """Two buckets that the endpoint's policy does not name; `app` may use both."""
+    first.bucket(main, "mine-every-claim")
+    first.bucket(partner, "theirs-every-claim")
+    policy = document(allow("s3:*", [row for row in ELSEWHERE if "theirs" in row], Principal={"AWS": app}))
+    partner.client("s3").put_bucket_policy(Bucket="theirs-every-claim", Policy=json.dumps(policy))
 
 
 def bucket(session, name, policy):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_s3vpce.claims.claim import Claim
 from pytest_s3vpce.claims.cross_account import CrossAccount
 from pytest_s3vpce.claims.encrypted_writes import EncryptedWrites
+from pytest_s3vpce.claims.endpoint_policy_limits import EndpointPolicyLimits
 from pytest_s3vpce.claims.findings import Finding, Kind
 from pytest_s3vpce.claims.network_only import EndpointOnly, NetworkOnly, SourceIpOnly, VpcOnly
 from pytest_s3vpce.claims.not_public import NotPublic
@@ -33,6 +34,7 @@ CLAIMS: Final[Mapping[str, type[Claim]]] = {
     "cross-account": CrossAccount,
     "encrypted-writes": EncryptedWrites,
     "not-public": NotPublic,
+    "endpoint-policy-limits": EndpointPolicyLimits,
 }
 """By the names that files give them."""
 
@@ -44,6 +46,7 @@ __all__ = [
     "EncryptedWrites",
     "EndpointFacts",
     "EndpointOnly",
+    "EndpointPolicyLimits",
     "Finding",
     "Kind",
     "NetworkOnly",

@@ -13,13 +13,11 @@ from pytest_s3vpce.claims.findings import (
     attribution,
     canary,
     negative,
-    outside_hypotheses,
-    outside_readers,
     positive,
     reach,
     reach_probes,
-    readings_of,
 )
+from pytest_s3vpce.claims.paths import path_probes
 from pytest_s3vpce.claims.setting import helper_probes
 from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.operations import OPERATIONS
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
 class Cells:
     """What a claim says of single requests; `by` are the layers that a denial may come from."""
 
-    bucket: str
     allowed: tuple[Probe, ...]
     denied: tuple[Probe, ...]
     by: frozenset[Layer] = OWNERS
@@ -48,7 +45,7 @@ class Cells:
             yield from helper_probes(probe.cell)
             yield from _reach_probes(setting, probe)
         for vantage in dict.fromkeys(probe.cell.vantage for probe in self.denied):
-            yield from paths_of(setting, vantage)
+            yield from path_probes(setting, vantage)
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
         """Every cell, its reach, the layer of each denial, that there is an object, and that no write changed it."""
@@ -61,9 +58,16 @@ class Cells:
             layer = attribution(results, probe, by=self.by, excluded=excluded)
             findings += [layer] if layer is not None else []
         findings += self._objects(results)
-        writing = [probe.cell.operation for probe in (*self.allowed, *self.denied)]
-        checked = canary(results, self.bucket, writing)
-        return findings + ([checked] if checked is not None else [])
+        return [*findings, *self._canaries(results)]
+
+    def _canaries(self, results: Results) -> Iterator[Finding]:
+        written: dict[str, list[str]] = {}
+        for probe in (*self.allowed, *self.denied):
+            written.setdefault(probe.cell.target.bucket, []).append(probe.cell.operation)
+        for bucket, operations in written.items():
+            checked = canary(results, bucket, operations)
+            if checked is not None:
+                yield checked
 
     def _objects(self, results: Results) -> Iterator[Finding]:
         """Of a key where nothing is, S3 answers a caller who may not list with a 403 as well."""
@@ -72,17 +76,6 @@ class Cells:
             if not results.is_there(label):
                 sentence = f"no object was shown to be there on {label}, so a denial there proves nothing"
                 yield Finding(kind=Kind.CANARY, name=f"object {label}", status=Status.MISSING, sentence=sentence)
-
-
-def paths_of(setting: Setting, vantage: str) -> Iterator[Probe]:
-    """The readings of a vantage point's path on the control buckets."""
-    yield from readings_of(
-        setting,
-        "",
-        principals=outside_readers(setting),
-        vantage=vantage,
-        hypotheses=outside_hypotheses(setting, vantage, ()),
-    )
 
 
 def _reach_probes(setting: Setting, probe: Probe) -> tuple[Probe, ...]:

@@ -45,7 +45,7 @@ class CrossAccount(Claim):
             *self._probes(strangers, others),
         ]
         allowed = tuple(self._probes(self.granted, self.actions))
-        return Cells(bucket=self.bucket, allowed=allowed, denied=tuple(dict.fromkeys(denied)), by=self.by)
+        return Cells(allowed=allowed, denied=tuple(dict.fromkeys(denied)), by=self.by)
 
     def _probes(self, pairs: Iterable[tuple[str, str]], actions: Iterable[str]) -> Iterator[Probe]:
         for principal, vantage in pairs:

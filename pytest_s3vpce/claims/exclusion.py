@@ -9,7 +9,7 @@ from pytest_s3vpce.claims.findings import path_read
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.model import Layer, Transport
 from pytest_s3vpce.operations import Check, checks, context, operation
-from pytest_s3vpce.policy import UNKNOWN, Policies, Request, decide, parse
+from pytest_s3vpce.policy import UNKNOWN, Effect, Policies, Request, decide, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -68,9 +68,14 @@ class Exclusion:
         return None
 
     def owner(self, probe: Probe) -> str | None:
-        """By what the bucket is: a control bucket has no restrictions."""
-        control = probe.cell.target.bucket.startswith("control:")
-        return f"{probe.cell.label} is a control bucket, without restrictions" if control else None
+        """By what the bucket is, or by the endpoint's policy: where that denies, nobody else need to."""
+        if probe.cell.target.bucket.startswith("control:"):
+            return f"{probe.cell.label} is a control bucket, without restrictions"
+        read = self.path(probe)
+        facts = self.setting.endpoints.get(read or "")
+        if facts is None or facts.policy is None or not policy_denies(self.setting, facts, probe):
+            return None
+        return f"the policy of {read}, as it was read, denies it"
 
 
 def policy_allows(setting: Setting, endpoint: EndpointFacts, probe: Probe) -> bool:
@@ -78,18 +83,29 @@ def policy_allows(setting: Setting, endpoint: EndpointFacts, probe: Probe) -> bo
 
     False as well where the policy reads a condition key whose value here is not known: absent and unknown differ.
     """
+    said = _endpoint_says(setting, endpoint, probe)
+    return bool(said) and said == {Effect.ALLOW}
+
+
+def policy_denies(setting: Setting, endpoint: EndpointFacts, probe: Probe) -> bool:
+    """Whether the endpoint's policy, as read, denies something that the probe asks for; the same caution."""
+    return bool(_endpoint_says(setting, endpoint, probe) & {Effect.EXPLICIT_DENY, Effect.IMPLICIT_DENY})
+
+
+def _endpoint_says(setting: Setting, endpoint: EndpointFacts, probe: Probe) -> set[Effect]:
+    """What the endpoint's layer gives for each check of the probe; nothing where that is not certain."""
     try:
         document = parse(endpoint.policy or "", name=endpoint.id)
         known = known_of(probe, endpoint=endpoint)
         if not document.keys <= _with_derived(known):
-            return False
+            return set()
         policies = Policies(
             identity=UNKNOWN, resource=UNKNOWN, vpc_endpoint=document, endpoint_type=endpoint.type.lower()
         )
         found = list(_decisions(setting, probe, policies, known=known))
     except PolicyError:
-        return False
-    return bool(found) and all(row.layers.get(Layer.VPC_ENDPOINT) == "allow" for row in found)
+        return set()
+    return {row.layers.get(Layer.VPC_ENDPOINT, Effect.UNKNOWN) for row in found}
 
 
 def own_side_allows(setting: Setting, probe: Probe) -> bool:

@@ -36,7 +36,6 @@ class NotPublic(Claim):
     def cells(self) -> Cells:
         principal, vantage = self.reader
         return Cells(
-            bucket=self.bucket,
             allowed=(make_probe("s3:GetObject", self.bucket, principal=principal, vantage=vantage),),
             denied=tuple(
                 make_probe(action, self.bucket, principal=stranger, vantage=place)

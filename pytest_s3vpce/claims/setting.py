@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from pytest_s3vpce.calibration import NONE, Calibration
 from pytest_s3vpce.model import Cell, Outcome, OutcomeKind, Target, Transport
 from pytest_s3vpce.operations import OPERATIONS, Check, Resource, checks, default_operation, operation
 from pytest_s3vpce.probe import Probe
@@ -118,6 +119,7 @@ class Results:
     outcomes: Mapping[Probe, Outcome]
     canaries: Mapping[str, tuple[bool, str]] = field(default_factory=dict)
     """Bucket to (same bytes before and after the writes, sentence)."""
+    calibration: Calibration = NONE
 
     def outcome(self, probe: Probe) -> Outcome:
         return self.outcomes.get(probe, NOT_SENT)
@@ -143,10 +145,16 @@ class Results:
         )
 
     def calibrated(self, cell: Cell) -> bool:
-        """Whether the cell's form is documented, or gave an allowed and a denied caller different answers here."""
+        """Whether the cell's form gave an allowed and a denied caller different answers, in a calibration or here.
+
+        Without a calibration a documented form counts as it is.
+        """
         form = OPERATIONS[cell.operation].safe
-        if cell.mutating or form is None or form.documented:
+        settled = self.calibration.settles(cell.operation)
+        if cell.mutating or form is None:
             return True
+        if settled is not None or form.documented:
+            return settled is not False
         kinds = {
             outcome.kind
             for other, outcome in self.outcomes.items()

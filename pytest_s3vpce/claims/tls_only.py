@@ -64,7 +64,7 @@ class TlsOnly(Claim):
         allowed, denied = (
             [self._over(pair[0], row) for pair in self.pairs(setting) for row in rows] for rows in transports
         )
-        return Cells(bucket=self.bucket, allowed=tuple(allowed), denied=tuple(denied), by=self.by)
+        return Cells(allowed=tuple(allowed), denied=tuple(denied), by=self.by)
 
     def _over(self, probe: Probe, transport: Transport) -> Probe:
         return replace(probe, cell=replace(probe.cell, transport=transport))
@@ -106,11 +106,6 @@ class TlsOnly(Claim):
                 hypotheses=(tls(str(transport.tls)),),
                 transport=transport,
             )
-
-    def gaps(self, setting: Setting) -> Iterator[str]:
-        if self.minimum == "1.2":
-            yield "TLS before 1.2 was not tried: AWS refuses it by itself"
-        del setting
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
         refused = self._refuses(setting)

@@ -99,6 +99,24 @@ def unblocked(bucket: str, then: Removal | None = None) -> Removal:
     return removal
 
 
+def endpoint(element: str, value: Any) -> Removal:
+    """The one statement of the main endpoint's policy with another element."""
+
+    @contextmanager
+    def removal(stage: Stage) -> Iterator[None]:
+        ec2, name = stage.client("ec2"), stage.outputs["Endpoint"]
+        before = ec2.describe_vpc_endpoints(VpcEndpointIds=[name])["VpcEndpoints"][0]["PolicyDocument"]
+        policy = json.loads(before)
+        policy["Statement"][0][element] = value
+        ec2.modify_vpc_endpoint(VpcEndpointId=name, PolicyDocument=json.dumps(policy))
+        try:
+            yield
+        finally:
+            ec2.modify_vpc_endpoint(VpcEndpointId=name, PolicyDocument=before)
+
+    return removal
+
+
 REMOVALS: Final[dict[str, dict[str, Removal]]] = {
     "not-public/private": {
         "block public access": unblocked("private"),
@@ -114,6 +132,11 @@ REMOVALS: Final[dict[str, dict[str, Removal]]] = {
         "tls": without("modern", "TlsOnly"),
         "the version": without("modern", "ModernTlsOnly"),
         "the version where it counts": altered("modern", "ModernTlsOnly", Resource="arn:aws:s3:::every-claim-modern"),
+    },
+    "endpoint-policy-limits/private": {
+        "all other buckets": endpoint("Resource", "*"),
+        "the partner's": endpoint("Resource", ["arn:aws:s3:::every-claim-*", "arn:aws:s3:::theirs-*"]),
+        "our own": endpoint("Resource", ["arn:aws:s3:::every-claim-*", "arn:aws:s3:::mine-*"]),
     },
 }
 """Of each claim, what its bucket is protected by, and how that is taken away."""

@@ -18,6 +18,7 @@ from pytest_s3vpce.claims import (
     EncryptedWrites,
     EndpointFacts,
     EndpointOnly,
+    EndpointPolicyLimits,
     Finding,
     Kind,
     NetworkOnly,
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
     from pytest_s3vpce.probe import Probe
 
 MAIN, PARTNER, FOREIGN = "vpce-main", "vpce-partner", "vpce-other"
-OPEN_POLICY = json.dumps({"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]})
+OPEN = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+OPEN_POLICY = json.dumps({"Statement": [OPEN]})
+SHUT_ELSEWHERE = json.dumps({"Statement": [OPEN, {**OPEN, "Effect": "Deny", "Resource": "arn:aws:s3:::x*"}]})
 EVERYTHING = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
 VANTAGES = {"app-subnet": MAIN, "nat-subnet": "", "internet": "", "partner-vpc": PARTNER}
 
@@ -76,6 +79,9 @@ SETTING = Setting(
     buckets={
         "reports": BucketFacts(label="reports", name="r", account="main", account_id="111122223333", key="canary"),
         "open": BucketFacts(label="open", name="o", account="main", account_id="111122223333", key="canary"),
+        "elsewhere": BucketFacts(
+            label="elsewhere", name="x", account="partner", account_id="444455556666", key="canary"
+        ),
         "control:main": BucketFacts(
             label="control:main", name="cm", account="main", account_id="111122223333", key="canary"
         ),
@@ -85,7 +91,7 @@ SETTING = Setting(
     },
     vantages=tuple(VANTAGES),
     endpoints={
-        MAIN: EndpointFacts(id=MAIN, vpc="vpc-1", account_id="111122223333", type="gateway", policy=OPEN_POLICY),
+        MAIN: EndpointFacts(id=MAIN, vpc="vpc-1", account_id="111122223333", type="gateway", policy=SHUT_ELSEWHERE),
         PARTNER: EndpointFacts(id=PARTNER, vpc="vpc-2", account_id="444455556666", type="gateway", policy=OPEN_POLICY),
     },
     vantage_endpoints={"app-subnet": (MAIN,), "nat-subnet": (MAIN,), "partner-vpc": (PARTNER,)},
@@ -152,7 +158,7 @@ def good(claim: Claim, probe: Probe) -> Outcome:
     if isinstance(claim, EncryptedWrites):
         demanded = [probe.cell.parameters for probe in claim.positives()]
         return ALLOWED if cell.parameters in demanded else denied(Layer.RESOURCE)
-    if isinstance(claim, CrossAccount | NotPublic):
+    if isinstance(claim, CrossAccount | NotPublic | EndpointPolicyLimits):
         return ALLOWED if cell.label == "open" or probe in claim.cells().allowed else denied()
     assert isinstance(claim, NetworkOnly)
     if VANTAGES[cell.vantage] not in inside_paths(claim):
@@ -221,6 +227,15 @@ NOT_PUBLIC = NotPublic(
     actions=("s3:GetObject", "s3:PutObject", "s3:ListBucket", "s3:GetBucketPolicy"),
     public_control="open",
 )
+ENDPOINT_POLICY_LIMITS = EndpointPolicyLimits(
+    id="endpoint-policy-limits/reports",
+    bucket="reports",
+    principals=("app",),
+    endpoints=(MAIN,),
+    inside=("app-subnet",),
+    outside=("internet",),
+    unreached=("elsewhere",),
+)
 CLAIMS: list[Claim] = [
     ENDPOINT_ONLY,
     VPC_ONLY,
@@ -233,8 +248,9 @@ CLAIMS: list[Claim] = [
     ENCRYPTED_WRITES,
     KEY_WRITES,
     NOT_PUBLIC,
+    ENDPOINT_POLICY_LIMITS,
 ]
-CANARIES = {"reports": (True, "the canary is as it was")}
+CANARIES = dict.fromkeys(("reports", "elsewhere"), (True, "the canary is as it was"))
 
 
 def outcomes_of(claim: Claim, setting: Setting = SETTING) -> dict[Probe, Outcome]:
@@ -270,6 +286,8 @@ def essential(claim: Claim, probe: Probe) -> bool:
     """A cell of the claim itself: no other probe can stand in for it."""
     if isinstance(claim, TlsOnly):
         return probe.cell.target.bucket == "reports"
+    if hasattr(claim, "cells"):
+        return probe in (*claim.cells().allowed, *claim.cells().denied)
     return probe.cell.target.bucket == "reports" and not probe.session_policy
 
 
@@ -341,7 +359,8 @@ def test_a_bucket_open_to_everybody_is_refuted(claim: Claim) -> None:
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 def test_without_a_control_bucket_nothing_is_proven(claim: Claim) -> None:
-    setting = replace(SETTING, buckets={"reports": SETTING.buckets["reports"]})
+    buckets = {name: row for name, row in SETTING.buckets.items() if not name.startswith("control:")}
+    setting = replace(SETTING, buckets=buckets)
     verdict, sentence, _ = judged(claim, outcomes_of(claim, setting), setting=setting)
     assert verdict is Verdict.INCONCLUSIVE
     assert "control bucket" in sentence or "path" in sentence

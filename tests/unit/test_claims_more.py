@@ -14,10 +14,12 @@ from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
 from pytest_s3vpce.policy import UNKNOWN, Policies, parse
 from tests.unit.test_claims import (
     ALLOWED,
+    ENDPOINT_POLICY_LIMITS,
     EVERYTHING,
     EXACTLY,
     MAIN,
     NOT_PUBLIC,
+    OPEN_POLICY,
     SETTING,
     TLS_12,
     TLS_13,
@@ -25,6 +27,7 @@ from tests.unit.test_claims import (
     denied,
     judged,
     outcomes_of,
+    reading,
 )
 
 MISSING = Outcome(kind=OutcomeKind.INCONCLUSIVE, code="NoSuchKey", reason="the canary does not exist")
@@ -161,8 +164,6 @@ def test_interface_endpoints_have_no_tls_13_and_the_claim_says_so() -> None:
     assert found is Verdict.INCONCLUSIVE
     assert "through vpce-main, and interface endpoints do not speak TLS 1.3" in sentence
     assert judged(TLS_12, outcomes_of(TLS_12, by_interface()), setting=by_interface())[0] is Verdict.PROVEN
-    assert "AWS refuses it by itself" in "".join(TLS_12.gaps(SETTING))
-    assert list(TLS_13.gaps(SETTING)) == []
 
 
 def test_a_proxy_that_speaks_another_version_to_s3_proves_nothing() -> None:
@@ -181,3 +182,66 @@ def test_an_older_version_that_gets_in_refutes() -> None:
         probe: ALLOWED if probe.cell.transport is Transport.TLS12 else row for probe, row in outcomes_of(TLS_13).items()
     }
     assert judged(TLS_13, bent)[0] is Verdict.REFUTED
+
+
+# --- endpoint-policy-limits ------------------------------------------------------------------------------------------
+
+
+def limits(policy: str | None, **bends: Outcome) -> tuple[Verdict, str]:
+    """The claim where the endpoint's policy reads so; `inside` and `outside` are outcomes on the other bucket."""
+    main = replace(SETTING.endpoints[MAIN], policy=policy)
+    setting = replace(SETTING, endpoints={**SETTING.endpoints, MAIN: main})
+    places = {"app-subnet": "inside", "internet": "outside"}
+    outcomes = {
+        probe: bends.get(places[probe.cell.vantage], row) if probe.cell.label == "elsewhere" else row
+        for probe, row in outcomes_of(ENDPOINT_POLICY_LIMITS, setting).items()
+    }
+    return judged(ENDPOINT_POLICY_LIMITS, outcomes, setting=setting)[:2]
+
+
+@pytest.mark.parametrize("policy", [None, OPEN_POLICY, "not json"])
+def test_a_denial_that_may_be_the_other_buckets_own_is_chance(policy: str | None) -> None:
+    found, sentence = limits(policy)
+    assert found is Verdict.INCONCLUSIVE
+    assert "the policy of elsewhere may be its cause" in sentence
+
+
+def test_a_named_endpoint_denial_needs_no_policy() -> None:
+    assert limits(None, inside=denied(Layer.VPC_ENDPOINT))[0] is Verdict.PROVEN
+
+
+def test_another_layer_is_not_the_endpoint() -> None:
+    found, sentence = limits(OPEN_POLICY, inside=denied(Layer.RESOURCE))
+    assert found is Verdict.INCONCLUSIVE
+    assert "not by vpc_endpoint" in sentence
+
+
+def test_what_is_in_reach_from_nowhere_is_not_closed_by_the_endpoint() -> None:
+    assert limits(None, inside=denied(Layer.VPC_ENDPOINT), outside=UNREACHABLE)[0] is Verdict.INCONCLUSIVE
+    assert limits(None, inside=denied(Layer.VPC_ENDPOINT), outside=denied())[0] is not Verdict.PROVEN
+
+
+def test_an_inside_that_takes_another_way_proves_nothing_of_the_endpoint() -> None:
+    bent = {}
+    for probe, row in outcomes_of(ENDPOINT_POLICY_LIMITS).items():
+        own = probe.cell.vantage == "app-subnet" and probe.session_policy
+        bent[probe] = reading(probe, "") if own else row
+    found, sentence, _ = judged(ENDPOINT_POLICY_LIMITS, bent)
+    assert found is Verdict.INCONCLUSIVE
+    assert "through no VPC endpoint, and not through vpce-main" in sentence
+
+
+def test_an_outside_that_goes_through_the_endpoint_is_no_outside() -> None:
+    claim = replace(ENDPOINT_POLICY_LIMITS, outside=("app-subnet",), inside=("internet",))
+    outcomes = {
+        probe: reading(probe, MAIN) if probe.session_policy else row for probe, row in outcomes_of(claim).items()
+    }
+    found, sentence, _ = judged(claim, outcomes)
+    assert found is Verdict.INCONCLUSIVE
+    assert "app-subnet is no outside vantage point" in sentence
+
+
+def test_an_unread_policy_is_told() -> None:
+    assert list(ENDPOINT_POLICY_LIMITS.gaps(SETTING)) == []
+    unread = replace(SETTING, endpoints={})
+    assert list(ENDPOINT_POLICY_LIMITS.gaps(unread)) == ["the policy of vpce-main could not be read"]

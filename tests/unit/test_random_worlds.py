@@ -5,6 +5,7 @@ What holds is enumerated from the world itself, not from what the claims look at
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from pytest_s3vpce.claims import (
     Claim,
     CrossAccount,
     EncryptedWrites,
+    EndpointPolicyLimits,
     NetworkOnly,
     NotPublic,
     PublicFacts,
@@ -34,6 +36,7 @@ from tests.unit.test_claims import (
     CROSS_ACCOUNT,
     ENCRYPTED_WRITES,
     ENDPOINT_ONLY,
+    ENDPOINT_POLICY_LIMITS,
     EVERYTHING,
     EXACTLY,
     MAIN,
@@ -59,6 +62,8 @@ WORLDS = 5000 if os.environ.get("S3VPCE_SOAK") else 300
 PATHS = ("", MAIN, PARTNER)
 ACTIONS = ("GetObject", "PutObject", "ListObjectsV2")
 
+BUCKETS = ("reports", "elsewhere", "control:main", "control:partner")
+RESOURCES = {"target": "arn:aws:s3:::r*", "control": "arn:aws:s3:::c*", "elsewhere": "arn:aws:s3:::x*"}
 CLOSED = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "arn:aws:s3:::c*"}})
 ALLOWED = Outcome(kind=OutcomeKind.ALLOWED)
 UNREACHABLE = Outcome(kind=OutcomeKind.UNREACHABLE, reason="cut off")
@@ -91,7 +96,9 @@ class World:
     unread: frozenset[str]
     """What the runner may not read: `own side`, `openness`."""
     endpoint_blocks: frozenset[tuple[str, str]]
-    """(endpoint, `target` or `control`) that an endpoint's policy does not let through."""
+    """(endpoint, kind of bucket) that an endpoint's policy does not let through."""
+    elsewhere_denies: frozenset[str]
+    """Paths at which another account's bucket denies by itself."""
     endpoint_blocks_http: frozenset[str]
     identity_blocks: frozenset[tuple[str, str]]
     """(principal, `target` or `control`) that the caller's own policies do not allow."""
@@ -111,16 +118,18 @@ class World:
             return NO_HANDSHAKE
         if cell.principal in self.bad_keys:
             return BAD_KEYS
-        kind = "control" if cell.label.startswith("control:") else "target"
+        kind = _kind(cell.label)
         own = cell.principal == "app"
         if cell.label == "open":
             return ALLOWED
         if (path, kind) in self.endpoint_blocks or (http and path in self.endpoint_blocks_http):
-            return self._denied(Layer.VPC_ENDPOINT, named=own or kind == "control")
+            return self._denied(Layer.VPC_ENDPOINT, named=kind == "control" or (own and kind == "target"))
+        if kind == "elsewhere" and path in self.elsewhere_denies:
+            return self._denied(Layer.RESOURCE, named=False)
         if kind == "target" and self._bucket_denies(probe, path, http=http, own=own):
             return self._denied(Layer.RESOURCE, named=own)
         if (cell.principal, kind) in self.identity_blocks:
-            return self._denied(Layer.IDENTITY, named=own or kind == "control")
+            return self._denied(Layer.IDENTITY, named=kind == "control" or (own and kind == "target"))
         if not self.portal and not reading_holds(probe, path):
             return self._denied(Layer.SESSION, named=True)
         return MISSING if cell.label in self.no_canary and cell.operation != "ListObjectsV2" else ALLOWED
@@ -156,6 +165,9 @@ class World:
             over = {"GetObject", "ListObjectsV2"}
             older = {"": over, "1.2": over - self.denies_tls12, "1.3": self.denies_tls12}[claim.minimum]
             return over <= self.denies_http and over <= older
+        if isinstance(claim, EndpointPolicyLimits):
+            ways = {self.paths[vantage] for vantage in claim.inside}
+            return ways == {MAIN} and (MAIN, "elsewhere") in self.endpoint_blocks
         if isinstance(claim, EncryptedWrites):
             return self.denies_encryptions == NOT_DEMANDED
         if isinstance(claim, NotPublic):
@@ -188,6 +200,11 @@ class World:
         return not {(operation, path) for operation in ("GetObject", "PutObject") for path in inside} & self.denies
 
 
+def _kind(label: str) -> str:
+    """What a bucket is in these worlds: a control bucket, the one under test, or another account's."""
+    return label.partition(":")[0] if label != "reports" else "target"
+
+
 def _names(actions: Iterable[str]) -> set[str]:
     return {row_of(name).name for name in actions}
 
@@ -213,6 +230,7 @@ GOOD = World(
     blocks=frozenset(BLOCKS),
     unread=frozenset(),
     endpoint_blocks=frozenset(),
+    elsewhere_denies=frozenset(),
     endpoint_blocks_http=frozenset(),
     identity_blocks=frozenset(),
     bad_keys=frozenset(),
@@ -225,7 +243,7 @@ GOOD = World(
 def bent(dice: random.Random, base: World) -> World:
     """The world with one thing changed."""
     vantage = dice.choice(list(VANTAGES))
-    kind = dice.choice(["target", "control"])
+    kind = dice.choice(["target", "control", "elsewhere"])
     who = dice.choice(["app", "partner"])
     operation, path = dice.choice(ACTIONS), dice.choice(PATHS)
     encryption = dice.choice([*sorted(NOT_DEMANDED), "AES256"])
@@ -240,12 +258,16 @@ def bent(dice: random.Random, base: World) -> World:
             replace(base, no_tls13=base.no_tls13 ^ {vantage}),
             replace(base, denies_encryptions=base.denies_encryptions ^ {encryption}),
             replace(base, grants_partner=base.grants_partner ^ {operation}),
-            replace(base, endpoint_blocks=base.endpoint_blocks | {(dice.choice([MAIN, PARTNER]), kind)}),
+            replace(base, endpoint_blocks=base.endpoint_blocks ^ {(dice.choice([MAIN, PARTNER]), kind)}),
+            replace(base, elsewhere_denies=base.elsewhere_denies ^ {path}),
             replace(base, endpoint_blocks_http=base.endpoint_blocks_http | {dice.choice([MAIN, PARTNER])}),
             replace(base, identity_blocks=base.identity_blocks | {(who, kind)}),
             replace(base, bad_keys=base.bad_keys | {who}),
             replace(base, no_port_80=base.no_port_80 | {vantage}),
-            replace(base, no_canary=base.no_canary | {dice.choice(["reports", "control:main", "control:partner"])}),
+            replace(
+                base,
+                no_canary=base.no_canary | {dice.choice(["reports", "elsewhere", "control:main", "control:partner"])},
+            ),
             replace(base, portal=not base.portal),
             replace(base, open_to_all=base.open_to_all ^ {operation}),
             replace(base, blocks=base.blocks ^ {dice.choice(BLOCKS)}),
@@ -257,25 +279,27 @@ def bent(dice: random.Random, base: World) -> World:
 def verdict(claim: Claim, world: World) -> tuple[Verdict, str]:
     setting = _setting(world)
     outcomes = {probe: world.outcome(probe) for probe in claim.probes(setting)}
-    canary = "reports" not in world.no_canary
-    found, sentence, _ = verdict_of(
-        claim.judge(setting, Results(outcomes=outcomes, canaries={"reports": (canary, "the canary's reading")}))
-    )
+    canaries = {name: (name not in world.no_canary, "the canary's reading") for name in ("reports", "elsewhere")}
+    found, sentence, _ = verdict_of(claim.judge(setting, Results(outcomes=outcomes, canaries=canaries)))
     return found, sentence
 
 
 def _setting(world: World) -> Setting:
     """The endpoints' policies as they can be read: those that block something say so."""
-    blocks = {endpoint for endpoint, kind in world.endpoint_blocks if kind == "target"} | world.endpoint_blocks_http
-    closed = '{"Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"arn:aws:s3:::c*"}]}'
-    endpoints = {
-        name: replace(facts, policy=closed) if name in blocks else facts for name, facts in SETTING.endpoints.items()
-    }
+    endpoints = {name: replace(facts, policy=_policy(world, name)) for name, facts in SETTING.endpoints.items()}
     partner = CLOSED if ("partner", "target") in world.identity_blocks else EVERYTHING
     own = {} if "own side" in world.unread else {"partner": Policies(identity=(partner,))}
     openness = PublicFacts(policy_is_public=bool(world.open_to_all), blocks=world.blocks)
     public = {"reports": PublicFacts() if "openness" in world.unread else openness}
     return replace(SETTING, endpoints=endpoints, own_policies=own, public=public)
+
+
+def _policy(world: World, endpoint: str) -> str:
+    shut = {kind for name, kind in world.endpoint_blocks if name == endpoint}
+    shut |= {"target"} if endpoint in world.endpoint_blocks_http else set()
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "*"}
+    arns = [arn for kind, arn in RESOURCES.items() if kind not in shut]
+    return json.dumps({"Statement": [{**statement, "Resource": arn} for arn in arns]})
 
 
 # In these worlds the refused and outside cells of a claim differ from the allowed ones by their path alone.
@@ -290,6 +314,7 @@ CLAIMS: list[Claim] = [
     replace(EXACTLY, operations=("s3:GetObject", "s3:PutObject", "s3:ListBucket")),
     ENCRYPTED_WRITES,
     replace(NOT_PUBLIC, actions=("s3:GetObject", "s3:PutObject", "s3:ListBucket")),
+    ENDPOINT_POLICY_LIMITS,
 ]
 
 
@@ -301,6 +326,8 @@ def good_world(claim: Claim) -> World:
         return replace(GOOD, denies_encryptions=NOT_DEMANDED)
     if isinstance(claim, TlsOnly) and claim.minimum == "1.3":
         return replace(GOOD, denies_tls12=frozenset(ACTIONS))
+    if isinstance(claim, EndpointPolicyLimits):
+        return replace(GOOD, endpoint_blocks=frozenset({(MAIN, "elsewhere")}))
     if isinstance(claim, NotPublic):
         return replace(GOOD, grants_partner=frozenset())
     if isinstance(claim, SourceIpOnly):

@@ -1,0 +1,65 @@
+"""The ways that requests take, read on the control buckets: through a named endpoint, or through none of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_s3vpce.claims.findings import Finding, Kind, outside_hypotheses, outside_readers, path_read, readings_of
+from pytest_s3vpce.matrix import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_s3vpce.claims.setting import Results, Setting
+    from pytest_s3vpce.probe import Probe
+
+
+def path_probes(setting: Setting, vantage: str, endpoints: Sequence[str] = ()) -> Iterator[Probe]:
+    """The readings that tell a vantage point's path: candidates are the named endpoints and those in its VPC."""
+    yield from readings_of(
+        setting,
+        "",
+        principals=outside_readers(setting),
+        vantage=vantage,
+        hypotheses=outside_hypotheses(setting, vantage, endpoints),
+    )
+
+
+def through(setting: Setting, results: Results, vantage: str, endpoints: Sequence[str]) -> Finding:
+    """Good where requests from there were read to go through one of the endpoints."""
+    read = _read(setting, results, vantage, endpoints)
+    if read in endpoints:
+        return _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through {read}")
+    named = ", ".join(endpoints)
+    way = "by a path that could not be read" if read is None else f"through {read or 'no VPC endpoint'}"
+    return _path(vantage, Status.MISSING, f"requests from {vantage} reach S3 {way}, and not through {named}")
+
+
+def apart(setting: Setting, results: Results, vantage: str, endpoints: Sequence[str]) -> Finding:
+    """Good where requests from there were read to go through none of the endpoints."""
+    read = _read(setting, results, vantage, endpoints)
+    named = ", ".join(endpoints)
+    if read is None:
+        sentence = f"the path from {vantage} could not be read, so nothing shows that it is outside {named}"
+        return _path(vantage, Status.MISSING, sentence)
+    if read in endpoints:
+        sentence = f"{vantage} is no outside vantage point: its requests go through {read}"
+        return _path(vantage, Status.MISSING, sentence)
+    return _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through none of {named}")
+
+
+def used(findings: Sequence[Finding], endpoints: Sequence[str]) -> Iterator[Finding]:
+    """Each named endpoint must have been gone through; `findings` are those of `through`."""
+    for endpoint in endpoints:
+        if not any(row.status is Status.GOOD and row.sentence.endswith(f" through {endpoint}") for row in findings):
+            sentence = f"no vantage point was shown to reach S3 through {endpoint}"
+            yield Finding(kind=Kind.PATH, name=f"through {endpoint}", status=Status.MISSING, sentence=sentence)
+
+
+def _read(setting: Setting, results: Results, vantage: str, endpoints: Sequence[str]) -> str | None:
+    candidates = dict.fromkeys((*endpoints, *setting.vantage_endpoints.get(vantage, ())))
+    return path_read(setting, results, vantage, candidates=candidates)
+
+
+def _path(vantage: str, status: Status, sentence: str) -> Finding:
+    return Finding(kind=Kind.PATH, name=f"path {vantage}", status=status, sentence=sentence)
