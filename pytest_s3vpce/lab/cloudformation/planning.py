@@ -68,6 +68,10 @@ class Plan:
     def description(self) -> str:
         return str(self.template.get("Description") or "")
 
+    def same_as(self, other: Plan) -> bool:
+        """Whether both ask for the same."""
+        return self.template == other.template and self.parameters == other.parameters
+
     def evaluator(self, resource_of: Callable[[str, str | None], Any]) -> Evaluator:
         return _evaluator(self.template, self._names, self._around, resource_of)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from pytest_s3vpce.lab.cloudformation import answers, described, planning
+from pytest_s3vpce.lab.cloudformation.changesets import ChangeSets
 from pytest_s3vpce.lab.cloudformation.clients import Clients, Signer
 from pytest_s3vpce.lab.cloudformation.deploying import Deployment
 from pytest_s3vpce.lab.cloudformation.faults import invalid
@@ -75,8 +76,9 @@ class CloudFormation:
 
     def __init__(self, handle: Callable[[HttpRequest], HttpResponse]) -> None:
         self._clients = Clients(handle)
-        self._changing = threading.Lock()
-        self._stacks: list[Stack] = []
+        self.changing = threading.Lock()
+        self.stacks: list[Stack] = []
+        self.change_sets = ChangeSets(self)
 
     def handle(self, request: HttpRequest, asker: Asker) -> HttpResponse:
         """The answer; Refused where there is none."""
@@ -96,9 +98,9 @@ class CloudFormation:
 
     def _mine(self, asker: Asker) -> Iterator[Stack]:
         place = (asker.account, asker.region)
-        return (row for row in list(self._stacks) if (row.home.account, row.home.region) == place)
+        return (row for row in list(self.stacks) if (row.home.account, row.home.region) == place)
 
-    def _known(self, asker: Asker, name: str) -> Stack | None:
+    def known(self, asker: Asker, name: str) -> Stack | None:
         """By name one that is there, by id also one that was deleted."""
         return next(
             (
@@ -109,8 +111,8 @@ class CloudFormation:
             None,
         )
 
-    def _found(self, call: Call) -> Stack:
-        found = self._known(call.asker, call.stack_name)
+    def found(self, call: Call) -> Stack:
+        found = self.known(call.asker, call.stack_name)
         if found is None:
             raise invalid(f"Stack with id {call.stack_name} does not exist")
         return found
@@ -127,22 +129,22 @@ class CloudFormation:
     # --- changing ----------------------------------------------------------------------------------------------------
 
     def create(self, call: Call) -> dict[str, Any]:
-        with self._changing:
-            if self._known(call.asker, call.stack_name) is not None:
+        with self.changing:
+            if self.known(call.asker, call.stack_name) is not None:
                 message = f"Stack [{call.stack_name}] already exists"
                 raise Refused("AlreadyExistsException", status=400, message=message)
-            stack = self._new(call)
+            stack = self.begin(call)
             on_failure = call.given.get("OnFailure", "ROLLBACK")
             if on_failure not in ("ROLLBACK", "DO_NOTHING", "DELETE"):
                 raise invalid(f"1 validation error detected: Value '{on_failure}' at 'onFailure' is none of the API's")
             stack.disable_rollback = call.given.get("DisableRollback") == "true"
             stack.protected = call.given.get("EnableTerminationProtection") == "true"
-            self._stacks.append(stack)
-            self._deployment(stack, call).create(on_failure="DO_NOTHING" if stack.disable_rollback else on_failure)
-            self._settle(stack)
+            self.stacks.append(stack)
+            self.deployment(stack, call).create(on_failure="DO_NOTHING" if stack.disable_rollback else on_failure)
+            self.settle(stack)
         return {"StackId": stack.home.stack_id}
 
-    def _new(self, call: Call) -> Stack:
+    def begin(self, call: Call) -> Stack:
         name, asker = call.stack_name, call.asker
         if not _NAME.fullmatch(name):
             raise invalid(
@@ -158,12 +160,12 @@ class CloudFormation:
             partition=asker.partition,
         )
         imports: set[str] = set()
-        plan = self._plan(call, home=home, imports=imports, before=None)
+        plan = self.plan(call, home=home, imports=imports)
         tags = {row["Key"]: row.get("Value", "") for row in answers.members(call.given, "Tags")}
         capabilities = tuple(answers.texts(call.given, "Capabilities"))
         return Stack(home=home, plan=plan, tags=tags, capabilities=capabilities, imports=imports)
 
-    def _plan(self, call: Call, *, home: Home, imports: set[str], before: Stack | None) -> Plan:
+    def plan(self, call: Call, *, home: Home, imports: set[str], before: Stack | None = None) -> Plan:
         text = template_text(call.given, client=call.client, before=None if before is None else before.plan.text)
         given: dict[str, str] = {}
         for row in answers.members(call.given, "Parameters"):
@@ -197,49 +199,51 @@ class CloudFormation:
 
         return Surroundings(export_of=export_of, zones=zones, stored=stored)
 
-    def _deployment(self, stack: Stack, call: Call) -> Deployment:
+    def deployment(self, stack: Stack, call: Call) -> Deployment:
         def is_exported(name: str) -> bool:
             found = self._exports(call.asker).get(name)
             return found is not None and found[0] is not stack
 
         return Deployment(stack, client=call.client, is_exported=is_exported)
 
-    def _settle(self, stack: Stack) -> None:
+    def settle(self, stack: Stack) -> None:
         if stack.status == _GONE:
             stack.deleted = datetime.now(UTC)
 
     def update(self, call: Call) -> dict[str, Any]:
-        with self._changing:
-            stack = self._found(call)
+        with self.changing:
+            stack = self.found(call)
             if stack.status not in _UPDATABLE:
                 raise invalid(f"Stack:{stack.home.stack_id} is in {stack.status} state and can not be updated.")
             imports: set[str] = set()
-            plan = self._plan(call, home=stack.home, imports=imports, before=stack)
-            rows = answers.members(call.given, "Tags")
-            if rows and {row["Key"]: row.get("Value", "") for row in rows} != stack.tags:
-                raise invalid("the lab does not change a stack's tags: delete it and create it anew")
-            if _same(plan, stack.plan):
+            plan = self.plan(call, home=stack.home, imports=imports, before=stack)
+            self.check_tags(stack, call)
+            if plan.same_as(stack.plan):
                 raise invalid("No updates are to be performed.")
-            self._check_exports_stay(stack, plan, call)
-            stack.updated = datetime.now(UTC)
-            self._deployment(stack, call).update(plan)
-            if stack.status == "UPDATE_COMPLETE":
-                stack.imports = imports
+            self.check_exports_stay(stack, plan, call)
+            self.carry_out(stack, plan, imports, call)
         return {"StackId": stack.home.stack_id}
 
+    def carry_out(self, stack: Stack, plan: Plan, imports: set[str], call: Call) -> None:
+        """The stack changed to what the plan wants."""
+        stack.updated = datetime.now(UTC)
+        self.deployment(stack, call).update(plan)
+        if stack.status == "UPDATE_COMPLETE":
+            stack.imports = imports
+
     def delete(self, call: Call) -> dict[str, Any]:
-        with self._changing:
-            stack = self._known(call.asker, call.stack_name)
+        with self.changing:
+            stack = self.known(call.asker, call.stack_name)
             if stack is None or stack.status == _GONE:
                 return {}
             if stack.protected:
                 raise invalid(f"Stack [{stack.home.stack}] cannot be deleted while TerminationProtection is enabled")
-            self._check_exports_stay(stack, None, call)
-            self._deployment(stack, call).delete()
-            self._settle(stack)
+            self.check_exports_stay(stack, None, call)
+            self.deployment(stack, call).delete()
+            self.settle(stack)
         return {}
 
-    def _check_exports_stay(self, stack: Stack, plan: Plan | None, call: Call) -> None:
+    def check_exports_stay(self, stack: Stack, plan: Plan | None, call: Call) -> None:
         """What another stack imports stays."""
         named = _export_names(plan) if plan is not None else set()
         for output in stack.outputs.values():
@@ -249,8 +253,14 @@ class CloudFormation:
             if user is not None and output.export not in named:
                 raise invalid(f"Export {output.export} cannot be deleted as it is in use by {user.home.stack}")
 
+    def check_tags(self, stack: Stack, call: Call) -> None:
+        """Tags that are given are those that the stack has."""
+        rows = answers.members(call.given, "Tags")
+        if rows and {row["Key"]: row.get("Value", "") for row in rows} != stack.tags:
+            raise invalid("the lab does not change a stack's tags: delete it and create it anew")
+
     def protect(self, call: Call) -> dict[str, Any]:
-        stack = self._found(call)
+        stack = self.found(call)
         stack.protected = call.given.get("EnableTerminationProtection") == "true"
         return {"StackId": stack.home.stack_id}
 
@@ -258,7 +268,7 @@ class CloudFormation:
 
     def describe(self, call: Call) -> dict[str, Any]:
         if call.given.get("StackName"):
-            return {"Stacks": [described.stack(self._found(call))]}
+            return {"Stacks": [described.stack(self.found(call))]}
         return {"Stacks": [described.stack(row) for row in self._mine(call.asker) if row.status != _GONE]}
 
     def list_stacks(self, call: Call) -> dict[str, Any]:
@@ -267,23 +277,23 @@ class CloudFormation:
         return {"StackSummaries": [described.summary(row) for row in reversed(rows)]}
 
     def events(self, call: Call) -> dict[str, Any]:
-        stack = self._found(call)
+        stack = self.found(call)
         return {"StackEvents": [described.event(stack, row) for row in reversed(list(stack.events))]}
 
     def resources(self, call: Call) -> dict[str, Any]:
-        stack, named = self._found(call), call.given.get("LogicalResourceId")
+        stack, named = self.found(call), call.given.get("LogicalResourceId")
         rows = [row for row in list(stack.resources.values()) if named in (None, row.logical)]
         return {"StackResources": [described.resource(stack, row) for row in rows]}
 
     def resource(self, call: Call) -> dict[str, Any]:
-        stack, named = self._found(call), call.given.get("LogicalResourceId", "")
+        stack, named = self.found(call), call.given.get("LogicalResourceId", "")
         if named not in stack.resources:
             raise invalid(f"Resource {named} does not exist for stack {stack.home.stack}")
         one = stack.resources[named]
         return {"StackResourceDetail": {**described.resource(stack, one), **described.listed(one)}}
 
     def list_resources(self, call: Call) -> dict[str, Any]:
-        rows = list(self._found(call).resources.values())
+        rows = list(self.found(call).resources.values())
         return {"StackResourceSummaries": [described.listed(row) for row in rows]}
 
     def list_exports(self, call: Call) -> dict[str, Any]:
@@ -302,7 +312,7 @@ class CloudFormation:
         return {"Imports": rows}
 
     def template(self, call: Call) -> dict[str, Any]:
-        return {"TemplateBody": self._found(call).plan.text, "StagesAvailable": ["Original", "Processed"]}
+        return {"TemplateBody": self.found(call).plan.text, "StagesAvailable": ["Original", "Processed"]}
 
     def validate(self, call: Call) -> dict[str, Any]:
         found = parse(template_text(call.given, client=call.client, before=None))
@@ -314,7 +324,7 @@ class CloudFormation:
         }
 
     def summary(self, call: Call) -> dict[str, Any]:
-        before = self._found(call).plan.text if call.given.get("StackName") else None
+        before = self.found(call).plan.text if call.given.get("StackName") else None
         found = parse(before or template_text(call.given, client=call.client, before=None))
         planning.check(found)
         rows = described.template_parameters(found)
@@ -328,6 +338,11 @@ class CloudFormation:
 
 
 _OPERATIONS: Final[Mapping[str, Callable[[CloudFormation, Call], dict[str, Any]]]] = {
+    "CreateChangeSet": lambda service, call: service.change_sets.create(call),
+    "DeleteChangeSet": lambda service, call: service.change_sets.delete(call),
+    "DescribeChangeSet": lambda service, call: service.change_sets.describe(call),
+    "ExecuteChangeSet": lambda service, call: service.change_sets.execute(call),
+    "ListChangeSets": lambda service, call: service.change_sets.list_all(call),
     "CreateStack": CloudFormation.create,
     "UpdateStack": CloudFormation.update,
     "DeleteStack": CloudFormation.delete,
@@ -344,10 +359,6 @@ _OPERATIONS: Final[Mapping[str, Callable[[CloudFormation, Call], dict[str, Any]]
     "UpdateTerminationProtection": CloudFormation.protect,
     "ValidateTemplate": CloudFormation.validate,
 }
-
-
-def _same(plan: Plan, before: Plan) -> bool:
-    return plan.template == before.template and plan.parameters == before.parameters
 
 
 def _export_names(plan: Plan) -> set[str]:
