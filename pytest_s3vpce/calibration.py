@@ -172,7 +172,8 @@ def read(path: Path) -> Calibration:
     """A calibration's file; RunError where it is none. Rules that this version does not know are left out."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        rows = [_finding(row) for row in found["findings"] if row["rule"] in RULES and {found["version"]} == {_VERSION}]
+        _check_version(found["version"])
+        rows = [_finding(row) for row in found["findings"] if row["rule"] in RULES]
         texts = {name: str(found[name]) for name in ("made", "mode", "account", "region")}
     except OSError as error:
         raise RunError(f"the calibration `{path}` can't be read: {error.strerror}", remedy=_REMEDY) from error
@@ -182,6 +183,11 @@ def read(path: Path) -> Calibration:
 
 
 _REMEDY: Final = "`s3vpce calibrate --account NAME --output FILE` writes one"
+
+
+def _check_version(found: object) -> None:
+    if found != _VERSION:
+        raise ValueError(f"version {found}")
 
 
 def _finding(row: Mapping[str, Any]) -> Finding:

@@ -163,6 +163,8 @@ class Inventory(Strict):
     """Files that the policies of VPC endpoints are made from, by the endpoints' ids."""
     allow_hosts: Several[Annotated[str, AfterValidator(forms.HOSTS)]] = ()
     """Patterns of hosts besides AWS's own that vantage points may reach; an agent gets them when it is deployed."""
+    calibration: Text | None = None
+    """The file that `s3vpce calibrate` wrote, beside the inventory."""
     evidence: Several[EvidenceSource] = ()
     """The logs that are asked about a run's requests, with --s3vpce-evidence."""
     lab: Lab | None = None

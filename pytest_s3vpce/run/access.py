@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from pytest_s3vpce.calibration import NONE, Calibration
 from pytest_s3vpce.claims import Results
 from pytest_s3vpce.claims.setting import helper_probes
 from pytest_s3vpce.errors import S3VpceError
@@ -44,9 +45,10 @@ class Observed:
     """As classified."""
     counted: dict[Probe, Outcome] = field(default_factory=dict)
     """Counted for the action under test."""
+    calibration: Calibration = NONE
 
     def results(self) -> Results:
-        return Results(outcomes=self.counted, canaries=self.canaries)
+        return Results(outcomes=self.counted, canaries=self.canaries, calibration=self.calibration)
 
 
 class AccessRun:
@@ -81,7 +83,7 @@ class AccessRun:
         self, probes: Sequence[Probe], readers: Mapping[str, Reader | None], *, unmade: Mapping[str, str]
     ) -> Observed:
         """Reads the canaries, sends all probes, reads the canaries again, and classifies what came back."""
-        seen = Observed()
+        seen = Observed(calibration=self._world.calibration)
         for bucket, why in unmade.items():
             seen.canaries[bucket] = (False, why)
         seen.refusals.update(

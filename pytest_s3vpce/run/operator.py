@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce import __version__
 from pytest_s3vpce.accounts import Accounts
+from pytest_s3vpce.calibration import LIVE
 from pytest_s3vpce.claims import CLAIMS
-from pytest_s3vpce.errors import S3VpceError
+from pytest_s3vpce.errors import RunError, S3VpceError
 from pytest_s3vpce.model import Transport
 from pytest_s3vpce.probe import ProbeBuilder
 from pytest_s3vpce.references import References
@@ -61,6 +62,7 @@ class Operator:
             session_name=f"s3vpce-{folder.run_id}",
         )
         self.world = World(inventory, References(outputs), self.accounts, run_id=folder.run_id)
+        _check_calibration(self.world, environment)
         self.vantages = VantagePoints(self.world, environment, folder, notify=notify)
         self._builder = ProbeBuilder(user_agent=self.user_agent, loader=self.accounts.loader)
         self.canaries = Canaries(self.world, self.vantages, Ledger(folder.ledger), builder=self._builder)
@@ -163,6 +165,17 @@ class Operator:
                 principal, _, vantage = who.partition(":")
                 found[bucket] = (principal, vantage)
         return found
+
+
+def _check_calibration(world: World, environment: Environment) -> None:
+    """What a lab does says nothing about AWS."""
+    made = world.calibration
+    if environment.mode == LIVE and made.mode not in ("", LIVE):
+        raise RunError(
+            f"the calibration `{world.inventory.calibration}` was made in a lab",
+            place=world.inventory.place("calibration"),
+            remedy="`s3vpce calibrate --account NAME` makes one on AWS",
+        )
 
 
 def _vantages(cells: Sequence[ExpectedCell], specs: Sequence[ClaimSpec]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce import __version__
+from pytest_s3vpce.calibration import LIVE, NONE
 from pytest_s3vpce.claims import Results, verdict_of
 from pytest_s3vpce.claims.findings import outside_readers, path_read
 from pytest_s3vpce.matrix import (
@@ -34,6 +35,7 @@ from pytest_s3vpce.run.world import NOWHERE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.claimforms import ClaimSpec
     from pytest_s3vpce.claims import Claim, EndpointFacts, Setting
     from pytest_s3vpce.expectations import ExpectedCell
@@ -79,7 +81,7 @@ def matrix_of(
         ),
         claims=tuple(_claim(spec, claim, setting, results, strict=strict) for spec, claim in claims),
         vantages=tuple(rows),
-        notes=tuple(sentence for same, sentence in seen.canaries.values() if not same),
+        notes=(*(sentence for same, sentence in seen.canaries.values() if not same), *_leaning(seen, mode)),
         inventory=str(world.inventory.path),
         accounts=tuple(accounts),
         buckets=tuple(
@@ -88,6 +90,19 @@ def matrix_of(
         endpoints=tuple(_endpoint(row, accounts) for row in setting.endpoints.values()),
     )
     return without_secrets(matrix)
+
+
+def _leaning(seen: Observed, mode: str) -> Iterable[str]:
+    """How far what this run takes for true was checked; in the lab it is true."""
+    if mode == LIVE or seen.calibration is not NONE:
+        line = seen.calibration.leaning(f"form/{probe.cell.operation}" for probe in seen.answers)
+        yield from [line] if line else []
+
+
+def _untold(calibration: Calibration, operation: str) -> str:
+    if calibration.settles(operation) is False:
+        return f"it looks allowed, but the calibration of {calibration.made} says that its form does not tell"
+    return "it looks allowed, but its form is inferred and no denied caller got another answer in this run"
 
 
 def _accounts(setting: Setting, vantages: Sequence[VantageResult]) -> Iterable[str]:
@@ -153,7 +168,7 @@ def _cell(
         counted = Outcome(
             kind=OutcomeKind.INCONCLUSIVE,
             code=counted.code,
-            reason="it looks allowed, but its form is inferred and no denied caller got another answer in this run",
+            reason=_untold(results.calibration, cell.operation),
         )
     met = counted.kind in _MEETS[row.expect]
     controlled = is_controlled(cell.principal, cell.vantage, setting, results) if counted.denied else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.accounts import CLEAR_SECONDS, SESSION_SECONDS, SessionKind
+from pytest_s3vpce.calibration import NONE, Calibration, read
 from pytest_s3vpce.claims import BucketFacts, EndpointFacts, PrincipalFacts, PublicFacts, Setting
 from pytest_s3vpce.claims.readings import limited
 from pytest_s3vpce.claims.setting import allowances
@@ -60,6 +61,7 @@ class World:
         references.learn(accounts.infrastructure)
         self.accounts = accounts
         self.run_id = run_id
+        self.calibration = calibration_of(inventory)
         self.canaries: dict[str, bytes] = {}
         self.canary_versions: dict[str, str] = {}
         self.made_keys: dict[str, str] = {}
@@ -193,6 +195,11 @@ class World:
             key=made or (self.resolve(key, *section, "canary") if key else f".s3vpce/canary-{self.run_id}"),
             partition=partition_of(self.region(label)),
         )
+
+
+def calibration_of(inventory: Inventory) -> Calibration:
+    """What a calibration found, where the inventory names its file."""
+    return read(inventory.beside(inventory.calibration)) if inventory.calibration else NONE
 
 
 def partition_of(region: str) -> str:

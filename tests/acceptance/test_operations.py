@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+from pytest_s3vpce.calibration import POLICIES_FIRST, Calibration, Finding
 from pytest_s3vpce.cli import main
+from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.expectations import load_expectations, plan_cells
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.lab.process import start_lab
 from pytest_s3vpce.operations import OPERATIONS
-from pytest_s3vpce.run.environment import from_ready_file
+from pytest_s3vpce.run.environment import Environment, from_ready_file
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "operations.md").read_text(encoding="utf-8")
 READS = ("s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket")
 """What the second role may do: the helpers of all forms."""
+RULE = "form/PutBucketVersioning"
 ACTIONS = [row.default_of for row in OPERATIONS.values() if row.safe and row.default_of]
 NAMES = [row.name for row in OPERATIONS.values() if row.safe and not row.default_of]
 INVENTORY = """\
@@ -154,6 +157,39 @@ def test_who_may_only_read_is_denied_the_rest_by_the_action_under_test(matrix: M
         if row.principal == "app" and not row.passed and row.action not in READS
     }
     assert wrong == {}
+
+
+# --- calibrations ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome", "reason"),
+    [
+        (None, "inconclusive", "its form is inferred and no denied caller got another answer in this run"),
+        (POLICIES_FIRST, "allowed", "is the answer that an authorised caller gets"),
+        ("other answers", "inconclusive", "the calibration of 2026-11-26T02:00:00Z says that its form does not tell"),
+    ],
+)
+def test_a_calibration_settles_what_a_run_alone_does_not(
+    operator: Operator, folder: Path, value: str | None, outcome: str, reason: str
+) -> None:
+    rows = {} if value is None else {RULE: Finding(rule=RULE, value=value)}
+    made = Calibration(made="2026-11-26T02:00:00Z", mode="lab", account="1", findings=rows)
+    (folder / "made.json").write_text(made.to_json(), encoding="utf-8")
+    (folder / "calibrated.yaml").write_text(INVENTORY + "calibration: made.json\n", encoding="utf-8")
+    entry = {"bucket": "reports", "actions": "s3:PutBucketVersioning", "inferred": True, "allow": "admin:admin-host"}
+    inventory = load_inventory(folder / "calibrated.yaml")
+    path = folder / "test_one.access.yaml"
+    path.write_text(json.dumps({"expect": [entry]}), encoding="utf-8")
+    plan = plan_cells([load_expectations(path, inventory)], inventory)
+    path.unlink()
+    other = Operator(inventory, operator.environment, RunFolder.create(folder), notify=lambda _line: None, strict=False)
+    found = other.run(plan, {row.id for row in plan.cells})
+    assert found.cells[0].counted.outcome == outcome
+    assert reason in found.cells[0].counted.reason
+    assert "0 of 1 undocumented rules that this leans on were checked on AWS" in found.notes
+    with pytest.raises(RunError, match=r"calibrated\.yaml:\d+:\d+: the calibration `made.json` was made in a lab"):
+        Operator(inventory, Environment(), RunFolder.create(folder), notify=lambda _line: None, strict=False)
 
 
 # --- the page --------------------------------------------------------------------------------------------------------
