@@ -233,6 +233,22 @@ def _mend_function_updates(function_class: Any) -> None:
     function_class.update_configuration = with_key
 
 
+def mend_documents(models: Any, *, malformed: Callable[[str], Exception]) -> None:
+    """Policies of identities name no principal.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    """
+    original = models.IAMPolicyDocumentValidator
+
+    class Validator(original):  # type: ignore[misc, valid-type]
+        def validate(self) -> None:
+            super().validate()
+            if any(name in row for row in self._statements for name in ("Principal", "NotPrincipal")):
+                raise malformed("Policy document should not specify a principal.")
+
+    models.IAMPolicyDocumentValidator = Validator
+
+
 def check_function_network(body: bytes, *, topology: Callable[[], Topology]) -> None:
     """Refuse subnets and security groups that do not exist.
 

@@ -11,6 +11,7 @@ from pytest_s3vpce.lab import (
     accesspoints,
     acls,
     s3checks,
+    s3default,
     s3deletes,
     s3documents,
     s3encryption,
@@ -33,6 +34,7 @@ from pytest_s3vpce.lab.signatures import Verified
 from pytest_s3vpce.lab.signaturev2 import REGIONS as REGIONS_OF_VERSION_2
 from pytest_s3vpce.lab.signaturev2 import VERSION as VERSION_2
 from pytest_s3vpce.operations import OPERATIONS, Check, Resource
+from pytest_s3vpce.policy import Effect
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.network.path import Path
 
 _REGION_HEADER: Final = "x-amz-bucket-region"
+_OBJECT_READS: Final = frozenset({"GetObject", "HeadObject"})
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _ANY_REGION: Final = frozenset({"CreateBucket", "ListBuckets", "GetBucketLocation", "HeadBucket"})
 
@@ -104,14 +107,16 @@ class S3:
         except Refused as denial:
             if asked.row.name == "HeadBucket":
                 denial.headers = _region_header(bucket)
+            if note.get("decision") == Effect.IMPLICIT_DENY.value:
+                self._tell_absence(asked, bucket, trial)
             raise
         self._check_state(request, asked, bucket, trial)
         if asked.row.name == "GetBucketPolicyStatus":
             return s3public.policy_status(bucket)
-        kept = s3locks.answer(self._state, request, asked, bucket)
-        kept = kept or s3documents.answer(self._state, request, asked, bucket)
-        if kept is not None:
-            return kept
+        for room in (s3locks.answer, s3default.answer, s3documents.answer):
+            kept = room(self._state, request, asked, bucket)
+            if kept is not None:
+                return kept
         uploaded = s3encryption.upload_key(self._state, asked, bucket)
         answer = self._call(request, asked, bucket)
         if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and asked.document is not None:
@@ -158,6 +163,19 @@ class S3:
         enforced = asked.row.name == "PutBucketOwnershipControls" and s3public.enforces_ownership(request.body)
         if enforced and acls.grants_others(self._state, bucket):
             raise s3public.acl_against_ownership(bucket.name)
+
+    def _tell_absence(self, asked: S3Request, bucket: BucketState, trial: Trial) -> None:
+        """An object that is not there has no ACL: where ACLs are on, who may list the bucket is told so.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+        """
+        assert asked.row is not None
+        if asked.row.name not in _OBJECT_READS or asked.key is None or bucket.ownership == s3public.ENFORCED:
+            return
+        version = asked.parameters.get("VersionId")
+        if not self._state.object_exists(bucket.name, asked.key, version):
+            trial.require(Check("s3:ListBucket", Resource.BUCKET), asked, bucket)
+            raise s3checks.absent(version)
 
     def _unowned(
         self,

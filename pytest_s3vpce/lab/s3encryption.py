@@ -55,6 +55,8 @@ def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketSt
     """Refuses in S3's words what contradicts itself, and keys that are not the object's."""
     assert asked.row is not None
     own = _given(asked)
+    if asked.row.name in _READS and request.header(_HEADER) is not None:
+        raise _argument(f"{_HEADER} header is not supported for this operation.")
     _check_headers(asked, own)
     if own:
         _check_key(request, own)
@@ -164,10 +166,24 @@ def settle(
     if held is not None:
         state.stored(bucket.name, asked.key).s3vpce_sse_c = held
     if not own and held is None:
-        return answer
+        return _with_method(state, answer, asked, bucket) if name == "CreateMultipartUpload" else answer
     said = ((f"{_HEADER}-customer-algorithm", "AES256"), (f"{_HEADER}-customer-key-MD5", own.md5 or held or ""))
     left = tuple(pair for pair in answer.headers if pair[0].lower() != _HEADER)
     return replace(answer, headers=(*left, *said))
+
+
+def _with_method(state: State, answer: HttpResponse, asked: S3Request, bucket: BucketState) -> HttpResponse:
+    """An upload in parts says how its object will be encrypted.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html
+    """
+    default = state.stored(bucket.name).encryption["Rule"]["ApplyServerSideEncryptionByDefault"]
+    method = asked.parameters.get("ServerSideEncryption")
+    key = asked.parameters.get("SSEKMSKeyId") if method else default.get("KMSMasterKeyID")
+    said = {_HEADER: method or default["SSEAlgorithm"], f"{_HEADER}-aws-kms-key-id": key}
+    left = [pair for pair in answer.headers if pair[0].lower() not in said]
+    added = [(name, str(value)) for name, value in said.items() if value is not None]
+    return replace(answer, headers=(*left, *added))
 
 
 def _argument(message: str) -> Refused:

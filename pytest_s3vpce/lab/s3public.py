@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.s3requests import S3Request
 
 ENFORCED: Final = "BucketOwnerEnforced"
+_OWNERSHIPS: Final = frozenset({ENFORCED, "BucketOwnerPreferred", "ObjectWriter"})
 _PUBLIC_ACLS: Final = frozenset({"public-read", "public-read-write", "authenticated-read"})
 _GROUPS: Final = ("http://acs.amazonaws.com/groups/global/",)
 """All users, and all users with an account: https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html"""
@@ -70,10 +71,14 @@ def check_new_bucket(asked: S3Request) -> None:
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/create-bucket-faq.html
     """
+    ownership = asked.parameters.get("ObjectOwnership", ENFORCED)
+    if ownership not in _OWNERSHIPS:
+        details = (("ArgumentName", "x-amz-object-ownership"), ("ArgumentValue", str(ownership)))
+        message = f"Invalid x-amz-object-ownership header: {ownership}"
+        raise Refused("InvalidArgument", status=400, message=message, details=details)
     acl = asked.parameters.get("ACL", "private")
     grants = [name for name in asked.parameters if name.startswith("Grant")]
-    enforced = asked.parameters.get("ObjectOwnership", ENFORCED) == ENFORCED
-    if enforced and (acl != "private" or grants):
+    if ownership == ENFORCED and (acl != "private" or grants):
         raise acl_against_ownership(asked.bucket or "")
     if _sets_public_acl(asked, b""):
         raise Refused(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.lab import acls, s3checks, s3public
+from pytest_s3vpce.lab import acls, s3checks, s3default, s3public
 from pytest_s3vpce.lab.denials import PLAIN, s3_blocked, s3_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
@@ -148,15 +148,17 @@ class Trial:
             raise Refused("AccessDenied", status=403, message=PLAIN)
 
     def check_blocks(self, request: HttpRequest, asked: S3Request, bucket: BucketState) -> None:
-        """Raises S3's 403 where Block Public Access does not let an authorised caller do this."""
-        reason = s3public.blocked(asked, request.body, self._block(bucket))
+        """Raises S3's 403 where an authorised caller is blocked: by Block Public Access, or in how it encrypts."""
+        reason, layer = s3public.blocked(asked, request.body, self._block(bucket)), "block_public_access"
+        if reason is None:
+            reason, layer = s3default.blocked(self._state, asked, bucket), "blocked_encryption"
         if reason is None:
             return
         assert asked.row is not None
         action, resource = asked.row.requires[0].action, f"arn:aws:s3:::{bucket.name}"
         if asked.key is not None:
             resource = f"{resource}/{asked.key}"
-        self._note.update(action=action, decision="explicit_deny", layer="block_public_access", reason=reason)
+        self._note.update(action=action, decision="explicit_deny", layer=layer, reason=reason)
         relation = self._judge.relation(self._caller, bucket.account)
         raise s3_blocked(reason, caller=self._caller, action=action, resource=resource, relation=relation)
 

@@ -127,10 +127,13 @@ class Services:
 
     def mend_iam(self) -> None:
         from moto.core.responses import EmptyResult
+        from moto.iam import models
+        from moto.iam.exceptions import MalformedPolicyDocument
         from moto.iam.models import User
         from moto.iam.responses import IamResponse
 
         if not mended(User):
+            mending.mend_documents(models, malformed=MalformedPolicyDocument)
             lightening.share_managed_policies()
             mend_users(User, IamResponse, done=EmptyResult)
 

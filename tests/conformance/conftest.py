@@ -77,8 +77,12 @@ class World:
             self._clients[at] = self.fresh(service, who, **config)
         return self._clients[at]
 
-    def fresh(self, service: str, who: str | Keys | None = "main", **config: Any) -> Any:
-        """A client of one test's own, for what it hooks into."""
+    def secure(self, service: str, who: str | Keys | None = "main", **config: Any) -> Any:
+        """The same over HTTPS."""
+        return self.fresh(service, who, url=self.ready["https_endpoint_url"], **config)
+
+    def fresh(self, service: str, who: str | Keys | None = "main", *, url: str | None = None, **config: Any) -> Any:
+        """A client of one test's own, at any address."""
         keys = self.root(who) if isinstance(who, str) else who
         models = botocore.session.Session()
         models.register_component("data_loader", LOADER)
@@ -92,7 +96,9 @@ class World:
         settings: dict[str, Any] = {"retries": {"total_max_attempts": 1}, **config}
         if keys is None:
             settings["signature_version"] = UNSIGNED
-        return session.client(service, endpoint_url=self.url, config=Config(**settings))
+        return session.client(
+            service, endpoint_url=url or self.url, verify=self.ready["ca_bundle"], config=Config(**settings)
+        )
 
     def bucket(self, *keys: str, account: str = "main", **parameters: Any) -> str:
         """A new bucket as AWS makes them, with objects whose content is their key."""
