@@ -45,6 +45,7 @@ EXAMPLE = EXAMPLES / "endpoint_only"
 RUNNER = "s3vpce-runner"
 BUCKET = "scratch-of-the-rights"
 APP = '{role: "${out:AppRoleArn}", session_tags: {team: probes}, source_identity: tester}'
+EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 SOAK = bool(os.environ.get("S3VPCE_SOAK"))
 
 
@@ -58,6 +59,8 @@ class Guarded:
         self.plan = plan_cells(
             [load_expectations(path, self.inventory) for path in find_expectations(self.root)], self.inventory
         )
+        for name in self.inventory.accounts:  # what references stand for is looked up with rights of some kind
+            self.may(name, EVERYTHING)
         printed = permissions(self.inventory, stage.environment)
         self.policies = {row.name: row.runner for row in printed.accounts}
         for row in printed.accounts:
