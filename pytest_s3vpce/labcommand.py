@@ -57,6 +57,13 @@ def _groups_option(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--trail-delay", type=click.FloatRange(min=0), default=0.5, metavar="SECONDS", help="until a trail writes (0.5)"
 )
+@click.option(
+    "--function-delay",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="until a function is Active (0)",
+)
 @click.option("--log-requests", type=_FILE, metavar="FILE", help="append a JSON line for each request")
 @click.pass_context
 def lab(
@@ -71,6 +78,7 @@ def lab(
     provision: Path | None,
     enforce: str,
     trail_delay: float,
+    function_delay: float,
     log_requests: Path | None,
 ) -> None:
     """Serves the embedded AWS on loopback until SIGTERM or Ctrl-C; its commands use one that runs."""
@@ -96,7 +104,7 @@ def lab(
         provision=provision,
         enforce=Enforcement(enforce),
         log=log_requests,
-        delays=Delays(records=trail_delay),
+        delays=Delays(records=trail_delay, functions=function_delay),
     )
     with told_to_end() as stop:
         serve(settings, stop=stop, announce=lambda ready: _announce(ready, ready_file))

@@ -40,7 +40,20 @@ def parser() -> argparse.ArgumentParser:
         "--enforce", choices=[*Enforcement], default=Enforcement.DEFAULT, help="whose calls are authorised"
     )
     made.add_argument("--log-requests", type=Path, metavar="FILE", help="append a JSON line for each request")
-    made.add_argument("--trail-delay", type=float, metavar="SECONDS", help="until a trail's records are written")
+    made.add_argument(
+        "--trail-delay",
+        type=float,
+        default=USUAL.records,
+        metavar="SECONDS",
+        help="until a trail's records are written",
+    )
+    made.add_argument(
+        "--function-delay",
+        type=float,
+        default=USUAL.functions,
+        metavar="SECONDS",
+        help="until a new or changed function is ready",
+    )
     made.add_argument("--folder", type=Path, help="for the lab's files (default: one that is removed at the end)")
     made.add_argument("--with-parent", action="store_true", help="end when standard input does")
     return made
@@ -73,7 +86,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         provision=options.provision,
         enforce=Enforcement(options.enforce),
         log=options.log_requests,
-        delays=USUAL if options.trail_delay is None else Delays(records=options.trail_delay),
+        delays=Delays(records=options.trail_delay, functions=options.function_delay),
         folder=options.folder,
     )
 

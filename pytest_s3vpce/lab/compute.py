@@ -10,6 +10,8 @@ import hashlib
 import io
 import itertools
 import json
+import math
+import signal
 import threading
 import time
 import uuid
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from pytest_s3vpce.lab.origin import Internet
 from pytest_s3vpce.lab.refused import Refused
-from pytest_s3vpce.lab.runtime import Frame, Worker, WorkerExited, WorkerTimedOut
+from pytest_s3vpce.lab.runtime import Frame, Worker, WorkerExited, WorkerOverMemory, WorkerTimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +38,7 @@ MAX_PAYLOAD = 6 * 1024 * 1024
 MAX_UNPACKED = 250 * 1024 * 1024
 _INIT_SECONDS = 10.0
 _KEPT = frozenset({"result", "error"})
+_ENDED = frozenset({"exited", "timed_out", "over_memory"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +126,7 @@ class Functions:
             else:
                 frame = _call(worker, function=function, payload=payload, request_id=request_id)
             duration = (time.monotonic() - began) * 1000
-            worker.note(f"END RequestId: {request_id}\nREPORT RequestId: {request_id}\tDuration: {duration:.2f} ms")
+            worker.note(_report(frame, worker, function=function, request_id=request_id, duration=duration))
             tail = worker.log_tail(before)
             self._leave(key, worker=worker, frame=frame)
         finally:
@@ -201,7 +204,7 @@ class Functions:
             "S3VPCE_LAB_REDIRECT": str(self._placements.table(key.placement or self._without_vpc)),
         }
         log = logs / f"{function.account}-{function.region}-{function.name}-{number}.log"
-        worker = Worker(environment=environment, folder=code, log=log)
+        worker = Worker(environment=environment, folder=code, log=log, memory=function.memory)
         with self._lock:
             if not self._closed:
                 self._workers.add(worker)
@@ -274,6 +277,8 @@ def _load(worker: Worker, *, request_id: str) -> Frame | None:
         frame = worker.receive(seconds=_INIT_SECONDS)
     except WorkerExited as exited:
         return _exited(exited, request_id=request_id)
+    except WorkerOverMemory:
+        return _over_memory(request_id=request_id)
     except WorkerTimedOut:
         return _timed_out(_INIT_SECONDS, request_id=request_id)
     return frame if frame.kind == "failed" else None
@@ -285,6 +290,8 @@ def _call(worker: Worker, *, function: FunctionSpec, payload: bytes, request_id:
         frame = worker.call(header=header, payload=payload or b"{}", seconds=function.timeout)
     except WorkerExited as exited:
         return _exited(exited, request_id=request_id)
+    except WorkerOverMemory:
+        return _over_memory(request_id=request_id)
     except WorkerTimedOut:
         return _timed_out(function.timeout, request_id=request_id)
     if len(frame.body) > MAX_PAYLOAD:
@@ -294,9 +301,18 @@ def _call(worker: Worker, *, function: FunctionSpec, payload: bytes, request_id:
 
 
 def _exited(exited: WorkerExited, *, request_id: str) -> Frame:
-    how = f"signal: {-exited.status}" if exited.status < 0 else f"exit status {exited.status}"
+    how = (
+        f"signal: {(signal.strsignal(-exited.status) or str(-exited.status)).lower()}"
+        if exited.status < 0
+        else f"exit status {exited.status}"
+    )
     message = f"RequestId: {request_id} Error: Runtime exited with error: {how}"
     return _failure("exited", error_type="Runtime.ExitError", message=message)
+
+
+def _over_memory(*, request_id: str) -> Frame:
+    message = f"RequestId: {request_id} Error: Runtime exited with error: signal: killed"
+    return _failure("over_memory", error_type="Runtime.OutOfMemory", message=message)
 
 
 def _timed_out(seconds: float, *, request_id: str) -> Frame:
@@ -306,3 +322,24 @@ def _timed_out(seconds: float, *, request_id: str) -> Frame:
 
 def _failure(kind: str, *, error_type: str, message: str) -> Frame:
     return Frame(kind=kind, body=json.dumps({"errorType": error_type, "errorMessage": message}).encode())
+
+
+def _report(frame: Frame, worker: Worker, *, function: FunctionSpec, request_id: str, duration: float) -> str:
+    """The last lines of a call's log. https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html"""
+    lines = []
+    if frame.kind in _ENDED:
+        problem = json.loads(frame.body)
+        what = str(problem["errorMessage"]).partition(" Error: ")[2]
+        if frame.kind == "timed_out":
+            lines.append(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z} {request_id} {what}\n")
+        else:
+            lines.append(f"RequestId: {request_id} Error: {what}\n{problem['errorType']}")
+    used = function.memory if frame.kind == "over_memory" else min(worker.peak, function.memory)
+    figures = {
+        "Duration": f"{duration:.2f} ms",
+        "Billed Duration": f"{math.ceil(duration)} ms",
+        "Memory Size": f"{function.memory} MB",
+        "Max Memory Used": f"{used} MB",
+    }
+    told = "\t".join(f"{name}: {value}" for name, value in figures.items())
+    return "\n".join([*lines, f"END RequestId: {request_id}", f"REPORT RequestId: {request_id}\t{told}"])

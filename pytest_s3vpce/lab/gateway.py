@@ -72,7 +72,7 @@ class Gateway:
         self._judge = judge = Judge(state)
         self._s3 = S3(state, judge)
         self._routing = Routing(state)
-        self._rooms = Rooms(state, keys=keys, judge=judge, functions=functions, delay=delays.records)
+        self._rooms = Rooms(state, keys=keys, judge=judge, functions=functions, delays=delays)
         self._stacks = Stacks(self.handle, keys=keys)
         self._log = log
         self.notes: deque[dict[str, Any]] = deque(maxlen=_NOTES)
@@ -161,8 +161,8 @@ class Gateway:
         answer = self._state.call(service, request, account=caller.account, region=region)
         if answer.status == HTTPStatus.NOT_FOUND and answer.body[:20].lower().startswith(b"<!doctype html"):
             raise _unserved(service)  # no route of the service's leads there
-        if service == "lambda" and request.method == "DELETE":
-            self._rooms.lambdas().forget(request, caller, region=region)
+        if service == "lambda":
+            answer = self._rooms.lambdas().answered(request, answer, caller, region=region)
         return answer
 
     def _authorise(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from pytest_s3vpce.lab.denials import lambda_denial
+from pytest_s3vpce.lab.functionstates import FunctionStates
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.keys import Caller
 from pytest_s3vpce.lab.refused import Refused
@@ -38,10 +39,11 @@ _INVOKE_ACTION: Final = "lambda:InvokeFunction"
 class Lambda:
     """What of Lambda is not left to the state behind."""
 
-    def __init__(self, state: State, judge: Judge, functions: Functions) -> None:
+    def __init__(self, state: State, judge: Judge, functions: Functions, *, delay: float = 0.0) -> None:
         self._state = state
         self._judge = judge
         self._functions = functions
+        self._states = FunctionStates(delay=delay)
 
     def handle(
         self,
@@ -57,6 +59,8 @@ class Lambda:
         invoked = _INVOKE.fullmatch(request.target)
         if invoked is None or request.method != "POST":
             self._check_role(request)
+            arn_of = f"arn:{caller.arn.split(':', 2)[1]}:lambda:{region}:{caller.account}:function:"
+            self._states.check_change(request, arn_of=arn_of)
             return None
         name = unquote(invoked["name"])
         named = _FUNCTION_NAME.fullmatch(name)
@@ -105,6 +109,7 @@ class Lambda:
             return HttpResponse(status=204, headers=(), body=b"")
         if kind != "RequestResponse":
             raise Refused("NotImplemented", status=501, message=f"The lab does not invoke by `{kind}`.")
+        self._states.check_invoke(found.spec.arn)
         placement = found.placement(self._state.topology(found.spec.account, found.spec.region))
         result = self._functions.invoke(found.spec, payload=request.body or b"{}", placement=placement)
         headers = [("Content-Type", "application/json"), ("X-Amz-Executed-Version", "$LATEST")]
@@ -128,13 +133,17 @@ class Lambda:
             message = "The role defined for the function cannot be assumed by Lambda."
             raise Refused("InvalidParameterValueException", status=400, message=message)
 
-    def forget(self, request: HttpRequest, caller: Caller, *, region: str) -> None:
-        """Stop the workers of a function that was deleted."""
+    def answered(self, request: HttpRequest, answer: HttpResponse, caller: Caller, *, region: str) -> HttpResponse:
+        """What the state behind answered, with what it does not know; a deleted function's workers are stopped."""
+        if request.method != "DELETE":
+            return self._states.answered(request, answer)
         deleted = _FUNCTION.fullmatch(request.target)
         if deleted is not None:
             name = unquote(deleted["name"])
             arn = name if name.startswith("arn:") else f"arn:aws:lambda:{region}:{caller.account}:function:{name}"
             self._functions.forget(arn)
+            self._states.forget(arn)
+        return answer
 
 
 def _role_in(body: bytes) -> str:

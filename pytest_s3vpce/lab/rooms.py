@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.lab.cloudformation.service import Asker, CloudFormation
     from pytest_s3vpce.lab.compute import Functions
+    from pytest_s3vpce.lab.delays import Delays
     from pytest_s3vpce.lab.judge import Judge
     from pytest_s3vpce.lab.keys import Caller, Keys
     from pytest_s3vpce.lab.lambdas import Lambda
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 class Rooms:
     """Each attribute gives its room when it is called."""
 
-    def __init__(self, state: State, *, keys: Keys, judge: Judge, functions: OnUse[Functions], delay: float) -> None:
+    def __init__(self, state: State, *, keys: Keys, judge: Judge, functions: OnUse[Functions], delays: Delays) -> None:
         self._state = state
         self._keys = keys
         self._judge = judge
         self._functions = functions
-        self._delay = delay
+        self._delays = delays
         self.control = OnUse(self._make_control)
         self.sts = OnUse(self._make_sts)
         self.lambdas = OnUse(self._make_lambdas)
@@ -59,7 +60,7 @@ class Rooms:
     def _make_lambdas(self) -> Lambda:
         from pytest_s3vpce.lab.lambdas import Lambda
 
-        return Lambda(self._state, self._judge, self._functions())
+        return Lambda(self._state, self._judge, self._functions(), delay=self._delays.functions)
 
     def _make_rights(self) -> Rights:
         from pytest_s3vpce.lab.rights import Rights
@@ -69,7 +70,7 @@ class Rooms:
     def _make_trails(self) -> Trails:
         from pytest_s3vpce.lab.trails import Trails
 
-        return Trails(self._state, keys=self._keys, delay=self._delay)
+        return Trails(self._state, keys=self._keys, delay=self._delays.records)
 
 
 class Stacks:

@@ -23,6 +23,8 @@ REDIRECT = Path(__file__).parent / "worker" / "redirect"
 _CHUNK = 262_144
 _END_SECONDS = 1.0
 _LOG_TAIL = 4096
+_LOOK_SECONDS = 0.1
+"""Between two looks at its memory."""
 # Without these the interpreter itself may not start (shared libraries, Windows and macOS paths).
 INHERITED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "PYTHONHOME")
 
@@ -47,11 +49,16 @@ class WorkerTimedOut(Exception):  # noqa: N818 - it says what happened
     """The deadline passed; the worker has been killed."""
 
 
-class Worker:
-    """A worker process with its pipes and log file."""
+class WorkerOverMemory(Exception):  # noqa: N818 - it says what happened
+    """The worker took more memory than it has; it has been killed."""
 
-    def __init__(self, *, environment: Mapping[str, str], folder: Path, log: Path) -> None:
+
+class Worker:
+    """A worker process with its pipes and log file; `memory` is in MB."""
+
+    def __init__(self, *, environment: Mapping[str, str], folder: Path, log: Path, memory: int) -> None:
         self._log = log
+        self._memory = memory
         self._in_use = threading.RLock()
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         modules = [str(REDIRECT), *filter(None, [environment.get("PYTHONPATH")])]
@@ -96,7 +103,10 @@ class Worker:
         while True:
             left = deadline - time.monotonic()
             writers = [self._requests] if view else []
-            readable, writable, _ = select.select([self._answers], writers, [], max(0.0, left))
+            readable, writable, _ = select.select([self._answers], writers, [], min(max(0.0, left), _LOOK_SECONDS))
+            if self.peak > self._memory:
+                self.kill()
+                raise WorkerOverMemory
             if not readable and not writable and left <= 0:
                 self.kill()
                 raise WorkerTimedOut
@@ -110,6 +120,16 @@ class Worker:
                 received += chunk
                 if frame := _parse(received):
                     return frame
+
+    @property
+    def peak(self) -> int:
+        """The most memory that it ever had, in MB; 0 where the system does not tell."""
+        try:
+            status = Path(f"/proc/{self._process.pid}/status").read_bytes()
+        except OSError:
+            return 0
+        _, _, rest = status.partition(b"VmHWM:")
+        return int(rest.split(None, 1)[0]) // 1024 if rest else 0
 
     def note(self, text: str) -> None:
         """Add a line to the log, as Lambda does around each call."""

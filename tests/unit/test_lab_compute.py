@@ -276,11 +276,13 @@ def test_calls_at_once_have_a_worker_each_up_to_a_limit(lab: Lab) -> None:
 def test_exceptions_are_answers(lab: Lab) -> None:
     problem = lab.problem(function(), do="fail")
     assert (problem["errorType"], problem["errorMessage"]) == ("ValueError", "a fault of the function")
-    assert 'index.py", line ' in problem["stackTrace"][0]
+    assert '"/var/task/index.py", line ' in problem["stackTrace"][0]
     assert lab.result(function(), do="count")[0] == 2
 
 
-@pytest.mark.parametrize(("do", "how"), [("exit", "exit status 3"), ("die", "signal: 9"), ("hang up", "signal: 9")])
+@pytest.mark.parametrize(
+    ("do", "how"), [("exit", "exit status 3"), ("die", "signal: killed"), ("hang up", "signal: killed")]
+)
 def test_a_worker_that_ends_is_replaced(lab: Lab, do: str, how: str) -> None:
     problem = lab.problem(function(), do=do)
     assert problem["errorType"] == "Runtime.ExitError"
@@ -298,6 +300,22 @@ def test_a_worker_that_ended_while_idle_is_replaced(lab: Lab) -> None:
     assert lab.result(function(), do="count")[0] == 1
 
 
+@pytest.mark.parametrize("seconds", [0, 5])
+def test_a_worker_that_takes_too_much_memory_is_killed(lab: Lab, seconds: int) -> None:
+    code = f"import time\ndef handler(e, c):\n x = b'x' * (200 << 20); time.sleep({seconds})"
+    began = time.monotonic()
+    answer = lab.functions.invoke(function(code, handler="index.handler"), payload=b"{}", placement=None)
+    assert time.monotonic() - began < 4
+    problem = json.loads(answer.payload)
+    assert answer.function_error == "Unhandled"
+    assert problem["errorType"] == "Runtime.OutOfMemory"
+    assert problem["errorMessage"].endswith("Error: Runtime exited with error: signal: killed")
+    assert b"Error: Runtime exited with error: signal: killed\nRuntime.OutOfMemory\nEND" in answer.log_tail
+    assert answer.log_tail.rstrip().endswith(b"\tMemory Size: 128 MB\tMax Memory Used: 128 MB")
+    roomy = function(code.replace("200 <<", "20 <<").replace("sleep(5)", "sleep(0)"), handler="index.handler")
+    assert lab.functions.invoke(roomy, payload=b"{}", placement=None).payload == b"null"
+
+
 def test_a_timeout_kills_the_worker_and_what_it_started(lab: Lab, tmp_path: Path) -> None:
     note = tmp_path / "note"
     began = time.monotonic()
@@ -307,6 +325,8 @@ def test_a_timeout_kills_the_worker_and_what_it_started(lab: Lab, tmp_path: Path
     assert problem["errorMessage"].endswith("Error: Task timed out after 0.50 seconds")
     assert ends(*pids_in(note))
     assert lab.result(function(timeout=0.5), do="count")[0] == 1
+    tail = lab.invoke(function(timeout=0.1), do="sleep", note=str(note)).log_tail
+    assert b" Task timed out after 0.10 seconds\n\nEND RequestId: " in tail
 
 
 @pytest.mark.parametrize(

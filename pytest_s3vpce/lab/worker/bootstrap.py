@@ -79,12 +79,14 @@ class LoadError(Exception):
 
 def describe(error: BaseException, *, kind: str | None = None, request_id: str = "") -> dict[str, Any]:
     """An error as Lambda reports it; frames of this file are not the user's."""
+    root = os.environ.get("LAMBDA_TASK_ROOT", "")
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    trace = [text.replace(f'"{root}/', '"/var/task/') for text in traceback.format_list(frames)]
     return {
         "errorMessage": str(error),
         "errorType": kind or type(error).__name__,
         "requestId": request_id,
-        "stackTrace": traceback.format_list(frames),
+        "stackTrace": trace,
     }
 
 
