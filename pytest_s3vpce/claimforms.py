@@ -27,6 +27,7 @@ ClaimKind = Literal[
     "encrypted-writes",
     "not-public",
     "endpoint-policy-limits",
+    "separate-duties",
 ]
 Pair = tuple[str, str]
 _Path = tuple[str | int, ...]
@@ -97,15 +98,17 @@ class _Claim(Strict):
             ("inside", inventory.vantage_points),
             ("outside", inventory.vantage_points),
             ("at", inventory.vantage_points),
+            ("read_at", inventory.vantage_points),
+            ("write_at", inventory.vantage_points),
         ):
             word = "principal" if known is inventory.principals else "vantage point"
-            for number, name in enumerate(forms.listed(getattr(self, field_name, ()))):
+            for number, name in enumerate(forms.listed(getattr(self, field_name, None) or ())):
                 check_name(known, name, word, (field_name, number))
         for path, who in self.pairs():
             check_who(inventory, who, path)
         for one, other in (("inside", "outside"), ("granted", "refused")):
             for number, name in enumerate(getattr(self, other, None) or ()):
-                if name in getattr(self, one):
+                if name in (getattr(self, one, None) or ()):
                     raise Fault(f"`{name}` is {one} and {other}", path=(other, number), remedy="keep one")
         return self
 
@@ -321,6 +324,36 @@ class EndpointPolicyLimits(_NetworkOnly):
         return self.unreached
 
 
+class SeparateDuties(_Claim):
+    """Reads get in by one endpoint, writes by another."""
+
+    principals: Several[Text]
+    read_through: Several[Annotated[str, AfterValidator(forms.ENDPOINT)]]
+    read_at: Several[Text]
+    write_through: Several[Annotated[str, AfterValidator(forms.ENDPOINT)]]
+    write_at: Several[Text]
+    outside: Several[Text] | None = None
+    reads: _Actions = ("s3:GetObject", "s3:ListBucket")
+    writes: _Actions = ("s3:PutObject",)
+
+    @model_validator(mode="after")
+    def _are_apart(self) -> Self:
+        for one, other in (("read_at", "write_at"), ("read_through", "write_through"), ("reads", "writes")):
+            for number, name in enumerate(getattr(self, other)):
+                if name in getattr(self, one):
+                    what = f"`{name}` stands in `{one}` and `{other}`"
+                    raise Fault(what, path=(other, number), remedy="keep one")
+        return self
+
+    def pairs(self) -> Iterator[tuple[_Path, str]]:
+        for number, principal in enumerate(self.principals):
+            for vantage in (*self.read_at, *self.write_at, *(self.outside or ())):
+                yield ("principals", number), f"{principal}:{vantage}"
+
+    def made_with(self, inventory: Inventory) -> dict[str, Any]:
+        return super().made_with(inventory) | {"outside": self.outside or ()}
+
+
 class ClaimItem(Strict):
     """One claim: its kind, and that kind's fields."""
 
@@ -334,6 +367,7 @@ class ClaimItem(Strict):
     encrypted_writes: EncryptedWrites | None = Field(default=None, alias="encrypted-writes")
     not_public: NotPublic | None = Field(default=None, alias="not-public")
     endpoint_policy_limits: EndpointPolicyLimits | None = Field(default=None, alias="endpoint-policy-limits")
+    separate_duties: SeparateDuties | None = Field(default=None, alias="separate-duties")
 
     @model_validator(mode="before")
     @classmethod

@@ -17,6 +17,7 @@ ELSEWHERE = [f"arn:aws:s3:::{name}{end}" for name in ("mine-every-claim", "their
 def provision(accounts):
     main, partner = accounts["main"], accounts["partner"]
     network, other = first.main_network(main), first.partner_network(partner)
+    writer = first.partner_network(main)
     everything = document(allow("s3:*", [*OURS, *ELSEWHERE]))
     open_endpoint = document(allow("s3:*", OURS, Principal="*"))
     first.bucket(main, NAME.format("control"))
@@ -29,6 +30,9 @@ def provision(accounts):
         "PartnerEndpoint": first.gateway_endpoint(partner, other["vpc"], [other["routes"]], open_endpoint),
         "AppSubnet": network["app_subnet"],
         "ProbeGroup": network["group"],
+        "WriterEndpoint": first.gateway_endpoint(main, writer["vpc"], [writer["routes"]], open_endpoint),
+        "WriterSubnet": writer["subnet"],
+        "WriterGroup": writer["group"],
         "PartnerSubnet": other["subnet"],
         "PartnerProbeGroup": other["group"],
     }
@@ -43,6 +47,20 @@ def policies(found):
     return {
         "public": document(allow("s3:GetObject", f"{arn('public')}/*", sid="Everybody", Principal="*")),
         "private": None,
+        "duties": document(
+            deny(
+                ["s3:GetObject", "s3:ListBucket"],
+                both("duties"),
+                {"StringNotEquals": {"aws:SourceVpce": found["Endpoint"]}},
+                sid="ReadsByOne",
+            ),
+            deny(
+                "s3:PutObject",
+                f"{arn('duties')}/*",
+                {"StringNotEquals": {"aws:SourceVpce": found["WriterEndpoint"]}},
+                sid="WritesByTheOther",
+            ),
+        ),
         "modern": document(
             deny("s3:*", both("modern"), {"Bool": {"aws:SecureTransport": "false"}}, sid="TlsOnly"),
             deny("s3:*", both("modern"), {"NumericLessThan": {"s3:TlsVersion": "1.3"}}, sid="ModernTlsOnly"),

@@ -11,6 +11,7 @@ from pytest_s3vpce.claims.endpoint_policy_limits import EndpointPolicyLimits
 from pytest_s3vpce.claims.findings import Finding, Kind
 from pytest_s3vpce.claims.network_only import EndpointOnly, NetworkOnly, SourceIpOnly, VpcOnly
 from pytest_s3vpce.claims.not_public import NotPublic
+from pytest_s3vpce.claims.separate_duties import SeparateDuties
 from pytest_s3vpce.claims.setting import (
     BucketFacts,
     EndpointFacts,
@@ -35,6 +36,7 @@ CLAIMS: Final[Mapping[str, type[Claim]]] = {
     "encrypted-writes": EncryptedWrites,
     "not-public": NotPublic,
     "endpoint-policy-limits": EndpointPolicyLimits,
+    "separate-duties": SeparateDuties,
 }
 """By the names that files give them."""
 
@@ -54,6 +56,7 @@ __all__ = [
     "PrincipalFacts",
     "PublicFacts",
     "Results",
+    "SeparateDuties",
     "Setting",
     "SourceIpOnly",
     "TlsOnly",

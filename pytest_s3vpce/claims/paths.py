@@ -25,9 +25,11 @@ def path_probes(setting: Setting, vantage: str, endpoints: Sequence[str] = ()) -
     )
 
 
-def through(setting: Setting, results: Results, vantage: str, endpoints: Sequence[str]) -> Finding:
-    """Good where requests from there were read to go through one of the endpoints."""
-    read = _read(setting, results, vantage, endpoints)
+def through(
+    setting: Setting, results: Results, vantage: str, endpoints: Sequence[str], *, others: Sequence[str] = ()
+) -> Finding:
+    """Good where requests from there were read to go through one of the endpoints; `others` were asked for too."""
+    read = _read(setting, results, vantage, (*endpoints, *others))
     if read in endpoints:
         return _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through {read}")
     named = ", ".join(endpoints)

@@ -156,12 +156,12 @@ class Stage:
 def staged(example: str, folder: Path) -> Iterator[Stage]:
     """An example in a lab of its own."""
     inventory = load_inventory(EXAMPLES / example / "s3vpce.yaml")
+    files = [load_expectations(path, inventory) for path in find_expectations(inventory.path.parent)]
     lab = start_lab(
         folder / "lab",
         accounts={name: (row.id, row.region) for name, row in inventory.accounts.items()},
         provision=EXAMPLES / example / "provision.py",
     )
-    files = [load_expectations(path, inventory) for path in find_expectations(inventory.path.parent)]
     made = Stage(
         inventory=inventory,
         plan=plan_cells(files, inventory),
@@ -171,7 +171,8 @@ def staged(example: str, folder: Path) -> Iterator[Stage]:
     )
     try:
         yield made
-        assert made.operator.sweep() == []
+        left = made.operator.sweep()
+        assert left == [], [str(row) for row in left]
     finally:
         lab.stop()
 

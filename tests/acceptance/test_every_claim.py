@@ -138,6 +138,11 @@ REMOVALS: Final[dict[str, dict[str, Removal]]] = {
         "the partner's": endpoint("Resource", ["arn:aws:s3:::every-claim-*", "arn:aws:s3:::theirs-*"]),
         "our own": endpoint("Resource", ["arn:aws:s3:::every-claim-*", "arn:aws:s3:::mine-*"]),
     },
+    "separate-duties/duties": {
+        "reads": without("duties", "ReadsByOne"),
+        "writes": without("duties", "WritesByTheOther"),
+        "lists": altered("duties", "ReadsByOne", Action="s3:GetObject"),
+    },
 }
 """Of each claim, what its bucket is protected by, and how that is taken away."""
 ROUNDS: Final = max(map(len, REMOVALS.values()))

@@ -20,11 +20,14 @@ from tests.unit.test_claims import (
     MAIN,
     NOT_PUBLIC,
     OPEN_POLICY,
+    PARTNER,
+    SEPARATE_DUTIES,
     SETTING,
     TLS_12,
     TLS_13,
     UNREACHABLE,
     denied,
+    good,
     judged,
     outcomes_of,
     reading,
@@ -245,3 +248,40 @@ def test_an_unread_policy_is_told() -> None:
     assert list(ENDPOINT_POLICY_LIMITS.gaps(SETTING)) == []
     unread = replace(SETTING, endpoints={})
     assert list(ENDPOINT_POLICY_LIMITS.gaps(unread)) == ["the policy of vpce-main could not be read"]
+
+
+# --- separate-duties -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("vantage", "path", "words"),
+    [
+        ("app-subnet", "", "through no VPC endpoint, and not through vpce-main"),
+        ("app-subnet", PARTNER, "through vpce-partner, and not through vpce-main"),
+        ("partner-vpc", MAIN, "through vpce-main, and not through vpce-partner"),
+        ("internet", MAIN, "internet is no outside vantage point"),
+    ],
+)
+def test_duties_that_take_another_way_show_nothing(vantage: str, path: str, words: str) -> None:
+    bent = {
+        probe: reading(probe, path) if probe.session_policy and probe.cell.vantage == vantage else row
+        for probe, row in outcomes_of(SEPARATE_DUTIES).items()
+    }
+    found, sentence, _ = judged(SEPARATE_DUTIES, bent)
+    assert found is Verdict.INCONCLUSIVE
+    assert words in sentence
+
+
+def test_an_endpoint_of_duties_that_nobody_went_through_leaves_them_open() -> None:
+    claim = replace(SEPARATE_DUTIES, read_through=(MAIN, "vpce-more"))
+    outcomes = {probe: good(claim, probe) for probe in claim.probes(SETTING)}
+    found, sentence, _ = judged(claim, outcomes)
+    assert found is Verdict.INCONCLUSIVE
+    assert "no vantage point was shown to reach S3 through vpce-more" in sentence
+
+
+def test_duties_without_an_outside_say_so() -> None:
+    claim = replace(SEPARATE_DUTIES, outside=())
+    assert judged(claim, outcomes_of(claim))[0] is Verdict.PROVEN
+    assert list(claim.gaps(SETTING)) == ["nothing was tried from outside of both endpoints"]
+    assert list(SEPARATE_DUTIES.gaps(SETTING)) == []

@@ -22,6 +22,7 @@ from pytest_s3vpce.claims import (
     NotPublic,
     PublicFacts,
     Results,
+    SeparateDuties,
     Setting,
     SourceIpOnly,
     TlsOnly,
@@ -42,6 +43,7 @@ from tests.unit.test_claims import (
     MAIN,
     NOT_PUBLIC,
     PARTNER,
+    SEPARATE_DUTIES,
     SETTING,
     SOURCE_IP_ONLY,
     TLS_12,
@@ -168,6 +170,14 @@ class World:
         if isinstance(claim, EndpointPolicyLimits):
             ways = {self.paths[vantage] for vantage in claim.inside}
             return ways == {MAIN} and (MAIN, "elsewhere") in self.endpoint_blocks
+        if isinstance(claim, SeparateDuties):
+            reads, writes = _names(claim.reads), _names(claim.writes)
+            duties = {
+                *((vantage, name, name in reads) for vantage in claim.read_at for name in reads | writes),
+                *((vantage, name, name in writes) for vantage in claim.write_at for name in reads | writes),
+                *((vantage, name, False) for vantage in claim.outside for name in reads | writes),
+            }
+            return all(((name, self.paths[vantage]) not in self.denies) is let for vantage, name, let in duties)
         if isinstance(claim, EncryptedWrites):
             return self.denies_encryptions == NOT_DEMANDED
         if isinstance(claim, NotPublic):
@@ -315,7 +325,11 @@ CLAIMS: list[Claim] = [
     ENCRYPTED_WRITES,
     replace(NOT_PUBLIC, actions=("s3:GetObject", "s3:PutObject", "s3:ListBucket")),
     ENDPOINT_POLICY_LIMITS,
+    SEPARATE_DUTIES,
 ]
+
+
+DUTIES = {("GetObject", MAIN), ("ListObjectsV2", MAIN), ("PutObject", PARTNER)}
 
 
 def good_world(claim: Claim) -> World:
@@ -328,6 +342,8 @@ def good_world(claim: Claim) -> World:
         return replace(GOOD, denies_tls12=frozenset(ACTIONS))
     if isinstance(claim, EndpointPolicyLimits):
         return replace(GOOD, endpoint_blocks=frozenset({(MAIN, "elsewhere")}))
+    if isinstance(claim, SeparateDuties):
+        return replace(GOOD, denies=frozenset((name, path) for name in ACTIONS for path in PATHS) - DUTIES)
     if isinstance(claim, NotPublic):
         return replace(GOOD, grants_partner=frozenset())
     if isinstance(claim, SourceIpOnly):

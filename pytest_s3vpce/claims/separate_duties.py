@@ -1,0 +1,75 @@
+"""`separate-duties`: reads get in by one endpoint, writes by another, and neither by the other's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_s3vpce.claims.cells import Cells
+from pytest_s3vpce.claims.claim import OWNERS, Claim
+from pytest_s3vpce.claims.paths import apart, path_probes, through, used
+from pytest_s3vpce.claims.setting import make_probe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pytest_s3vpce.claims.findings import Finding
+    from pytest_s3vpce.claims.setting import Results, Setting
+    from pytest_s3vpce.model import Layer
+    from pytest_s3vpce.probe import Probe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeparateDuties(Claim):
+    """`reads` are allowed from `read_at`, by the endpoints `read_through`; `writes` likewise; `outside` has neither."""
+
+    principals: tuple[str, ...]
+    read_through: tuple[str, ...]
+    read_at: tuple[str, ...]
+    write_through: tuple[str, ...]
+    write_at: tuple[str, ...]
+    outside: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ("s3:GetObject", "s3:ListBucket")
+    writes: tuple[str, ...] = ("s3:PutObject",)
+    by: frozenset[Layer] = OWNERS
+
+    def cells(self) -> Cells:
+        return Cells(
+            allowed=(*self._probes(self.reads, self.read_at), *self._probes(self.writes, self.write_at)),
+            denied=(
+                *self._probes(self.writes, self.read_at),
+                *self._probes(self.reads, self.write_at),
+                *self._probes((*self.reads, *self.writes), self.outside),
+            ),
+            by=self.by,
+        )
+
+    def _probes(self, actions: Iterable[str], vantages: Iterable[str]) -> Iterator[Probe]:
+        places = tuple(vantages)
+        for action in actions:
+            for principal in self.principals:
+                for vantage in places:
+                    yield make_probe(action, self.bucket, principal=principal, vantage=vantage)
+
+    def probes(self, setting: Setting) -> Iterator[Probe]:
+        yield from self.cells().probes(setting)
+        for vantage in (*self.read_at, *self.write_at, *self.outside):
+            yield from path_probes(setting, vantage, (*self.read_through, *self.write_through))
+
+    def judge(self, setting: Setting, results: Results) -> list[Finding]:
+        both = (*self.read_through, *self.write_through)
+        reading = [through(setting, results, place, self.read_through, others=both) for place in self.read_at]
+        writing = [through(setting, results, place, self.write_through, others=both) for place in self.write_at]
+        return [
+            *reading,
+            *writing,
+            *used(reading, self.read_through),
+            *used(writing, self.write_through),
+            *(apart(setting, results, vantage, both) for vantage in self.outside),
+            *self.cells().judge(setting, results),
+        ]
+
+    def gaps(self, setting: Setting) -> Iterator[str]:
+        if not self.outside:
+            yield "nothing was tried from outside of both endpoints"
+        del setting
