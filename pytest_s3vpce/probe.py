@@ -35,6 +35,9 @@ _UNSIGNED_EXTRAS: Final = frozenset({"amz-sdk-invocation-id", "amz-sdk-request"}
 _OURS: Final = frozenset({"ExpectedBucketOwner", "Key"})
 """Parameters that each request gets which takes them."""
 
+_LOCKS: Final = "ObjectLock"
+"""How parameters begin that lock an object: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html"""
+
 _CUSTOMER_KEY_BYTES: Final = 32
 """AES-256: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html"""
 
@@ -123,6 +126,7 @@ class Destination:
     canary_body: bytes | None = None
     """The canary's bytes as its reader got them; without them no write is signed."""
     absent_key: str = ""
+    run_key: str = ""
     canary_version: str | None = None
     """The canary's version id as its reader got it, `null` in a bucket without versions."""
 
@@ -297,15 +301,16 @@ class ProbeBuilder:
 
 def _check_parameters(cell: Cell, row: Operation, form: Form) -> None:
     """What keeps a write from changing anything is not the user's to replace."""
-    if not row.writes or cell.mutating:
+    if not row.writes:
         return
-    held = ({*form.parameters, "VersionId"} - row.open) & {*cell.parameters}
+    if cell.mutating:
+        held, why = {name for name in cell.parameters if name.startswith(_LOCKS)}, "would keep what has to be removed"
+    else:
+        held, why = ({*form.parameters, "VersionId"} - row.open) & {*cell.parameters}, "is what keeps it from changing"
     if held:
         names = ", ".join(f"`{name}`" for name in sorted(held))
-        raise S3VpceError(
-            f"the safe form of `{row.name}` sets {names} itself, so that nothing is changed",
-            remedy="leave them out of `parameters`",
-        )
+        kind = "mutating" if cell.mutating else "safe"
+        raise S3VpceError(f"the {kind} form of `{row.name}` takes no {names}: it {why}", remedy="leave it out")
 
 
 def _fill(value: Any, destination: Destination) -> Any:
@@ -341,6 +346,7 @@ _FILLS: Final[Mapping[Fill, Callable[[Destination], Any]]] = {
     Fill.CANARY_KEY: lambda destination: destination.key,
     Fill.CANARY_VERSION: _canary_version,
     Fill.ABSENT_KEY: lambda destination: destination.absent_key,
+    Fill.RUN_KEY: lambda destination: destination.run_key,
     Fill.COPY_SOURCE: lambda destination: {"Bucket": destination.bucket, "Key": destination.key},
     Fill.CUSTOMER_KEY: lambda _: secrets.token_bytes(_CUSTOMER_KEY_BYTES),
     Fill.TOMORROW: lambda _: datetime.now(UTC).replace(microsecond=0) + timedelta(days=1),

@@ -16,6 +16,7 @@ from pytest_s3vpce.operations.rows import (
     Operation,
     Requirement,
     Resource,
+    Trace,
 )
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Operation",
     "Requirement",
     "Resource",
+    "Trace",
     "checks",
     "context",
     "default_operation",

@@ -16,6 +16,7 @@ from pytest_s3vpce.operations.rows import (
     Fill,
     Form,
     Operation,
+    Trace,
     on_bucket,
     on_object,
 )
@@ -44,6 +45,13 @@ UPLOADS: Final = (
             source=ERRORS,
             note="asks for a storage class that does not exist; s3:x-amz-storage-class is in the context",
         ),
+        mutating=Form(
+            parameters={"Key": Fill.RUN_KEY},
+            documented=True,
+            source=f"{API}CreateMultipartUpload.html",
+            note="begins an upload, and has it aborted",
+        ),
+        leaves=Trace.UPLOAD,
         keys=WRITE_KEYS,
         source=f"{API}CreateMultipartUpload.html",
     ),

@@ -47,6 +47,7 @@ class Fill(StrEnum):
     CANARY_KEY = "<the canary's key>"
     CANARY_VERSION = "<the version id of the canary that its reader got>"
     ABSENT_KEY = "<the canary's key with a run-unique suffix, where nothing is>"
+    RUN_KEY = "<a key that only this run uses, and empties at its end>"
     COPY_SOURCE = "<the canary itself>"
     CUSTOMER_KEY = "<a random key of the caller's own, thrown away>"
     TOMORROW = "<a day from now>"
@@ -103,6 +104,8 @@ class Operation:
     safe: Form | None = None
     unsafe: str = ""
     mutating: Form | None = None
+    leaves: Trace | None = None
+    """What `mutating` leaves."""
     open: frozenset[str] = frozenset()
     keys: Mapping[str, str] = field(default_factory=dict)
     source: str
@@ -121,6 +124,17 @@ class Operation:
     def actions(self) -> tuple[str, ...]:
         """The actions always needed, without the conditional ones."""
         return tuple(requirement.action for requirement in self.requires if requirement.when is None)
+
+
+class Trace(StrEnum):
+    """What a mutating form leaves, which the run removes."""
+
+    VERSION = "version"
+    """A version or a delete marker of the run's own key."""
+    UPLOAD = "upload"
+    """An upload to the run's own key."""
+    CANARY = "canary"
+    """Something of the canary, which the run made and removes itself."""
 
 
 def on_object(action: str, *, versioned: str | None = None, when: str | None = None) -> Requirement:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.claims import Claim, Setting
     from pytest_s3vpce.expectations import ExpectedCell
     from pytest_s3vpce.probe import ProbeBuilder
+    from pytest_s3vpce.run.mutations import Mutations
     from pytest_s3vpce.run.vantages import VantagePoints
     from pytest_s3vpce.run.world import World
 
@@ -55,12 +56,19 @@ class AccessRun:
     """Sends the probes of cells and claims, from every vantage point at once."""
 
     def __init__(
-        self, world: World, vantages: VantagePoints, *, builder: ProbeBuilder, notify: Callable[[str], None]
+        self,
+        world: World,
+        vantages: VantagePoints,
+        *,
+        builder: ProbeBuilder,
+        notify: Callable[[str], None],
+        mutations: Mutations,
     ) -> None:
         self._world = world
         self._vantages = vantages
         self._builder = builder
         self._notify = notify
+        self._mutations = mutations
         self._signed: dict[tuple[object, ...], SignedRequest] = {}
 
     def observe(
@@ -97,9 +105,14 @@ class AccessRun:
         before = self._read_canaries(readers, seen)
         self._refuse_absent_keys(probes, readers, seen)
         self._notify(f"sending {len(probes)} requests from {len({p.cell.vantage for p in probes})} vantage points")
-        self._exchange([probe for probe in probes if self._may_send(probe, seen)], seen)
-        again = [probe for probe, answer in seen.answers.items() if _try_again(answer)]
-        self._exchange(again, seen)
+        wanted = [probe for probe in probes if self._may_send(probe, seen)]
+        seen.refusals.update(self._mutations.begin(wanted))
+        try:
+            self._exchange([probe for probe in wanted if probe not in seen.refusals], seen)
+            again = [probe for probe, answer in seen.answers.items() if _try_again(probe, answer)]
+            self._exchange(again, seen)
+        finally:
+            self._mutations.undo(seen.answers)
         if any(writes(probe) for probe in seen.answers):
             self._compare_canaries(readers, before, seen)
         self._classify(probes, seen)
@@ -301,8 +314,9 @@ def _is_stale(answer: Answer | None) -> bool:
     return answer is not None and answer.failure is FailureKind.STALE
 
 
-def _try_again(answer: Answer) -> bool:
-    return answer.status is not None and classify(answer).code in _TRANSIENT
+def _try_again(probe: Probe, answer: Answer) -> bool:
+    """Never what really makes something: nobody would know what the first attempt made."""
+    return not probe.cell.mutating and answer.status is not None and classify(answer).code in _TRANSIENT
 
 
 def now() -> float:

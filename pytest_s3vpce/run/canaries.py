@@ -57,7 +57,7 @@ class Canaries:
             who = self._world.inventory.buckets[bucket].canary.create or ""
             parameters = {"VersionId": entry.version_id} if entry.version_id else {}
             try:
-                answer = self._send(bucket, who, "DeleteObject", parameters)
+                answer = self.send(bucket, who, "DeleteObject", parameters)
             except S3VpceError as error:
                 self._ledger.kept(entry, str(error))
                 continue
@@ -78,7 +78,7 @@ class Canaries:
             identifier=f"{facts.name}/{key}",
         )
         self._entries[bucket] = entry
-        answer = self._send(bucket, who, "PutObject", {"Body": BODY})
+        answer = self.send(bucket, who, "PutObject", {"Body": BODY})
         if answer.status != 200:
             del self._entries[bucket]
             if answer.status is not None:
@@ -97,7 +97,7 @@ class Canaries:
 
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html
         """
-        answer = self._send(bucket, who, "GetObjectLockConfiguration", {})
+        answer = self.send(bucket, who, "GetObjectLockConfiguration", {})
         code = classify(answer).code
         if code == _NO_LOCK or (answer.status == 200 and b"<DefaultRetention>" not in answer.body):
             return
@@ -112,7 +112,8 @@ class Canaries:
             remedy="name a key that exists, or let `create` name one who may s3:GetBucketObjectLockConfiguration",
         )
 
-    def _send(self, bucket: str, who: str, operation: str, parameters: Mapping[str, object]) -> Answer:
+    def send(self, bucket: str, who: str, operation: str, parameters: Mapping[str, object]) -> Answer:
+        """The answer to an operation as it is, by whoever makes and removes things in that bucket."""
         principal, _, vantage = who.partition(":")
         cell = Cell(
             operation=operation,

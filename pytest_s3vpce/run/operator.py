@@ -18,6 +18,7 @@ from pytest_s3vpce.references import References
 from pytest_s3vpce.run.access import AccessRun
 from pytest_s3vpce.run.canaries import Canaries
 from pytest_s3vpce.run.describing import describe
+from pytest_s3vpce.run.mutations import Mutations
 from pytest_s3vpce.run.results import matrix_of
 from pytest_s3vpce.run.vantages import VantagePoints
 from pytest_s3vpce.run.world import World
@@ -66,6 +67,7 @@ class Operator:
         self.vantages = VantagePoints(self.world, environment, folder, notify=notify)
         self._builder = ProbeBuilder(user_agent=self.user_agent, loader=self.accounts.loader)
         self.canaries = Canaries(self.world, self.vantages, Ledger(folder.ledger), builder=self._builder)
+        self._mutations = Mutations(self.world, self.canaries, Ledger(folder.ledger))
         self._guarded: set[str] = set()
 
     @property
@@ -96,7 +98,7 @@ class Operator:
             unmade = self.canaries.make(buckets)
             found = described.result()
             setting = self.world.setting(found)
-        run = AccessRun(self.world, self.vantages, builder=self._builder, notify=self._notify)
+        run = self._access_run()
         try:
             seen = run.observe(cells, claims, setting, declared_readers=self._readers(buckets), unmade=unmade)
         finally:
@@ -139,8 +141,12 @@ class Operator:
 
     def readings(self, probes: Sequence[Probe]) -> Observed:
         """Probes of a test's own, sent and classified; their principals and vantage points must be guarded."""
-        run = AccessRun(self.world, self.vantages, builder=self._builder, notify=self._notify)
-        return run.send(probes, {}, unmade={})
+        return self._access_run().send(probes, {}, unmade={})
+
+    def _access_run(self) -> AccessRun:
+        return AccessRun(
+            self.world, self.vantages, builder=self._builder, notify=self._notify, mutations=self._mutations
+        )
 
     def guard(self, principals: Iterable[str], vantages: Iterable[str]) -> None:
         """Every account that is going to be used, compared with GetCallerIdentity before anything else happens."""

@@ -123,6 +123,7 @@ class World:
             canary_body=self.canaries.get(label),
             canary_version=self.canary_versions.get(label),
             absent_key=f"{key}.absent-{self.run_id}",
+            run_key=f"{key}.made-{self.run_id}",
         )
 
     def session(self, probe: Probe) -> SessionKind:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class Kind(StrEnum):
     """What can be created, in the order in which it has to be removed."""
 
+    S3_UPLOAD = "s3_upload"
     S3_OBJECT = "s3_object"
     S3_BUCKET = "s3_bucket"
     LAMBDA_FUNCTION = "lambda_function"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "s3vpce-"
 """Of the names of all functions and roles that are made: no others are asked for their tags."""
-_CANARY: Final = re.compile(r"\.s3vpce/canary-([0-9a-f]{8})")
+_CANARY: Final = re.compile(r"\.s3vpce/canary-([0-9a-f]{8})(?:\.made-\1)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ GONE: Final = frozenset(
         "NoSuchBucket",
         "NoSuchKey",
         "NoSuchVersion",
+        "NoSuchUpload",
         "InvalidInstanceID.NotFound",
     }
 )
@@ -118,6 +119,17 @@ def _remove_object(entry: Entry, control: ControlPlane) -> str | None:
     return None
 
 
+def _remove_uploads(entry: Entry, control: ControlPlane) -> str | None:
+    """All to that key, which is one run's own."""
+    bucket, _, key = entry.identifier.partition("/")
+    client = control.client("s3", region=entry.region)
+    for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=key):
+        for found in page.get("Uploads", ()):
+            if found["Key"] == key:
+                client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=found["UploadId"])
+    return None
+
+
 def _remove_bucket(entry: Entry, control: ControlPlane) -> str | None:
     """With all that is in it: it was made for one calibration, whose name it has."""
     if not entry.identifier.startswith(SCRATCH):
@@ -145,6 +157,7 @@ def _versions(client: Any, bucket: str, key: str) -> list[str]:
 
 
 _REMOVERS: Final[Mapping[Kind, Callable[[Entry, ControlPlane], str | None]]] = {
+    Kind.S3_UPLOAD: _remove_uploads,
     Kind.S3_OBJECT: _remove_object,
     Kind.S3_BUCKET: _remove_bucket,
     Kind.LAMBDA_FUNCTION: _remove_function,

@@ -46,6 +46,9 @@ buckets:
     name: reports-111122223333
     canary: {key: ".s3vpce/canary", reader: "app:app-subnet"}
     keys: {there: "there", nothing: "nothing/here"}
+  scratch:
+    name: scratch-111122223333
+    canary: {create: "admin:admin-host"}
 controls:
   main: {name: reports-111122223333, canary: ".s3vpce/canary"}
 """
@@ -73,6 +76,9 @@ def provision(accounts):
     )
     for key in (".s3vpce/canary", "there"):
         s3.put_object(**bucket, Key=key, Body=b"the canary")
+    scratch = {{"Bucket": "scratch-111122223333"}}
+    s3.create_bucket(**scratch, CreateBucketConfiguration={{"LocationConstraint": "eu-west-1"}})
+    s3.put_bucket_versioning(**scratch, VersioningConfiguration={{"Status": "Enabled"}})
 
 
 def document(*statements):
@@ -91,7 +97,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {**writes, "key": "there"},
         {**writes, "key": "nothing"},
     ]
-    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    example, _ = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     for name, text in (
         ("s3vpce.yaml", INVENTORY),
         ("provision.py", PROVISION),
@@ -159,6 +165,48 @@ def test_who_may_only_read_is_denied_the_rest_by_the_action_under_test(matrix: M
     assert wrong == {}
 
 
+# --- mutating forms --------------------------------------------------------------------------------------------------
+
+MUTATING = [row.name for row in OPERATIONS.values() if row.mutating]
+
+
+@pytest.fixture(scope="module")
+def mutated(operator: Operator, folder: Path) -> Matrix:
+    entry = {"actions": MUTATING, "mutating": True}
+    entries = [
+        {**entry, "bucket": "scratch", "allow": "admin:admin-host", "deny": "app:app-subnet"},
+        {**entry, "bucket": "reports", "allow": "admin:admin-host"},
+    ]
+    (folder / "mutating.access.yaml").write_text(json.dumps({"expect": entries}), encoding="utf-8")
+    found = measured(operator, folder / "mutating.access.yaml")
+    (folder / "mutating.access.yaml").unlink()
+    return found
+
+
+def test_mutating_forms_tell_who_may(mutated: Matrix) -> None:
+    found = {row.id: row for row in mutated.cells if row.bucket == "scratch"}
+    assert len(found) == 2 * len(MUTATING) == 12
+    assert {name: row.counted.reason for name, row in found.items() if not row.passed} == {}
+    assert all(row.received is not None for row in found.values())
+
+
+def test_they_leave_nothing(operator: Operator, mutated: Matrix) -> None:
+    assert mutated.cells
+    s3 = operator.accounts.client("s3", account="main")
+    versions = s3.list_object_versions(Bucket="scratch-111122223333")
+    assert (versions.get("Versions"), versions.get("DeleteMarkers")) == (None, None)
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket="scratch-111122223333")
+    assert operator.sweep() == []
+
+
+def test_nothing_is_made_where_nobody_is_named_who_removes_it(mutated: Matrix) -> None:
+    found = [row for row in mutated.cells if row.bucket == "reports"]
+    assert len(found) == len(MUTATING)
+    for row in found:
+        assert row.sent is None
+        assert "nobody is named who removes what it makes: give bucket `reports`" in row.counted.reason
+
+
 # --- calibrations ----------------------------------------------------------------------------------------------------
 
 
@@ -199,7 +247,8 @@ def test_the_page_holds_the_catalogue() -> None:
     printed = CliRunner().invoke(main, ["operations", "--format", "markdown"])
     assert printed.exit_code == 0
     assert printed.output in PAGE
-    assert ("none of the operations has one" in PAGE) is not any(row.mutating for row in OPERATIONS.values())
+    (told,) = re.findall(r"Forms that really change something: (.*?)\.", PAGE, re.DOTALL)
+    assert re.findall(r"`(\w+)`", told) == MUTATING
 
 
 def test_the_pages_example_passes(operator: Operator, folder: Path) -> None:

@@ -110,14 +110,17 @@ def test_canaries_by_their_keys_and_when_they_were_made(aws: dict[str, Stubber],
         {"Key": ".s3vpce/canary-bbbbbbbb", "LastModified": new},
         {"Key": ".s3vpce/canary-cccccccc", "LastModified": old},
         {"Key": ".s3vpce/canary-of-ours", "LastModified": old},
+        {"Key": ".s3vpce/canary-aaaaaaaa.made-aaaaaaaa", "LastModified": old},
+        {"Key": ".s3vpce/canary-aaaaaaaa.made-bbbbbbbb", "LastModified": old},
         {"Key": ".s3vpce/canary-dddddddd", "LastModified": old},
     ]
     markers = [{"Key": ".s3vpce/canary-dddddddd", "LastModified": new}]
     answer = {"Versions": versions, "DeleteMarkers": markers}
     asked = {"Bucket": "b", "Prefix": ".s3vpce/canary-"}
     aws["s3"].add_response("list_object_versions", answer, asked)
-    (entry,) = leftovers.canaries(control, AGE, bucket="b")
+    entry, made = leftovers.canaries(control, AGE, bucket="b")
     assert (entry.kind, entry.identifier) == (Kind.S3_OBJECT, "b/.s3vpce/canary-aaaaaaaa")
+    assert made.identifier == "b/.s3vpce/canary-aaaaaaaa.made-aaaaaaaa"
     aws["s3"].add_response("list_object_versions", answer, asked)
     older = leftovers.Age(now=NOW, older_than=dt.timedelta(hours=1))
     assert {row.identifier.rpartition("-")[2] for row in leftovers.canaries(control, older, bucket="b")} == {

@@ -27,6 +27,7 @@ HERE = Destination(
     canary_body=b"the canary",
     absent_key=".s3vpce/canary.absent",
     canary_version="v1",
+    run_key=".s3vpce/canary.made",
 )
 
 
@@ -218,9 +219,17 @@ def test_a_batch_delete_names_the_canary_alone() -> None:
 def test_what_keeps_a_write_from_changing_anything_is_not_the_users(name: str, parameters: dict[str, Any]) -> None:
     (parameter,) = parameters
     with pytest.raises(
-        S3VpceError, match=f"the safe form of `{name}` sets `{parameter}` itself, .*leave them out of `parameters`"
+        S3VpceError, match=f"the safe form of `{name}` takes no `{parameter}`: it is what keeps it from changing"
     ):
         build(name, inferred=True, parameters=parameters)
+
+
+def test_a_mutating_form_writes_to_the_runs_own_key_and_locks_nothing() -> None:
+    request = build("PutObject", mutating=True, parameters={"ServerSideEncryption": "AES256"})
+    assert urlsplit(request.url).path == "/.s3vpce/canary.made"
+    assert "if-none-match" not in headers(request)
+    with pytest.raises(S3VpceError, match="the mutating form of `PutObject` takes no `ObjectLockMode`: it would keep"):
+        build("PutObject", mutating=True, parameters={"ObjectLockMode": "COMPLIANCE"})
 
 
 def test_what_does_not_is() -> None:
@@ -252,8 +261,8 @@ def test_what_has_no_form_says_what_to_set() -> None:
         build("DeleteBucket")
     with pytest.raises(S3VpceError, match=r"safe form of `PutBucketAcl` is inferred, .*; set `inferred: true` to send"):
         build("PutBucketAcl")
-    with pytest.raises(S3VpceError, match="operation `PutObject` has no mutating form; leave `mutating` out"):
-        build("PutObject", mutating=True)
+    with pytest.raises(S3VpceError, match="operation `HeadObject` has no mutating form; leave `mutating` out"):
+        build("HeadObject", mutating=True)
     with pytest.raises(
         S3VpceError, match="has no form that changes nothing; it has a mutating form: set `mutating: true`"
     ):

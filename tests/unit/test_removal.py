@@ -166,6 +166,36 @@ def test_without_a_version_every_version_of_the_key_goes(
     assert strike(ledger, entry(ledger, Kind.S3_OBJECT, "bucket/a"), control) is None
 
 
+def test_uploads_to_the_runs_own_key_are_aborted(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger
+) -> None:
+    uploads = [{"Key": "a", "UploadId": "u1"}, {"Key": "ab", "UploadId": "u2"}]
+    aws["s3"].add_response("list_multipart_uploads", {"Uploads": uploads}, {"Bucket": "bucket", "Prefix": "a"})
+    aws["s3"].add_response("abort_multipart_upload", {}, {"Bucket": "bucket", "Key": "a", "UploadId": "u1"})
+    assert strike(ledger, entry(ledger, Kind.S3_UPLOAD, "bucket/a"), control) is None
+
+
+def test_a_calibrations_bucket_goes_with_all_that_is_in_it(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger
+) -> None:
+    bucket = {"Bucket": "s3vpce-calibration-1a2b-111122223333"}
+    upload = {"Key": "k", "UploadId": "u1"}
+    aws["s3"].add_response("list_multipart_uploads", {"Uploads": [upload]}, bucket)
+    aws["s3"].add_response("abort_multipart_upload", {}, {**bucket, **upload})
+    listed: Any = {"Versions": [{"Key": "k", "VersionId": "v1"}], "DeleteMarkers": [{"Key": "k", "VersionId": "v2"}]}
+    aws["s3"].add_response("list_object_versions", listed, bucket)
+    for version in ("v1", "v2"):
+        aws["s3"].add_response("delete_object", {}, {**bucket, "Key": "k", "VersionId": version})
+    aws["s3"].add_response("delete_bucket", {}, bucket)
+    assert strike(ledger, entry(ledger, Kind.S3_BUCKET, bucket["Bucket"]), control) is None
+
+
+def test_no_other_bucket_is_ever_emptied(aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger) -> None:
+    assert aws
+    reason = strike(ledger, entry(ledger, Kind.S3_BUCKET, "reports"), control)
+    assert reason == "its name does not begin with s3vpce-calibration-, so it is none that was made here"
+
+
 def test_an_object_that_was_never_made_is_gone(aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger) -> None:
     aws["s3"].add_response("list_object_versions", {})
     assert strike(ledger, entry(ledger, Kind.S3_OBJECT, "bucket/a"), control) is None

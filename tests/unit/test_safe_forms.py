@@ -174,7 +174,7 @@ def dump(value: Any, seen: frozenset[int] = frozenset()) -> Any:
         return "(itself)"
     seen |= {id(value)}
     if isinstance(value, dict):
-        return sorted((repr(key), repr(dump(row, seen))) for key, row in value.items() if not _moves(key))
+        return sorted((repr(key), repr(dump(row, seen))) for key, row in list(value.items()) if not _moves(key))
     if isinstance(value, (list, tuple, set, frozenset)):
         return [dump(row, seen) for row in value]
     if hasattr(value, "read"):
