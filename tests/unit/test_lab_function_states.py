@@ -5,13 +5,22 @@ from __future__ import annotations
 import io
 import time
 import zipfile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
+from pytest_s3vpce.cli import main as cli
+from pytest_s3vpce.lab import __main__ as lab_command
+from pytest_s3vpce.lab import serving
 from pytest_s3vpce.lab.delays import Delays
 from pytest_s3vpce.lab.gateway import Gateway
 from tests.unit.labstage import Stage, make_role, refusal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_s3vpce.lab.serving import Settings
 
 MAIN = "360000000042"
 DELAY = 0.6
@@ -72,3 +81,13 @@ def test_a_deleted_function_leaves_nothing_behind(slow: Any) -> None:
     assert refusal(client.get_function, FunctionName="gone")[0] == 404
     assert created(client, role, "gone")["State"] == "Pending"
     client.tag_resource(Resource=f"arn:aws:lambda:us-east-1:{MAIN}:function:gone", Tags={"a": "b"})
+
+
+def test_the_commands_options_reach_the_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[Settings] = []
+    monkeypatch.setattr(serving, "serve", lambda settings, **_: seen.append(settings))
+    given = ["--ready-file", str(tmp_path / "ready.json"), "--account", f"main={MAIN}"]
+    for more in ([], ["--function-delay", "2", "--trail-delay", "3.5"]):
+        assert CliRunner().invoke(cli, ["lab", *given, *more]).exit_code == 0
+        assert lab_command._settings(lab_command.parser().parse_args([*given, *more])).delays == seen[-1].delays
+    assert [row.delays for row in seen] == [Delays(), Delays(functions=2, records=3.5)]
