@@ -11,10 +11,13 @@ from pytest_s3vpce.lab import (
     accesspoints,
     acls,
     s3checks,
+    s3conditions,
+    s3cors,
     s3default,
     s3deletes,
     s3documents,
     s3encryption,
+    s3listings,
     s3locks,
     s3post,
     s3public,
@@ -25,7 +28,7 @@ from pytest_s3vpce.lab.denials import PLAIN
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3answers import no_buckets
 from pytest_s3vpce.lab.s3context import request_keys, s3_keys
-from pytest_s3vpce.lab.s3forms import check_form, check_name, malformed
+from pytest_s3vpce.lab.s3forms import check_form, check_metadata, check_name, malformed
 from pytest_s3vpce.lab.s3payload import as_stored
 from pytest_s3vpce.lab.s3requests import parse
 from pytest_s3vpce.lab.s3schema import check_location
@@ -75,6 +78,8 @@ class S3:
         request, point = accesspoints.arrival(self._state, request)
         request, source = accesspoints.copy_source(self._state, request)
         asked = parse(request)
+        if request.method == "OPTIONS":
+            return s3cors.preflight(self._state, request, asked.bucket)
         if asked.row is None and s3post.is_post_to_bucket(request):
             raise s3post.other_form()
         if asked.row is None:
@@ -156,6 +161,8 @@ class S3:
                 trial.require(listing, asked, owner)
         s3encryption.check(self._state, request, asked, bucket)
         s3checks.check(self._state, request, asked, bucket)
+        check_metadata(request.headers)
+        s3conditions.check(self._state, asked, bucket, request.body)
         s3tags.check(asked, request.body)
         s3locks.check(self._state, request, asked, bucket)
         acls.check_grantees(request, asked)
@@ -239,12 +246,14 @@ class S3:
         return s3deletes.with_failures(answer, refused, quiet=quiet)
 
     def _call(self, request: HttpRequest, asked: S3Request, bucket: BucketState, **overrides: Any) -> HttpResponse:
-        changed = {**as_stored(request), **overrides}
+        stored = as_stored(request)
+        stored["headers"] |= s3conditions.unread(request, asked)
+        changed = {**stored, **overrides}
         done = s3tags.as_done(asked, request)
         answer = self._state.call(
             "s3", done, account=bucket.account, region=bucket.region, target=asked.target, **changed
         )
-        return s3tags.settle(asked, answer)
+        return s3listings.settle(asked, s3tags.settle(asked, answer))
 
 
 def _check_access_point(asked: S3Request, verified: Verified | Anonymous) -> None:

@@ -131,6 +131,9 @@ def copy_source(asked: S3Request) -> CopySource:
     """
     path, _, version = str(asked.parameters["CopySource"]).partition("?versionId=")
     bucket, _, key = unquote(path).removeprefix("/").partition("/")
+    if not bucket or not key:
+        message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey"
+        raise Refused("InvalidArgument", status=400, message=message)
     return CopySource(bucket=bucket, key=key, version=version or None)
 
 
@@ -170,14 +173,14 @@ def _check_copy(state: State, request: HttpRequest, asked: S3Request) -> None:
         raise absent(source.version)
     check_source(state, request, asked, source)
     wanted, unwanted = (asked.parameters.get(name) for name in ("CopySourceIfMatch", "CopySourceIfNoneMatch"))
-    if wanted is not None and not _same_etag(wanted, etag):
-        raise _precondition("x-amz-copy-source-If-Match")
-    if unwanted is not None and _same_etag(unwanted, etag):
-        raise _precondition("x-amz-copy-source-If-None-Match")
+    if wanted is not None and not same_etag(wanted, etag):
+        raise precondition("x-amz-copy-source-If-Match")
+    if unwanted is not None and same_etag(unwanted, etag):
+        raise precondition("x-amz-copy-source-If-None-Match")
     if asked.row.name != "CopyObject":
         return
     if asked.parameters.get("IfNoneMatch") == "*" and state.object_exists(asked.bucket or "", asked.key or ""):
-        raise _precondition("If-None-Match")
+        raise precondition("If-None-Match")
     _check_changes(asked, source)
 
 
@@ -201,13 +204,13 @@ def check_etag(state: State, bucket: str, key: str, *, wanted: str | None) -> No
     if wanted is None:
         return
     etag = state.object_etag(bucket, key)
-    if etag is None or (wanted != "*" and not _same_etag(wanted, etag)):
-        raise _precondition("If-Match")
+    if etag is None or (wanted != "*" and not same_etag(wanted, etag)):
+        raise precondition("If-Match")
 
 
-def _same_etag(one: object, other: str) -> bool:
+def same_etag(one: object, other: str) -> bool:
     return str(one).strip('"') == other.strip('"')
 
 
-def _precondition(condition: str) -> Refused:
+def precondition(condition: str) -> Refused:
     return Refused("PreconditionFailed", status=412, message=_FAILED, details=(("Condition", condition),))

@@ -12,10 +12,16 @@ from xml.etree import ElementTree as ET
 from pytest_s3vpce.lab.refused import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pytest_s3vpce.lab.s3requests import S3Request
 
 _LARGEST: Final = 2**31 - 1
+_LONGEST_KEY: Final = 1024
+"""In bytes. https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_METADATA: Final = "x-amz-meta-"
+_MOST_METADATA: Final = 2048
 _VERSION: Final = re.compile(r"null|[A-Za-z0-9._]{32}|[0-9a-f-]{36}")
 """What S3's ids look like, and those of the state behind.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html"""
@@ -42,6 +48,12 @@ def check_form(asked: S3Request, body: bytes) -> None:
         if not (text.isascii() and text.isdigit() and int(text) <= _LARGEST):
             message = f"Provided {name} not an integer or within integer range"
             raise Refused("InvalidArgument", status=400, message=message)
+    if asked.key is not None and len(asked.key.encode("utf-8", "surrogatepass")) > _LONGEST_KEY:
+        details = (
+            ("Size", str(len(asked.key.encode("utf-8", "surrogatepass")))),
+            ("MaxSizeAllowed", str(_LONGEST_KEY)),
+        )
+        raise Refused("KeyTooLongError", status=400, message="Your key is too long", details=details)
     version = asked.parameters.get("VersionId")
     if version is not None and not _VERSION.fullmatch(str(version)):
         details = (("ArgumentName", "versionId"), ("ArgumentValue", str(version)))
@@ -54,6 +66,16 @@ def check_form(asked: S3Request, body: bytes) -> None:
         raise Refused("MissingRequestBodyError", status=400, message="Request Body is empty")
     if element(body).tag.rpartition("}")[2] != asked.document:
         raise malformed()
+
+
+def check_metadata(headers: Iterable[tuple[str, str]]) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html"""
+    pairs = [(name[len(_METADATA) :], value) for name, value in headers if name.lower().startswith(_METADATA)]
+    size = sum(len(name) + len(value) for name, value in pairs)
+    if size > _MOST_METADATA:
+        details = (("Size", str(size)), ("MaxSizeAllowed", str(_MOST_METADATA)))
+        message = "Your metadata headers exceed the maximum allowed metadata size"
+        raise Refused("MetadataTooLarge", status=400, message=message, details=details)
 
 
 def check_name(bucket: str) -> None:

@@ -6,7 +6,7 @@ import threading
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from pytest_s3vpce.lab import accesspoints, lightening, mending, organizations, versions, vpcendpoints
+from pytest_s3vpce.lab import accesspoints, lightening, listing, mending, organizations, versions, vpcendpoints
 from pytest_s3vpce.lab.principals import Principals, mend_users
 from pytest_s3vpce.lab.readying import mended, prepare
 
@@ -104,6 +104,7 @@ class Services:
 
     def mend_ec2(self) -> None:
         from moto.ec2.models import EC2Backend
+            listing.mend_listings(S3Backend, marker_class=FakeDeleteMarker)
         from moto.ec2.models.elastic_ip_addresses import ElasticAddress
         from moto.ec2.models.nat_gateways import NatGateway
         from moto.ec2.models.route_tables import Route

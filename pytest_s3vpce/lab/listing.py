@@ -1,0 +1,38 @@
+"""Which keys and common prefixes a listing has, page by page, where the library that holds the state differs.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html and
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-prefixes.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def mend_listings(backend_class: Any, *, marker_class: Any) -> None:
+    """Pages count keys and prefixes alike, the next marker is a name, and what is deleted is in no listing."""
+
+    def list_objects(
+        _self: Any, bucket: Any, prefix: str | None, delimiter: str | None, marker: str | None, max_keys: int | None
+    ) -> tuple[list[Any], list[str], bool, str | None]:
+        living = {name: key for name, key in bucket.keys.items() if not isinstance(key, marker_class)}
+        found = _entries(living, prefix or "", delimiter or "", marker or "")
+        page = found if max_keys is None else found[:max_keys]
+        truncated = bool(page) and len(page) < len(found)
+        keys = [key for _, key in page if key is not None]
+        folders = [name for name, key in page if key is None]
+        return keys, folders, truncated, page[-1][0] if truncated and delimiter else None
+
+    backend_class.list_objects = list_objects
+
+
+def _entries(living: dict[str, Any], prefix: str, delimiter: str, marker: str) -> list[tuple[str, Any]]:
+    """Names after the marker in their order, with their keys; None for a common prefix."""
+    found: dict[str, Any] = {}
+    for name in sorted(name for name in living if name.startswith(prefix) and name > marker):
+        end = name.find(delimiter, len(prefix)) if delimiter else -1
+        if end < 0:
+            found[name] = living[name]
+        elif (folder := name[: end + len(delimiter)]) != marker:
+            found[folder] = None
+    return list(found.items())
