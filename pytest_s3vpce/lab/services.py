@@ -101,10 +101,10 @@ class Services:
             mending.mend_buckets(FakeBucket, permitted=PermissionResult.PERMITTED, block_class=PublicAccessBlock)
             mending.mend_locks(S3Backend)
             versions.mend_versions(S3Backend, marker_class=FakeDeleteMarker)
+            listing.mend_listings(S3Backend, marker_class=FakeDeleteMarker)
 
     def mend_ec2(self) -> None:
         from moto.ec2.models import EC2Backend
-            listing.mend_listings(S3Backend, marker_class=FakeDeleteMarker)
         from moto.ec2.models.elastic_ip_addresses import ElasticAddress
         from moto.ec2.models.nat_gateways import NatGateway
         from moto.ec2.models.route_tables import Route
