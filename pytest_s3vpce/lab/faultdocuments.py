@@ -29,6 +29,8 @@ def document(refused: Refused, *, service: str, request: HttpRequest) -> HttpRes
     if write is None:
         # Services whose requests are forms answer in XML; nearly all others speak JSON.
         write = _query if "form-urlencoded" in (request.header("content-type") or "") else _json
+    if write is _s3:
+        return _s3(refused)
     return write(_reworded(refused, _FAILED_AUTHENTICATION.get(write, {})), str(uuid.uuid4()))
 
 
@@ -65,7 +67,7 @@ def _ec2(refused: Refused, request_id: str) -> HttpResponse:
     return _xml(refused.status, text, request_id)
 
 
-def _s3(refused: Refused, _: str) -> HttpResponse:
+def _s3(refused: Refused, _: str = "") -> HttpResponse:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
     request_id, host_id = s3_ids()
     details = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in refused.details)
@@ -84,7 +86,8 @@ def _s3(refused: Refused, _: str) -> HttpResponse:
 
 def s3_ids() -> tuple[str, str]:
     """The two ids of an answer of S3's, in the shape of its own."""
-    return secrets.token_hex(8).upper(), base64.b64encode(secrets.token_bytes(48)).decode()
+    drawn = secrets.token_bytes(56)
+    return drawn[:8].hex().upper(), base64.b64encode(drawn[8:]).decode()
 
 
 def _xml(status: int, text: str, request_id: str) -> HttpResponse:

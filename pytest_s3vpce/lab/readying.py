@@ -50,12 +50,25 @@ def prepare() -> None:
         importlib.import_module("moto")
     except ImportError as missing:
         raise LabError("the lab needs moto", remedy="pip install 'pytest-s3vpce[lab]'") from missing
+    by_account: Any = importlib.import_module("moto.core.base_backend").BackendDict
+    if not mended(by_account):
+        by_account.__getitem__ = _found(by_account.__getitem__)
     import botocore.session
 
     session: Any = botocore.session.Session
     if not mended(session):
         session.get_available_regions = _quick(session.get_available_regions)
         session._get_internal_component = _shared(session._get_internal_component)  # noqa: SLF001 - as in `_quick`
+
+
+def _found(original: Callable[..., Any]) -> Callable[..., Any]:
+    """As the original, which takes a lock and lists all accounts even for one that is there."""
+
+    def item(self: Any, account: str) -> Any:
+        found = dict.get(self, account)
+        return original(self, account) if found is None else found
+
+    return item
 
 
 def _quick(original: Callable[..., list[str]]) -> Callable[..., list[str]]:

@@ -92,7 +92,8 @@ def unchunked(request: HttpRequest) -> tuple[bytes, Mapping[str, str]]:
 
 def as_stored(request: HttpRequest) -> dict[str, Any]:
     """What takes the place of body and headers: a request that came in chunks is as if it came whole."""
-    unread: dict[str, str | None] = {name: None for name in _DATES if not _is_date(request.header(name))}
+    dates = {name: request.named[name] for name in _DATES if name in request.named}
+    unread: dict[str, str | None] = {name: None for name, text in dates.items() if not _is_date(text)}
     if not _in_chunks(request):
         return {"headers": unread}
     body, trailers = unchunked(request)
@@ -103,10 +104,10 @@ def as_stored(request: HttpRequest) -> dict[str, Any]:
     return {"body": body, "headers": {**unread, **framing, "content-encoding": left or None, **checksums}}
 
 
-def _is_date(text: str | None) -> bool:
+def _is_date(text: str) -> bool:
     """A condition whose date can't be read is no condition: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.3"""
     try:
-        datetime.strptime(text or "", "%a, %d %b %Y %H:%M:%S GMT")  # noqa: DTZ007 - only whether it can be read
+        datetime.strptime(text, "%a, %d %b %Y %H:%M:%S GMT")  # noqa: DTZ007 - only whether it can be read
     except ValueError:
         return False
     return True

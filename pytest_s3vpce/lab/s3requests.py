@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
@@ -103,6 +104,7 @@ def virtual_bucket(request: HttpRequest) -> str | None:
     return host["bucket"] if host else None
 
 
+@lru_cache(maxsize=1024)
 def _parts(name: str) -> re.Match[str] | None:
     return _HOST.fullmatch(name) or _ENDPOINT_HOST.fullmatch(name)
 

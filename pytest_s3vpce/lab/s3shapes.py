@@ -58,6 +58,10 @@ class Shapes:
     """
 
     rows: Mapping[tuple[str, int], tuple[Shape, ...]]
+    plain: Mapping[tuple[str, int], tuple[Shape, ...]]
+    """Those of them that no query is needed for."""
+    query: frozenset[str]
+    """The names in a query that any operation needs."""
     subresources: frozenset[str]
 
     @classmethod
@@ -69,12 +73,18 @@ class Shapes:
         names = {name for row in ordered for name in (*row.literals, *row.required_query)}
         return cls(
             rows={place: tuple(found) for place, found in by_place.items()},
+            plain={
+                place: tuple(row for row in found if not row.literals and not row.required_query)
+                for place, found in by_place.items()
+            },
+            query=frozenset(names),
             subresources=frozenset(name for name in names if not IGNORED_QUERY.match(name)),
         )
 
     def match(self, method: str, level: int, query: Mapping[str, str], headers: AbstractSet[str]) -> Shape | None:
         """The most specific operation that fits; None where the query names a sub-resource that it does not."""
-        best = next((row for row in self.rows.get((method, level), ()) if row.fits(query, headers)), None)
+        rows = self.plain if self.query.isdisjoint(query) else self.rows
+        best = next((row for row in rows.get((method, level), ()) if row.fits(query, headers)), None)
         if best is None:
             return None
         strange = any(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_s3vpce.lab import accesspoints, lightening, listing, mending, organizations, versions, vpcendpoints
 from pytest_s3vpce.lab.principals import Principals, mend_users
 from pytest_s3vpce.lab.readying import mended, prepare
+from pytest_s3vpce.lab.s3application import application
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,6 +54,8 @@ class Services:
 
     def _load(self, service: str) -> Application:
         self.backends(service)
+        if service == "s3":
+            return _s3_application()
         from moto.moto_server.werkzeug_app import create_backend_app
 
         application: Application = create_backend_app(service)
@@ -149,6 +152,15 @@ class Services:
 
         if not mended(S3ControlBackend):
             accesspoints.mend(S3ControlBackend, home_of=self._home_of)
+
+
+def _s3_application() -> Application:
+    from moto.core.request import Request
+    from moto.s3.responses import S3Response
+    from werkzeug.exceptions import HTTPException
+    from werkzeug.wrappers import Response
+
+    return application(S3Response, request_class=Request, response_class=Response, failure_class=HTTPException)
 
 
 _MENDINGS: Mapping[str, Callable[[Services], None]] = {
