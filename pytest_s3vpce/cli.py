@@ -63,12 +63,16 @@ main.add_command(calibrate)
 main.add_command(deploy)
 main.add_command(diff)
 main.add_command(history)
+main.add_command(diff)
+main.add_command(history)
 main.add_command(undeploy)
 main.add_command(lab)
 main.add_command(lint)
 main.add_command(operations)
 main.add_command(merge)
+main.add_command(merge)
 main.add_command(permissions)
+main.add_command(report)
 main.add_command(report)
 main.add_command(snapshot)
 main.add_command(sweep)
@@ -115,38 +119,6 @@ def schema(output: Path | None) -> None:
         else:
             _write(output / name, text)
             click.echo(f"{output / name}")
-
-
-@main.command()
-@click.argument("file", type=click.Path(path_type=Path))
-def report(file: Path) -> None:
-    """Shows a report that `--s3vpce-report FILE.json` wrote."""
-    import shutil
-
-    from pytest_s3vpce.report.json import read
-    from pytest_s3vpce.report.terminal import Colour, render
-
-    colour = Colour.ANSI if sys.stdout.isatty() else Colour.PLAIN
-    width = shutil.get_terminal_size().columns
-    click.echo(render(read(file), colour=colour, width=width, encoding=sys.stdout.encoding or "utf-8"))
-
-
-@main.command()
-@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--output", type=click.Path(path_type=Path), help="the report to write, instead of stdout")
-def merge(files: tuple[Path, ...], output: Path | None) -> None:
-    """Joins the reports that the shards of one run wrote; exit status 1 where anything in them failed."""
-    from pytest_s3vpce.matrix import joined
-    from pytest_s3vpce.report.json import read, write
-
-    found = joined([read(file) for file in files])
-    if output is None:
-        click.echo(found.to_json())
-    else:
-        write(found, output)
-        click.echo(f"{output}: {len(found.cells)} cells and {len(found.claims)} claims of {len(files)} reports")
-    if any(row.passed is False for row in found.cells) or not all(row.passed for row in found.claims):
-        sys.exit(1)
 
 
 @main.command()

@@ -83,7 +83,7 @@ class AccessItem(pytest.Item):
         session = running(self.config)
         assert session is not None
         verdict = session.verdict(self.name)
-        self.user_properties.append(("s3vpce", verdict.short()))
+        self.user_properties += verdict.properties()
         if not verdict.passed:
             raise AccessFailure(verdict)
 

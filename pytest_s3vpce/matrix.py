@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -412,6 +412,22 @@ def joined(matrices: Sequence[Matrix]) -> Matrix:
         buckets=tuple(dict.fromkeys(row for matrix in matrices for row in matrix.buckets)),
         endpoints=tuple(dict.fromkeys(row for matrix in matrices for row in matrix.endpoints)),
     )
+
+
+def ordered(matrix: Matrix) -> Matrix:
+    """The matrix with its rows as they are declared, whoever measured first."""
+    return replace(
+        matrix,
+        cells=tuple(sorted(matrix.cells, key=_declared)),
+        claims=tuple(sorted(matrix.claims, key=_declared)),
+        vantages=tuple(sorted(matrix.vantages, key=lambda row: row.name)),
+        calls=tuple(sorted(matrix.calls, key=lambda row: row.at)),
+    )
+
+
+def _declared(row: CellResult | ClaimResult) -> tuple[str, int, int, str]:
+    place = row.place or Place("")
+    return place.path, place.line, place.column, row.id
 
 
 _Row = TypeVar("_Row", CellResult, ClaimResult)

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_s3vpce.matrix import Matrix
+    from pytest_s3vpce.report.compare import Change
     from pytest_s3vpce.run.fixture import S3vpce
     from pytest_s3vpce.run.session import RunSession
 
@@ -36,7 +39,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="write the access matrix to a file; the suffix is its format (.json); repeatable",
+        help="write the access matrix to a file; the suffix is its format (.json, .html, .md, .csv), `github` is the "
+        "summary of the GitHub Actions job; repeatable",
+    )
+    group.addoption(
+        "--s3vpce-baseline", metavar="FILE", help="an older JSON report: tell what changed, fail where anything opened"
+    )
+    group.addoption(
+        "--s3vpce-redact",
+        metavar="LEVEL",
+        default="secrets",
+        choices=["secrets", "accounts", "buckets", "addresses"],
+        help="what reports leave out: secrets always; account ids; bucket names too; IP addresses too",
     )
     group.addoption(
         "--s3vpce-strict", action="store_true", help="fail denials that nothing controls, and gaps in coverage"
@@ -66,7 +80,7 @@ def _shard(text: str) -> tuple[int, int]:
 def pytest_configure(config: pytest.Config) -> None:
     mode = _mode(config)
     if mode is not None:
-        _check_reports(config.getoption("--s3vpce-report"))
+        _check_reports(config.getoption("--s3vpce-report"), config.getoption("--s3vpce-baseline"))
         if config.getoption("--s3vpce-plan"):
             config.option.dist, config.option.tx = "no", []  # a plan is one process's; xdist looks after us
         config.pluginmanager.register(_Access(config, mode), _NAME)
@@ -105,17 +119,22 @@ def _mode(config: pytest.Config) -> str | None:
     return ini or ("live" if config.getoption("--s3vpce-plan") else None)
 
 
-def _check_reports(paths: list[str]) -> None:
-    """A suffix that no writer knows is told before anything is sent."""
-    if paths:
-        from pytest_s3vpce.errors import S3VpceError
-        from pytest_s3vpce.report import writer_of
+def _check_reports(paths: list[str], baseline: str | None) -> None:
+    """A suffix that no writer knows, and a baseline that can't be read, are told before anything is sent."""
+    if not paths and baseline is None:
+        return
+    from pytest_s3vpce.errors import S3VpceError
+    from pytest_s3vpce.report import json, writer_of
 
+    option = "--s3vpce-report"
+    try:
         for path in paths:
-            try:
-                writer_of(path)
-            except S3VpceError as error:
-                raise pytest.UsageError(f"--s3vpce-report: {error}") from error
+            writer_of(path)
+        option = "--s3vpce-baseline"
+        if baseline is not None:
+            json.read(Path(baseline))
+    except S3VpceError as error:
+        raise pytest.UsageError(f"{option}: {error}") from error
 
 
 class _Access:
@@ -126,12 +145,14 @@ class _Access:
         self.mode = mode
         self._session: RunSession | None = None
         self._matrix: Matrix | None = None
+        self._changes: tuple[Change, ...] = ()
         self._watched = sys.stdout.isatty()  # asked now: while a test runs, pytest captures
 
     @property
     def session(self) -> RunSession:
         """Made when the first access file or fixture asks for it, so that other runs stay light."""
         if self._session is None:
+            from pytest_s3vpce.redaction import Level
             from pytest_s3vpce.run.session import RunSession, Settings
 
             handed: str | None = getattr(self.config, "workerinput", {}).get("s3vpce")
@@ -141,6 +162,7 @@ class _Access:
                 root=self.config.rootpath,
                 inventory=option("--s3vpce-inventory") or str(self.config.getini("s3vpce_inventory")) or None,
                 ready_file=option("--s3vpce-lab-ready"),
+                redact=Level(option("--s3vpce-redact")),
                 strict=option("--s3vpce-strict"),
                 predict=option("--s3vpce-predict"),
                 evidence=option("--s3vpce-evidence"),
@@ -184,12 +206,38 @@ class _Access:
         self._write(self.session.plan_text(chosen))
         return True
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
         """The controller, or the only process, reports and removes; workers leave that to it."""
-        if self._session is not None and not hasattr(self.config, "workerinput"):
-            self._matrix = self._session.finish()
-            self._write_reports(self._session)
+        ours = None if hasattr(self.config, "workerinput") else self._session
+        if ours is not None:
+            self._suite_properties(ours)
+        yield
+        if ours is not None:
+            self._matrix = ours.finish()
+            self._write_reports(ours)
+            self._compare(ours, session)
+
+    def _suite_properties(self, session: RunSession) -> None:
+        """What JUnit says of the whole suite; its file is written while the session finishes."""
+        writers = [row for row in self.config.pluginmanager.get_plugins() if hasattr(row, "add_global_property")]
+        if writers:
+            from pytest_s3vpce.report.junit import suite_properties
+
+            for name, value in suite_properties(session.matrix()):
+                for writer in writers:
+                    writer.add_global_property(name, value)
+
+    def _compare(self, ours: RunSession, session: pytest.Session) -> None:
+        """What is other than in the baseline; a run in which anything opened has failed."""
+        baseline = self.config.getoption("--s3vpce-baseline")
+        if baseline is not None and self._matrix is not None:
+            from pytest_s3vpce.report import compare, json
+
+            found = compare.changes(ours.shown(json.read(Path(baseline))), self._matrix)
+            self._changes = compare.but_for(ours.declared, found)
+            if compare.has_opened(self._changes) and session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write_reports(self, session: RunSession) -> None:
         for path in self.config.getoption("--s3vpce-report"):
@@ -211,6 +259,11 @@ class _Access:
             terminalreporter.section("access matrix")
             encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
             terminalreporter.write(render(self._matrix, colour=colour, width=width, encoding=encoding) + "\n")
+        if self._changes:
+            from pytest_s3vpce.report.compare import as_text
+
+            terminalreporter.section("other than in the baseline")
+            terminalreporter.write(as_text(self._changes))
         if self._session.left:
             terminalreporter.section("left behind", red=True)
             terminalreporter.write("\n".join(self._session.left) + "\n")

@@ -14,6 +14,8 @@ from pytest_s3vpce.model import SECRET_HEADERS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from pytest_s3vpce.matrix import Matrix
+
 _T = TypeVar("_T")
 
 GONE: Final = "[redacted]"
@@ -58,7 +60,7 @@ _SECRETS: Final = re.compile(
             # Key ids; secret keys, which are 40 signs of three kinds; digests of signatures; session tokens.
             # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
             r"(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{12,}",
-            rf"(?<![A-Za-z0-9/+_.-]){_THREE_KINDS}[A-Za-z0-9/+]{{40}}(?![A-Za-z0-9/+=_.:-])",
+            rf"(?<![A-Za-z0-9+_.-]){_THREE_KINDS}[A-Za-z0-9/+]{{40}}(?![A-Za-z0-9/+=_.:-])",
             r"(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])",
             r"(?<![A-Za-z0-9])(?:IQoJ|FwoG|FQoG)[A-Za-z0-9+/=_%-]{20,}",
             r"(?<![A-Za-z0-9+/=_%-])(?=[a-z0-9+/=_%-]*[A-Z])(?=[A-Za-z+/=_%-]*[0-9])[A-Za-z0-9+/=_%-]{100,}",
@@ -73,9 +75,16 @@ _ADDRESS: Final = re.compile(
     r"|\[?(?<![\w:])[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f.:]*(?![\w:])\]?"
 )
 _OWN: Final = frozenset(
-    {"id", "cell", "cells", "bucket", "label", "account", "principal", "vantage", "vantages", "principals", "kind"}
+    {
+        *(f"CellResult.{name}" for name in ("id", "operation", "action", "variant", "bucket", "principal", "vantage")),
+        *(f"ClaimResult.{name}" for name in ("id", "kind", "bucket", "cells")),
+        *(f"Coverage.{name}" for name in ("principals", "operations", "vantages")),
+        *(f"VantageResult.{name}" for name in ("name", "kind", "account")),
+        *("AccountResult.name", "AccountResult.region", "BucketResult.label", "BucketResult.account"),
+        *("Call.principal", "Call.vantage", "Evidence.cell", "Evidence.kind", "Matrix.run_id", "Matrix.mode"),
+    }
 )
-"""Fields of a matrix that hold names of the inventory's or of this tool's own: levels leave them as they are."""
+"""Fields that hold names of the inventory's or of this tool's own: levels leave them as they are."""
 
 
 @lru_cache(maxsize=65_536)
@@ -101,6 +110,13 @@ def without_secrets(value: _T) -> _T:
 def redacted(value: _T, *, level: Level, names: Names) -> _T:
     """The value with every text in it scrubbed, and without what the level takes out."""
     return cast("_T", _walked(value, change=_Redaction(level, names), name=""))
+
+
+def names_of(matrix: Matrix) -> Names:
+    """The names that a matrix itself holds."""
+    return Names(
+        accounts={row.id: row.name for row in matrix.accounts}, buckets={row.name: row.label for row in matrix.buckets}
+    )
 
 
 class _Redaction:
@@ -165,7 +181,7 @@ def _replaced(value: Any, change: Callable[[str, str], str]) -> Any:
     for row in fields(value):
         before = getattr(value, row.name)
         if before is not None and not isinstance(before, (bool, int, float)):
-            after = _walked(before, change=change, name=row.name)
+            after = _walked(before, change=change, name=f"{type(value).__name__}.{row.name}")
             if after != before:
                 new[row.name] = after
     return replace(value, **new) if new else value

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.errors import RunError
-from pytest_s3vpce.report import html, json
+from pytest_s3vpce.report import csv, html, json, markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,14 +15,26 @@ if TYPE_CHECKING:
 
     Writer = Callable[[Matrix, Path], None]
 
-WRITERS: Final[Mapping[str, Writer]] = {".json": json.write, ".html": html.write}
+WRITERS: Final[Mapping[str, Writer]] = {
+    ".json": json.write,
+    ".html": html.write,
+    ".md": markdown.write,
+    ".csv": csv.write,
+}
+GITHUB: Final = "github"
+"""In place of a path: the summary of the GitHub Actions job."""
 
-__all__ = ["WRITERS", "writer_of"]
+__all__ = ["GITHUB", "WRITERS", "writer_of"]
 
 
 def writer_of(path: str) -> Writer:
     """The writer that a path's suffix names. RunError says which suffixes there are."""
+    if path == GITHUB:
+        return lambda matrix, _: markdown.to_summary(matrix)
     suffix = Path(path).suffix.lower()
     if suffix not in WRITERS:
-        raise RunError(f"no report has the suffix of `{path}`", remedy=f"suffixes are {', '.join(WRITERS)}")
+        raise RunError(
+            f"no report has the suffix of `{path}`",
+            remedy=f"suffixes are {', '.join(WRITERS)}; `{GITHUB}` is the job's summary",
+        )
     return WRITERS[suffix]

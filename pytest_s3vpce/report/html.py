@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.escaping import harmless
 from pytest_s3vpce.matrix import Status, Verdict
 from pytest_s3vpce.model import OutcomeKind
 from pytest_s3vpce.report import reading
-from pytest_s3vpce.report.harmless import harmless
 from pytest_s3vpce.report.packing import Packed
 from pytest_s3vpce.report.picture import NARROW, SYMBOLS, WIDE, draw
 from pytest_s3vpce.report.text import write_text

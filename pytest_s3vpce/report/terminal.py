@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tabulate import tabulate
 
-from pytest_s3vpce.escaping import escaped
+from pytest_s3vpce.escaping import escaped, harmless
 from pytest_s3vpce.matrix import Expected, Status, Verdict
 from pytest_s3vpce.model import OutcomeKind, Transport
-from pytest_s3vpce.report.harmless import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

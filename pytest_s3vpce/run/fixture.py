@@ -117,7 +117,7 @@ class S3vpce:
         result = matrix.claims[0]
         self._session.keep(matrix)
         if result.verdict is not Verdict.PROVEN:
-            raise NotProven(verdicts_of(matrix)[result.id].text, result)
+            raise NotProven(verdicts_of(self._session.shown(matrix))[result.id].text, result)
         return result
 
     @_told_at_the_caller

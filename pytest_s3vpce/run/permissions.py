@@ -189,9 +189,7 @@ NEEDS: Final = (
         on="explained_policies",
         modes=_LOOKING,
     ),
-    Need(
-        sid="ReadOrganization", actions=("organizations:DescribeOrganization",), on="explained_here", modes=_LOOKING
-    ),
+    Need(sid="ReadOrganization", actions=("organizations:DescribeOrganization",), on="explained_here", modes=_LOOKING),
     # openness.py: where a bucket is claimed not to be public
     Need(
         sid="ReadOpenness",

@@ -16,6 +16,7 @@ from pytest_s3vpce.errors import ExpectationError, LabError, RunError, S3VpceErr
 from pytest_s3vpce.expectations import find_expectations, load_expectations, plan_cells
 from pytest_s3vpce.inventory import find_inventory, load_inventory
 from pytest_s3vpce.matrix import Call, Matrix, joined
+from pytest_s3vpce.redaction import Level, names_of, redacted
 from pytest_s3vpce.run import evidencing
 from pytest_s3vpce.run.environment import Environment, from_ready_file
 from pytest_s3vpce.run.folder import RunFolder
@@ -47,6 +48,7 @@ class Settings:
     inventory: str | None = None
     ready_file: str | None = None
     strict: bool = False
+    redact: Level = Level.SECRETS
     predict: bool = False
     evidence: bool = False
 
@@ -182,7 +184,7 @@ class RunSession:
             return False
         if self._error is None:
             try:
-                self._verdicts = verdicts_of(self._answers(chosen()))
+                self._verdicts = verdicts_of(self.shown(self._answers(chosen())))
             except S3VpceError as error:
                 self._error = error
         if self._error is not None:
@@ -276,7 +278,16 @@ class RunSession:
             found.append(self._calls(calls))
         if not found:
             return None
-        return joined(found)
+        return self.shown(joined(found))
+
+    @property
+    def declared(self) -> frozenset[str]:
+        """The ids of all cells and claims of the expectation files, chosen or not."""
+        return frozenset({*(row.id for row in self.plan.cells), *(row.id for row in self.plan.claims)})
+
+    def shown(self, matrix: Matrix) -> Matrix:
+        """The matrix as people may see it: without what the settings take out."""
+        return redacted(matrix, level=self.settings.redact, names=names_of(matrix))
 
     def _calls(self, calls: list[Call]) -> Matrix:
         """What tests sent with clients of their own, as a matrix without cells."""

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.escaping import escaped
+from pytest_s3vpce.escaping import escaped, harmless
 from pytest_s3vpce.matrix import Status
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = 1900
 """Bytes of an item's property; JUnit files stay readable."""
+_LONGEST_PART: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class ItemVerdict:
     text: str
     data: dict[str, Any]
 
+    def properties(self) -> list[tuple[str, str]]:
+        """For JUnit and the like: the short form, and its parts by name, where they say something."""
+        parts = [(f"s3vpce.{name}", _property(value)) for name, value in self.data.items() if value is not None]
+        return [("s3vpce", self.short()), *parts]
+
     def short(self) -> str:
         text = json.dumps(self.data, separators=(",", ":"))
         if len(text) <= _LONGEST:
@@ -34,10 +40,15 @@ class ItemVerdict:
         return json.dumps({"id": self.id[:500], "passed": self.passed}, separators=(",", ":"))
 
 
+def _property(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return escaped(text)[:_LONGEST_PART]
+
+
 def verdicts_of(matrix: Matrix) -> dict[str, ItemVerdict]:
     """By id, every cell and claim of the matrix."""
-    found = {row.id: _of_cell(row) for row in matrix.cells}
-    found.update((row.id, _of_claim(row)) for row in matrix.claims)
+    found = {row.id: _of_cell(harmless(row)) for row in matrix.cells}
+    found.update((row.id, _of_claim(harmless(row))) for row in matrix.claims)
     return found
 
 

@@ -1,0 +1,81 @@
+"""Each claim's verdict over many runs, as a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.errors import RunError
+from pytest_s3vpce.escaping import harmless
+from pytest_s3vpce.matrix import Verdict
+from pytest_s3vpce.report import reading
+from pytest_s3vpce.report.html import page
+from pytest_s3vpce.report.text import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from pytest_s3vpce.matrix import ClaimResult, Matrix
+
+_SIGNS: Final[Mapping[Verdict, str]] = {Verdict.PROVEN: "✔", Verdict.REFUTED: "✘", Verdict.INCONCLUSIVE: "?"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A claim in one run."""
+
+    verdict: str
+    sign: str
+    sentence: str
+    turned: str
+    """`turned` where the run before it said something else."""
+
+
+def find(folder: Path) -> list[Path]:
+    """The JSON reports in a folder and below. RunError where there is none."""
+    found = sorted(path for path in folder.rglob("*.json") if path.is_file())
+    if not found:
+        raise RunError(f"no JSON report lies in `{folder}`", remedy="keep each run's `--s3vpce-report FILE.json` there")
+    return found
+
+
+def write(runs: Sequence[Matrix], path: Path) -> None:
+    """Writes the page whole or not at all. RunError where it can't be written."""
+    write_text(render(runs), path)
+
+
+def render(runs: Sequence[Matrix]) -> str:
+    """The page: a line for each claim, a column for each run, the newest first."""
+    shown = sorted(harmless(tuple(runs)), key=lambda run: (run.started, run.run_id))
+    names = list(dict.fromkeys(claim.id for run in shown for claim in run.claims))
+    newest = shown[-1]
+    return page(
+        "history.html.j2",
+        runs=[
+            (reading.moment(run.started), run.mode, run.run_id, reading.headline(reading.counts(run)))
+            for run in reversed(shown)
+        ],
+        lines=[(name, list(reversed(_line(name, shown)))) for name in names],
+        newest=reading.moment(newest.started),
+        counts=reading.counts(newest),
+        headline=reading.headline(reading.counts(newest)),
+        data="null",
+    )
+
+
+def _line(name: str, runs: Sequence[Matrix]) -> list[_Point | None]:
+    found: list[_Point | None] = []
+    before: str | None = None
+    for run in runs:
+        claim = next((claim for claim in run.claims if claim.id == name), None)
+        point = None if claim is None else _point(claim, before)
+        before = before if point is None else point.verdict
+        found.append(point)
+    return found
+
+
+def _point(claim: ClaimResult, before: str | None) -> _Point:
+    verdict = claim.verdict.value
+    turned = "turned" if before not in (None, verdict) else ""
+    return _Point(verdict, _SIGNS[claim.verdict], claim.sentence, turned)

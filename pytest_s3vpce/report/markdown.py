@@ -1,0 +1,173 @@
+"""The report as Markdown: for a comment on a pull request or a job's summary, so short and with failures first."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.errors import RunError
+from pytest_s3vpce.escaping import harmless
+from pytest_s3vpce.matrix import Status, Verdict
+from pytest_s3vpce.report import reading
+from pytest_s3vpce.report.picture import SYMBOLS
+from pytest_s3vpce.report.text import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from pytest_s3vpce.matrix import CellResult, ClaimResult, Matrix
+
+MOST: Final = 60_000
+"""Bytes: GitHub takes comments of 65,536 characters, and cuts nothing but refuses."""
+_LONGEST: Final = 300
+_SIGNS: Final[Mapping[Verdict, str]] = {Verdict.PROVEN: "✔", Verdict.REFUTED: "✘", Verdict.INCONCLUSIVE: "?"}
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~@$:&-])")
+
+
+def write(matrix: Matrix, path: Path) -> None:
+    """Writes the file whole or not at all. RunError where it can't be written."""
+    write_text(render(matrix), path)
+
+
+def to_summary(matrix: Matrix) -> None:
+    """Adds the report to the summary of a GitHub Actions job. RunError outside of one.
+
+    https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions#adding-a-job-summary
+    """
+    name = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not name:
+        raise RunError("GITHUB_STEP_SUMMARY is not set", remedy="ask for `github` in a job of GitHub Actions only")
+    try:
+        with open(name, "a", encoding="utf-8") as stream:  # noqa: PTH123 - the runner's own file, added to
+            stream.write(render(matrix))
+    except OSError as error:
+        raise RunError(f"the job summary `{name}` can't be written: {error.strerror}") from error
+
+
+def render(matrix: Matrix) -> str:
+    """The text, shorter than MOST bytes: what has no room is counted."""
+    shown = harmless(matrix)
+    text = "".join(f"{line}\n" for line in _head(shown))
+    for part in (_failures(shown), _claims(shown), _table(shown), _notes(shown)):
+        text += fitted(part, room=MOST - 400 - len(text.encode()))
+    return text
+
+
+def fitted(lines: Iterator[tuple[str, str]], *, room: int) -> str:
+    """As many lines as there is room for, and how many are left out; each comes with what would have to follow it."""
+    text, end, left_out = "", "", 0
+    for line, closing in lines:
+        if left_out or len((text + line + closing).encode()) + 80 > room:
+            left_out += 1
+        else:
+            text, end = f"{text}{line}\n", closing
+    if left_out:
+        end = f"{end}\n… {left_out} lines more: see the HTML or JSON report.\n"
+    return f"{text}{end}"
+
+
+def code(text: str) -> str:
+    """The text between backticks, one line, shortened: nothing in it is Markdown, HTML or a mention."""
+    short = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    short = short.replace("|", "¦")
+    longest = max((len(run) for run in re.findall("`+", short)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if longest else ""
+    return f"{fence}{pad}{short or ' '}{pad}{fence}"
+
+
+def words(text: str) -> str:
+    """The text as plain words: what Markdown, HTML and GitHub read something into is escaped."""
+    short = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", short)
+
+
+def _head(matrix: Matrix) -> Iterator[str]:
+    found = reading.counts(matrix)
+    yield f"## {'✅' if found.holds else '❌'} S3 access: {reading.headline(found)}"
+    yield ""
+    where = reading.LAB if matrix.mode == "lab" else reading.LIVE
+    yield (
+        f"{words(where)}  \nrun {code(matrix.run_id)}, {words(reading.moment(matrix.started))}, "
+        f"{matrix.seconds:.1f} s, pytest-s3vpce {words(matrix.version)}"
+    )
+    yield ""
+
+
+def _failures(matrix: Matrix) -> Iterator[tuple[str, str]]:
+    cells = [cell for cell in matrix.cells if cell.passed is False]
+    claims = [claim for claim in matrix.claims if not claim.passed]
+    if cells or claims:
+        yield "### Not as expected\n", "\n"
+    for claim in claims:
+        yield f"- {_SIGNS[claim.verdict]} **{claim.verdict.value}** {code(claim.id)}: {words(claim.sentence)}", "\n"
+        for row in claim.evidence:
+            if row.status is not Status.GOOD:
+                yield f"  - {row.status.value}: {words(row.sentence)}", "\n"
+    for cell in cells:
+        yield f"- {_missed(cell)}", "\n"
+
+
+def _missed(cell: CellResult) -> str:
+    wanted = cell.expect.value if cell.expect else "nothing"
+    counted = cell.counted
+    by = f" by the {reading.LAYERS[counted.layer]}" if counted.layer else ""
+    look = f"  \n  look at: {words(cell.hint)}" if cell.hint else ""
+    return (
+        f"{SYMBOLS[counted.outcome]} {code(cell.id)}: expected **{wanted}**, got **{counted.outcome.value}**{by}: "
+        f"{words(counted.reason)}{look}"
+    )
+
+
+def _claims(matrix: Matrix) -> Iterator[tuple[str, str]]:
+    proven = [claim for claim in matrix.claims if claim.passed]
+    if proven:
+        yield "### Proven\n", "\n"
+    for claim in proven:
+        yield f"- ✔ {code(claim.id)}: {words(claim.sentence)}{_gaps(claim)}", "\n"
+
+
+def _gaps(claim: ClaimResult) -> str:
+    return "".join(f"  \n  not covered: {words(gap)}" for gap in claim.coverage.gaps)
+
+
+def _table(matrix: Matrix) -> Iterator[tuple[str, str]]:
+    """The matrix, folded: rows that hold a failure first."""
+    if not matrix.cells:
+        return
+    names = [vantage.name for network in reading.networks(matrix) for vantage in network.vantages]
+    known = {row.name: row for row in matrix.vantages}
+    rows: dict[tuple[str, str, str], dict[str, CellResult]] = {}
+    for cell in matrix.cells:
+        rows.setdefault((reading.what(cell), cell.bucket, cell.principal), {})[cell.vantage] = cell
+    heads = " | ".join(f"{code(name)} {words(reading.through(known.get(name)))}" for name in names)
+    end = "\n</details>\n\n"
+    yield (
+        (
+            f"<details><summary>Access matrix: {len(matrix.cells)} cells</summary>\n\n"
+            f"| operation | bucket | principal | {heads} |\n|{'---|' * (3 + len(names))}"
+        ),
+        end,
+    )
+    for key, cells in sorted(rows.items(), key=lambda row: all(cell.passed is not False for cell in row[1].values())):
+        what = " | ".join(code(part) for part in key)
+        yield f"| {what} | {' | '.join(_mark(cells.get(name)) for name in names)} |", end
+
+
+def _mark(cell: CellResult | None) -> str:
+    if cell is None:
+        return " "
+    text = f"{SYMBOLS[cell.counted.outcome]} {cell.counted.outcome.value}"
+    if reading.is_uncontrolled(cell):
+        text += " (uncontrolled)"
+    return f"**{text}, want {cell.expect.value}**" if cell.passed is False and cell.expect else text
+
+
+def _notes(matrix: Matrix) -> Iterator[tuple[str, str]]:
+    broken = [f"{row.name}: {row.error}" for row in matrix.vantages if row.error]
+    if broken or matrix.notes:
+        yield "### Notes\n", "\n"
+    for note in (*broken, *matrix.notes):
+        yield f"- {words(note)}", "\n"

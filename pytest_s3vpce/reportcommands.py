@@ -1,0 +1,106 @@
+"""`s3vpce report`, `merge`, `diff` and `history`: reports that are there already, shown, joined and compared."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pytest_s3vpce.redaction import Level
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.matrix import Matrix
+
+_REDACT = click.option(
+    "--redact",
+    type=click.Choice([level.value for level in Level]),
+    default=Level.SECRETS.value,
+    help="what is taken out besides secrets: account ids, bucket names too, IP addresses too",
+)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--output", help="a report to write instead (.json, .html, .md, .csv), or `github`: the job's summary")
+@_REDACT
+def report(file: Path, *, output: str | None, redact: str) -> None:
+    """Shows a report that `--s3vpce-report FILE.json` wrote, or makes one of another format of it."""
+    from pytest_s3vpce.report import writer_of
+
+    found = _read(file, redact)
+    if output is not None:
+        writer_of(output)(found, Path(output))
+        return
+    click.echo(_for_terminal(found))
+
+
+@click.command()
+@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--output", type=click.Path(path_type=Path), help="the report to write, instead of JSON on stdout")
+@_REDACT
+def merge(files: tuple[Path, ...], *, output: Path | None, redact: str) -> None:
+    """Joins the reports that the shards of one run wrote; exit status 1 where anything in them failed."""
+    from pytest_s3vpce.matrix import joined, ordered
+    from pytest_s3vpce.report import writer_of
+
+    found = ordered(joined([_read(file, redact) for file in files]))
+    if output is None:
+        click.echo(found.to_json())
+    else:
+        writer_of(str(output))(found, output)
+        click.echo(f"{output}: {len(found.cells)} cells and {len(found.claims)} claims of {len(files)} reports")
+    if any(row.passed is False for row in found.cells) or not all(row.passed for row in found.claims):
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["text", "markdown", "json"]), default="text")
+@_REDACT
+def diff(old: Path, new: Path, *, form: str, redact: str) -> None:
+    """What changed from one report to the next, nothing where nothing did; exit status 1 where anything opened."""
+    from pytest_s3vpce.report.compare import FORMATS, changes, has_opened
+
+    found = changes(_read(old, redact), _read(new, redact))
+    click.echo(FORMATS[form](found), nl=False)
+    if has_opened(found):
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path), default=Path("history.html"), help="the page to write")
+@_REDACT
+def history(folder: Path, *, output: Path, redact: str) -> None:
+    """Each claim's verdict over the runs whose JSON reports lie in FOLDER, as a page."""
+    from pytest_s3vpce.report.history import find, write
+
+    runs = [_read(path, redact) for path in find(folder)]
+    write(runs, output)
+    click.echo(f"{output}: {len({claim.id for run in runs for claim in run.claims})} claims in {len(runs)} runs")
+
+
+def _read(path: Path, redact: str) -> Matrix:
+    from pytest_s3vpce.redaction import names_of, redacted
+    from pytest_s3vpce.report.json import read
+
+    found = read(path)
+    return redacted(found, level=Level(redact), names=names_of(found))
+
+
+def _for_terminal(matrix: Matrix) -> str:
+    import shutil
+
+    from pytest_s3vpce.report.terminal import Colour, render
+
+    colour = Colour.ANSI if _is_watched() and not os.environ.get("NO_COLOR") else Colour.PLAIN
+    width = shutil.get_terminal_size().columns
+    return render(matrix, colour=colour, width=width, encoding=sys.stdout.encoding or "utf-8")
+
+
+def _is_watched() -> bool:
+    return sys.stdout.isatty()

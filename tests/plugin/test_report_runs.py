@@ -1,0 +1,119 @@
+"""Reports of a run: every format, what is left out, JUnit's properties, and a baseline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import jsonschema
+import pytest
+from click.testing import CliRunner
+
+from pytest_s3vpce.cli import main
+from pytest_s3vpce.matrix import schema
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Example, SharedLab
+
+FILE = "test_reports.access.yaml"
+CELLS = tuple(f"{FILE}::{operation}/reports/app:internet/https" for operation in ("GetObject", "ListObjectsV2"))
+
+
+def test_a_run_writes_every_format(example: Example, in_lab: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    summary = example.path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    names = ("r.json", "r.html", "r.md", "r.csv", "github")
+    result = example.run(in_lab, *CELLS, "--junitxml=r.xml", *(f"--s3vpce-report={name}" for name in names))
+    result.assert_outcomes(passed=2)
+    written = json.loads((example.path / "r.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema()).validate(written)
+    cell = written["cells"][0]
+    assert cell["sent"]["url"].startswith("https://reports-111122223333.s3.eu-west-1.amazonaws.com/")
+    assert ["Authorization", "[redacted]"] in cell["sent"]["headers"]
+    assert cell["received"]["timings"]["total"] > 0
+    assert {row["name"] for row in written["accounts"]} == {"main", "partner"}
+    for name in ("r.html", "r.md", "r.csv", "summary.md"):
+        text = (example.path / name).read_text(encoding="utf-8")
+        assert "GetObject" in text
+        assert "embedded lab" in text or name == "r.csv"
+    assert summary.read_text(encoding="utf-8") == (example.path / "r.md").read_text(encoding="utf-8")
+    suite = ET.parse(example.path / "r.xml").getroot()
+    found = {row.get("name"): row.get("value") for row in suite.findall(".//testsuite/properties/property")}
+    assert (found["s3vpce.mode"], found["s3vpce.cells"], found["s3vpce.as_expected"]) == ("lab", "2", "2")
+    of_cell = {row.get("name"): row.get("value") for row in suite.findall(".//testcase/properties/property")}
+    assert (of_cell["s3vpce.outcome"], of_cell["s3vpce.layer"], of_cell["s3vpce.passed"]) == (
+        "denied",
+        "resource",
+        "true",
+    )
+
+
+def test_what_is_asked_for_is_left_out_of_everything(example: Example, in_lab: str) -> None:
+    names = ("r.json", "r.html", "r.md", "r.csv")
+    options = [*(f"--s3vpce-report={name}" for name in names), "--s3vpce-redact=addresses", "--junitxml=r.xml"]
+    result = example.run(in_lab, CELLS[0].replace("GetObject/reports/app", "GetObject/reports/partner"), *options)
+    for name in (*names, "r.xml"):
+        text = (example.path / name).read_text(encoding="utf-8")
+        assert "111122223333" not in text, name
+        assert "127.0.0.1" not in text, name
+    assert "111122223333" not in result.stdout.str()
+    assert "[bucket reports].s3.eu-west-1" in (example.path / "r.json").read_text(encoding="utf-8")
+
+
+def test_a_statement_that_is_removed_opens_exactly_its_cells(
+    example: Example, shared_lab: SharedLab, in_lab: str
+) -> None:
+    old, new = str(example.path / "old.json"), str(example.path / "new.json")
+    assert example.run(in_lab, *CELLS, f"--s3vpce-report={old}").ret == 0
+    s3, bucket = shared_lab.client("s3"), "reports-111122223333"
+    policy: dict[str, Any] = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    without = {**policy, "Statement": [row for row in policy["Statement"] if not row["Sid"].startswith("OwnPrin")]}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(without))
+    try:
+        failed = example.run(in_lab, *CELLS, f"--s3vpce-report={new}", f"--s3vpce-baseline={old}")
+    finally:
+        s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    assert failed.ret == 1
+    told = [
+        "opened (2)",
+        *(f"  {name.partition('::')[2]}  denied by bucket policy -> allowed" for name in CELLS),
+    ]
+    failed.stdout.fnmatch_lines(["*other than in the baseline*", *told])
+    found = CliRunner().invoke(main, ["diff", old, new])
+    assert (found.exit_code, found.output.splitlines()) == (1, told)
+    found = CliRunner().invoke(main, ["diff", old, old])
+    assert (found.exit_code, found.output) == (0, "")
+
+
+def test_what_opened_fails_a_run_in_which_all_is_as_expected(example: Example, in_lab: str) -> None:
+    path = example.path / "r.json"
+    assert example.run(in_lab, CELLS[0], f"--s3vpce-report={path}").ret == 0
+    before = json.loads(path.read_text(encoding="utf-8"))
+    before["cells"][0]["counted"]["outcome"] = "unreachable"
+    path.write_text(json.dumps(before), encoding="utf-8")
+    # An expectation that lets the internet in, in a lab that does not: what is measured decides, not what is expected.
+    changed = example.run(in_lab, CELLS[0], f"--s3vpce-baseline={path}")
+    assert changed.ret == 0
+    changed.stdout.fnmatch_lines(["now denied (1)", "*unreachable -> denied by bucket policy"])
+    # A cell that this run did not choose is not gone.
+    other = example.run(in_lab, CELLS[1], f"--s3vpce-baseline={path}")
+    other.stdout.fnmatch_lines(["new (1)"])
+    other.stdout.no_fnmatch_line("gone*")
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--s3vpce-baseline=none.json", "--s3vpce-baseline: the report `none.json` can't be read"),
+        ("--s3vpce-report=r.pdf", "--s3vpce-report: no report has the suffix of `r.pdf`"),
+        ("--s3vpce-redact=everything", "invalid choice"),
+    ],
+)
+def test_what_can_not_be_is_told_before_anything_is_sent(example: Example, in_lab: str, option: str, told: str) -> None:
+    result = example.run(in_lab, option, *CELLS)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert told in result.stderr.str()
+    assert not example.run_folders
+    assert not Path(example.path / "r.pdf").exists()

@@ -1,0 +1,115 @@
+"""The commands around reports that are there already."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from pytest_s3vpce.cli import main
+from pytest_s3vpce.matrix import BucketResult, Verdict
+from pytest_s3vpce.model import OutcomeKind
+from tests.unit.matrices import MATRIX
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_s3vpce.matrix import Matrix
+
+GOOD = replace(MATRIX, cells=MATRIX.cells[:2], claims=MATRIX.claims[:1])
+
+
+def put(folder: Path, name: str, matrix: Matrix) -> str:
+    path = folder / name
+    path.write_text(matrix.to_json(), encoding="utf-8")
+    return str(path)
+
+
+def run(*words: str) -> tuple[int, str]:
+    found = CliRunner().invoke(main, words)
+    return found.exit_code, found.output
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"), [("a.html", "<!DOCTYPE html>"), ("a.md", "## "), ("a.csv", '"id"'), ("a.json", "{")]
+)
+def test_a_report_becomes_one_of_another_format(tmp_path: Path, name: str, begins: str) -> None:
+    status, out = run("report", put(tmp_path, "r.json", MATRIX), "--output", str(tmp_path / name))
+    assert (status, out) == (0, "")
+    assert (tmp_path / name).read_text(encoding="utf-8").startswith(begins)
+
+
+def test_a_report_is_shown_with_what_is_asked_for_left_out(tmp_path: Path) -> None:
+    named = replace(MATRIX, buckets=(BucketResult(label="reports", name="reports.example", account="main"),))
+    status, out = run("report", put(tmp_path, "r.json", named))
+    assert status == 0
+    assert "https://reports.example/key" in " ".join(out.split())
+    status, out = run("report", put(tmp_path, "r.json", named), "--redact", "buckets")
+    assert "reports.example" not in out
+    assert "https://[bucket reports]/key" in " ".join(out.split())
+
+
+def test_colour_is_for_terminals_that_want_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put(tmp_path, "r.json", MATRIX)
+    assert "\x1b" not in run("report", path)[1]
+    monkeypatch.setattr("pytest_s3vpce.reportcommands._is_watched", lambda: True)
+    coloured = CliRunner().invoke(main, ["report", path], color=True)
+    assert "\x1b[32m" in coloured.output
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in CliRunner().invoke(main, ["report", path], color=True).output
+
+
+def test_shards_are_joined_the_same_whatever_their_order(tmp_path: Path) -> None:
+    one = put(tmp_path, "1.json", replace(GOOD, cells=GOOD.cells[:1]))
+    other = put(tmp_path, "2.json", replace(GOOD, cells=GOOD.cells[1:], claims=()))
+    status, out = run("merge", one, other)
+    assert status == 0
+    assert run("merge", other, one) == (status, out)
+    assert len(json.loads(out)["cells"]) == 2
+    status, out = run("merge", one, other, "--output", str(tmp_path / "all.html"))
+    assert status == 0
+    assert "2 cells and 1 claims of 2 reports" in out
+    assert run("merge", put(tmp_path, "3.json", MATRIX))[0] == 1
+
+
+def test_a_difference_is_told_and_an_opening_fails(tmp_path: Path) -> None:
+    opened = replace(GOOD.cells[1], counted=replace(GOOD.cells[1].counted, outcome=OutcomeKind.ALLOWED))
+    old = put(tmp_path, "old.json", GOOD)
+    new = put(tmp_path, "new.json", replace(GOOD, cells=(GOOD.cells[0], opened)))
+    assert run("diff", old, old) == (0, "")
+    status, out = run("diff", old, new)
+    assert status == 1
+    assert out == "opened (1)\n  GetObject/reports/app:outside/https  denied by bucket policy -> allowed\n"
+    status, out = run("diff", new, old, "--format", "json")
+    assert status == 0
+    assert json.loads(out)["changes"][0]["kind"] == "closed"
+    assert run("diff", old, new, "--format", "markdown")[1].startswith("### Opened (1)\n")
+    status, out = run("diff", old, str(tmp_path / "missing.json"))
+    assert status == 2
+    assert "can't be read" in out
+
+
+def test_a_history_has_a_line_for_each_claim_and_a_column_for_each_run(tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    (folder / "later").mkdir(parents=True)
+    put(folder, "1.json", GOOD)
+    refuted = replace(GOOD.claims[0], verdict=Verdict.REFUTED, sentence="<b>let in</b>")
+    put(folder / "later", "2.json", replace(GOOD, started=90_000.0, run_id="second", claims=(refuted,), mode="live"))
+    put(folder, "3.json", replace(GOOD, started=180_000.0, run_id="third", claims=()))
+    status, out = run("history", str(folder), "--output", str(tmp_path / "h.html"))
+    assert status == 0
+    assert "1 claims in 3 runs" in out
+    text = (tmp_path / "h.html").read_text(encoding="utf-8")
+    assert text.index("third") < text.index("second") < text.index("abcd1234")
+    assert text.index('class="point refuted turned"') < text.index('class="point proven "')
+    assert "&lt;b&gt;let in&lt;/b&gt;" in text
+    assert "Content-Security-Policy" in text
+
+
+def test_a_folder_without_reports_is_an_error(tmp_path: Path) -> None:
+    status, out = run("history", str(tmp_path))
+    assert status == 2
+    assert "no JSON report lies in" in out
