@@ -158,6 +158,7 @@ class Cases:
             canary_body=b"",
             absent_key=f"{key}{_ABSENT}",
             canary_version="null",
+            run_key=f"{key}.made",
         )
 
     def _session(self, cell: Cell, caller: PrincipalRow, bucket: BucketRow, row: Operation, policy: str) -> str:

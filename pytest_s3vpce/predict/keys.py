@@ -83,7 +83,7 @@ def of_request(request: SignedRequest, row: Operation, parameters: Mapping[str, 
         keys["s3:ObjectCreationOperation"] = _CREATIONS[row.name]
     if row.name in _TAGGED and parameters.get("Tagging"):
         keys |= _tags(dict(parse_qsl(str(parameters["Tagging"]), keep_blank_values=True)))
-    if row.name == "PutObjectTagging":
+    if row.api_name == "PutObjectTagging":
         given = parameters.get("Tagging") or {}
         keys |= _tags({tag["Key"]: tag["Value"] for tag in given.get("TagSet", ())})
     return keys

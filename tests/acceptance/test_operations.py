@@ -16,10 +16,13 @@ from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.expectations import load_expectations, plan_cells
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.lab.process import start_lab
+from pytest_s3vpce.matrix import Expected
+from pytest_s3vpce.model import OutcomeKind
 from pytest_s3vpce.operations import OPERATIONS
 from pytest_s3vpce.run.environment import Environment, from_ready_file
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
+from pytest_s3vpce.run.predicting import predicted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,6 +166,21 @@ def test_who_may_only_read_is_denied_the_rest_by_the_action_under_test(matrix: M
         if row.principal == "app" and not row.passed and row.action not in READS
     }
     assert wrong == {}
+
+
+def test_what_is_predicted_is_measured(operator: Operator, folder: Path, matrix: Matrix) -> None:
+    inventory = load_inventory(folder / "s3vpce.yaml")
+    plan = plan_cells([load_expectations(folder / "test_all.access.yaml", inventory)], inventory)
+    found = predicted(matrix, plan.cells, operator)
+    allowed = {OutcomeKind.ALLOWED: True, OutcomeKind.DENIED: False}
+    told = {Expected.ALLOW: True, Expected.IMPLICIT_DENY: False, Expected.EXPLICIT_DENY: False}
+    odd = {
+        row.id: (row.predicted and row.predicted.expected, row.measured.outcome)
+        for row in found.cells
+        if row.sent is not None
+        and (row.predicted is None or told.get(row.predicted.expected) is not allowed.get(row.measured.outcome))
+    }
+    assert odd == {}
 
 
 # --- mutating forms --------------------------------------------------------------------------------------------------
