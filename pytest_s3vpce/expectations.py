@@ -136,6 +136,8 @@ class Entry(Strict):
     mutating: Flag = False
     timeout: Annotated[Seconds, Field(ge=1, le=50)] | None = None
     """In seconds; by default the vantage point's own."""
+    settle: Seconds | None = None
+    """In seconds: measured until the answers agree throughout; by default the inventory's, or the command line's."""
 
     @model_validator(mode="after")
     def _is_declared(self, info: ValidationInfo) -> Self:
@@ -192,6 +194,7 @@ class Entry(Strict):
                     inferred=self.inferred or ask.inferred,
                     mutating=self.mutating or ask.mutating,
                     timeout=self.timeout,
+                    settle=self.settle,
                 )
 
 

@@ -23,7 +23,19 @@ from pytest_s3vpce.faults import Fault, KeyFault, translated
 from pytest_s3vpce.model import Place
 from pytest_s3vpce.points import Point  # noqa: TC001 - pydantic reads annotations
 from pytest_s3vpce.references import OutputsFile
-from pytest_s3vpce.schema import AccountId, Name, Region, RoleArn, Several, Strict, Text, Who, exactly_one, one_of
+from pytest_s3vpce.schema import (
+    AccountId,
+    Name,
+    Region,
+    RoleArn,
+    Seconds,
+    Several,
+    Strict,
+    Text,
+    Who,
+    exactly_one,
+    one_of,
+)
 from pytest_s3vpce.signers import Principal  # noqa: TC001 - pydantic reads annotations
 from pytest_s3vpce.yamlplaces import Document, read
 
@@ -167,6 +179,8 @@ class Inventory(Strict):
     """The file that `s3vpce calibrate` wrote, beside the inventory."""
     evidence: Several[EvidenceSource] = ()
     """The logs that are asked about a run's requests, with --s3vpce-evidence."""
+    settle: Seconds = 0
+    """In seconds: each request is measured until its answers agree throughout."""
     lab: Lab | None = None
     _document: Document | None = PrivateAttr(default=None)
 

@@ -135,6 +135,8 @@ class Cell:
     mutating: bool = field(default=False, compare=False)
     timeout: float | None = field(default=None, compare=False)
     """Seconds for its answer, in place of the vantage point's own limit."""
+    settle: float | None = field(default=None, compare=False)
+    """Seconds throughout which its answers must agree, in place of the run's own."""
     label: str = field(init=False)
 
     def __post_init__(self) -> None:

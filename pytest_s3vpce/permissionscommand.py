@@ -19,10 +19,10 @@ import click
 )
 @click.option(
     "--mode",
-    type=click.Choice(["create", "keep", "deploy", "assume"]),
+    type=click.Choice(["create", "keep", "deploy", "assume", "snapshot"]),
     default="create",
     show_default=True,
-    help="for runs that make what they need, for runs with kept functions, for `s3vpce deploy`, or to sign in alone",
+    help="for runs that make what they need, with kept functions, `s3vpce deploy`, to sign in, `s3vpce snapshot`",
 )
 @click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, for its outputs")
 def permissions(inventory: Path | None, *, form: str, mode: str, lab_ready: Path | None) -> None:
@@ -32,7 +32,10 @@ def permissions(inventory: Path | None, *, form: str, mode: str, lab_ready: Path
     from pytest_s3vpce.run.environment import Environment, from_ready_file
     from pytest_s3vpce.run.permissions import Mode
     from pytest_s3vpce.run.permissions import permissions as needed
+    from pytest_s3vpce.run.snapshotrights import snapshot_permissions
 
     found = load_inventory(find_inventory(Path.cwd(), str(inventory) if inventory else None))
     environment = from_ready_file(lab_ready) if lab_ready else Environment()
-    click.echo(FORMS[form](needed(found, environment, mode=Mode(mode))), nl=False)
+    snapshot = mode == "snapshot"
+    rights = snapshot_permissions(found, environment) if snapshot else needed(found, environment, mode=Mode(mode))
+    click.echo(FORMS[form](rights), nl=False)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _NAME = "s3vpce-session"
 _MODES = ("lab", "live")
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,10 +65,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="read the accounts' policies and networks, and say what each cell should give and why",
     )
     group.addoption(
+        "--s3vpce-settle",
+        metavar="SPAN",
+        type=_span,
+        help="measure until the answers agree throughout this time, such as 30s or 2m",
+    )
+    group.addoption(
         "--s3vpce-shard", metavar="I/N", type=_shard, help="only the I-th of N parts of the access tests, for CI jobs"
     )
     parser.addini("s3vpce_mode", "the mode of access tests where no option names one: lab or live")
     parser.addini("s3vpce_inventory", "the inventory's path, relative to the root folder")
+
+
+def _span(text: str) -> float:
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
+    if not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"`{text}` is no span of time; give one such as 30s or 2m")
+    return float(int(number) * _UNITS[unit])
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -165,6 +179,7 @@ class _Access:
                 redact=Level(option("--s3vpce-redact")),
                 strict=option("--s3vpce-strict"),
                 predict=option("--s3vpce-predict"),
+                settle=option("--s3vpce-settle"),
                 evidence=option("--s3vpce-evidence"),
             )
             self._session = RunSession(settings, handed=handed, notify=self._notify)

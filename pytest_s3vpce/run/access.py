@@ -16,6 +16,7 @@ from pytest_s3vpce.operations import OPERATIONS, operation
 from pytest_s3vpce.outcome import classify, for_action
 from pytest_s3vpce.probe import Probe, form_of
 from pytest_s3vpce.run.plan import Reader, probes_of, readers_of, writes
+from pytest_s3vpce.run.settling import RealClock, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.expectations import ExpectedCell
     from pytest_s3vpce.probe import ProbeBuilder
     from pytest_s3vpce.run.mutations import Mutations
+    from pytest_s3vpce.run.settling import Clock
     from pytest_s3vpce.run.vantages import VantagePoints
     from pytest_s3vpce.run.world import World
 
@@ -46,6 +48,8 @@ class Observed:
     """As classified."""
     counted: dict[Probe, Outcome] = field(default_factory=dict)
     """Counted for the action under test."""
+    flapping: dict[Probe, tuple[str, ...]] = field(default_factory=dict)
+    """What probes gave whose answers did not settle, one after the other."""
     calibration: Calibration = NONE
 
     def results(self) -> Results:
@@ -63,7 +67,11 @@ class AccessRun:
         builder: ProbeBuilder,
         notify: Callable[[str], None],
         mutations: Mutations,
+        settle: float = 0.0,
+        clock: Clock | None = None,
     ) -> None:
+        self._settle = settle
+        self._clock = clock or RealClock()
         self._world = world
         self._vantages = vantages
         self._builder = builder
@@ -111,12 +119,27 @@ class AccessRun:
             self._exchange([probe for probe in wanted if probe not in seen.refusals], seen)
             again = [probe for probe, answer in seen.answers.items() if _try_again(probe, answer)]
             self._exchange(again, seen)
+            self._settled(seen)
         finally:
             self._mutations.undo(seen.answers)
         if any(writes(probe) for probe in seen.answers):
             self._compare_canaries(readers, before, seen)
         self._classify(probes, seen)
         return seen
+
+    def _settled(self, seen: Observed) -> None:
+        """Where a window is asked for: sends again until answers agree; what changes something is sent once."""
+        windows = {
+            probe: self._settle if probe.cell.settle is None else probe.cell.settle
+            for probe in seen.answers
+            if not probe.cell.mutating
+        }
+        seen.flapping = settle(
+            windows,
+            send=lambda probes: self._exchange(probes, seen),
+            kind=lambda probe: _outcome(probe, seen).kind.value,
+            clock=self._clock,
+        )
 
     def _may_send(self, probe: Probe, seen: Observed) -> bool:
         bucket = probe.cell.target.bucket
@@ -279,6 +302,9 @@ def _canary_version(answer: Answer | str) -> str:
 
 
 def _outcome(probe: Probe, seen: Observed) -> Outcome:
+    if probe in seen.flapping:
+        reason = f"its answers did not settle: {', '.join(seen.flapping[probe])}"
+        return Outcome(kind=OutcomeKind.INCONCLUSIVE, reason=reason)
     answer = seen.answers.get(probe)
     if answer is None:
         return Outcome(kind=OutcomeKind.INCONCLUSIVE, reason=seen.refusals.get(probe, "it was not sent"))

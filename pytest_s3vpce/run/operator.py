@@ -50,8 +50,10 @@ class Operator:
         *,
         notify: Callable[[str], None],
         strict: bool,
+        settle: float | None = None,
     ) -> None:
         self._strict = strict
+        self._settle = float(inventory.settle) if settle is None else settle
         outputs = environment.outputs if environment.outputs is not None else inventory.outputs_file()
         self._folder = folder
         self._notify = notify
@@ -145,7 +147,12 @@ class Operator:
 
     def _access_run(self) -> AccessRun:
         return AccessRun(
-            self.world, self.vantages, builder=self._builder, notify=self._notify, mutations=self._mutations
+            self.world,
+            self.vantages,
+            builder=self._builder,
+            notify=self._notify,
+            mutations=self._mutations,
+            settle=self._settle,
         )
 
     def guard(self, principals: Iterable[str], vantages: Iterable[str]) -> None:

@@ -50,6 +50,7 @@ class Settings:
     strict: bool = False
     redact: Level = Level.SECRETS
     predict: bool = False
+    settle: float | None = None
     evidence: bool = False
 
 
@@ -166,7 +167,12 @@ class RunSession:
         """Who sends: the inventory resolved against AWS or the lab, with this run's vantage points."""
         if self._operator is None:
             self._operator = Operator(
-                self.inventory, self.environment, self.folder, notify=self.say, strict=self.settings.strict
+                self.inventory,
+                self.environment,
+                self.folder,
+                notify=self.say,
+                strict=self.settings.strict,
+                settle=self.settings.settle,
             )
         return self._operator
 
