@@ -23,6 +23,7 @@ from pytest_s3vpce.lab.process import start_lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 REGION = "us-east-1"
 ACCOUNTS = {"main": "111122223333", "alt": "444455556666", "tenant": "777788889999"}
@@ -58,6 +59,7 @@ class Keys:
 class World:
     """A running lab, as an outside suite sees it."""
 
+    ready_file: Path
     ready: Mapping[str, Any]
     _clients: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
@@ -212,6 +214,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     accounts = {name: (number, REGION) for name, number in ACCOUNTS.items()}
     lab = start_lab(folder, accounts=accounts)
     try:
-        yield World(json.loads(ready_file.read_text(encoding="utf-8")))
+        yield World(ready_file, json.loads(ready_file.read_text(encoding="utf-8")))
     finally:
         lab.stop()
