@@ -20,7 +20,8 @@ from pydantic import (
 )
 
 from pytest_s3vpce import forms
-from pytest_s3vpce.claimforms import ClaimItem, ClaimSpec, inventory_of
+from pytest_s3vpce.claimbase import ClaimSpec, inventory_of
+from pytest_s3vpce.claimforms import ClaimItem  # noqa: TC001
 from pytest_s3vpce.closedworld import EVERYONE_ELSE, ClosedWorld, Wish, check_claims
 from pytest_s3vpce.dangling import check_name, check_who
 from pytest_s3vpce.errors import ExpectationError

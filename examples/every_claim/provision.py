@@ -30,6 +30,7 @@ def provision(accounts):
         "PartnerEndpoint": first.gateway_endpoint(partner, other["vpc"], [other["routes"]], open_endpoint),
         "AppSubnet": network["app_subnet"],
         "ProbeGroup": network["group"],
+        "ScopedRole": tagged_role(main, "scoped", everything),
         "WriterEndpoint": first.gateway_endpoint(main, writer["vpc"], [writer["routes"]], open_endpoint),
         "WriterSubnet": writer["subnet"],
         "WriterGroup": writer["group"],
@@ -39,6 +40,8 @@ def provision(accounts):
     elsewhere(main, partner, found["AppRole"])
     for name, policy in policies(found).items():
         bucket(main, name, policy)
+    for key, tags in {"objects/1": "team=red", "objects/2": "team=blue", "objects/3": ""}.items():
+        main.client("s3").put_object(Bucket=NAME.format("tagged"), Key=key, Body=b"object", Tagging=tags)
     return found
 
 
@@ -74,7 +77,27 @@ def policies(found):
                 Condition={"StringEquals": {"aws:SourceVpce": found["PartnerEndpoint"]}},
             )
         ),
+        "tagged": document(
+            deny(
+                "s3:GetObject",
+                f"{arn('tagged')}/*",
+                {
+                    "StringNotEquals": {"s3:ExistingObjectTag/team": "${aws:PrincipalTag/team}"},
+                    "ArnEquals": {"aws:PrincipalArn": found["ScopedRole"]},
+                },
+                sid="OwnTeamOnly",
+            )
+        ),
     }
+
+
+def tagged_role(session, name, policy):
+    """A role whose sessions may carry tags."""
+    arn = first.role(session, name, policy)
+    trust = allow(["sts:AssumeRole", "sts:TagSession"], None, Principal={"AWS": arn.replace(f"role/{name}", "root")})
+    del trust["Resource"]
+    session.client("iam").update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(document(trust)))
+    return arn
 
 
 def elsewhere(main, partner, app):

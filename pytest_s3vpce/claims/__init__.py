@@ -21,6 +21,7 @@ from pytest_s3vpce.claims.setting import (
     Setting,
     make_probe,
 )
+from pytest_s3vpce.claims.tag_scoped import Scope, TagScoped
 from pytest_s3vpce.claims.tls_only import TlsOnly
 from pytest_s3vpce.claims.verdict import verdict_of
 
@@ -37,6 +38,7 @@ CLAIMS: Final[Mapping[str, type[Claim]]] = {
     "not-public": NotPublic,
     "endpoint-policy-limits": EndpointPolicyLimits,
     "separate-duties": SeparateDuties,
+    "tag-scoped": TagScoped,
 }
 """By the names that files give them."""
 
@@ -56,9 +58,11 @@ __all__ = [
     "PrincipalFacts",
     "PublicFacts",
     "Results",
+    "Scope",
     "SeparateDuties",
     "Setting",
     "SourceIpOnly",
+    "TagScoped",
     "TlsOnly",
     "VpcOnly",
     "make_probe",

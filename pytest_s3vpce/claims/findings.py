@@ -31,6 +31,7 @@ class Kind(StrEnum):
     CALIBRATION = "calibration"
     CANARY = "canary"
     CONFIGURATION = "configuration"
+    TAG = "tag"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +205,7 @@ def positive(results: Results, probe: Probe, *, controls: Finding, cause: str = 
 
 def _canary_known(results: Results, cell: Cell) -> bool:
     """Of a key where nothing is, S3 answers a caller who may not list with a 403 as well."""
-    return not OPERATIONS[cell.operation].on_object or results.canaries.get(cell.target.bucket, (False, ""))[0]
+    return not OPERATIONS[cell.operation].on_object or results.is_there(cell.label)
 
 
 def negative(results: Results, probe: Probe, *, not_outside: str = "", cause: str = "") -> Finding:

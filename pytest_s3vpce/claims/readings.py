@@ -70,6 +70,18 @@ NO_ENDPOINT = _unless("S3 saw no endpoint", {"Null": {"aws:SourceVpce": "false"}
 """The key is absent: the request came by no VPC endpoint."""
 
 
+def tagged(tag: str, value: str) -> Hypothesis:
+    """S3 saw this tag both of the caller's session and of the object.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/tagging-and-policies.html
+    """
+    denies = (
+        {**_EVERYTHING, "Effect": "Deny", "Condition": {"StringNotEquals": {f"{key}/{tag}": value}}}
+        for key in ("aws:PrincipalTag", "s3:ExistingObjectTag")
+    )
+    return Hypothesis(f"S3 saw the tag {tag} {value} twice", _policy(_EVERYTHING, *denies))
+
+
 def tls(version: str) -> Hypothesis:
     """S3 spoke just this version; over plain http the key is absent, and differs from everything.
 

@@ -27,7 +27,7 @@ from pytest_s3vpce.vantage import Ledger, sweep
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from pytest_s3vpce.claimforms import ClaimSpec
+    from pytest_s3vpce.claimbase import ClaimSpec
     from pytest_s3vpce.claims import Claim
     from pytest_s3vpce.expectations import ExpectedCell, Plan
     from pytest_s3vpce.inventory import Inventory

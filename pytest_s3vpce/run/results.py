@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_s3vpce.calibration import Calibration
-    from pytest_s3vpce.claimforms import ClaimSpec
+    from pytest_s3vpce.claimbase import ClaimSpec
     from pytest_s3vpce.claims import Claim, EndpointFacts, Setting
     from pytest_s3vpce.expectations import ExpectedCell
     from pytest_s3vpce.inventory import Inventory

@@ -117,6 +117,17 @@ def endpoint(element: str, value: Any) -> Removal:
     return removal
 
 
+def scoped(operator: str, value: str, *, plain: str = "") -> Removal:
+    """The statement about tags with another condition."""
+    condition: dict[str, Any] = {operator: {"s3:ExistingObjectTag/team": value}}
+    if plain:
+        condition["Null"] = {"s3:ExistingObjectTag/team": plain}
+    else:
+        condition["StringNotEquals"] = {"aws:PrincipalTag/team": value}
+    condition["ArnEquals"] = {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/scoped"}
+    return altered("tagged", "OwnTeamOnly", Condition=condition)
+
+
 REMOVALS: Final[dict[str, dict[str, Removal]]] = {
     "not-public/private": {
         "block public access": unblocked("private"),
@@ -142,6 +153,11 @@ REMOVALS: Final[dict[str, dict[str, Removal]]] = {
         "reads": without("duties", "ReadsByOne"),
         "writes": without("duties", "WritesByTheOther"),
         "lists": altered("duties", "ReadsByOne", Action="s3:GetObject"),
+    },
+    "tag-scoped/tagged": {
+        "tags": without("tagged", "OwnTeamOnly"),
+        "what has no tag": scoped("StringNotEqualsIfExists", "${aws:PrincipalTag/team}", plain="false"),
+        "both ways": scoped("StringEquals", "blue"),
     },
 }
 """Of each claim, what its bucket is protected by, and how that is taken away."""

@@ -29,13 +29,14 @@ from pytest_s3vpce.claims import (
     SeparateDuties,
     Setting,
     SourceIpOnly,
+    TagScoped,
     TlsOnly,
     VpcOnly,
     make_probe,
     verdict_of,
 )
 from pytest_s3vpce.claims.not_public import BLOCKS
-from pytest_s3vpce.claims.readings import ENDPOINT
+from pytest_s3vpce.claims.readings import ENDPOINT, IMPOSSIBLE
 from pytest_s3vpce.claims.setting import allowances
 from pytest_s3vpce.matrix import Status, Verdict
 from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
@@ -159,6 +160,10 @@ def good(claim: Any, probe: Probe) -> Outcome:
     if isinstance(claim, EncryptedWrites):
         demanded = [probe.cell.parameters for probe in claim.positives()]
         return ALLOWED if cell.parameters in demanded else denied(Layer.RESOURCE)
+    if probe.session_policy and isinstance(claim, TagScoped):
+        return denied(Layer.SESSION) if probe.session_policy == IMPOSSIBLE.policy else ALLOWED
+    if isinstance(claim, TagScoped) and cell.principal == "user":
+        return ALLOWED
     if isinstance(claim, CrossAccount | NotPublic | EndpointPolicyLimits):
         return ALLOWED if cell.label == "open" or probe in claim.cells().allowed else denied()
     if not isinstance(claim, NetworkOnly):
@@ -248,6 +253,15 @@ SEPARATE_DUTIES = SeparateDuties(
     write_at=("partner-vpc",),
     outside=("internet",),
 )
+TAG_SCOPED = TagScoped(
+    id="tag-scoped/reports",
+    bucket="reports",
+    tag="team",
+    at="app-subnet",
+    given=(("red", "app", ("ours", "k/ours")), ("blue", "partner", ("theirs", "k/theirs"))),
+    untagged=("plain", "k/plain"),
+    witness=("user", "internet"),
+)
 CLAIMS: list[Claim] = [
     ENDPOINT_ONLY,
     VPC_ONLY,
@@ -262,6 +276,7 @@ CLAIMS: list[Claim] = [
     NOT_PUBLIC,
     ENDPOINT_POLICY_LIMITS,
     SEPARATE_DUTIES,
+    TAG_SCOPED,
 ]
 CANARIES = dict.fromkeys(("reports", "elsewhere"), (True, "the canary is as it was"))
 

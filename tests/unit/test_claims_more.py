@@ -8,7 +8,7 @@ import pytest
 
 from pytest_s3vpce.claims import PublicFacts, Setting, make_probe
 from pytest_s3vpce.claims.not_public import BLOCKS
-from pytest_s3vpce.claims.readings import tls
+from pytest_s3vpce.claims.readings import BASELINE, IMPOSSIBLE, Hypothesis, tagged, tls
 from pytest_s3vpce.matrix import Verdict
 from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
 from pytest_s3vpce.policy import UNKNOWN, Policies, parse
@@ -23,6 +23,7 @@ from tests.unit.test_claims import (
     PARTNER,
     SEPARATE_DUTIES,
     SETTING,
+    TAG_SCOPED,
     TLS_12,
     TLS_13,
     UNREACHABLE,
@@ -285,3 +286,33 @@ def test_duties_without_an_outside_say_so() -> None:
     assert judged(claim, outcomes_of(claim))[0] is Verdict.PROVEN
     assert list(claim.gaps(SETTING)) == ["nothing was tried from outside of both endpoints"]
     assert list(SEPARATE_DUTIES.gaps(SETTING)) == []
+
+
+# --- tag-scoped ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hypothesis", [BASELINE, IMPOSSIBLE, tagged("team", "red")], ids=lambda row: row.says)
+def test_names_may_decide_where_the_tags_were_not_seen(hypothesis: Hypothesis) -> None:
+    bend = ALLOWED if hypothesis is IMPOSSIBLE else denied(Layer.SESSION)
+    bent = {
+        probe: bend if probe.session_policy == hypothesis.policy and probe.cell.target.name == "ours" else row
+        for probe, row in outcomes_of(TAG_SCOPED).items()
+    }
+    found, sentence, _ = judged(TAG_SCOPED, bent)
+    assert found is Verdict.INCONCLUSIVE
+    assert "nothing shows that S3 saw the tag team red of app and of reports+ours" in sentence
+
+
+def test_an_object_without_the_tag_must_be_there() -> None:
+    (witness,) = TAG_SCOPED._witnessed()
+    found, sentence, _ = judged(TAG_SCOPED, {**outcomes_of(TAG_SCOPED), witness: MISSING})
+    assert found is Verdict.INCONCLUSIVE
+    assert "reports+plain" in sentence
+
+
+def test_principals_told_apart_by_more_than_tags_are_told() -> None:
+    assert list(TAG_SCOPED.gaps(SETTING)) == [
+        "the principals are of different roles, which may be told apart by more than their tags"
+    ]
+    one = replace(TAG_SCOPED, given=tuple((value, "app", key) for value, _, key in TAG_SCOPED.given), untagged=None)
+    assert list(one.gaps(SETTING)) == ["no object without the tag team was tried"]

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
-from pytest_s3vpce.claimforms import ClaimKind, ClaimSpec
+from pytest_s3vpce.claimbase import ClaimKind, ClaimSpec
 from pytest_s3vpce.errors import ExpectationError
 from pytest_s3vpce.expectations import ExpectedCell, Plan, find_expectations, load_expectations, plan_cells, schemas
 from pytest_s3vpce.inventory import load_inventory

@@ -25,10 +25,12 @@ from pytest_s3vpce.claims import (
     SeparateDuties,
     Setting,
     SourceIpOnly,
+    TagScoped,
     TlsOnly,
     verdict_of,
 )
 from pytest_s3vpce.claims.not_public import BLOCKS
+from pytest_s3vpce.claims.readings import IMPOSSIBLE
 from pytest_s3vpce.claims.setting import row_of
 from pytest_s3vpce.matrix import Verdict
 from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
@@ -46,6 +48,7 @@ from tests.unit.test_claims import (
     SEPARATE_DUTIES,
     SETTING,
     SOURCE_IP_ONLY,
+    TAG_SCOPED,
     TLS_12,
     TLS_13,
     TLS_ONLY,
@@ -64,7 +67,7 @@ WORLDS = 5000 if os.environ.get("S3VPCE_SOAK") else 300
 PATHS = ("", MAIN, PARTNER)
 ACTIONS = ("GetObject", "PutObject", "ListObjectsV2")
 
-BUCKETS = ("reports", "elsewhere", "control:main", "control:partner")
+BUCKETS = ("reports", "reports+plain", "elsewhere", "control:main", "control:partner")
 RESOURCES = {"target": "arn:aws:s3:::r*", "control": "arn:aws:s3:::c*", "elsewhere": "arn:aws:s3:::x*"}
 CLOSED = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "arn:aws:s3:::c*"}})
 ALLOWED = Outcome(kind=OutcomeKind.ALLOWED)
@@ -99,6 +102,10 @@ class World:
     """What the runner may not read: `own side`, `openness`."""
     endpoint_blocks: frozenset[tuple[str, str]]
     """(endpoint, kind of bucket) that an endpoint's policy does not let through."""
+    tag_flips: frozenset[tuple[str, str]]
+    """(principal, object) that are let in where their tags differ, or kept out where they do not."""
+    mistagged: frozenset[str]
+    """Principals and objects whose tag is not the one that is said, but the other's."""
     elsewhere_denies: frozenset[str]
     """Paths at which another account's bucket denies by itself."""
     endpoint_blocks_http: frozenset[str]
@@ -128,13 +135,36 @@ class World:
             return self._denied(Layer.VPC_ENDPOINT, named=kind == "control" or (own and kind == "target"))
         if kind == "elsewhere" and path in self.elsewhere_denies:
             return self._denied(Layer.RESOURCE, named=False)
-        if kind == "target" and self._bucket_denies(probe, path, http=http, own=own):
+        if kind == "target" and "+" not in cell.label and self._bucket_denies(probe, path, http=http, own=own):
             return self._denied(Layer.RESOURCE, named=own)
         if (cell.principal, kind) in self.identity_blocks:
             return self._denied(Layer.IDENTITY, named=kind == "control" or (own and kind == "target"))
+        if "+" in cell.label:
+            return self._by_tags(probe)
         if not self.portal and not reading_holds(probe, path):
             return self._denied(Layer.SESSION, named=True)
         return MISSING if cell.label in self.no_canary and cell.operation != "ListObjectsV2" else ALLOWED
+
+    def _by_tags(self, probe: Probe) -> Outcome:
+        """Objects with tags are scoped by their policy alone."""
+        cell = probe.cell
+        if cell.principal == "user":
+            return MISSING if cell.label in self.no_canary else ALLOWED
+        if not self._in_scope(cell.principal, cell.target.name):
+            return self._denied(Layer.RESOURCE, named=cell.principal == "app")
+        if not self.portal and probe.session_policy == IMPOSSIBLE.policy:
+            return self._denied(Layer.SESSION, named=True)
+        true = {self._tag(cell.principal), self._tag(cell.target.name), {"app": "red"}.get(cell.principal, "blue")}
+        if not self.portal and "PrincipalTag" in probe.session_policy and len(true) > 1:
+            return self._denied(Layer.SESSION, named=True)
+        return MISSING if cell.label in self.no_canary else ALLOWED
+
+    def _tag(self, name: str) -> str:
+        tag = {"app": "red", "ours": "red", "partner": "blue", "theirs": "blue"}.get(name, "")
+        return {"red": "blue", "blue": "red"}[tag] if name in self.mistagged else tag
+
+    def _in_scope(self, principal: str, key: str) -> bool:
+        return (self._tag(principal) == self._tag(key)) != ((principal, key) in self.tag_flips)
 
     def _bucket_denies(self, probe: Probe, path: str, *, http: bool, own: bool) -> bool:
         operation = probe.cell.operation
@@ -178,6 +208,10 @@ class World:
                 *((vantage, name, False) for vantage in claim.outside for name in reads | writes),
             }
             return all(((name, self.paths[vantage]) not in self.denies) is let for vantage, name, let in duties)
+        if isinstance(claim, TagScoped):
+            named = {(scope.principal, scope.key[0]) for scope in claim.scopes}
+            tried = {(who, key) for who, _ in named for key in ("ours", "theirs", "plain")}
+            return not self.mistagged and {pair for pair in tried if self._in_scope(*pair)} == named
         if isinstance(claim, EncryptedWrites):
             return self.denies_encryptions == NOT_DEMANDED
         if isinstance(claim, NotPublic):
@@ -212,7 +246,7 @@ class World:
 
 def _kind(label: str) -> str:
     """What a bucket is in these worlds: a control bucket, the one under test, or another account's."""
-    return label.partition(":")[0] if label != "reports" else "target"
+    return "target" if label.partition("+")[0] == "reports" else label.partition(":")[0]
 
 
 def _names(actions: Iterable[str]) -> set[str]:
@@ -240,6 +274,8 @@ GOOD = World(
     blocks=frozenset(BLOCKS),
     unread=frozenset(),
     endpoint_blocks=frozenset(),
+    tag_flips=frozenset(),
+    mistagged=frozenset(),
     elsewhere_denies=frozenset(),
     endpoint_blocks_http=frozenset(),
     identity_blocks=frozenset(),
@@ -269,6 +305,8 @@ def bent(dice: random.Random, base: World) -> World:
             replace(base, denies_encryptions=base.denies_encryptions ^ {encryption}),
             replace(base, grants_partner=base.grants_partner ^ {operation}),
             replace(base, endpoint_blocks=base.endpoint_blocks ^ {(dice.choice([MAIN, PARTNER]), kind)}),
+            replace(base, tag_flips=base.tag_flips ^ {(who, dice.choice(["ours", "theirs", "plain"]))}),
+            replace(base, mistagged=base.mistagged ^ {dice.choice(["app", "partner", "ours", "theirs"])}),
             replace(base, elsewhere_denies=base.elsewhere_denies ^ {path}),
             replace(base, endpoint_blocks_http=base.endpoint_blocks_http | {dice.choice([MAIN, PARTNER])}),
             replace(base, identity_blocks=base.identity_blocks | {(who, kind)}),
@@ -289,7 +327,10 @@ def bent(dice: random.Random, base: World) -> World:
 def verdict(claim: Claim, world: World) -> tuple[Verdict, str]:
     setting = _setting(world)
     outcomes = {probe: world.outcome(probe) for probe in claim.probes(setting)}
-    canaries = {name: (name not in world.no_canary, "the canary's reading") for name in ("reports", "elsewhere")}
+    canaries = {
+        name: (name not in world.no_canary, "the canary's reading")
+        for name in ("reports", "reports+plain", "elsewhere")
+    }
     found, sentence, _ = verdict_of(claim.judge(setting, Results(outcomes=outcomes, canaries=canaries)))
     return found, sentence
 
@@ -326,6 +367,7 @@ CLAIMS: list[Claim] = [
     replace(NOT_PUBLIC, actions=("s3:GetObject", "s3:PutObject", "s3:ListBucket")),
     ENDPOINT_POLICY_LIMITS,
     SEPARATE_DUTIES,
+    TAG_SCOPED,
 ]
 
 

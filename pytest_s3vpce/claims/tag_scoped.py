@@ -1,0 +1,108 @@
+"""`tag-scoped`: whoever carries a tag gets at what carries the same, and at nothing that carries another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_s3vpce.claims.cells import Cells
+from pytest_s3vpce.claims.claim import POLICIES, Claim
+from pytest_s3vpce.claims.findings import Finding, Kind
+from pytest_s3vpce.claims.readings import BASELINE, IMPOSSIBLE, tagged
+from pytest_s3vpce.claims.setting import make_probe
+from pytest_s3vpce.matrix import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pytest_s3vpce.claims.setting import Results, Setting
+    from pytest_s3vpce.model import Layer
+    from pytest_s3vpce.probe import Probe
+
+
+class Scope(NamedTuple):
+    """One value of the tag: who carries it, and the key (its name, itself) of an object that does."""
+
+    value: str
+    principal: str
+    key: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagScoped(Claim):
+    """`tag` is the key of a tag, of principals and objects alike.
+
+    `untagged` is an object without it, which `witness` shows to be there.
+    """
+
+    tag: str
+    at: str
+    given: tuple[tuple[str, str, tuple[str, str]], ...]
+    untagged: tuple[str, str] | None = None
+    witness: tuple[str, str] | None = None
+    actions: tuple[str, ...] = ("s3:GetObject",)
+    by: frozenset[Layer] = POLICIES
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        return tuple(Scope(*row) for row in self.given)
+
+    def cells(self) -> Cells:
+        own = [(scope.principal, scope.key) for scope in self.scopes]
+        others = [
+            (scope.principal, other.key) for scope in self.scopes for other in self.scopes if other.value != scope.value
+        ]
+        others += [(scope.principal, self.untagged) for scope in self.scopes if self.untagged is not None]
+        return Cells(allowed=tuple(self._probes(own)), denied=tuple(self._probes(others)), by=self.by)
+
+    def _witnessed(self) -> Iterator[Probe]:
+        """That the object without the tag is there, read by one who is not scoped."""
+        if self.untagged is not None and self.witness is not None:
+            principal, vantage = self.witness
+            yield make_probe("GetObject", self.bucket, principal=principal, vantage=vantage, key=self.untagged)
+
+    def _probes(self, pairs: Iterable[tuple[str, tuple[str, str]]]) -> Iterator[Probe]:
+        for principal, key in pairs:
+            for action in self.actions:
+                yield make_probe(action, self.bucket, principal=principal, vantage=self.at, key=key)
+
+    def probes(self, setting: Setting) -> Iterator[Probe]:
+        yield from self.cells().probes(setting)
+        yield from self._witnessed()
+        for scope in self.scopes:
+            yield from self._readings(scope)
+
+    def _readings(self, scope: Scope) -> Iterator[Probe]:
+        """The session itself, one that can't be, and one that is let in only by both tags."""
+        for hypothesis in (BASELINE, IMPOSSIBLE, tagged(self.tag, scope.value)):
+            yield make_probe(
+                "GetObject",
+                self.bucket,
+                principal=scope.principal,
+                vantage=self.at,
+                session_policy=hypothesis.policy,
+                key=scope.key,
+            )
+
+    def judge(self, setting: Setting, results: Results) -> list[Finding]:
+        return [*(self._tags(results, scope) for scope in self.scopes), *self.cells().judge(setting, results)]
+
+    def _tags(self, results: Results, scope: Scope) -> Finding:
+        """That S3 saw the tag, of the session and of the object: names might decide in its place."""
+        baseline, impossible, reading = (results.outcome(probe) for probe in self._readings(scope))
+        seen = baseline.allowed and impossible.denied and reading.allowed
+        what = f"{self.tag} {scope.value} of {scope.principal} and of {self.bucket}+{scope.key[0]}"
+        return Finding(
+            kind=Kind.TAG,
+            name=f"tag {scope.value}",
+            status=Status.GOOD if seen else Status.MISSING,
+            sentence=f"S3 saw the tag {what}" if seen else f"nothing shows that S3 saw the tag {what}",
+        )
+
+    def gaps(self, setting: Setting) -> Iterator[str]:
+        """Only sessions of one role differ by their tags alone."""
+        roles = {setting.principals[scope.principal].arn for scope in self.scopes}
+        if len(roles) > 1:
+            yield "the principals are of different roles, which may be told apart by more than their tags"
+        if self.untagged is None:
+            yield f"no object without the tag {self.tag} was tried"
