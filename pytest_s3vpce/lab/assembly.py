@@ -114,15 +114,18 @@ class Lab:
         )
 
     def _make_ssm(self) -> Ssm:
+        from pytest_s3vpce.lab.machines import Machines
         from pytest_s3vpce.lab.ssm import Ssm
 
-        return Ssm(
+        machines = Machines(
             self.state,
             keys=self.keys,
             placements=self._placements,
             folder=self._folder,
             ca_pem=self._certificates.ca_pem,
+            proxy_of=self._doors.proxy_of,
         )
+        return Ssm(self.state, machines)
 
     @property
     def endpoint_url(self) -> str:

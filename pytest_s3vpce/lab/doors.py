@@ -71,6 +71,13 @@ class Doors:
                 door = self._doors[placement] = self._make(placement)
             return door
 
+    def proxy_of(self, placement: Placement) -> str:
+        """The URL of the proxy that leaves from this interface."""
+        home = placement.at(_HTTPS, destination=S3)
+        with self._lock:
+            door = self._doors.get(home) or self._doors.setdefault(home, self._make(home))
+        return door.urls()["proxy_url"]
+
     def refresh(self) -> None:
         """Ask for every door's verdicts anew, after the network state changed."""
         with self._lock:

@@ -6,9 +6,7 @@ https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.
 from __future__ import annotations
 
 import json
-import os
 import re
-import sys
 import tempfile
 import threading
 import time
@@ -20,17 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab import leashed
-from pytest_s3vpce.lab.fleet import brought, instances
+from pytest_s3vpce.lab.fleet import instances
 from pytest_s3vpce.lab.refused import Refused
-from pytest_s3vpce.lab.runtime import INHERITED, REDIRECT
 from pytest_s3vpce.lab.wire import HttpResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_s3vpce.lab.fleet import Instance
-    from pytest_s3vpce.lab.keys import Keys
-    from pytest_s3vpce.lab.placement import Placements
+    from pytest_s3vpce.lab.machines import Machines
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.wire import HttpRequest
 
@@ -39,12 +35,12 @@ _DOCUMENT: Final = "AWS-RunShellScript"
 _PLUGIN: Final = "aws:runShellScript"
 _UNSERVED: Final = re.compile(r"\w*(Command|Session|Automation|Maintenance|Association|Instance)\w*")
 """What belongs to running things on instances and is not served here: the state behind would only play it."""
+_PARAMETERS: Final = frozenset({"commands", "executionTimeout", "workingDirectory"})
 _MOST_PARAMETERS: Final = 64 * 1024
 _OUTPUT: Final = 24_000
 _ERRORS: Final = 8_000
 _LISTED_OUTPUT: Final = 2_500
 _KEPT_COMMANDS: Final = 1_000
-_SESSION_SECONDS: Final = 6 * 3600
 _SECONDS: Final = re.compile(r"[1-9][0-9]{0,5}")
 
 
@@ -58,6 +54,8 @@ class Invocation:
     seconds: int
     script: str = field(repr=False)
     parameters: Mapping[str, Any] = field(repr=False)
+    delivery: int = 3600
+    """Seconds within which it had to begin."""
     began: float = field(default_factory=time.time)
     ended: float | None = None
     status: str = "Pending"
@@ -71,12 +69,9 @@ class Invocation:
 class Ssm:
     """The commands of all accounts. Safe to use from several threads."""
 
-    def __init__(self, state: State, *, keys: Keys, placements: Placements, folder: Path, ca_pem: Path) -> None:
+    def __init__(self, state: State, machines: Machines) -> None:
         self._state = state
-        self._keys = keys
-        self._placements = placements
-        self._folder = folder
-        self._ca_pem = ca_pem
+        self._machines = machines
         self._lock = threading.Lock()
         self._commands: OrderedDict[str, list[Invocation]] = OrderedDict()
 
@@ -117,25 +112,17 @@ class Ssm:
                 self._commands.popitem(last=False)
         for row in rows:
             threading.Thread(target=self._run, args=(row,), daemon=True).start()
-        first = rows[0]
-        return {
-            "Command": {
-                "CommandId": first.command,
-                "DocumentName": _DOCUMENT,
-                "DocumentVersion": "$DEFAULT",
-                "Comment": first.comment,
-                "Parameters": first.parameters,
-                "InstanceIds": [row.instance.id for row in rows],
-                "Targets": [],
-                "RequestedDateTime": first.began,
-                "Status": "Pending",
-                "StatusDetails": "Pending",
-                "TargetCount": len(rows),
-                "CompletedCount": 0,
-                "ErrorCount": 0,
-                "TimeoutSeconds": given.get("TimeoutSeconds", 3600),
-            }
-        }
+        return {"Command": _command(rows)}
+
+    def commands(self, given: Mapping[str, Any], account: str, region: str) -> dict[str, Any]:
+        """All at once: there is no next page."""
+        _only(given, "CommandId", "InstanceId", "MaxResults")
+        with self._lock:
+            named = [given["CommandId"]] if "CommandId" in given else list(reversed(self._commands))
+        found = [rows for command in named if (rows := self._of(command, account, region))]
+        wanted = given.get("InstanceId")
+        kept = [rows for rows in found if wanted is None or any(row.instance.id == wanted for row in rows)]
+        return {"Commands": [_command(rows) for rows in kept]}
 
     def get(self, given: Mapping[str, Any], account: str, region: str) -> dict[str, Any]:
         found = [row for row in self._of(given["CommandId"], account, region) if row.instance.id == given["InstanceId"]]
@@ -200,24 +187,34 @@ class Ssm:
         return [row for row in rows if (row.instance.account, row.instance.region) == (account, region)]
 
     def _invocations(self, given: Mapping[str, Any], account: str, region: str) -> list[Invocation]:
-        _only(given, "InstanceIds", "DocumentName", "DocumentVersion", "Parameters", "Comment", "TimeoutSeconds")
+        _only(
+            given,
+            "InstanceIds",
+            "Targets",
+            "DocumentName",
+            "DocumentVersion",
+            "Parameters",
+            "Comment",
+            "TimeoutSeconds",
+        )
+        named = _named(given)
         if given["DocumentName"].rpartition("/")[2] != _DOCUMENT:
             message = f"The lab runs {_DOCUMENT} only, not `{given['DocumentName']}`."
             raise Refused("NotImplemented", status=501, message=message)
         parameters = given.get("Parameters") or {}
         seconds = (parameters.get("executionTimeout") or ["3600"])[0]
-        if not set(parameters) <= {"commands", "executionTimeout"} or not _SECONDS.fullmatch(seconds):
-            raise Refused("InvalidParameters", status=400, message="commands and executionTimeout are taken here")
+        if not set(parameters) <= _PARAMETERS or not _SECONDS.fullmatch(seconds):
+            raise Refused("InvalidParameters", status=400, message=f"{', '.join(sorted(_PARAMETERS))} are taken here")
         if not parameters.get("commands"):
             raise Refused("InvalidParameters", status=400, message="Parameters must be provided: commands")
         if len(json.dumps(parameters)) > _MOST_PARAMETERS:
             raise Refused("MaxDocumentSizeExceeded", status=400, message="The size limit of a document is 64 KB.")
         found = {row.id: row for row in instances(self._state, account, region) if row.connected}
-        missing = [name for name in given["InstanceIds"] if name not in found]
-        if missing or not given["InstanceIds"]:
+        missing = [name for name in named if name not in found]
+        if missing or not named:
             message = f"Instances [[{', '.join(missing)}]] not in a valid state for account {account}"
             raise Refused("InvalidInstanceId", status=400, message=message)
-        if any(found[name].platform != "Linux" for name in given["InstanceIds"]):
+        if any(found[name].platform != "Linux" for name in named):
             raise Refused("UnsupportedPlatformType", status=400, message=f"{_DOCUMENT} is for Linux and macOS.")
         command = str(uuid.uuid4())
         return [
@@ -228,8 +225,9 @@ class Ssm:
                 seconds=int(seconds),
                 script="\n".join(parameters["commands"]) + "\n",
                 parameters=parameters,
+                delivery=given.get("TimeoutSeconds", 3600),
             )
-            for name in dict.fromkeys(given["InstanceIds"])
+            for name in dict.fromkeys(named)
         ]
 
     def _run(self, row: Invocation) -> None:
@@ -246,8 +244,8 @@ class Ssm:
 
     def _ran(self, row: Invocation) -> int:
         """The script's status, with what it printed put down in the row."""
-        home = self._home(row.instance)
-        environment = self._environment(row.instance, home)
+        home = self._machines.home(row.instance)
+        environment = self._machines.environment(row.instance, home)
         with tempfile.TemporaryDirectory(dir=home, prefix="command-") as folder:
             script = Path(folder) / "script.sh"
             script.write_text(row.script, encoding="utf-8")
@@ -261,62 +259,17 @@ class Ssm:
                         errors=stderr,
                         stop=row.stop,
                         seconds=row.seconds,
-                        folder=home,
+                        folder=Path((row.parameters.get("workingDirectory") or [""])[0] or home),
                     )
             finally:
                 row.stdout, row.stderr = (_text(path, most) for path, most in ((output, _OUTPUT), (errors, _ERRORS)))
-
-    def _home(self, instance: Instance) -> Path:
-        """The instance's folder, and a `python3` on it that is this lab's."""
-        folder = self._folder / "instances" / instance.id
-        programs = folder / "bin"
-        python = programs / "python3"
-        with self._lock:
-            if not python.exists():
-                (folder / "tmp").mkdir(parents=True, mode=0o700)
-                programs.mkdir()
-                python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -s "$@"\n', encoding="utf-8")
-                python.chmod(0o755)
-        return folder
-
-    def _environment(self, instance: Instance, folder: Path) -> dict[str, str]:
-        """As on an instance, but for the role's credentials: they are there without asking the metadata service."""
-        assert instance.role is not None
-        role = self._state.role(instance.role)
-        if role is None:
-            raise Refused("InvalidInstanceId", status=400, message="the instance profile's role is gone")
-        minted = self._keys.mint(
-            role,
-            session_name=instance.id,
-            now=datetime.now(UTC),
-            seconds=_SESSION_SECONDS,
-            brought=brought(instance, self._state.topology(instance.account, instance.region)),
-        )
-        bundle = str(self._ca_pem)
-        return {
-            **{name: os.environ[name] for name in INHERITED if name in os.environ},
-            "PATH": f"{folder / 'bin'}:/usr/local/bin:/usr/bin:/bin",
-            "LANG": "C.UTF-8",
-            "HOME": str(folder),
-            "TMPDIR": str(folder / "tmp"),
-            "PYTHONPATH": str(REDIRECT),
-            "SSL_CERT_FILE": bundle,
-            "AWS_CA_BUNDLE": bundle,
-            "REQUESTS_CA_BUNDLE": bundle,
-            "AWS_REGION": instance.region,
-            "AWS_DEFAULT_REGION": instance.region,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ACCESS_KEY_ID": minted.access_key_id,
-            "AWS_SECRET_ACCESS_KEY": minted.secret_access_key,
-            "AWS_SESSION_TOKEN": minted.session_token,
-            "S3VPCE_LAB_REDIRECT": str(self._placements.table(instance.placement)),
-        }
 
 
 _ACTIONS: Final[Mapping[str, Callable[[Ssm, Mapping[str, Any], str, str], dict[str, Any]]]] = {
     "SendCommand": Ssm.send,
     "GetCommandInvocation": Ssm.get,
     "ListCommandInvocations": Ssm.listed,
+    "ListCommands": Ssm.commands,
     "DescribeInstanceInformation": Ssm.describe,
     "CancelCommand": Ssm.cancel,
 }
@@ -325,6 +278,16 @@ _FILTERS: Final = {
     "PingStatus": "PingStatus",
     "PlatformTypes": "PlatformType",
 }
+
+
+def _named(given: Mapping[str, Any]) -> list[str]:
+    """The instances that a command is for: by id, also where they are called targets."""
+    named = list(given.get("InstanceIds") or ())
+    for target in given.get("Targets") or ():
+        if target["Key"].lower() != "instanceids":
+            raise Refused("NotImplemented", status=501, message=f"The lab has no targets by `{target['Key']}`.")
+        named += target["Values"]
+    return named
 
 
 def _only(given: Mapping[str, Any], *known: str) -> None:
@@ -354,6 +317,30 @@ def _information(row: Instance) -> dict[str, Any]:
         "ComputerName": f"ip-{row.private_ip.replace('.', '-')}",
         "SourceId": row.id,
         "SourceType": "AWS::EC2::Instance",
+    }
+
+
+def _command(rows: list[Invocation]) -> dict[str, Any]:
+    """A command as a whole: it goes on as long as it does anywhere, and is a success if it is one everywhere."""
+    first, ended = rows[0], [row for row in rows if row.ended is not None]
+    bad = [row for row in ended if row.status != "Success"]
+    states = rows if len(ended) < len(rows) else bad or rows
+    shown = next((row for row in states if row.ended is None), states[0])
+    return {
+        "CommandId": first.command,
+        "DocumentName": _DOCUMENT,
+        "DocumentVersion": "$DEFAULT",
+        "Comment": first.comment,
+        "Parameters": first.parameters,
+        "InstanceIds": [row.instance.id for row in rows],
+        "Targets": [],
+        "RequestedDateTime": first.began,
+        "Status": shown.status,
+        "StatusDetails": shown.details,
+        "TargetCount": len(rows),
+        "CompletedCount": len(ended),
+        "ErrorCount": len(bad),
+        "TimeoutSeconds": first.delivery,
     }
 
 

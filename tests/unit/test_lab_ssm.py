@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -178,6 +179,21 @@ def test_a_script_stands_in_its_instances_subnet(stage: Stage, inside: str) -> N
     assert (note["path"], note["endpoint"]) == ("gateway_endpoint", stage.endpoint)
 
 
+def test_other_programs_than_python_stand_there_too(stage: Stage, inside: str) -> None:
+    """With `-E` this machine's Python is any program that knows proxies, as curl and the AWS CLI do."""
+    found = stage.run(inside, ASK.replace("python3", f"{sys.executable} -E"), "echo $https_proxy")
+    assert "HTTPError: HTTP Error 4" in found["StandardErrorContent"]
+    notes = [json.loads(row) for row in stage.log.read_text().splitlines()]
+    note = next(row for row in reversed(notes) if row["service"] == "s3")
+    assert (note["path"], note["endpoint"]) == ("gateway_endpoint", stage.endpoint)
+    assert found["StandardOutputContent"].startswith("http://127.")
+    assert stage.run(inside, "python3 -c \"import os; print(os.environ.get('https_proxy'))\"")[
+        "StandardOutputContent"
+    ] == ("None\n")
+    own = "export https_proxy=http://127.0.0.1:9; python3 -c \"import os; print(os.environ['https_proxy'])\""
+    assert stage.run(inside, own)["StandardOutputContent"] == "http://127.0.0.1:9\n"
+
+
 def test_an_instance_with_a_public_address_reaches_the_internet_and_one_without_does_not(stage: Stage) -> None:
     public = stage.instance(subnet="public")
     address = next(row.public_ip for row in instances(stage.lab.state, ACCOUNT, REGION) if row.id == public)
@@ -203,6 +219,28 @@ def test_invocations_are_listed_without_details(stage: Stage, inside: str) -> No
     assert rows[0]["CommandId"] == command
     assert rows[0]["CommandPlugins"] == []
     assert stage.client("ssm").list_command_invocations(InstanceId="i-00000000")["CommandInvocations"] == []
+
+
+def test_commands_are_listed_as_a_whole(stage: Stage, inside: str) -> None:
+    ssm, other = stage.client("ssm"), stage.instance()
+    script = f"case $HOME in *{other}) exit 3;; esac; pwd"
+    parameters = {"commands": [script], "workingDirectory": ["/usr"]}
+    targets = [{"Key": "InstanceIds", "Values": [inside, other]}]
+    sent = ssm.send_command(
+        Targets=targets, TimeoutSeconds=60, DocumentName="AWS-RunShellScript", Parameters=parameters
+    )
+    command = sent["Command"]["CommandId"]
+    assert stage.ended(inside, command)["StandardOutputContent"] == "/usr\n"
+    stage.ended(other, command)
+    (row,) = ssm.list_commands(CommandId=command)["Commands"]
+    assert (row["Status"], row["TargetCount"], row["CompletedCount"], row["ErrorCount"]) == ("Failed", 2, 2, 1)
+    assert (row["InstanceIds"], row["TimeoutSeconds"]) == ([inside, other], 60)
+    assert ssm.list_commands(InstanceId=other)["Commands"][0]["CommandId"] == command
+    assert ssm.list_commands(InstanceId="i-00000000")["Commands"] == []
+    assert stage.client("ssm", "other").list_commands()["Commands"] == []
+    running = stage.send(inside, "sleep 20")
+    assert ssm.list_commands(CommandId=running)["Commands"][0]["Status"] in {"Pending", "InProgress"}
+    ssm.cancel_command(CommandId=running)
 
 
 def test_a_script_over_its_time_is_ended(stage: Stage, inside: str) -> None:
@@ -265,7 +303,8 @@ def test_other_accounts_see_nothing_of_it(stage: Stage, inside: str) -> None:
     [
         ({"DocumentName": "AWS-RunPowerShellScript"}, "NotImplemented"),
         ({"OutputS3BucketName": "bucket"}, "NotImplemented"),
-        ({"Parameters": {"commands": ["true"], "workingDirectory": ["/"]}}, "InvalidParameters"),
+        ({"Parameters": {"commands": ["true"], "shell": ["/"]}}, "InvalidParameters"),
+        ({"Targets": [{"Key": "tag:Name", "Values": ["a"]}]}, "NotImplemented"),
         ({"Parameters": {"commands": ["true"], "executionTimeout": ["0"]}}, "InvalidParameters"),
         ({"Parameters": {"commands": []}}, "InvalidParameters"),
         ({"Parameters": {"commands": ["#" * 66_000, "true"]}}, "MaxDocumentSizeExceeded"),
@@ -328,7 +367,7 @@ def test_an_unknown_region_has_no_instances(stage: Stage) -> None:
 
 def test_what_runs_when_the_lab_ends_is_ended(stage: Stage, inside: str) -> None:
     command = stage.send(inside, "sleep 30")
-    found: Any = stage.lab._ssm
+    found: Any = stage.lab._ssm()
     assert isinstance(found, Ssm)
     found.close()
     assert stage.ended(inside, command)["StatusDetails"] == "Cancelled"
