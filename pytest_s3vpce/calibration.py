@@ -14,8 +14,10 @@ from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.operations import OPERATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+
+    from pytest_s3vpce.operations import Check, Operation
 
 _VERSION: Final = 1
 POLICIES_FIRST: Final = "policies first"
@@ -146,6 +148,24 @@ class Calibration:
         found = self.findings.get(f"form/{operation}")
         return None if found is None else found.value == POLICIES_FIRST
 
+    def unsent(self, row: Operation) -> dict[str, str]:
+        """Condition keys of an operation that no parameter of it gives, where AWS does not say what they hold."""
+        found = {}
+        for name in ("prefix", "delimiter"):
+            if f"s3:{name}" in row.keys.values() and self.value(f"key/{name}-not-sent") == "empty":
+                found[f"s3:{name}"] = ""
+        rule = f"key/creation/{row.api_name}"
+        if rule in RULES and self.value(rule) in ("true", "false"):
+            found["s3:ObjectCreationOperation"] = self.value(rule)
+        return found
+
+    def asked(self, row: Operation, checks: Sequence[Check]) -> tuple[Check, ...]:
+        """Of the checks of an operation, those that S3 makes, where AWS's documents contradict each other."""
+        actions = _ATTRIBUTES.get(self.value("attributes/actions"))
+        if row.api_name != "GetObjectAttributes" or actions is None:
+            return tuple(checks)
+        return tuple(check for check in checks if check.action in actions)
+
     def leaning(self, rules: Iterable[str]) -> str:
         """How many of these rules were checked on AWS, and when: a line for reports."""
         named = sorted({*rules} & RULES.keys())
@@ -166,6 +186,12 @@ class Calibration:
 
 
 NONE: Final = Calibration()
+_ATTRIBUTES: Final = {
+    "s3:GetObjectAttributes": ("s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"),
+    "s3:GetObject": ("s3:GetObject", "s3:GetObjectVersion"),
+}
+"""What `attributes/actions` may say besides `both`. https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributes.html
+asks for both, https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html for one."""
 
 
 def read(path: Path) -> Calibration:

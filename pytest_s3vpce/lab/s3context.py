@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
+from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3forms import element
 from pytest_s3vpce.lab.signatures import Verified
@@ -20,15 +21,6 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.wire import HttpRequest
     from pytest_s3vpce.network.path import Path
 
-_CREATIONS: Final = {
-    "PutObject": "true",
-    "CopyObject": "true",
-    "CreateMultipartUpload": "true",
-    "CompleteMultipartUpload": "true",
-    "UploadPart": "false",
-    "UploadPartCopy": "false",
-}
-"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html"""
 _IN_BODY: Final[Mapping[str, Mapping[str, str]]] = {
     "PutObjectTagging": {},
     "CreateBucket": {"LocationConstraint": "s3:locationconstraint"},
@@ -91,7 +83,7 @@ def s3_keys(request: HttpRequest, asked: S3Request, verified: Verified | Anonymo
     https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html
     """
     assert asked.row is not None
-    keys: dict[str, Any] = dict(context(asked.row, asked.parameters))
+    keys: dict[str, Any] = {**NONE.unsent(asked.row), **context(asked.row, asked.parameters)}
     if request.tls is not None:
         keys["s3:TlsVersion"] = request.tls.removeprefix("TLSv")
     if isinstance(verified, Verified):
@@ -101,8 +93,6 @@ def s3_keys(request: HttpRequest, asked: S3Request, verified: Verified | Anonymo
     payload = request.header("x-amz-content-sha256")
     if payload is not None:
         keys["s3:x-amz-content-sha256"] = payload
-    if asked.row.name in _CREATIONS:
-        keys["s3:ObjectCreationOperation"] = _CREATIONS[asked.row.name]
     until = asked.parameters.get("ObjectLockRetainUntilDate")
     if until is not None and (days := _days_until(str(until), now=now)) is not None:
         keys["s3:object-lock-remaining-retention-days"] = str(days)

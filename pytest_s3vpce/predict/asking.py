@@ -55,7 +55,9 @@ class Asking:
         found = {
             **keys.of_way(way, transport=case.cell.transport),
             **keys.of_time(self._now),
-            **keys.of_request(case.request, case.row, case.parameters, region=bucket.region),
+            **keys.of_request(
+                case.request, case.row, case.parameters, region=bucket.region, calibration=case.calibration
+            ),
         }
         doubt = Doubt(keys=way.unknown)
         if case.caller.kind != "anonymous":

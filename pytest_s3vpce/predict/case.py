@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.calibration import NONE, Calibration
 from pytest_s3vpce.claims.readings import limited
 from pytest_s3vpce.model import Transport
 from pytest_s3vpce.operations import Check, Resource, checks, operation
@@ -40,6 +41,7 @@ class Case:
     age: int | None
     """Of a presigned URL, in seconds."""
     point: AccessPointRow | Unread | None
+    calibration: Calibration = NONE
 
     @property
     def principal(self) -> str:
@@ -58,7 +60,8 @@ class Case:
         """The actions that S3 looks at, in order: the operation's own, then the form's helpers."""
         helpers = () if self.cell.mutating or self.row.safe is None else self.row.safe.helpers
         more = [Check(helper.action, helper.resource) for helper in helpers]
-        return tuple(dict.fromkeys((*checks(self.row, self.parameters), *more)))
+        every = tuple(dict.fromkeys((*checks(self.row, self.parameters), *more)))
+        return self.calibration.asked(self.row, every)
 
     def owner(self, check: Check, snapshot: Snapshot) -> BucketRow:
         """The bucket that a check is about: a copy's source may be another one."""
@@ -95,8 +98,11 @@ def arn_of(check: Check, bucket: BucketRow, *, key: str) -> str:
 class Cases:
     """Makes cases of cells. Not for several threads: it builds requests."""
 
-    def __init__(self, snapshot: Snapshot, *, session_name: str | None, user_agent: str) -> None:
+    def __init__(
+        self, snapshot: Snapshot, *, session_name: str | None, user_agent: str, calibration: Calibration = NONE
+    ) -> None:
         self._snapshot = snapshot
+        self._calibration = calibration
         self._session_name = session_name
         self._builder = ProbeBuilder(user_agent=user_agent)
 
@@ -126,6 +132,7 @@ class Cases:
             session_name=self._session_name,
             age=age,
             point=None if host is None else bucket.points.get(host, Unread(unread="the access point was not read")),
+            calibration=self._calibration,
         )
 
     def _caller(self, cell: Cell) -> tuple[PrincipalRow | str, int | None]:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.matrix import Expected
 from pytest_s3vpce.model import Transport
@@ -24,6 +25,7 @@ from pytest_s3vpce.snapshot.state import AccessPointRow, Unread
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.model import Cell, SignedRequest
     from pytest_s3vpce.operations import Check
     from pytest_s3vpce.policy import Decision, Policies
@@ -67,10 +69,11 @@ class Predictor:
         now: float | None = None,
         session_name: str | None = None,
         user_agent: str = "s3vpce",
+        calibration: Calibration = NONE,
     ) -> None:
         self.snapshot = snapshot
         self._asking = Asking(snapshot, now=time.time() if now is None else now)
-        self._cases = Cases(snapshot, session_name=session_name, user_agent=user_agent)
+        self._cases = Cases(snapshot, session_name=session_name, user_agent=user_agent, calibration=calibration)
 
     def predict(self, cell: Cell, *, request: SignedRequest | None = None, policy: str = "") -> Prediction:
         """What S3 will answer. `request` is the cell's own where it was made; `policy` a further session policy."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
+from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.model import Transport
 from pytest_s3vpce.network.path import Path
 from pytest_s3vpce.network.topology import EndpointKind
@@ -20,6 +21,7 @@ from pytest_s3vpce.snapshot.state import OrganizationRow, Unread
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.model import SignedRequest
     from pytest_s3vpce.operations import Operation
     from pytest_s3vpce.predict.ways import Way
@@ -27,15 +29,6 @@ if TYPE_CHECKING:
 
     Keys = dict[str, Any]
 
-_CREATIONS: Final = {
-    "PutObject": "true",
-    "CopyObject": "true",
-    "CreateMultipartUpload": "true",
-    "CompleteMultipartUpload": "true",
-    "UploadPart": "false",
-    "UploadPartCopy": "false",
-}
-"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html"""
 _TAGGED: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
 TAG_READERS: Final = frozenset(
     f"s3:{verb}Object{version}{part}"
@@ -69,18 +62,24 @@ def of_way(way: Way, *, transport: Transport) -> Keys:
     return keys
 
 
-def of_request(request: SignedRequest, row: Operation, parameters: Mapping[str, Any], *, region: str) -> Keys:
+def of_request(
+    request: SignedRequest,
+    row: Operation,
+    parameters: Mapping[str, Any],
+    *,
+    region: str,
+    calibration: Calibration = NONE,
+) -> Keys:
     """What the request itself says: its headers, its parameters, its kind."""
     headers = {name.lower(): value for name, value in request.headers}
-    keys: Keys = {"aws:ViaAWSService": "false", "aws:RequestedRegion": region, **context(row, parameters)}
+    keys: Keys = {"aws:ViaAWSService": "false", "aws:RequestedRegion": region}
+    keys |= {**calibration.unsent(row), **context(row, parameters)}
     named = {
         "aws:UserAgent": "user-agent",
         "aws:Referer": "referer",
         "s3:x-amz-content-sha256": "x-amz-content-sha256",
     }
     keys.update({key: headers[header] for key, header in named.items() if header in headers})
-    if row.name in _CREATIONS:
-        keys["s3:ObjectCreationOperation"] = _CREATIONS[row.name]
     if row.name in _TAGGED and parameters.get("Tagging"):
         keys |= _tags(dict(parse_qsl(str(parameters["Tagging"]), keep_blank_values=True)))
     if row.api_name == "PutObjectTagging":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.expectations import Plan
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.model import Expect
@@ -117,9 +118,9 @@ def read(path: Path) -> Snapshot:
         raise RunError(f"`{path}` can't be read: {words}", remedy="name what `s3vpce snapshot` wrote") from error
 
 
-def explained(wanted: Wanted, plan: Plan, snapshot: Snapshot) -> str:
+def explained(wanted: Wanted, plan: Plan, snapshot: Snapshot, *, calibration: Calibration) -> str:
     """The prediction and why, in lines."""
-    predictor = Predictor(snapshot)
+    predictor = Predictor(snapshot, calibration=calibration)
     found = predictor.predict(wanted.cell)
     blame = Blame.NOTHING if wanted.expect is None else blame_of(wanted.cell, wanted.expect, plan.cells)
     expected = "" if wanted.expect is None else f", expected {wanted.expect.value}"

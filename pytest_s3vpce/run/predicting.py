@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.matrix import Expected, Predicted
 from pytest_s3vpce.model import Expect, OutcomeKind
 from pytest_s3vpce.predict import Blame, Predictor, tell
@@ -13,6 +14,7 @@ from pytest_s3vpce.run.snapshotting import take
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.expectations import ExpectedCell
     from pytest_s3vpce.matrix import CellResult, Matrix
     from pytest_s3vpce.model import Cell
@@ -27,15 +29,28 @@ def predicted(matrix: Matrix, cells: Sequence[ExpectedCell], operator: Operator)
     operator.accounts.guard(world.inventory.accounts)
     snapshot = take(world, operator.environment, kms_keys=kms_keys(row.cell for row in cells))
     return with_predictions(
-        matrix, cells, snapshot, session_name=f"s3vpce-{world.run_id}", user_agent=operator.user_agent
+        matrix,
+        cells,
+        snapshot,
+        session_name=f"s3vpce-{world.run_id}",
+        user_agent=operator.user_agent,
+        calibration=world.calibration,
     )
 
 
 def with_predictions(
-    matrix: Matrix, cells: Sequence[ExpectedCell], snapshot: Snapshot, *, session_name: str | None, user_agent: str
+    matrix: Matrix,
+    cells: Sequence[ExpectedCell],
+    snapshot: Snapshot,
+    *,
+    session_name: str | None,
+    user_agent: str,
+    calibration: Calibration = NONE,
 ) -> Matrix:
     """The same from a snapshot that is there."""
-    predictor = Predictor(snapshot, session_name=session_name, user_agent=user_agent, now=matrix.started)
+    predictor = Predictor(
+        snapshot, session_name=session_name, user_agent=user_agent, now=matrix.started, calibration=calibration
+    )
     known = {row.id: row for row in cells}
     rows = [
         replace(row, predicted=_of_cell(row, known[row.id], cells, predictor)) if row.id in known else row

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_s3vpce.calibration import NONE, POLICIES_FIRST, RULES, Calibration, Finding, read
 from pytest_s3vpce.errors import RunError
-from pytest_s3vpce.operations import OPERATIONS
+from pytest_s3vpce.operations import OPERATIONS, checks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,3 +95,32 @@ def test_an_unreadable_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text("[]", encoding="utf-8")
     with pytest.raises(RunError, match="is no calibration: TypeError"):
         read(tmp_path / "list.json")
+
+
+def test_condition_keys_that_nobody_sends_are_as_found() -> None:
+    listing, part, put = (OPERATIONS[name] for name in ("ListObjectsV2", "UploadPart", "PutObject"))
+    assert (NONE.unsent(listing), MADE.unsent(listing)) == ({}, {"s3:prefix": ""})
+    creation = "s3:ObjectCreationOperation"
+    assert (NONE.unsent(part), NONE.unsent(put)) == ({creation: "false"}, {creation: "true"})
+    rule = "key/creation/PutObject"
+    other = Calibration(findings={rule: Finding(rule=rule, value="absent")})
+    assert other.unsent(put) == {}
+    assert NONE.unsent(OPERATIONS["GetObject"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "actions"),
+    [
+        ("both", ["s3:GetObjectAttributes", "s3:GetObject"]),
+        ("either", ["s3:GetObjectAttributes", "s3:GetObject"]),
+        ("s3:GetObject", ["s3:GetObject"]),
+        ("s3:GetObjectAttributes", ["s3:GetObjectAttributes"]),
+    ],
+)
+def test_attributes_ask_for_what_was_found(value: str, actions: list[str]) -> None:
+    rule = "attributes/actions"
+    made = Calibration(findings={rule: Finding(rule=rule, value=value)})
+    row = OPERATIONS["GetObjectAttributes"]
+    assert [check.action for check in made.asked(row, checks(row, {}))] == actions
+    plain = OPERATIONS["GetObject"]
+    assert made.asked(plain, checks(plain, {})) == checks(plain, {})
