@@ -23,8 +23,10 @@ _REDIRECTS: Final = 300
 def finish(answer: HttpResponse, request: HttpRequest) -> HttpResponse:
     """Ids on every answer, in an error's document too; a HEAD's errors have no body."""
     given = {name.lower(): value for name, value in answer.headers}
-    made = s3_ids()
-    request_id, host_id = given.get("x-amz-request-id", made[0]), given.get("x-amz-id-2", made[1])
+    request_id, host_id = given.get("x-amz-request-id"), given.get("x-amz-id-2")
+    if request_id is None or host_id is None:
+        made = s3_ids()
+        request_id, host_id = request_id or made[0], host_id or made[1]
     added = {"Server": "AmazonS3", "x-amz-request-id": request_id, "x-amz-id-2": host_id}
     headers = [(name, value) for name, value in answer.headers if _kept(name, answer, request)]
     headers += [(name, value) for name, value in added.items() if name.lower() not in given]

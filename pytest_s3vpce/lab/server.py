@@ -16,6 +16,7 @@ import time
 import uuid
 from email.utils import formatdate
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 from xml.sax.saxutils import escape
 
@@ -286,7 +287,7 @@ class _Connection:
         return _Then.TUNNEL
 
     def _respond(self, response: HttpResponse, *, method: str, close: bool) -> None:
-        date = formatdate(usegmt=True)
+        date = _date(int(time.time()))
         try:
             raw = encode(response, method=method, date=date, close=close)
         except ValueError:
@@ -296,6 +297,11 @@ class _Connection:
         self._send(raw)
 
     def _send(self, raw: bytes) -> None:
+        if self._tls is None:
+            with contextlib.suppress(BlockingIOError):
+                raw = raw[os.write(self._raw.fileno(), raw) :]  # in one call of the system's, as most answers go
+            if not raw:
+                return
         self._socket.settimeout(self._server.limits.request_seconds)
         self._socket.sendall(raw)
 
@@ -309,6 +315,11 @@ class _Connection:
                 self._socket.settimeout(left)
                 if not self._socket.recv(262_144):
                     break
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def _host(head: Head) -> str:

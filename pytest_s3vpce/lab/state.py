@@ -168,8 +168,9 @@ class State:
         return found if key is None else reading.newest(found, key, version)
 
     def object_tags(self, bucket: str, key: str, version: str | None = None) -> Mapping[str, str]:
-        found, home = self._object(bucket, key, version), self._bucket(bucket)
-        if found is None:
+        home = self._bucket(bucket)
+        found = reading.newest(home, key, version)
+        if not hasattr(found, "etag"):
             return {}
         tagger = self.backends("s3")[home.account_id][home.partition].tagger
         return dict(tagger.get_tag_dict_for_resource(found.arn))

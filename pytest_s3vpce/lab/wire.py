@@ -214,7 +214,8 @@ class Reader:
             raise BadMessage(400, code="RequestTimeout", message=message) from late
 
     def _receive(self, seconds: float) -> None:
-        self._sock.settimeout(seconds)
+        if self._sock.gettimeout() != seconds:  # to set it is a call of the system's
+            self._sock.settimeout(seconds)
         data = self._sock.recv(262_144)
         if not data:
             raise Closed
