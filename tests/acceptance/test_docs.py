@@ -32,13 +32,14 @@ def test_the_readmes_first_test_runs_as_it_is_printed(tmp_path: Path) -> None:
     for name in ("provision.py", "pytest.ini"):
         shutil.copy(ROOT / "examples" / "first_test" / name, tmp_path)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--s3vpce-lab"],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--s3vpce-lab", "--s3vpce-predict"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "predicted: 4 of 4 cells, 0 surprises" in done.stdout
     assert done.stdout.count("✔ proven") == 2
     # without a mode nothing is sent: one error for the file, and one for the test that asks for the fixture
     done = subprocess.run(

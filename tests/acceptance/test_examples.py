@@ -44,9 +44,10 @@ def run(example: str, report: Path, *options: str) -> tuple[int, str, Matrix]:
 
 
 def test_endpoint_only_is_proven(tmp_path: Path) -> None:
-    status, out, matrix = run("endpoint_only", tmp_path / "report.json")
+    status, out, matrix = run("endpoint_only", tmp_path / "report.json", "--s3vpce-predict")
     assert status == 0, out
     assert len(matrix.cells) == 36
+    assert "predicted: 36 of 36 cells, 0 surprises" in out
     assert {claim.id: claim.verdict.value for claim in matrix.claims} == {
         "endpoint-only/reports": "proven",
         "tls-only/reports": "proven",
@@ -68,7 +69,7 @@ def test_endpoint_only_is_proven_by_two_workers_as_well(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, Matrix]:
-    return run("misconfigured", tmp_path_factory.mktemp("faulty") / "report.json")
+    return run("misconfigured", tmp_path_factory.mktemp("faulty") / "report.json", "--s3vpce-predict")
 
 
 def every(operations: str, bucket: str, places: tuple[str, ...], who: str = "app") -> set[str]:
@@ -178,3 +179,71 @@ def test_no_secret_is_in_the_report(faulty: tuple[int, str, Matrix]) -> None:
         assert "X-Amz-Signature" not in text
         assert "AWS4-HMAC" not in text
         assert "ASIA" not in text
+
+
+# --- prediction beside measurement ---------------------------------------------------------------------------------
+
+
+def test_every_cell_is_predicted_as_it_was_measured(faulty: tuple[int, str, Matrix]) -> None:
+    _, out, matrix = faulty
+    for cell in matrix.cells:
+        assert cell.predicted is not None
+        assert cell.predicted.expected.outcome is cell.measured.outcome, cell.id
+        assert not cell.predicted.surprise
+        if cell.measured.layer is not None:
+            assert cell.predicted.layer == cell.measured.layer.value, cell.id
+    assert f"predicted: {len(matrix.cells)} of {len(matrix.cells)} cells, 0 surprises" in out
+
+
+@pytest.mark.parametrize(
+    ("cell", "statement", "missed", "fix"),
+    [
+        (
+            "GetObject/swapped/app:app-subnet/https",
+            "OwnPrincipalsOnlyThroughTheEndpoint",
+            None,
+            "write StringNotEquals for StringEquals in `OwnPrincipalsOnlyThroughTheEndpoint`",
+        ),
+        (
+            "GetObject/swapped/app:internet/https",
+            "statement 0",
+            "OwnPrincipalsOnlyThroughTheEndpoint",
+            "write StringNotEquals for StringEquals in `OwnPrincipalsOnlyThroughTheEndpoint`",
+        ),
+        (
+            "ListObjectsV2/objects-only/app:nat-subnet/https",
+            "statement 1",
+            "OwnPrincipalsOnlyThroughTheEndpoint",
+            "add arn:aws:s3:::objects-only-111122223333 to Resource of `OwnPrincipalsOnlyThroughTheEndpoint`",
+        ),
+        (
+            "GetObject/nat-address/app:app-subnet/https",
+            "OwnPrincipalsOnlyThroughTheEndpoint",
+            None,
+            "requests by an endpoint carry no aws:SourceIp",
+        ),
+        (
+            "PutObject/partner-star/partner:partner-vpc/https",
+            "PartnerReads",
+            None,
+            "narrow `PartnerReads` of the bucket policy of partner-star",
+        ),
+        (
+            "GetObject/unrouted/app:nat-subnet/https",
+            "OwnPrincipalsOnlyThroughTheEndpoint",
+            None,
+            "associate the route table of nat-subnet with vpce-",
+        ),
+    ],
+)
+def test_a_failed_cell_names_the_statement_and_the_fix(
+    faulty: tuple[int, str, Matrix], cell: str, statement: str, missed: str | None, fix: str
+) -> None:
+    _, out, matrix = faulty
+    found = next(row for row in matrix.cells if row.id == cell).predicted
+    assert found is not None
+    assert (found.statement, found.missed) == (statement, missed)
+    assert found.fix.startswith(fix)
+    assert 4 <= len(found.explanation) <= 12
+    for line in found.explanation:
+        assert line in out

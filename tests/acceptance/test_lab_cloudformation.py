@@ -36,9 +36,10 @@ def run(folder: Path, *options: str) -> tuple[int, str]:
 
 
 def test_the_inventory_has_a_stack_created_and_pytest_proves_it(example: Path) -> None:
-    status, out = run(example)
+    status, out = run(example, "--s3vpce-predict")
     assert status == 0, out
     assert out.count("✔ proven") == 2
+    assert "predicted: 4 of 4 cells, 0 surprises" in out
 
 
 def test_what_is_wrong_is_told_with_its_line(example: Path) -> None:
