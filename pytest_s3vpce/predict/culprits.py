@@ -31,6 +31,7 @@ _LAYERS: Final = (
     "permissions_boundary",
     "session",
 )
+_GRANTING: Final = ("resource", "identity", "vpc_endpoint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,10 @@ class Suspect:
     def conditions(self) -> list[Condition]:
         """Those about the network first: they say how this request differs from others."""
         return sorted(self.statement.conditions, key=lambda row: not row.key.startswith((*NETWORK, *_TLS)))
+
+    @property
+    def about_encryption(self) -> bool:
+        return any(row.key.startswith(_ENCRYPTION) for row in self.statement.conditions)
 
     @property
     def met(self) -> str:
@@ -108,13 +113,13 @@ def decider(decision: Decision) -> Suspect | None:
 
 
 def granters(decision: Decision) -> list[Suspect]:
-    """The allows that let a request in: the first that matched of each layer whose allow was needed."""
+    """The allows that let a request in: the first that matched of each layer whose allow was needed, endpoints last."""
     found: dict[str, Suspect] = {}
     for row in suspects(decision, denies=False):
-        needed = row.layer in ("resource", "identity") and decision.layers.get(row.layer) is Effect.ALLOW
+        needed = row.layer in _GRANTING and decision.layers.get(row.layer) is Effect.ALLOW
         if needed and not row.misses:
             found.setdefault(row.layer, row)
-    return list(found.values())
+    return sorted(found.values(), key=lambda row: _GRANTING.index(row.layer))
 
 
 def nearest_allow(decision: Decision) -> Suspect | None:
@@ -129,7 +134,13 @@ def nearest_deny(decision: Decision, cell: Cell) -> Suspect | None:
     rows = [row for row in suspects(decision, denies=True) if row.misses]
     return min(
         rows,
-        key=lambda row: (irrelevance(row, cell), _closeness(row), _LAYERS.index(row.layer), _weight(row)),
+        key=lambda row: (
+            irrelevance(row, cell),
+            _closeness(row),
+            _weight(row) > 0,
+            _LAYERS.index(row.layer),
+            _weight(row),
+        ),
         default=None,
     )
 
@@ -145,7 +156,8 @@ def irrelevance(row: Suspect, cell: Cell) -> int:
         telling = NETWORK
     if any(key.startswith(telling) for key in keys):
         return 0
-    others = (*_TLS, *_ENCRYPTION, *NETWORK)
+    # A write that asks for no encryption is what a deny about encryption may be about.
+    others = (*_TLS, *NETWORK) if cell.action == "s3:PutObject" else (*_TLS, *_ENCRYPTION, *NETWORK)
     return 2 if keys and all(key.startswith(others) for key in keys) else 1
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.network.path import Dropped, Path
 from pytest_s3vpce.policy.conditions import OPERATORS
-from pytest_s3vpce.predict.culprits import irrelevance
+from pytest_s3vpce.predict.culprits import NETWORK, irrelevance
 from pytest_s3vpce.snapshot.state import Unread
 
 if TYPE_CHECKING:
@@ -70,6 +70,11 @@ def of_deny(prediction: Prediction, deny: Suspect, snapshot: Snapshot) -> str:
     conditions = deny.conditions
     if prediction.layer == "block_public_access":
         return f"name accounts or roles in Principal of `{deny.statement.name}`: `*` makes the policy public"
+    if deny.statement.not_principals is not None:
+        return (
+            f"write Principal `*` in `{deny.statement.name}`, and spare roles by ArnNotEquals aws:PrincipalArn: "
+            "NotPrincipal takes a role's sessions for others"
+        )
     if not conditions:
         what = f"{prediction.action} on {prediction.resource}"
         return f"take {what} out of `{deny.statement.name}`, or spare {prediction.cell.principal} by a condition"
@@ -81,6 +86,8 @@ def _of_condition(prediction: Prediction, deny: Suspect, condition: Condition, s
     actual = deny.asked.values.get(condition.key, ())
     wanted = ", ".join(condition.wanted)
     shown = ", ".join(actual)
+    if any("${" in value for value in condition.wanted) and condition.keys == {condition.key}:
+        return f"give the {deny.policy} Version 2012-10-17: in an older one {wanted} is a text, and no variable"
     if condition.key == "aws:securetransport":
         return f"send it over https: {name} denies plain http"
     if condition.name in _SWAPS:
@@ -118,6 +125,8 @@ def _of_place(prediction: Prediction, name: str, condition: Condition, snapshot:
         again = f" in place of {', '.join(wrong)}, which the snapshot does not know" if wrong else ""
         return f"write {actual} into {condition.shown} of {name}{again}"
     named = [row for row in ours if {row.id, row.vpc_id} & set(condition.wanted)]
+    if named and way is not None and ":" in (getattr(way.path, "public_ip", None) or ""):
+        return f"use a host name without dual-stack: {named[0].id} routes IPv4 alone, and this request went by IPv6"
     if named:
         return f"{_route(named[0], cell.vantage)}: now {cell.vantage} goes by no endpoint"
     if wrong and ours:
@@ -162,6 +171,10 @@ def _of_missed_condition(row: Suspect, condition: Condition) -> str:
     deny = row.statement.deny
     if deny and condition.name in _SWAPS:
         return f"write {_swapped(condition, _SWAPS)} for {condition.written} in {name}"
+    if deny and _beside_a_path(row, condition):
+        return f"give {condition.shown} a deny of its own: in {name} all conditions must be met for one to deny"
+    if deny and condition.name in _BACK and any("*" in value for value in condition.wanted) and actual:
+        return f"write the ids that are meant into {condition.shown} of {name} for {', '.join(condition.wanted)}"
     if deny and condition.name in _BACK and actual:
         return f"take {actual} out of {condition.shown} of {name}, which spares it"
     if not actual and condition.if_exists and deny:
@@ -173,9 +186,20 @@ def _of_missed_condition(row: Suspect, condition: Condition) -> str:
     return f"let {condition.written} {condition.shown} of {name} match {actual}"
 
 
+def _beside_a_path(row: Suspect, condition: Condition) -> bool:
+    """Whether a condition that is no exemption stands beside one about the network, which is met."""
+    met = [other for other in row.statement.conditions if other is not condition and other.holds(row.asked.values)]
+    return condition.key in ("aws:securetransport", "aws:principalaccount") and any(
+        other.key.startswith(NETWORK) for other in met
+    )
+
+
 def of_grant(prediction: Prediction, allow: Suspect) -> str:
     """Where a statement allows too much."""
     who = allow.asked.caller.text
+    for condition in allow.statement.conditions:
+        if condition.quantifier == "forallvalues" and not allow.asked.values.get(condition.key):
+            return f"take ForAllValues out of `{allow.statement.name}`: it is true where {condition.shown} is absent"
     return f"narrow `{allow.statement.name}` of the {allow.policy}: it lets {who} {prediction.action}"
 
 
@@ -184,11 +208,10 @@ def of_hole(prediction: Prediction, missed: Suspect | None, allow: Suspect | Non
     decision = prediction.decision
     assert decision is not None
     foreign = not decision.case.asked.same
-    relevant = missed is not None and irrelevance(missed, prediction.cell) == 0
-    if missed is not None and relevant:
+    if missed is not None and (irrelevance(missed, prediction.cell) == 0 or missed.about_encryption):
         return "; and ".join(of_miss(missed, miss) for miss in missed.misses[:2])
     if foreign and allow is not None:
-        return f"narrow `{allow.statement.name}` of the {allow.policy}: it lets {decision.case.asked.caller.text} in"
+        return of_grant(prediction, allow)
     path = prediction.way.path if prediction.way is not None else None
     if prediction.cell.transport.scheme == "http":
         return f"add a deny of s3:* to the bucket policy of {bucket} where Bool aws:SecureTransport is false"
