@@ -152,6 +152,8 @@ class Gateway:
         if self._enforce is Enforcement.ALL:
             context = request_keys(request, path, region=region, now=now)
             self._authorise(request, caller, service=service, region=region, path=path, context=context, note=note)
+        if service == "cloudtrail":
+            self._rooms.log_writers().check_trail(request, account=caller.account, region=region)
         if service == "cloudformation":
             return self._stacks.handle(request, caller, verified)
         if service == "ssm" and self._ssm is not None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.judge import Judge
     from pytest_s3vpce.lab.keys import Caller, Keys
     from pytest_s3vpce.lab.lambdas import Lambda
+    from pytest_s3vpce.lab.logwriters import LogWriters
     from pytest_s3vpce.lab.rights import Rights
     from pytest_s3vpce.lab.s3control import S3Control
     from pytest_s3vpce.lab.signatures import Anonymous, Verified
@@ -38,6 +39,7 @@ class Rooms:
         self.lambdas = OnUse(self._make_lambdas)
         self.rights = OnUse(self._make_rights)
         self.trails = OnUse(self._make_trails)
+        self.log_writers = OnUse(self._make_log_writers)
 
     def see(
         self, request: HttpRequest, verified: Verified | Anonymous, *, note: Mapping[str, Any], **answered: Any
@@ -70,7 +72,12 @@ class Rooms:
     def _make_trails(self) -> Trails:
         from pytest_s3vpce.lab.trails import Trails
 
-        return Trails(self._state, keys=self._keys, delay=self._delays.records)
+        return Trails(self._state, keys=self._keys, writers=self.log_writers(), delay=self._delays.records)
+
+    def _make_log_writers(self) -> LogWriters:
+        from pytest_s3vpce.lab.logwriters import LogWriters
+
+        return LogWriters(self._state, self._judge)
 
 
 class Stacks:

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.lab.logwriters import of_access_log, of_trail
 from pytest_s3vpce.lab.origin import Internet
 from pytest_s3vpce.lab.wire import HttpRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_s3vpce.lab.logwriters import LogWriters, Writer
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.trailrecords import Record
 
@@ -58,8 +60,9 @@ class Trail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogTarget:
-    """Where a bucket's access log goes."""
+    """Where the access log of the bucket `source` goes."""
 
+    source: str
     bucket: str
     prefix: str
 
@@ -73,8 +76,9 @@ class _Pending:
 class Delivery:
     """One thread that starts with the first record. What can't be delivered is lost, as it is at AWS."""
 
-    def __init__(self, state: State, *, delay: float) -> None:
+    def __init__(self, state: State, *, writers: LogWriters, delay: float) -> None:
         self._state = state
+        self._writers = writers
         self._delay = delay
         self._pending = _Pending()
         self._news = threading.Condition()
@@ -115,17 +119,24 @@ class Delivery:
         for (*_, account, region, category), (trail, records) in files.items():
             body = gzip.compress(json.dumps({"Records": records}).encode())
             key = trail.key(account=account, region=region, category=category, now=now)
-            self._put(trail.bucket, key, body, form="gzip")
+            writer = of_trail(trail.name, account=trail.account, region=trail.region)
+            self._put(writer, trail.bucket, key, body, form="gzip")
             if trail.log_group is not None:
                 self._log(trail, records, stream=f"{account}_CloudTrail_{region}", now=now)
         for target, lines in pending.lines.items():
             key = f"{target.prefix}{now:%Y-%m-%d-%H-%M-%S}-{secrets.token_hex(8).upper()}"
-            self._put(target.bucket, key, "".join(f"{line}\n" for line in lines).encode(), form=None)
+            source = self._state.bucket(target.source)
+            if source is not None:
+                body = "".join(f"{line}\n" for line in lines).encode()
+                self._put(of_access_log(source), target.bucket, key, body, form=None)
 
-    def _put(self, bucket: str, key: str, body: bytes, *, form: str | None) -> None:
+    def _put(self, writer: Writer, bucket: str, key: str, body: bytes, *, form: str | None) -> None:
         home = self._state.bucket(bucket)
         if home is None:
             _LOG.warning("the bucket `%s` for log files does not exist", bucket)
+            return
+        if not self._writers.may_put(writer, home, key):
+            _LOG.warning("the policies of `%s` do not let %s write `%s`", bucket, writer.service, key)
             return
         kind = ("Content-Type", "application/json" if form else "text/plain")
         request = HttpRequest(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pytest_s3vpce.lab.keys import Keys
+    from pytest_s3vpce.lab.logwriters import LogWriters
     from pytest_s3vpce.lab.signatures import Anonymous
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.trailrecords import Record
@@ -33,10 +34,10 @@ _ERRORS: Final = 400
 class Trails:
     """Sees every request of the lab; without any trail or access log it does nothing more."""
 
-    def __init__(self, state: State, *, keys: Keys, delay: float) -> None:
+    def __init__(self, state: State, *, keys: Keys, writers: LogWriters, delay: float) -> None:
         self._state = state
         self._keys = keys
-        self._delivery = Delivery(state, delay=delay)
+        self._delivery = Delivery(state, writers=writers, delay=delay)
         self._trails: tuple[Trail, ...] = ()
         self._has_access_logs = False
 
@@ -90,7 +91,8 @@ class Trails:
         home = self._state.stored(seen.bucket) if seen.bucket else None
         settings = getattr(home, "logging", None) or {}
         if settings:
-            target = LogTarget(bucket=settings["TargetBucket"], prefix=settings.get("TargetPrefix") or "")
+            prefix = settings.get("TargetPrefix") or ""
+            target = LogTarget(source=seen.bucket or "", bucket=settings["TargetBucket"], prefix=prefix)
             self._delivery.line(target, accesslogs.line(seen))
 
     def _seen(

@@ -13,7 +13,7 @@ from botocore import UNSIGNED
 from botocore.exceptions import ClientError
 
 from tests.unit.labnetwork import make
-from tests.unit.labstage import REGION, Stage, allow, deny, make_role, policy
+from tests.unit.labstage import REGION, Stage, allow, deny, make_role, policy, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,6 +65,16 @@ class World:
         self.of(request_of(mark))
 
 
+def let_in(bucket: str) -> str:
+    """As the console writes it."""
+    cloudtrail = {"Service": "cloudtrail.amazonaws.com"}
+    full = {"StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control"}}
+    return policy(
+        allow("s3:GetBucketAcl", f"arn:aws:s3:::{bucket}", Principal=cloudtrail),
+        allow("s3:PutObject", f"arn:aws:s3:::{bucket}/*", Principal=cloudtrail, Condition=full),
+    )
+
+
 def waited(look: Callable[[], list[Any]], *, count: int = 1) -> list[Any]:
     deadline = time.monotonic() + 5
     while len(found := look()) < count:
@@ -91,6 +101,7 @@ def world() -> World:
     s3 = root.client("s3")
     for name in ("trail-data", "trail-other", "trail-files", "trail-lines"):
         s3.create_bucket(Bucket=name)
+    s3.put_bucket_policy(Bucket="trail-files", Policy=let_in("trail-files"))
     s3.put_object(Bucket="trail-data", Key="k", Body=b"body")
     net = make(root, MAIN, "10.77")
     endpoint = net.gateway()["VpcEndpointId"]
@@ -424,6 +435,7 @@ def test_access_logs_have_a_line_for_each_request_but_an_endpoint_policys_denial
 def test_a_bucket_or_group_that_is_gone_takes_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
     partner = world.stage.root(PARTNER)
     partner.client("s3").create_bucket(Bucket="trail-gone")
+    partner.client("s3").put_bucket_policy(Bucket="trail-gone", Policy=let_in("trail-gone"))
     trail = partner.client("cloudtrail")
     group = f"arn:aws:logs:{REGION}:{PARTNER}:log-group:gone:*"
     role = f"arn:aws:iam::{PARTNER}:role/none"
@@ -453,6 +465,32 @@ def test_an_organizations_trail_has_its_members_events_under_the_organizations_i
     s3 = world.root.client("s3")
     prefix = f"audit/AWSLogs/{organization}/{made['AccountId']}/CloudTrail/{REGION}/"
     waited(lambda: s3.list_objects_v2(Bucket="trail-files", Prefix=prefix).get("Contents", []))
+
+
+def test_a_bucket_must_let_cloudtrail_in_and_go_on_to_do_so(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    partner = world.stage.root(PARTNER)
+    s3, trail = partner.client("s3"), partner.client("cloudtrail")
+    s3.create_bucket(Bucket="trail-closed")
+    wanted = (
+        400,
+        "InsufficientS3BucketPolicyException",
+        "Incorrect S3 bucket policy is detected for bucket: trail-closed",
+    )
+    assert refusal(trail.create_trail, Name="closed", S3BucketName="trail-closed") == wanted
+    s3.put_bucket_policy(Bucket="trail-closed", Policy=let_in("trail-closed"))
+    trail.create_trail(Name="closed", S3BucketName="trail-closed", S3KeyPrefix="a")
+    through = {"StringNotEquals": {"aws:SourceVpce": world.endpoint}}
+    shut = deny("s3:*", ["arn:aws:s3:::trail-closed", "arn:aws:s3:::trail-closed/*"], Principal="*", Condition=through)
+    opened = json.loads(let_in("trail-closed"))["Statement"]
+    s3.put_bucket_policy(Bucket="trail-closed", Policy=policy(*opened, shut))
+    assert refusal(trail.update_trail, Name="closed", S3BucketName="trail-closed") == wanted
+    trail.start_logging(Name="closed")
+    words = "the policies of `trail-closed` do not let cloudtrail.amazonaws.com write `a/AWSLogs/"
+    waited(lambda: [row for row in caplog.messages if row.startswith(words)])
+    spared = {"Bool": {"aws:PrincipalIsAWSService": "false"}}
+    s3.put_bucket_policy(Bucket="trail-closed", Policy=policy(*opened, {**shut, "Condition": {**through, **spared}}))
+    trail.update_trail(Name="closed", S3BucketName="trail-closed")
+    trail.delete_trail(Name="closed")
 
 
 def test_requests_whose_operation_nothing_says_are_not_recorded(world: World) -> None:

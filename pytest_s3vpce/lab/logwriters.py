@@ -1,0 +1,91 @@
+"""Services that write logs into buckets: as service principals, whom the bucket's policy must let in.
+
+https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-s3-bucket-policy-for-cloudtrail.html and
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.lab.judge import Question
+from pytest_s3vpce.lab.keys import Caller
+from pytest_s3vpce.lab.principals import partition_of
+from pytest_s3vpce.lab.refused import Refused
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.lab.judge import Judge
+    from pytest_s3vpce.lab.resources import BucketState
+    from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.lab.wire import HttpRequest
+
+_SETTERS: Final = re.compile(r"(?:[\w.]+\.)?(?:CreateTrail|UpdateTrail)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """A service on behalf of a resource: of a trail, or of a bucket whose requests are logged."""
+
+    service: str
+    source_arn: str
+    source_account: str
+
+
+def of_trail(name: str, *, account: str, region: str) -> Writer:
+    arn = f"arn:{partition_of(region)}:cloudtrail:{region}:{account}:trail/{name}"
+    return Writer(service="cloudtrail.amazonaws.com", source_arn=arn, source_account=account)
+
+
+def of_access_log(bucket: BucketState) -> Writer:
+    arn = f"arn:{partition_of(bucket.region)}:s3:::{bucket.name}"
+    return Writer(service="logging.s3.amazonaws.com", source_arn=arn, source_account=bucket.account)
+
+
+class LogWriters:
+    """Asks the engine for services as for anybody."""
+
+    def __init__(self, state: State, judge: Judge) -> None:
+        self._state = state
+        self._judge = judge
+
+    def may_put(self, writer: Writer, bucket: BucketState, key: str) -> bool:
+        acl = {"s3:x-amz-acl": "bucket-owner-full-control"} if writer.service.startswith("cloudtrail") else {}
+        return self._may(writer, "s3:PutObject", bucket, f"/{key}", acl)
+
+    def check_trail(self, request: HttpRequest, *, account: str, region: str) -> None:
+        """Raises CloudTrail's refusal where a trail is given a bucket that does not let CloudTrail write.
+
+        https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_CreateTrail.html
+        """
+        if not _SETTERS.fullmatch(request.header("x-amz-target") or ""):
+            return
+        given = json.loads(request.body)
+        bucket = self._state.bucket(str(given.get("S3BucketName")))
+        if bucket is None:
+            return  # told by the state behind, where one is named
+        prefix = f"{given['S3KeyPrefix']}/" if given.get("S3KeyPrefix") else ""
+        writer = of_trail(str(given["Name"]).rpartition("/")[2], account=account, region=region)
+        key = f"{prefix}AWSLogs/{account}/CloudTrail/{region}/"
+        if not (self._may(writer, "s3:GetBucketAcl", bucket, "", {}) and self.may_put(writer, bucket, key)):
+            message = f"Incorrect S3 bucket policy is detected for bucket: {bucket.name}"
+            raise Refused("InsufficientS3BucketPolicyException", status=400, message=message)
+
+    def _may(self, writer: Writer, action: str, bucket: BucketState, below: str, more: dict[str, str]) -> bool:
+        question = Question(
+            action=action,
+            resource=f"arn:{partition_of(bucket.region)}:s3:::{bucket.name}{below}",
+            owner=bucket.account,
+            resource_policy=bucket.policy,
+            context={
+                "aws:SourceArn": writer.source_arn,
+                "aws:SourceAccount": writer.source_account,
+                "aws:PrincipalIsAWSService": "true",
+                "aws:PrincipalServiceName": writer.service,
+                "aws:SecureTransport": "true",
+                **more,
+            },
+        )
+        return self._judge.decide(Caller(arn=f"service:{writer.service}"), question).allowed
