@@ -25,8 +25,10 @@ _REDACT = click.option(
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--output", help="a report to write instead (.json, .html, .md, .csv), or `github`: the job's summary")
+@click.option("-v", "--verbose", count=True, help="what claims rest on; twice: every cell's evidence")
+@click.option("-q", "--quiet", count=True, help="the verdicts alone")
 @_REDACT
-def report(file: Path, *, output: str | None, redact: str) -> None:
+def report(file: Path, *, output: str | None, verbose: int, quiet: int, redact: str) -> None:
     """Shows a report that `--s3vpce-report FILE.json` wrote, or makes one of another format of it."""
     from pytest_s3vpce.report import writer_of
 
@@ -34,7 +36,7 @@ def report(file: Path, *, output: str | None, redact: str) -> None:
     if output is not None:
         writer_of(output)(found, Path(output))
         return
-    click.echo(_for_terminal(found))
+    click.echo(_for_terminal(found, verbosity=verbose - quiet))
 
 
 @click.command()
@@ -92,14 +94,15 @@ def _read(path: Path, redact: str) -> Matrix:
     return redacted(found, level=Level(redact), names=names_of(found))
 
 
-def _for_terminal(matrix: Matrix) -> str:
+def _for_terminal(matrix: Matrix, *, verbosity: int) -> str:
     import shutil
 
-    from pytest_s3vpce.report.terminal import Colour, render
+    from pytest_s3vpce.report.terminal import Colour, Detail, render
 
     colour = Colour.ANSI if _is_watched() and not os.environ.get("NO_COLOR") else Colour.PLAIN
     width = shutil.get_terminal_size().columns
-    return render(matrix, colour=colour, width=width, encoding=sys.stdout.encoding or "utf-8")
+    encoding = sys.stdout.encoding or "utf-8"
+    return render(matrix, colour=colour, width=width, encoding=encoding, detail=Detail.of(verbosity))
 
 
 def _is_watched() -> bool:

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TypeVar
-
-from tabulate import tabulate
+from dataclasses import dataclass, fields
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.escaping import escaped, harmless
 from pytest_s3vpce.matrix import Expected, Status, Verdict
-from pytest_s3vpce.model import OutcomeKind, Transport
+from pytest_s3vpce.model import OutcomeKind
+from pytest_s3vpce.report.grid import Grid, mark
+from pytest_s3vpce.report.reading import LAB, LIVE, counts, headline, is_uncontrolled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
-    from pytest_s3vpce.matrix import CellResult, ClaimResult, Matrix, VantageResult
+    from pytest_s3vpce.matrix import CellResult, ClaimResult, Matrix
 
-_T = TypeVar("_T")
 
-LAB: Final = "embedded lab: measured against this project's AWS look-alike, not against AWS"
-LIVE: Final = "live: measured against AWS"
+class Detail(IntEnum):
+    """How much is told: the verdicts, the matrix, what claims rest on, or every cell's evidence."""
+
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
+    FULL = 3
+
+    @classmethod
+    def of(cls, verbosity: int) -> Detail:
+        """From pytest's count of `-v` less `-q`."""
+        return cls(min(max(verbosity + 1, cls.QUIET), cls.FULL))
 
 
 class Colour(StrEnum):
@@ -39,12 +48,9 @@ class _Signs:
     grid: str
 
 
-_HEADS: Final = ("operation", "bucket", "principal")
 _UNICODE: Final = _Signs("✔", "✘", "?", "rounded_outline")
 _ASCII: Final = _Signs("+", "x", "?", "outline")
 _RED, _GREEN, _YELLOW, _BOLD, _RESET = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[1m", "\x1b[0m"
-_PATH_WIDTH: Final = 14
-"""A path under a vantage point's name is wrapped at this width, so that more columns fit."""
 _VERDICTS: Final[Mapping[Verdict, str]] = {
     Verdict.PROVEN: _GREEN,
     Verdict.REFUTED: _RED,
@@ -52,10 +58,13 @@ _VERDICTS: Final[Mapping[Verdict, str]] = {
 }
 
 
-def render(matrix: Matrix, *, colour: Colour, width: int, encoding: str = "utf-8") -> str:
+def render(
+    matrix: Matrix, *, colour: Colour, width: int, encoding: str = "utf-8", detail: Detail = Detail.NORMAL
+) -> str:
     """The whole report as text no wider than `width` where that can be, in characters that the encoding has."""
     signs = _signs(encoding)
-    return _Page(_harmless(matrix, signs), colour=colour, width=max(width, 60), signs=signs).text()
+    shown = _harmless(matrix, signs)
+    return _Page(shown, colour=colour, width=max(width, 60), signs=signs, detail=detail).text()
 
 
 def _harmless(matrix: Matrix, signs: _Signs) -> Matrix:
@@ -78,8 +87,9 @@ def _signs(encoding: str) -> _Signs:
 class _Page:
     """One report in the making."""
 
-    def __init__(self, matrix: Matrix, *, colour: Colour, width: int, signs: _Signs) -> None:
+    def __init__(self, matrix: Matrix, *, colour: Colour, width: int, signs: _Signs, detail: Detail) -> None:
         self._matrix = matrix
+        self._detail = detail
         self._colour = colour
         self._width = width
         self._signs = signs
@@ -93,6 +103,8 @@ class _Page:
             *self._predictions(),
             *self._calls(),
             *self._notes(),
+            *self._evidence(),
+            *self._summary(),
         ]
         return "\n\n".join(part for part in parts if part)
 
@@ -127,56 +139,17 @@ class _Page:
     # --- the matrix --------------------------------------------------------------------------------------------------
 
     def _tables(self) -> Iterator[str]:
-        """Rows are operation, bucket and principal; columns the vantage points, in groups that fit the width."""
-        if not self._matrix.cells:
+        if not self._matrix.cells or self._detail is Detail.QUIET:
             return
-        names = _in_order(cell.vantage for cell in self._matrix.cells)
-        rows = _in_order((_what(cell), cell.bucket, cell.principal) for cell in self._matrix.cells)
-        known = {(_what(cell), cell.bucket, cell.principal, cell.vantage): cell for cell in self._matrix.cells}
-        left = 1 + sum(3 + max(len(row[place]) for row in (*rows, _HEADS)) for place in range(3))
-        for group in self._groups(names, self._width - left):
-            yield self._table(rows, group, known)
-        if any(cell.controlled is False and cell.counted.outcome is OutcomeKind.DENIED for cell in self._matrix.cells):
+        yield from Grid(self._matrix, width=self._width, tablefmt=self._signs.grid, paint=self._mark).tables()
+        if any(map(is_uncontrolled, self._matrix.cells)):
             yield "* uncontrolled: nothing in this run shows that the principal reaches S3 from there"
 
-    def _groups(self, names: Sequence[str], room: int) -> Iterator[list[str]]:
-        """The vantage points in groups whose columns fit the room; one alone where not even that does."""
-        group: list[str] = []
-        used = 0
-        for name in names:
-            marks = (_plain_mark(cell) for cell in self._matrix.cells if cell.vantage == name)
-            size = 3 + max(_PATH_WIDTH, len(name), *(len(mark) for mark in marks))
-            if group and used + size > room:
-                yield group
-                group, used = [], 0
-            group.append(name)
-            used += size
-        yield group
-
-    def _table(
-        self,
-        rows: Sequence[tuple[str, str, str]],
-        names: Sequence[str],
-        known: Mapping[tuple[str, str, str, str], CellResult],
-    ) -> str:
-        vantages = {row.name: row for row in self._matrix.vantages}
-        heads = [*_HEADS, *(f"{name}\n{_path(vantages.get(name))}" for name in names)]
-        body = []
-        before = ("", "", "")
-        for row in rows:
-            cells = [known.get((*row, name)) for name in names]
-            if any(cells):
-                shown = [text if row[: place + 1] != before[: place + 1] else "" for place, text in enumerate(row)]
-                shown[2] = row[2]
-                body.append([*shown, *(self._mark(cell) for cell in cells)])
-                before = row
-        return tabulate(body, headers=heads, tablefmt=self._signs.grid, disable_numparse=True)
-
-    def _mark(self, cell: CellResult | None) -> str:
+    def _mark(self, cell: CellResult) -> str:
         """Symbol, what was measured, and what was wanted where that differs."""
-        if cell is None:
-            return ""
-        text = _plain_mark(cell)
+        text = mark(cell)
+        if cell.passed is None:
+            return text
         if cell.passed:
             return self._paint(f"{self._signs.good} {text}", _GREEN)
         if cell.counted.outcome is OutcomeKind.INCONCLUSIVE:
@@ -193,6 +166,8 @@ class _Page:
         sign = {Verdict.PROVEN: self._signs.good, Verdict.REFUTED: self._signs.bad}.get(claim.verdict, self._signs.open)
         yield self._paint(f"{sign} {claim.verdict.value}", _VERDICTS[claim.verdict]) + f"  {claim.id}"
         yield from self._wrapped(claim.sentence)
+        if self._detail is Detail.QUIET:
+            return
         tried = claim.coverage
         yield from self._wrapped(
             f"tried: {', '.join(tried.operations)} by {', '.join(tried.principals)} from {', '.join(tried.vantages)}, "
@@ -200,6 +175,9 @@ class _Page:
         )
         for gap in tried.gaps:
             yield from self._wrapped(f"not covered: {gap}")
+        if self._detail >= Detail.VERBOSE:
+            for sentence in dict.fromkeys(f"{row.status.value}: {row.kind}: {row.sentence}" for row in claim.evidence):
+                yield from self._wrapped(sentence)
 
     def _wrapped(self, text: str, indent: str = "    ") -> list[str]:
         return textwrap.wrap(
@@ -214,6 +192,10 @@ class _Page:
     # --- what failed -------------------------------------------------------------------------------------------------
 
     def _failures(self) -> Iterator[str]:
+        if self._detail is Detail.QUIET:
+            names = [cell.id for cell in self._matrix.cells if cell.passed is False]
+            yield "\n".join(self._paint(f"{self._signs.bad} {name}", _RED) for name in names)
+            return
         for cell in self._matrix.cells:
             if cell.passed is False:
                 yield "\n".join(self._failed_cell(cell))
@@ -222,8 +204,13 @@ class _Page:
                 yield "\n".join(self._failed_claim(claim))
 
     def _failed_cell(self, cell: CellResult) -> Iterator[str]:
-        wanted = cell.expect.value if cell.expect else "nothing"
         yield self._paint(f"{self._signs.bad} {cell.id}", _RED)
+        yield from self._of_cell(cell)
+        if self._detail is Detail.FULL:
+            yield from self._wire(cell)
+
+    def _of_cell(self, cell: CellResult) -> Iterator[str]:
+        wanted = cell.expect.value if cell.expect else "nothing"
         yield from self._wrapped(
             f"expected {wanted} ({cell.place}), got {cell.counted.outcome.value}: {cell.counted.reason}"
         )
@@ -247,6 +234,32 @@ class _Page:
         for cell in claim.cells:
             yield from self._wrapped(f"cell: {cell}")
 
+    # --- every cell --------------------------------------------------------------------------------------------------
+
+    def _evidence(self) -> Iterator[str]:
+        """With `-vv` each cell's request and answer."""
+        if self._detail is Detail.FULL:
+            for cell in self._matrix.cells:
+                if cell.passed is not False:
+                    yield "\n".join((f"  {cell.id}", *self._of_cell(cell), *self._wire(cell)))
+
+    def _wire(self, cell: CellResult) -> Iterator[str]:
+        sent, answer = cell.sent, cell.received
+        for name, pairs in (("sent", sent.headers if sent else ()), ("came back", answer.headers if answer else ())):
+            for header, value in pairs:
+                yield from self._wrapped(f"{name} {header}: {value}", "      ")
+        if answer is not None:
+            spent = {row.name: getattr(answer.timings, row.name) for row in fields(answer.timings)}
+            told = ", ".join(f"{name} {seconds * 1000:.1f}" for name, seconds in spent.items() if seconds is not None)
+            yield from self._wrapped(f"DNS {', '.join(answer.dns) or 'none'}, milliseconds: {told or 'none'}", "      ")
+
+    def _summary(self) -> Iterator[str]:
+        """The verdict in one line, last: where a terminal stands."""
+        found = counts(self._matrix)
+        if found.cells or found.claims:
+            sign = self._signs.good if found.holds else self._signs.bad
+            yield self._paint(f"{sign} {headline(found)}", _GREEN if found.holds else _RED)
+
     def _calls(self) -> Iterator[str]:
         """What tests sent with clients of their own, counted by who and how; how many got no answer."""
         groups: dict[tuple[str, str], list[str | None]] = {}
@@ -269,27 +282,6 @@ class _Page:
             yield "notes\n" + "\n".join(lines)
 
 
-def _what(cell: CellResult) -> str:
-    name = f"{cell.operation}+{cell.variant}" if cell.variant else cell.operation
-    return name if cell.transport is Transport.HTTPS else f"{name} ({cell.transport.value})"
-
-
-def _plain_mark(cell: CellResult) -> str:
-    """What was measured, and what was wanted where that differs."""
-    outcome = cell.counted.outcome
-    star = "*" if cell.controlled is False and outcome is OutcomeKind.DENIED else ""
-    wanted = "" if cell.passed or cell.expect is None else f", want {cell.expect.value}"
-    return f"{outcome.value}{star}{wanted}"
-
-
-def _path(row: VantageResult | None) -> str:
-    if row is None or row.path is None:
-        return "path unknown"
-    return (
-        "no endpoint" if row.path == "none" else "\n".join(textwrap.wrap(row.path, _PATH_WIDTH, break_on_hyphens=False))
-    )
-
-
 def _who(cell: CellResult) -> str:
     return f"{cell.principal} from {cell.vantage}"
 
@@ -307,7 +299,3 @@ def _came(cell: CellResult) -> str:
         answer.tls,
     ]
     return ", ".join(part for part in parts if part)
-
-
-def _in_order(values: Iterator[_T]) -> list[_T]:
-    return list(dict.fromkeys(values))

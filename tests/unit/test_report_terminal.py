@@ -8,16 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_s3vpce.matrix import Call
-from pytest_s3vpce.report.terminal import Colour, render
+from pytest_s3vpce.matrix import Call, Received, Sent, Timings
+from pytest_s3vpce.report.terminal import Colour, Detail, render
 from tests.unit.matrices import MATRIX
 
 if TYPE_CHECKING:
     from pytest_s3vpce.matrix import Matrix
 
 
-def page(matrix: Matrix = MATRIX, *, colour: Colour = Colour.PLAIN, width: int = 120, encoding: str = "utf-8") -> str:
-    return render(matrix, colour=colour, width=width, encoding=encoding)
+def page(
+    matrix: Matrix = MATRIX,
+    *,
+    colour: Colour = Colour.PLAIN,
+    width: int = 120,
+    encoding: str = "utf-8",
+    detail: Detail = Detail.NORMAL,
+) -> str:
+    return render(matrix, colour=colour, width=width, encoding=encoding, detail=detail)
 
 
 def row_of(text: str, start: str) -> str:
@@ -172,3 +179,55 @@ def test_calls_of_tests_own_code_are_counted() -> None:
     )
     text = page(replace(MATRIX, cells=(), claims=(), vantages=(), notes=(), calls=calls))
     assert text.endswith("calls of tests' own code\n  app:inside  boto3: 4 (2 refused, 1 dns)\n  internet  resolve: 1")
+
+
+def test_quiet_tells_the_verdicts_alone() -> None:
+    text = page(detail=Detail.QUIET)
+    assert "operation" not in text
+    assert "tried:" not in text
+    assert "✘ refuted  tls-only/reports" in text
+    assert "✘ PutObject/reports/app:outside/https\n" in text
+    assert "came back" not in text
+    assert text.endswith("✘ 3 of 7 cells as expected, 1 of 3 claims proven, 1 refuted, 1 uncontrolled")
+
+
+def test_verbose_tells_what_claims_rest_on() -> None:
+    assert "good: reach: it reaches" not in page()
+    assert "good: reach: it reaches" in page(detail=Detail.VERBOSE)
+
+
+def test_very_verbose_tells_every_cells_evidence() -> None:
+    headed = replace(
+        MATRIX.cells[0],
+        sent=Sent(method="GET", url="https://x/", signed_at=1.0, headers=(("Range", "bytes=0-0"),)),
+        received=Received(
+            status=206, dns=("192.0.2.7",), headers=(("server", "AmazonS3"),), timings=Timings(total=0.25)
+        ),
+    )
+    text = page(replace(MATRIX, cells=(headed, *MATRIX.cells[1:])), detail=Detail.FULL)
+    assert "  GetObject/reports/app:inside/https\n    expected allow" in text
+    assert "      sent Range: bytes=0-0\n      came back server: AmazonS3\n" in text
+    assert "      DNS 192.0.2.7, milliseconds: total 250.0" in text
+    assert "DNS none, milliseconds: none" in text
+    assert text.count("PutObject/reports/app:outside/https\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("verbosity", "detail"),
+    [
+        (-3, Detail.QUIET),
+        (-1, Detail.QUIET),
+        (0, Detail.NORMAL),
+        (1, Detail.VERBOSE),
+        (2, Detail.FULL),
+        (9, Detail.FULL),
+    ],
+)
+def test_pytests_options_choose_the_detail(verbosity: int, detail: Detail) -> None:
+    assert Detail.of(verbosity) is detail
+
+
+def test_the_summary_is_the_last_line() -> None:
+    assert page().splitlines()[-1].startswith("✘ 3 of 7 cells as expected")
+    good = replace(MATRIX, cells=MATRIX.cells[:1], claims=MATRIX.claims[:1], calls=(), notes=(), vantages=())
+    assert page(good, encoding="ascii").splitlines()[-1] == "+ 1 of 1 cells as expected, 1 of 1 claims proven"
