@@ -52,7 +52,12 @@ RENEWED_BEFORE: Final = 300
 _WORKERS: Final = 16
 _UNMADE: Final = S3VpceError("these credentials were not made yet")
 _ACCOUNT_ID: Final = 12
-_CONTROL: Final = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=10, read_timeout=60)
+_CONTROL: Final = Config(
+    retries={"mode": "standard", "total_max_attempts": 4},
+    connect_timeout=10,
+    read_timeout=60,
+    max_pool_connections=32,  # as many as threads ask at once: urllib3 warns of each one more
+)
 _UNPREFIXED: Final[Config] = _CONTROL.merge(Config(inject_host_prefix=False))
 """For one address that stands for all hosts: an account's id in front of it would be another name."""
 

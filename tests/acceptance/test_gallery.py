@@ -54,6 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         env={**os.environ, "COLUMNS": "120"},
     )
     assert "Traceback" not in done.stdout + done.stderr
+    assert "Captured log" not in done.stdout
     return Run(done.returncode, done.stdout, read(report))
 
 
