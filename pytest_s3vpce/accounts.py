@@ -313,7 +313,7 @@ class Accounts:
         with self._mfa_lock:
             if serial not in self._after_codes:
                 code = ask_for_code(serial, place=place)
-                client = self.client("sts", account=account)
+                client = self._users_client(account)
                 with translated(profile=self._inventory.accounts[account].profile, place=place):
                     answer = client.get_session_token(
                         SerialNumber=self._references.resolve(serial, place),
@@ -322,6 +322,15 @@ class Accounts:
                     )
                 self._after_codes[serial] = self._client_of(_keys_in(answer), account=account)
             return self._after_codes[serial]
+
+    def _users_client(self, account: str) -> Any:
+        """STS by the account's user, who alone passes MFA: a lab's own has a session of the runner's role otherwise."""
+        given = self._connection.keys.get(account)
+        return (
+            self.client("sts", account=account)
+            if given is None
+            else self._client_of(given.credentials, account=account)
+        )
 
     def _client_of(self, keys: Credentials, *, account: str) -> Any:
         session: Any = self._boto3(**keys.arguments, region_name=self.region(account))

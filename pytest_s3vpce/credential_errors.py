@@ -59,6 +59,13 @@ class translated:  # noqa: N801 - reads as a word at its callers: `with translat
             return CredentialError(
                 f"AWS does not answer now: {message}", place=self._place, remedy="run it again in a minute"
             )
+        if error.operation_name == "GetSessionToken":
+            return CredentialError(
+                f"MFA was not passed: {message}",
+                place=self._place,
+                remedy="the account's credentials must be an IAM user's, `mfa` the serial of that user's own device, "
+                "and the code the one that it shows then",
+            )
         if self._role is not None:
             return CredentialError(
                 f"role `{self._role}` can't be assumed: {message}",

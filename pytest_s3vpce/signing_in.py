@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -180,4 +181,8 @@ def ask_for_code(serial: str, *, place: Place, environment: Mapping[str, str] = 
     except OSError as error:
         what = f"MFA device `{serial}` wants a code, and there is no terminal to ask at"
         raise CredentialError(what, place=place, remedy=remedy) from error
-    return getpass.getpass(f"MFA code of {serial}: ").strip()
+    code = getpass.getpass(f"MFA code of {serial}: ").strip()
+    if not re.fullmatch(r"\d{6}", code, re.ASCII):
+        what = f"what was typed for MFA device `{serial}` is no code"
+        raise CredentialError(what, place=place, remedy="run it again, and type the six digits that the device shows")
+    return code

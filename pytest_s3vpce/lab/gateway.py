@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from pytest_s3vpce.errors import PolicyError
-from pytest_s3vpce.lab import faultdocuments
+from pytest_s3vpce.lab import faultdocuments, webidentities
 from pytest_s3vpce.lab.authentication import authenticate
 from pytest_s3vpce.lab.delays import USUAL, Delays
 from pytest_s3vpce.lab.denials import service_denial
@@ -130,6 +130,9 @@ class Gateway:
             note["endpoint_account"] = path.endpoint.account
         if service == "s3":
             return self._s3.handle(request, caller, verified, path=path, now=now, note=note)
+        if service == "sts" and webidentities.is_asked(request):
+            context = request_keys(request, path, region=webidentities.region_of(request), now=now)
+            return self._rooms.web_sessions().handle(request, path=path, context=context, now=now)
         if isinstance(verified, Anonymous) or caller.account is None:
             raise Refused("MissingAuthenticationToken", status=403, message="Missing Authentication Token")
         region = verified.region
@@ -233,4 +236,6 @@ def _claimed_service(request: HttpRequest) -> str:
     """The service that a request says it is for: by its signature, else by its host."""
     scope = _SCOPE.search(request.header("authorization") or "") or _SCOPE.search(unquote(request.target))
     found = scope or _HOST.fullmatch(request.host.partition(":")[0])
-    return found["service"] if found else "s3"
+    if found is None:
+        return "sts" if webidentities.is_asked(request) else "s3"
+    return str(found["service"])

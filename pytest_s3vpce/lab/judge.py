@@ -126,7 +126,7 @@ class Judge:
             principal=caller.arn,
             context={
                 **question.context,
-                **_principal_keys(caller),
+                **_principal_keys(caller, at=question.context.get("aws:EpochTime")),
                 **_organization_keys("Principal", principal),
                 **_organization_keys("Resource", owner),
                 **self._endpoint_keys(question.endpoint),
@@ -194,7 +194,7 @@ def _resource_keys(question: Question) -> dict[str, str]:
     return {"aws:ResourceAccount": account, "s3:ResourceAccount": account}
 
 
-def _principal_keys(caller: Caller) -> dict[str, str]:
+def _principal_keys(caller: Caller, *, at: object) -> dict[str, str]:
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html"""
     if caller.anonymous:
         return {}
@@ -208,6 +208,10 @@ def _principal_keys(caller: Caller) -> dict[str, str]:
     if caller.issued_at is not None:
         named["aws:TokenIssueTime"] = caller.issued_at.strftime("%Y-%m-%dT%H:%M:%SZ")
         named["aws:MultiFactorAuthPresent"] = "false"
+    if caller.mfa_at is not None:
+        named["aws:MultiFactorAuthPresent"] = "true"
+        if isinstance(at, str):
+            named["aws:MultiFactorAuthAge"] = str(int(at) - int(caller.mfa_at.timestamp()))
     found = {key: value for key, value in named.items() if value is not None}
     return found | {f"aws:PrincipalTag/{name}": value for name, value in caller.tags} | dict(caller.brought)
 

@@ -56,6 +56,8 @@ class Caller:
     """Those of the session's tags that the next session in a chain of roles has too."""
     source_identity: str | None = None
     issued_at: datetime | None = None
+    mfa_at: datetime | None = None
+    """When the session's user passed MFA."""
     brought: Tags = ()
     """Condition keys that travel with the credentials: where the service that gave them out gave them to.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-role-properties"""
@@ -108,6 +110,7 @@ class Keys:
         tags: Tags = (),
         transitive_tags: Tags = (),
         source_identity: str | None = None,
+        mfa_at: datetime | None = None,
         brought: Tags = (),
     ) -> Minted:
         """Keys of a new session of the role. https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html"""
@@ -122,6 +125,7 @@ class Keys:
             session=SessionKind.ROLE,
             transitive_tags=transitive_tags,
             source_identity=source_identity,
+            mfa_at=mfa_at,
             brought=brought,
         )
         return self.issue(caller, now=now, seconds=seconds)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.sts import Sts
     from pytest_s3vpce.lab.trails import Trails
+    from pytest_s3vpce.lab.websessions import WebSessions
     from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
 
 
@@ -36,6 +37,7 @@ class Rooms:
         self._delays = delays
         self.control = OnUse(self._make_control)
         self.sts = OnUse(self._make_sts)
+        self.web_sessions = OnUse(self._make_web_sessions)
         self.lambdas = OnUse(self._make_lambdas)
         self.rights = OnUse(self._make_rights)
         self.trails = OnUse(self._make_trails)
@@ -58,6 +60,11 @@ class Rooms:
         from pytest_s3vpce.lab.sts import Sts
 
         return Sts(self._state, self._keys, self._judge)
+
+    def _make_web_sessions(self) -> WebSessions:
+        from pytest_s3vpce.lab.websessions import WebSessions
+
+        return WebSessions(self._state, self._keys, self._judge)
 
     def _make_lambdas(self) -> Lambda:
         from pytest_s3vpce.lab.lambdas import Lambda

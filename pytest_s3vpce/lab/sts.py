@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 import re
-import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
-from xml.sax.saxutils import escape
 
 from pytest_s3vpce.lab.denials import sts_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.keys import Caller, SessionKind, merged
+from pytest_s3vpce.lab.mfa import Devices
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.stsanswers import answered, credentials, elements, packed
 from pytest_s3vpce.lab.stsforms import (
     SHORTEST,
     SessionForm,
+    attached,
     check_name,
     check_role_arn,
     inherited_tag,
     invalid,
-    malformed,
     packed_percent,
     seconds,
     session_form,
 )
-from pytest_s3vpce.lab.wire import HttpResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from pytest_s3vpce.lab.judge import Judge
-    from pytest_s3vpce.lab.keys import Keys, Minted, Tags
+    from pytest_s3vpce.lab.keys import Keys, Tags
     from pytest_s3vpce.lab.resources import RoleState
     from pytest_s3vpce.lab.state import State
-    from pytest_s3vpce.lab.wire import HttpRequest
+    from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
     from pytest_s3vpce.network.path import Path
     from pytest_s3vpce.network.topology import Endpoint
 
@@ -44,7 +43,7 @@ _TARGET: Final = re.compile(r"(?:arn:aws[a-z-]*:iam::)?(?P<account>\d{12})(?::ro
 _TASK: Final = re.compile(r"arn:aws[a-z-]*:iam::aws:policy/root-task/\w+")
 _ANYTHING: Final = '{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
 """Task policies deny all but their task, and allow nothing: a session policy must."""
-_UNSERVED: Final = ("SerialNumber", "TokenCode", "ProvidedContexts.")
+_UNSERVED: Final = ("ProvidedContexts.",)
 _ROLE_DEFAULT, _ROLE_LONGEST, _CHAINED = 3600, 43_200, 3600
 _USER_DEFAULT, _USER_LONGEST, _ROOT_LONGEST = 43_200, 129_600, 3600
 
@@ -56,6 +55,7 @@ class Sts:
         self._state = state
         self._keys = keys
         self._judge = judge
+        self._devices = Devices(lambda: state.backends("iam"))
         self._actions: Mapping[str, Callable[..., str]] = {
             "AssumeRole": self._assume_role,
             "AssumeRoot": self._assume_root,
@@ -77,18 +77,11 @@ class Sts:
         unserved = sorted(parameter for parameter in form if parameter.startswith(_UNSERVED))
         if unserved:
             raise Refused("NotImplemented", status=501, message=f"The lab's {name} does not take {unserved[0]}.")
-        result = action(form, caller, endpoint=path.endpoint, context=context, now=now)
-        request_id = str(uuid.uuid4())
-        text = (
-            f'<{name}Response xmlns="{_NAMESPACE}"><{name}Result>{result}</{name}Result>'
-            f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{name}Response>"
-        )
-        headers = (("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id))
-        return HttpResponse(status=200, headers=headers, body=text.encode())
+        return answered(name, action(form, caller, endpoint=path.endpoint, context=context, now=now))
 
     def _identity(self, _form: Mapping[str, str], caller: Caller, **_: Any) -> str:
         """Whatever policies say. https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html"""
-        return _elements(Arn=caller.arn, UserId=caller.userid or "", Account=caller.account or "")
+        return elements(Arn=caller.arn, UserId=caller.userid or "", Account=caller.account or "")
 
     # roles
 
@@ -111,6 +104,8 @@ class Sts:
         percent = packed_percent(asked)
         if caller.is_root:
             raise Refused("AccessDenied", status=403, message="Roles may not be assumed by root accounts.")
+        mfa_at = now if self._devices.passed(form, caller, now=now) else None
+        caller = replace(caller, mfa_at=mfa_at or caller.mfa_at)
         role = self._state.role(arn)
         if role is None or caller.session is SessionKind.FEDERATION:
             raise sts_denial(caller, action="sts:AssumeRole", resource=arn)
@@ -127,14 +122,15 @@ class Sts:
             session_name=session_name,
             now=now,
             seconds=duration,
-            policies=self._policies(asked, account=role.account) or None,
+            policies=attached(self._state, asked, account=role.account) or None,
             tags=tags,
             transitive_tags=tuple(tag for tag in tags if tag[0].lower() in asked.transitive | inherited),
             source_identity=identity,
+            mfa_at=mfa_at,
         )
-        user = _elements(AssumedRoleId=minted.caller.userid or "", Arn=minted.caller.arn)
-        extra = _packed(percent) + (_elements(SourceIdentity=identity) if identity else "")
-        return f"{_credentials(minted)}<AssumedRoleUser>{user}</AssumedRoleUser>{extra}"
+        user = elements(AssumedRoleId=minted.caller.userid or "", Arn=minted.caller.arn)
+        extra = packed(percent) + (elements(SourceIdentity=identity) if identity else "")
+        return f"{credentials(minted)}<AssumedRoleUser>{user}</AssumedRoleUser>{extra}"
 
     def _authorise_role(
         self,
@@ -188,16 +184,6 @@ class Sts:
         if not decision.allowed:
             raise sts_denial(caller, action=question.action, resource=question.resource, decision=decision)
 
-    def _policies(self, asked: SessionForm, *, account: str) -> tuple[str, ...]:
-        """The inline policy and the managed ones, of the session's account."""
-        managed = []
-        for arn in asked.policy_arns:
-            text = self._state.managed_policy(arn, account=account)
-            if text is None:
-                raise malformed(f"Policy {arn} does not exist or is not attachable.")
-            managed.append(text)
-        return (*asked.inline, *managed)
-
     def _assume_root(
         self,
         form: Mapping[str, str],
@@ -243,8 +229,8 @@ class Sts:
             source_identity=caller.source_identity,
             brought=(("aws:AssumedRoot", "true"),),
         )
-        extra = _elements(SourceIdentity=root.source_identity) if root.source_identity else ""
-        return _credentials(self._keys.issue(root, now=now, seconds=duration)) + extra
+        extra = elements(SourceIdentity=root.source_identity) if root.source_identity else ""
+        return credentials(self._keys.issue(root, now=now, seconds=duration)) + extra
 
     # users
 
@@ -255,7 +241,9 @@ class Sts:
         """
         _check_long_term(caller, "GetSessionToken")
         duration = _user_seconds(form, caller)
-        return _credentials(self._keys.issue(replace(caller, session=SessionKind.USER), now=now, seconds=duration))
+        mfa_at = now if self._devices.passed(form, caller, now=now) else None
+        session = replace(caller, session=SessionKind.USER, mfa_at=mfa_at)
+        return credentials(self._keys.issue(session, now=now, seconds=duration))
 
     def _federation_token(
         self,
@@ -288,14 +276,14 @@ class Sts:
             account=account,
             principal_arn=arn,
             userid=f"{account}:{name}",
-            session_policies=self._policies(asked, account=account),
+            session_policies=attached(self._state, asked, account=account),
             tags=merged(caller.tags, asked.tags),
             user_arn=caller.arn,
             session=SessionKind.FEDERATION,
         )
-        user = _elements(FederatedUserId=f"{account}:{name}", Arn=arn)
+        user = elements(FederatedUserId=f"{account}:{name}", Arn=arn)
         minted = self._keys.issue(session, now=now, seconds=duration)
-        return f"{_credentials(minted)}<FederatedUser>{user}</FederatedUser>{_packed(percent)}"
+        return f"{credentials(minted)}<FederatedUser>{user}</FederatedUser>{packed(percent)}"
 
 
 def _check_long_term(caller: Caller, call: str) -> None:
@@ -329,21 +317,3 @@ def _tag_keys(asked: SessionForm, tags: Tags) -> dict[str, Any]:
     if asked.transitive:
         keys["sts:TransitiveTagKeys"] = tuple(name for name, _ in asked.tags if name.lower() in asked.transitive)
     return keys
-
-
-def _credentials(minted: Minted) -> str:
-    text = _elements(
-        AccessKeyId=minted.access_key_id,
-        SecretAccessKey=minted.secret_access_key,
-        SessionToken=minted.session_token,
-        Expiration=minted.expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
-    )
-    return f"<Credentials>{text}</Credentials>"
-
-
-def _packed(percent: int | None) -> str:
-    return "" if percent is None else _elements(PackedPolicySize=str(percent))
-
-
-def _elements(**values: str) -> str:
-    return "".join(f"<{name}>{escape(value)}</{name}>" for name, value in values.items())

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_s3vpce.lab.keys import Tags
+    from pytest_s3vpce.lab.state import State
 
 POLICY_LIMIT: Final = 2048
 MOST_POLICIES: Final = 10
@@ -150,6 +151,17 @@ def packed_percent(asked: SessionForm) -> int | None:
         message = f"Packed policy consumes {percent}% of allotted space, please use smaller policy."
         raise Refused("PackedPolicyTooLarge", status=400, message=message)
     return percent
+
+
+def attached(state: State, asked: SessionForm, *, account: str) -> tuple[str, ...]:
+    """The session's policies: the inline one, and the managed ones of its account."""
+    managed = []
+    for arn in asked.policy_arns:
+        text = state.managed_policy(arn, account=account)
+        if text is None:
+            raise malformed(f"Policy {arn} does not exist or is not attachable.")
+        managed.append(text)
+    return (*asked.inline, *managed)
 
 
 def malformed(message: str) -> Refused:

@@ -153,7 +153,8 @@ def test_ten_managed_session_policies_are_the_most(stage: Stage) -> None:
         ({"Policy": json.dumps({"Statement": {"Effect": "Maybe"}})}, 400, "MalformedPolicyDocument"),
         ({"DurationSeconds": 43201}, 400, "ValidationError"),
         ({"SourceIdentity": "some body"}, 400, "ValidationError"),
-        ({"SerialNumber": "arn:aws:iam::310000000001:mfa/me"}, 501, "NotImplemented"),
+        ({"SerialNumber": "arn:aws:iam::310000000001:mfa/me"}, 403, "AccessDenied"),
+        ({"ProvidedContexts": [{"ProviderArn": USER, "ContextAssertion": "abcd"}]}, 501, "NotImplemented"),
     ],
 )
 def test_parameters_that_are_wrong_or_not_served_are_refused(

@@ -316,8 +316,12 @@ def test_the_code_is_asked_for_at_the_terminal(monkeypatch: pytest.MonkeyPatch, 
     (tmp_path / "tty").touch()
     opened = Path.open
     monkeypatch.setattr(Path, "open", lambda _path, mode: opened(tmp_path / "tty", mode))
-    monkeypatch.setattr(getpass, "getpass", lambda prompt: f" {len(prompt)} ")
-    assert ask_for_code("GAHT12345678", place=_HERE, environment={}) == str(len("MFA code of GAHT12345678: "))
+    typed = {"MFA code of GAHT12345678: ": " 123456 ", "MFA code of other: ": "12345a"}
+    monkeypatch.setattr(getpass, "getpass", typed.get)
+    assert ask_for_code("GAHT12345678", place=_HERE, environment={}) == "123456"
+    with pytest.raises(CredentialError, match="what was typed for MFA device `other` is no code") as caught:
+        ask_for_code("other", place=_HERE, environment={})
+    assert "12345a" not in str(caught.value)
 
 
 def test_calls_of_the_control_plane_say_whose_they_are(tmp_path: Path) -> None:
