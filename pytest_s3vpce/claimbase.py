@@ -28,6 +28,7 @@ ClaimKind = Literal[
     "endpoint-policy-limits",
     "separate-duties",
     "tag-scoped",
+    "presigned-bounded",
 ]
 Pair = tuple[str, str]
 Where = tuple[str | int, ...]
@@ -87,6 +88,8 @@ class WrittenClaim(Strict):
         for field_name, known in (
             ("principals", inventory.principals),
             ("principal", inventory.principals),
+            ("fresh", inventory.principals),
+            ("old", inventory.principals),
             ("inside", inventory.vantage_points),
             ("outside", inventory.vantage_points),
             ("at", inventory.vantage_points),

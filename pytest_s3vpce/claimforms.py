@@ -30,6 +30,7 @@ class ClaimItem(Strict):
         default=None, alias="endpoint-policy-limits"
     )
     separate_duties: perimeterforms.SeparateDuties | None = Field(default=None, alias="separate-duties")
+    presigned_bounded: perimeterforms.PresignedBounded | None = Field(default=None, alias="presigned-bounded")
     tag_scoped: accessforms.TagScoped | None = Field(default=None, alias="tag-scoped")
 
     @model_validator(mode="before")

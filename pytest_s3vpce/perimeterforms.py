@@ -144,3 +144,43 @@ class SeparateDuties(WrittenClaim):
 
     def made_with(self, inventory: Inventory) -> dict[str, Any]:
         return super().made_with(inventory) | {"outside": self.outside or ()}
+
+
+class PresignedBounded(WrittenClaim):
+    """URLs that somebody signed work from inside while they are fresh, and never else."""
+
+    fresh: Text
+    """A principal that sends presigned URLs; `old` sends such of a greater age."""
+    old: Text
+    inside: Several[Text]
+    outside: Several[Text]
+    endpoints: Several[Annotated[str, AfterValidator(forms.ENDPOINT)]] | None = None
+    actions: Actions = ("s3:GetObject",)
+
+    @model_validator(mode="after")
+    def _are_urls(self, info: ValidationInfo) -> Self:
+        principals = inventory_of(info).principals
+        fresh, old = (principals[name].presigned for name in (self.fresh, self.old))
+        for field_name, row in (("fresh", fresh), ("old", old)):
+            name = getattr(self, field_name)
+            if row is None:
+                raise Fault(f"`{name}` sends no presigned URLs", path=(field_name,), remedy="name one that does")
+            if row.age >= row.expires:
+                remedy = "let `expires` be more than `age`"
+                raise Fault(f"S3 itself refuses what `{name}` sends: it has expired", path=(field_name,), remedy=remedy)
+        assert fresh is not None
+        assert old is not None
+        if old.age <= fresh.age:
+            raise Fault(
+                f"`{self.old}` is not older than `{self.fresh}`", path=("old",), remedy="give it a greater `age`"
+            )
+        return self
+
+    def pairs(self) -> Iterator[tuple[Where, str]]:
+        for vantage in (*self.inside, *self.outside):
+            yield ("fresh",), f"{self.fresh}:{vantage}"
+        for vantage in self.inside:
+            yield ("old",), f"{self.old}:{vantage}"
+
+    def made_with(self, inventory: Inventory) -> dict[str, Any]:
+        return super().made_with(inventory) | {"endpoints": self.endpoints or ()}

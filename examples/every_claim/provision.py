@@ -12,6 +12,7 @@ NAME = "every-claim-{}"
 OURS = [f"arn:aws:s3:::{NAME.format('*')}", f"arn:aws:s3:::{NAME.format('*')}/*"]
 
 ELSEWHERE = [f"arn:aws:s3:::{name}{end}" for name in ("mine-every-claim", "theirs-every-claim") for end in ("", "/*")]
+NOT_THE_RUNNER = {"ArnNotEquals": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/s3vpce-runner"}}
 
 
 def provision(accounts):
@@ -76,6 +77,15 @@ def policies(found):
                 Principal={"AWS": found["PartnerRole"]},
                 Condition={"StringEquals": {"aws:SourceVpce": found["PartnerEndpoint"]}},
             )
+        ),
+        "signed": document(
+            deny(
+                "s3:*",
+                both("signed"),
+                {"StringNotEquals": {"aws:SourceVpce": found["Endpoint"]}, **NOT_THE_RUNNER},
+                sid="OnlyThroughTheEndpoint",
+            ),
+            deny("s3:*", both("signed"), {"NumericGreaterThan": {"s3:signatureAge": "600000"}}, sid="TenMinutes"),
         ),
         "tagged": document(
             deny(

@@ -11,6 +11,7 @@ from pytest_s3vpce.claims.endpoint_policy_limits import EndpointPolicyLimits
 from pytest_s3vpce.claims.findings import Finding, Kind
 from pytest_s3vpce.claims.network_only import EndpointOnly, NetworkOnly, SourceIpOnly, VpcOnly
 from pytest_s3vpce.claims.not_public import NotPublic
+from pytest_s3vpce.claims.presigned_bounded import PresignedBounded
 from pytest_s3vpce.claims.separate_duties import SeparateDuties
 from pytest_s3vpce.claims.setting import (
     BucketFacts,
@@ -39,6 +40,7 @@ CLAIMS: Final[Mapping[str, type[Claim]]] = {
     "endpoint-policy-limits": EndpointPolicyLimits,
     "separate-duties": SeparateDuties,
     "tag-scoped": TagScoped,
+    "presigned-bounded": PresignedBounded,
 }
 """By the names that files give them."""
 
@@ -55,6 +57,7 @@ __all__ = [
     "Kind",
     "NetworkOnly",
     "NotPublic",
+    "PresignedBounded",
     "PrincipalFacts",
     "PublicFacts",
     "Results",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +34,9 @@ _TRANSIENT: Final = frozenset(
 )
 """S3's codes that ask to try again; a probe is sent a second time, once, in a batch of its own.
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+
+_PATIENCE: Final = 10.0
+"""Seconds without an answer after which it is told who is waited for."""
 
 
 @dataclass(slots=True)
@@ -236,7 +239,13 @@ class AccessRun:
             else:
                 by_vantage.setdefault(probe.cell.vantage, []).append(probe)
         with ThreadPoolExecutor(max(1, len(by_vantage))) as pool:
-            list(pool.map(lambda vantage: self._batch(vantage, by_vantage[vantage], seen), by_vantage))
+            todo = {pool.submit(self._batch, name, rows, seen): name for name, rows in by_vantage.items()}
+            started = time.monotonic()
+            while left := wait(todo, timeout=_PATIENCE).not_done:
+                names = ", ".join(sorted(todo[one] for one in left))
+                self._notify(f"still waiting for answers from {names} ({time.monotonic() - started:.0f} s)")
+            for one in todo:
+                one.result()
 
     def _batch(self, vantage: str, probes: Sequence[Probe], seen: Observed) -> None:
         try:
@@ -251,11 +260,13 @@ class AccessRun:
         """The signed request of a probe: one signature serves every vantage point that uses the same host."""
         cell = probe.cell
         kind = self._world.session(probe)
+        presign = self._world.presign(cell.principal)
         key = (
             cell.operation,
             cell.variant,
             cell.label,
             kind,
+            presign,
             cell.transport,
             probe.canary_range,
             cell.target.key,
@@ -270,7 +281,7 @@ class AccessRun:
                 destination=destination,
                 credentials=self._world.accounts.credentials(kind),
                 ambient=destination.region if principal.ambient else None,
-                presign=self._world.presign(cell.principal),
+                presign=presign,
             )
         return self._signed[key]
 

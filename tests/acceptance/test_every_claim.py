@@ -159,6 +159,13 @@ REMOVALS: Final[dict[str, dict[str, Removal]]] = {
         "what has no tag": scoped("StringNotEqualsIfExists", "${aws:PrincipalTag/team}", plain="false"),
         "both ways": scoped("StringEquals", "blue"),
     },
+    "presigned-bounded/signed": {
+        "the endpoint": without("signed", "OnlyThroughTheEndpoint"),
+        "the age": without("signed", "TenMinutes"),
+        "an age that is short": altered(
+            "signed", "TenMinutes", Condition={"NumericGreaterThan": {"s3:signatureAge": "1800000"}}
+        ),
+    },
 }
 """Of each claim, what its bucket is protected by, and how that is taken away."""
 ROUNDS: Final = max(map(len, REMOVALS.values()))

@@ -23,6 +23,7 @@ from pytest_s3vpce.claims import (
     Kind,
     NetworkOnly,
     NotPublic,
+    PresignedBounded,
     PrincipalFacts,
     PublicFacts,
     Results,
@@ -76,6 +77,10 @@ SETTING = Setting(
             name="partner", account="partner", arn="arn:aws:iam::444455556666:role/partner", role=True
         ),
         "user": PrincipalFacts(name="user", account="main", arn="arn:aws:iam::111122223333:user/user"),
+        "link": PrincipalFacts(name="link", account="main", arn="arn:aws:iam::111122223333:role/app", presigned=True),
+        "old-link": PrincipalFacts(
+            name="old-link", account="main", arn="arn:aws:iam::111122223333:role/app", presigned=True
+        ),
         "anonymous": PrincipalFacts(name="anonymous", account="main", anonymous=True),
     },
     buckets={
@@ -262,6 +267,16 @@ TAG_SCOPED = TagScoped(
     untagged=("plain", "k/plain"),
     witness=("user", "internet"),
 )
+PRESIGNED_BOUNDED = PresignedBounded(
+    id="presigned-bounded/reports",
+    bucket="reports",
+    fresh="link",
+    old="old-link",
+    inside=("app-subnet",),
+    outside=("internet", "partner-vpc"),
+    endpoints=(MAIN,),
+    actions=("s3:GetObject", "s3:PutObject"),
+)
 CLAIMS: list[Claim] = [
     ENDPOINT_ONLY,
     VPC_ONLY,
@@ -277,6 +292,7 @@ CLAIMS: list[Claim] = [
     ENDPOINT_POLICY_LIMITS,
     SEPARATE_DUTIES,
     TAG_SCOPED,
+    PRESIGNED_BOUNDED,
 ]
 CANARIES = dict.fromkeys(("reports", "elsewhere"), (True, "the canary is as it was"))
 

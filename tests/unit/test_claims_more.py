@@ -21,6 +21,7 @@ from tests.unit.test_claims import (
     NOT_PUBLIC,
     OPEN_POLICY,
     PARTNER,
+    PRESIGNED_BOUNDED,
     SEPARATE_DUTIES,
     SETTING,
     TAG_SCOPED,
@@ -316,3 +317,33 @@ def test_principals_told_apart_by_more_than_tags_are_told() -> None:
     ]
     one = replace(TAG_SCOPED, given=tuple((value, "app", key) for value, _, key in TAG_SCOPED.given), untagged=None)
     assert list(one.gaps(SETTING)) == ["no object without the tag team was tried"]
+
+
+# --- presigned-bounded -----------------------------------------------------------------------------------------------
+
+
+def test_an_old_url_that_nobody_takes_anywhere_shows_nothing_of_the_bucket() -> None:
+    expired = Outcome(kind=OutcomeKind.INCONCLUSIVE, code="AccessDenied", reason="the presigned request has expired")
+    bent = {
+        probe: expired if probe.cell.principal == "old-link" else row
+        for probe, row in outcomes_of(PRESIGNED_BOUNDED).items()
+    }
+    found, sentence, _ = judged(PRESIGNED_BOUNDED, bent)
+    assert found is Verdict.INCONCLUSIVE
+    assert "by old-link:app-subnet over https was inconclusive" in sentence
+
+
+def test_urls_without_named_endpoints_are_not_compared_by_their_ways() -> None:
+    claim = replace(PRESIGNED_BOUNDED, endpoints=())
+    assert judged(claim, outcomes_of(claim))[0] is Verdict.PROVEN
+    assert "the ways from inside and outside were not compared" in "".join(claim.gaps(SETTING))
+    assert list(PRESIGNED_BOUNDED.gaps(SETTING)) == []
+
+
+@pytest.mark.parametrize(("vantage", "path"), [("app-subnet", ""), ("internet", MAIN), ("app-subnet", PARTNER)])
+def test_urls_that_take_another_way_show_nothing(vantage: str, path: str) -> None:
+    bent = {
+        probe: reading(probe, path) if probe.session_policy and probe.cell.vantage == vantage else row
+        for probe, row in outcomes_of(PRESIGNED_BOUNDED).items()
+    }
+    assert judged(PRESIGNED_BOUNDED, bent)[0] is Verdict.INCONCLUSIVE

@@ -467,7 +467,7 @@ FAULTS = {
     "misspelt key of a claim": (
         "at: inside}",
         "at: inside, nme: x}",
-        "FILE:7:61: unknown key `nme`; accepted are name, bucket, by, principal, at, actions",
+        "FILE:7:61: unknown key `nme`; accepted are name, bucket, by, principal, at, minimum, actions",
     ),
     "bad name of a claim": (
         "at: inside}",

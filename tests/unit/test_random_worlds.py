@@ -20,6 +20,7 @@ from pytest_s3vpce.claims import (
     EndpointPolicyLimits,
     NetworkOnly,
     NotPublic,
+    PresignedBounded,
     PublicFacts,
     Results,
     SeparateDuties,
@@ -45,6 +46,7 @@ from tests.unit.test_claims import (
     MAIN,
     NOT_PUBLIC,
     PARTNER,
+    PRESIGNED_BOUNDED,
     SEPARATE_DUTIES,
     SETTING,
     SOURCE_IP_ONLY,
@@ -67,6 +69,7 @@ WORLDS = 5000 if os.environ.get("S3VPCE_SOAK") else 300
 PATHS = ("", MAIN, PARTNER)
 ACTIONS = ("GetObject", "PutObject", "ListObjectsV2")
 
+OWN = ("app", "link", "old-link")
 BUCKETS = ("reports", "reports+plain", "elsewhere", "control:main", "control:partner")
 RESOURCES = {"target": "arn:aws:s3:::r*", "control": "arn:aws:s3:::c*", "elsewhere": "arn:aws:s3:::x*"}
 CLOSED = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "arn:aws:s3:::c*"}})
@@ -102,6 +105,8 @@ class World:
     """What the runner may not read: `own side`, `openness`."""
     endpoint_blocks: frozenset[tuple[str, str]]
     """(endpoint, kind of bucket) that an endpoint's policy does not let through."""
+    denies_old: frozenset[str]
+    """Operations that the bucket's own policy denies to old signatures."""
     tag_flips: frozenset[tuple[str, str]]
     """(principal, object) that are let in where their tags differ, or kept out where they do not."""
     mistagged: frozenset[str]
@@ -125,10 +130,11 @@ class World:
             return UNREACHABLE
         if cell.transport is Transport.TLS13 and cell.vantage in self.no_tls13:
             return NO_HANDSHAKE
-        if cell.principal in self.bad_keys:
+        own = cell.principal in OWN
+        signer = "app" if own else cell.principal
+        if signer in self.bad_keys:
             return BAD_KEYS
         kind = _kind(cell.label)
-        own = cell.principal == "app"
         if cell.label == "open":
             return ALLOWED
         if (path, kind) in self.endpoint_blocks or (http and path in self.endpoint_blocks_http):
@@ -137,7 +143,7 @@ class World:
             return self._denied(Layer.RESOURCE, named=False)
         if kind == "target" and "+" not in cell.label and self._bucket_denies(probe, path, http=http, own=own):
             return self._denied(Layer.RESOURCE, named=own)
-        if (cell.principal, kind) in self.identity_blocks:
+        if (signer, kind) in self.identity_blocks:
             return self._denied(Layer.IDENTITY, named=kind == "control" or (own and kind == "target"))
         if "+" in cell.label:
             return self._by_tags(probe)
@@ -171,6 +177,8 @@ class World:
         if not own and not self._granted(probe.cell.principal, operation):
             return True
         if operation == "PutObject" and _encryption(probe) in self.denies_encryptions:
+            return True
+        if probe.cell.principal == "old-link" and operation in self.denies_old:
             return True
         if probe.cell.transport is Transport.TLS12 and operation in self.denies_tls12:
             return True
@@ -208,6 +216,11 @@ class World:
                 *((vantage, name, False) for vantage in claim.outside for name in reads | writes),
             }
             return all(((name, self.paths[vantage]) not in self.denies) is let for vantage, name, let in duties)
+        if isinstance(claim, PresignedBounded):
+            names = _names(claim.actions)
+            shut = {(name, self.paths[vantage]) for name in names for vantage in claim.outside} <= self.denies
+            open_inside = not {(name, self.paths[vantage]) for name in names for vantage in claim.inside} & self.denies
+            return shut and open_inside and names <= self.denies_old
         if isinstance(claim, TagScoped):
             named = {(scope.principal, scope.key[0]) for scope in claim.scopes}
             tried = {(who, key) for who, _ in named for key in ("ours", "theirs", "plain")}
@@ -274,6 +287,7 @@ GOOD = World(
     blocks=frozenset(BLOCKS),
     unread=frozenset(),
     endpoint_blocks=frozenset(),
+    denies_old=frozenset(ACTIONS),
     tag_flips=frozenset(),
     mistagged=frozenset(),
     elsewhere_denies=frozenset(),
@@ -305,6 +319,7 @@ def bent(dice: random.Random, base: World) -> World:
             replace(base, denies_encryptions=base.denies_encryptions ^ {encryption}),
             replace(base, grants_partner=base.grants_partner ^ {operation}),
             replace(base, endpoint_blocks=base.endpoint_blocks ^ {(dice.choice([MAIN, PARTNER]), kind)}),
+            replace(base, denies_old=base.denies_old ^ {operation}),
             replace(base, tag_flips=base.tag_flips ^ {(who, dice.choice(["ours", "theirs", "plain"]))}),
             replace(base, mistagged=base.mistagged ^ {dice.choice(["app", "partner", "ours", "theirs"])}),
             replace(base, elsewhere_denies=base.elsewhere_denies ^ {path}),
@@ -368,6 +383,7 @@ CLAIMS: list[Claim] = [
     ENDPOINT_POLICY_LIMITS,
     SEPARATE_DUTIES,
     TAG_SCOPED,
+    PRESIGNED_BOUNDED,
 ]
 
 
