@@ -115,7 +115,7 @@ def _markdown(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         name, actions, kind, helpers, _, says = _cells(row)
         safe = row["safe"]
-        answers = ", ".join(["2xx", *safe["authorised"]]) if safe else ""
+        answers = ", ".join([*([] if row["writes"] else ["2xx"]), *safe["authorised"]]) if safe else ""
         kind = f"{kind}; helper {helpers}" if helpers else kind
         source = (safe or row)["source"]
         lines.append(f"| {name} | {actions} | {kind} | {says} | {answers} | [AWS]({source}) |")

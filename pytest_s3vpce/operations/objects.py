@@ -177,6 +177,7 @@ CONTENT: Final = (
             parameters={"Delete": {"Objects": [{"Key": Fill.CANARY_KEY, "ETag": BOGUS_ETAG}]}},
             documented=True,
             helpers=(on_object("s3:GetObject"),),
+            authorised=("200 PreconditionFailed",),
             source=f"{GUIDE}conditional-deletes.html",
             note="names the canary alone, with an ETag that it does not have: answered by a 200 that holds the refusal",
         ),

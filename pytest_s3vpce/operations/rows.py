@@ -71,9 +71,10 @@ class Form:
     """One way to send an operation as a probe.
 
     `authorised` lists the answers that mean the caller was authorised, as `status` or `status Code`; any 2xx counts
-    besides. `helpers` are actions S3 also checks because of the form, so that a denial may be theirs. `documented`:
-    AWS documents that an authorised caller gets that answer; otherwise the form is inferred and needs calibration.
-    `document` takes the place of the body that botocore would write, for documents that it would not.
+    besides, though that of a write means that its form did not hold. `helpers` are actions S3 also checks because of
+    the form, so that a denial may be theirs. `documented`: AWS documents that an authorised caller gets that answer;
+    otherwise the form is inferred and needs calibration. `document` takes the place of the body that botocore would
+    write, for documents that it would not.
     """
 
     parameters: Mapping[str, Any] = field(default_factory=dict)

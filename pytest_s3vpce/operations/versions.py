@@ -97,7 +97,7 @@ VERSIONS: Final = (
         Form(
             parameters=_BOGUS,
             documented=False,
-            authorised=_NO_VERSION,
+            authorised=("204", *_NO_VERSION),
             source=f"{API}DeleteObject.html",
             note=f"deletes a version that does not exist; {_NOTE}",
         ),

@@ -27,6 +27,7 @@ from pytest_s3vpce.matrix import (
     Verdict,
 )
 from pytest_s3vpce.model import Expect, Outcome, OutcomeKind
+from pytest_s3vpce.operations import operation
 from pytest_s3vpce.probe import Probe
 from pytest_s3vpce.redaction import header_pairs, scrubbed, without_secrets
 from pytest_s3vpce.run.hints import hint_of
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.run.access import Observed
     from pytest_s3vpce.run.world import Location, World
 
+_SUCCESSES = range(200, 300)
 _MEETS = {
     Expect.ALLOW: frozenset({OutcomeKind.ALLOWED}),
     Expect.DENY: frozenset({OutcomeKind.DENIED}),
@@ -81,7 +83,11 @@ def matrix_of(
         ),
         claims=tuple(_claim(spec, claim, setting, results, strict=strict) for spec, claim in claims),
         vantages=tuple(rows),
-        notes=(*(sentence for same, sentence in seen.canaries.values() if not same), *_leaning(seen, mode)),
+        notes=(
+            *(sentence for same, sentence in seen.canaries.values() if not same),
+            *_alarms(seen),
+            *_leaning(seen, mode),
+        ),
         inventory=str(world.inventory.path),
         accounts=tuple(accounts),
         buckets=tuple(
@@ -90,6 +96,19 @@ def matrix_of(
         endpoints=tuple(_endpoint(row, accounts) for row in setting.endpoints.values()),
     )
     return without_secrets(matrix)
+
+
+def _alarms(seen: Observed) -> Iterable[str]:
+    """Writes that went through, although their form is one that everybody is refused."""
+    for probe, answer in seen.answers.items():
+        cell, row = probe.cell, operation(probe.cell.operation)
+        if not row.writes or row.safe is None or cell.mutating or answer.status not in _SUCCESSES:
+            continue
+        outcome = seen.outcomes[probe]
+        listed = {str(answer.status), f"{answer.status} {outcome.code}"} & {*row.safe.authorised}
+        if outcome.allowed and not listed:
+            says = "although its form should be refused to everybody: look what it changed, and what answers there"
+            yield f"{cell.id} SUCCEEDED with {answer.status}, {says}"
 
 
 def _leaning(seen: Observed, mode: str) -> Iterable[str]:

@@ -14,6 +14,8 @@ from pytest_s3vpce.model import Answer, Cell, Layer, Outcome, OutcomeKind, Targe
 from pytest_s3vpce.operations import OPERATIONS, Operation, default_operation, operation
 from pytest_s3vpce.outcome import classify
 from pytest_s3vpce.probe import Credentials, Destination, Probe, ProbeBuilder
+from pytest_s3vpce.run.access import Observed
+from pytest_s3vpce.run.results import _alarms
 from tests.unit.labstage import INTERNET, LOADER, REGION, Person, Stage, allow, make_role, policy
 
 MAIN = "360000000001"
@@ -277,3 +279,33 @@ def test_the_buckets_own_policy_refuses_as_well(stage: Stage, allowed: Person, a
     owner.put_bucket_policy(Bucket=BUCKET, Policy=POLICY)
     assert (found.kind, found.action, found.layer) == (OutcomeKind.DENIED, action, Layer.RESOURCE)
     assert outcome(send(stage, allowed, row), row).kind is OutcomeKind.ALLOWED
+
+
+# --- forms that do not hold ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "body", "mutating", "told"),
+    [
+        ("PutBucketVersioning", 200, "", False, True),
+        ("PutObject", 200, "", False, True),
+        ("PutObject", 200, "", True, False),
+        ("DeleteObjectVersion", 204, "", False, False),
+        ("DeleteObjects", 200, "<DeleteResult><Deleted/></DeleteResult>", False, True),
+        ("DeleteObjects", 200, "<R><Error><Code>PreconditionFailed</Code></Error></R>", False, False),
+        ("DeleteObjects", 200, "<R><Error><Code>AccessDenied</Code></Error></R>", False, False),
+        ("GetObject", 206, "x", False, False),
+    ],
+)
+def test_a_write_that_goes_through_is_told(name: str, status: int, body: str, mutating: bool, told: bool) -> None:
+    row = operation(name)
+    cell = Cell(
+        operation=name, action="s3:x", target=Target(bucket=BUCKET), principal="p", vantage="v", mutating=mutating
+    )
+    answer = Answer(id="r", status=status, headers={"x-amz-request-id": "ID"}, body=body.encode())
+    probe = Probe(cell=cell)
+    seen = Observed(answers={probe: answer}, outcomes={probe: outcome(answer, row)})
+    notes = list(_alarms(seen))
+    assert bool(notes) is told
+    if told:
+        assert f"{name}/{BUCKET}/p:v/https SUCCEEDED with {status}, although its form should be refused" in notes[0]

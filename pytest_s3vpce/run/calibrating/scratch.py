@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -76,9 +77,11 @@ class Scratch:
     def make(self) -> None:
         """Everything, in the ledger before it is asked for. RunError where it can't be made; then some may be there."""
         try:
+            self._take_left()
             tags = marks.of_run(self._run_id, owner=self._control.owner)
             rows = [{"Key": key, "Value": value} for key, value in tags.items()]
-            self._make_roles([*rows, {"Key": marks.REGION, "Value": self.region}])
+            rows.append({"Key": marks.REGION, "Value": self.region})
+            self._make_roles(rows)
             self._make_bucket(rows)
         except FAULTS as error:
             raise RunError(
@@ -111,6 +114,25 @@ class Scratch:
                 time.sleep(_PAUSE)
             else:
                 return found
+
+    def _take_left(self) -> None:
+        """Buckets of calibrations that were killed, and whose ledger is lost: roles have a sweep, these only this."""
+        for found in self.s3.list_buckets()["Buckets"]:
+            name = found["Name"]
+            tags = self._tags_of(name) if name.startswith(SCRATCH) else {}
+            here = tags.get(marks.REGION) == self.region
+            if here and marks.is_over(tags, now=dt.datetime.now(dt.UTC)):
+                entry = self._ledger.creating(
+                    Kind.S3_BUCKET, account=self._control.account, region=self.region, identifier=name
+                )
+                strike(self._ledger, entry, self._control)
+
+    def _tags_of(self, bucket: str) -> dict[str, str]:
+        try:
+            rows = self.s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
+        except FAULTS:
+            return {}
+        return {row["Key"]: row["Value"] for row in rows}
 
     def _make_roles(self, tags: list[dict[str, str]]) -> None:
         iam = self._control.client("iam")

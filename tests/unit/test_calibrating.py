@@ -1,0 +1,303 @@
+"""What experiments make of answers that AWS might give, and what is done where a calibration can't go on."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+from click.testing import CliRunner
+
+from pytest_s3vpce.calibratecommand import calibrate
+from pytest_s3vpce.calibration import NONE
+from pytest_s3vpce.errors import CredentialError, RunError
+from pytest_s3vpce.inventory import load_inventory
+from pytest_s3vpce.model import Answer, FailureKind
+from pytest_s3vpce.outcome import classify
+from pytest_s3vpce.run.calibrating import calibrator, experiments, scratch
+from pytest_s3vpce.run.calibrating.asking import Reply
+from pytest_s3vpce.run.environment import Environment
+from pytest_s3vpce.run.folder import RunFolder
+from pytest_s3vpce.vantage import Kind, Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from pytest_s3vpce.run.calibrating.asking import Question
+
+INVENTORY = """\
+accounts: {scratch: {id: "111122223333", region: eu-west-1}}
+principals: {nobody: {anonymous: true}}
+vantage_points: {here: local}
+buckets: {reports: {name: reports, canary: {key: k}}}
+"""
+DENIED = "User: arn:aws:sts::111122223333:assumed-role/r/s is not authorized to perform: s3:GetObject on resource: x"
+
+
+def reply(status: int | None, code: str = "", message: str = "") -> Reply:
+    body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>" if code else ""
+    failure = FailureKind.CONNECT_TIMEOUT if status is None else None
+    headers = {"x-amz-request-id": "ID"} if status is not None else {}
+    answer = Answer(id="a", status=status, headers=headers, body=body.encode(), failure=failure)
+    return Reply(answer, classify(answer, authorised=("400 BadDigest",)))
+
+
+class S3:
+    """Takes any policy, or refuses it."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.deleted = 0
+
+    def put_bucket_policy(self, **_: str) -> Any:
+        if self.error is not None:
+            raise self.error
+        return {"ResponseMetadata": {"RequestId": "PUT"}}
+
+    def delete_bucket_policy(self, **_: str) -> None:
+        self.deleted += 1
+
+
+class Asker:
+    """Answers each question as it is told to."""
+
+    def __init__(self, answer: Callable[[Question], Reply], *, s3: S3 | None = None) -> None:
+        self.answer = answer
+        self.scratch = SimpleNamespace(
+            bucket="b",
+            account_id="111122223333",
+            region="eu-west-1",
+            arns=["arn"],
+            root_arn="root",
+            role_arn=lambda name: name,
+            s3=s3 or S3(),
+        )
+
+    def ask(self, questions: Sequence[Question]) -> list[Reply]:
+        return [self.answer(row) for row in questions]
+
+
+def found(experiment: str, answer: Callable[[Question], Reply], *, s3: S3 | None = None) -> dict[str, str]:
+    asker: Any = Asker(answer, s3=s3)
+    return {row.rule: row.value for row in experiments.EXPERIMENTS[experiment](asker)}
+
+
+def refuses(question: Question) -> bool:
+    return any(row["Effect"] == "Deny" for row in question.statements)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "denied", "value"),
+    [
+        (reply(400, "BadDigest"), reply(403, "AccessDenied", DENIED), "policies first"),
+        (reply(400, "BadDigest"), reply(400, "BadDigest"), "the same answer to both"),
+        (reply(400, "InvalidDigest"), reply(403, "AccessDenied", DENIED), "other answers"),
+        (reply(None), reply(None), "the same answer to both"),
+    ],
+)
+def test_an_order_is_told_by_two_answers(allowed: Reply, denied: Reply, value: str) -> None:
+    assert found("order", lambda row: denied if refuses(row) else allowed) == {"order/digest": value}
+
+
+def test_messages_that_name_nothing_are_told() -> None:
+    plain = found("messages", lambda _: reply(403, "AccessDenied", "Access Denied"))
+    assert set(plain.values()) == {"no policy is named"}
+    assert set(found("messages", lambda _: reply(200)).values()) == {"not denied: 200"}
+
+
+def test_a_key_is_told_by_what_is_denied() -> None:
+    """S3 sees an empty prefix, no delimiter, and nothing of the rest."""
+
+    def answer(question: Question) -> Reply:
+        conditions = [row["Condition"] for row in question.statements if "Condition" in row]
+        hit = {"StringEquals": {"s3:prefix": ""}} in conditions or {"Null": {"s3:delimiter": "true"}} in conditions
+        return reply(403, "AccessDenied", DENIED) if hit else reply(200)
+
+    values = found("keys", answer)
+    assert (values["key/prefix-not-sent"], values["key/delimiter-not-sent"]) == ("empty", "absent")
+    assert values["key/max-keys-not-sent"] == "not told"
+    nothing = found("keys", lambda _: reply(503, "SlowDown"))
+    assert set(nothing.values()) == {"not allowed: 503 SlowDown"}
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "value"),
+    [
+        (True, True, "either"),
+        (True, False, "s3:GetObjectAttributes"),
+        (False, True, "s3:GetObject"),
+        (False, False, "both"),
+    ],
+)
+def test_attributes_are_told_by_two_sessions(own: bool, other: bool, value: str) -> None:
+    def answer(question: Question) -> Reply:
+        mine = question.statements[0]["Action"] == ["s3:GetObjectAttributes"]
+        return reply(200) if (own if mine else other) else reply(403, "AccessDenied", DENIED)
+
+    assert found("attributes", answer) == {"attributes/actions": value}
+
+
+def test_a_policy_that_is_not_seen_in_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiments, "_SECONDS", 0.05)
+    monkeypatch.setattr(experiments, "_PAUSE", 0.01)
+    values = found("bucket policies", lambda _: reply(503, "SlowDown"))
+    assert values["propagation/bucket-policy"] == "more than 0"
+    assert values["root-arn/alone"] == "503 SlowDown"
+    assert found("bucket policies", lambda _: reply(200))["root-arn/alone"] == "allowed"
+
+
+def test_what_is_public_is_refused_and_what_is_not_is_taken() -> None:
+    taken = S3()
+    assert set(found("public policies", lambda _: reply(200), s3=taken).values()) == {"not public"}
+    assert taken.deleted == 1
+    for code, value in (("AccessDenied", "public"), ("MalformedPolicy", "MalformedPolicy")):
+        error = ClientError({"Error": {"Code": code, "Message": "no"}}, "PutBucketPolicy")
+        assert set(found("public policies", lambda _: reply(200), s3=S3(error)).values()) == {value}
+
+
+# --- what a calibration makes ----------------------------------------------------------------------------------------
+
+
+class Plane:
+    """A control plane whose every call does what it is told."""
+
+    account = "scratch"
+    region = "us-east-1"
+    owner = "arn:aws:iam::111122223333:user/me"
+
+    def __init__(self, do: Callable[..., Any]) -> None:
+        self.do = do
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    def client(self, _service: str, **_: str) -> Any:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        def call(**arguments: Any) -> Any:
+            self.asked.append((name, arguments))
+            return self.do(name)
+
+        return call
+
+
+def fault(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "not you"}}, "Any")
+
+
+def made(plane: Plane, tmp_path: Path) -> scratch.Scratch:
+    given: Any = plane
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    return scratch.Scratch(given, run_id="1a2b", account_id="111122223333", ledger=ledger, notify=lambda _line: None)
+
+
+def test_where_nothing_can_be_made_it_says_so_and_the_ledger_knows(tmp_path: Path) -> None:
+    def refuse(name: str) -> Any:
+        if name == "create_bucket":
+            raise fault("AccessDenied")
+        return {"Buckets": []}
+
+    plane = Plane(refuse)
+    with pytest.raises(RunError, match=r"can't make what it needs: AccessDenied: not you; calibrate with an admin"):
+        made(plane, tmp_path).make()
+    kinds = [row.kind for row in Ledger(tmp_path / "ledger.jsonl").open_entries()]
+    assert kinds == [Kind.IAM_ROLE] * 3 + [Kind.S3_BUCKET]
+    assert dict(plane.asked)["create_bucket"] == {"Bucket": "s3vpce-calibration-1a2b-111122223333"}
+
+
+def test_buckets_of_earlier_calibrations_are_taken_when_their_time_is_over(tmp_path: Path) -> None:
+    old, new, odd, far = (f"s3vpce-calibration-{name}" for name in ("old", "new", "odd", "far"))
+    made_at = {old: "2020-01-01T00:00:00Z", new: "2999-01-01T00:00:00Z", far: "2020-01-01T00:00:00Z"}
+    places = {old: "us-east-1", new: "us-east-1", far: "eu-west-1"}
+    asked: list[str] = []
+
+    class Buckets(Plane):
+        def get_bucket_tagging(self, *, Bucket: str) -> Any:  # noqa: N803 - boto3's name
+            asked.append(Bucket)
+            if Bucket == odd:
+                raise fault("NoSuchTagSet")
+            rows = {"s3vpce:run": "1", "s3vpce:expires": made_at[Bucket], "s3vpce:region": places[Bucket]}
+            return {"TagSet": [{"Key": key, "Value": value} for key, value in rows.items()]}
+
+        def get_paginator(self, _name: str) -> Any:
+            return SimpleNamespace(paginate=lambda **_: [])
+
+    def do(name: str) -> Any:
+        return (
+            {"Buckets": [{"Name": row} for row in (old, new, odd, far, "reports")]} if name == "list_buckets" else None
+        )
+
+    plane = Buckets(do)
+    made(plane, tmp_path)._take_left()
+    assert asked == [old, new, odd, far]
+    assert [row for row in plane.asked if row[0] == "delete_bucket"] == [("delete_bucket", {"Bucket": old})]
+    assert Ledger(tmp_path / "ledger.jsonl").open_entries() == []
+
+
+def test_a_role_that_is_not_known_yet_is_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch, "_PAUSE", 0.0)
+    errors = [fault("AccessDenied"), fault("AccessDenied")]
+
+    def late(_name: str) -> Any:
+        if errors:
+            raise errors.pop()
+        return {"Credentials": {"AccessKeyId": "A"}}
+
+    assert made(Plane(late), tmp_path).session(scratch.ALL) == {"AccessKeyId": "A"}
+
+
+@pytest.mark.parametrize(("code", "calls"), [("AccessDenied", 3), ("ExpiredToken", 1)])
+def test_a_role_that_stays_unknown_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, calls: int
+) -> None:
+    monkeypatch.setattr(scratch, "_PAUSE", 0.0)
+
+    def never(_name: str) -> Any:
+        raise fault(code)
+
+    plane = Plane(never)
+    with pytest.raises(RunError, match=f"a role of the calibration can't be assumed: {code}: not you"):
+        made(plane, tmp_path).session(scratch.ALL, tries=3)
+    assert len(plane.asked) == calls
+
+
+# --- the calibration as a whole --------------------------------------------------------------------------------------
+
+
+def test_an_account_that_can_not_be_used_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "s3vpce.yaml").write_text(INVENTORY, encoding="utf-8")
+    inventory = load_inventory(tmp_path / "s3vpce.yaml")
+    error = CredentialError("not this account")
+    monkeypatch.setattr("pytest_s3vpce.accounts.Accounts.guard", lambda _self, _names: {"scratch": error})
+    with pytest.raises(CredentialError, match="not this account"):
+        calibrator.Calibrator(
+            inventory, Environment(), RunFolder.create(tmp_path), account="scratch", notify=lambda _line: None
+        )
+
+
+def test_nothing_is_measured_by_a_role_that_can_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrator, "_PAUSE", 0.0)
+    waiting: Any = SimpleNamespace(_asker=Asker(lambda _: reply(403, "AccessDenied", DENIED)))
+    with pytest.raises(RunError, match="can't read the bucket that was made for it"):
+        calibrator.Calibrator._await_rights(waiting)
+
+
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, left: list[str], *more: str) -> Any:
+    (folder / "s3vpce.yaml").write_text(INVENTORY, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(calibrator.Calibrator, "__init__", lambda *_, **__: None)
+    monkeypatch.setattr(calibrator.Calibrator, "run", lambda _self: (NONE, left))
+    return CliRunner().invoke(calibrate, ["--account", "scratch", *more])
+
+
+def test_what_is_left_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run(tmp_path, monkeypatch, ["iam_role r: Lambda needs it"])
+    assert (done.exit_code, done.stderr) == (1, "left: iam_role r: Lambda needs it\n")
+    assert "0 of 0 rules are as assumed, 0 are not" in done.stdout
+    assert run(tmp_path, monkeypatch, []).exit_code == 0
+
+
+def test_a_file_that_can_not_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run(tmp_path, monkeypatch, [], "--output", str(tmp_path))
+    assert str(done.exception) == f"`{tmp_path}` can't be written: Is a directory; name a file"
