@@ -99,12 +99,17 @@ class Cases:
     """Makes cases of cells. Not for several threads: it builds requests."""
 
     def __init__(
-        self, snapshot: Snapshot, *, session_name: str | None, user_agent: str, calibration: Calibration = NONE
+        self,
+        snapshot: Snapshot,
+        *,
+        session_name: str | None,
+        builder: ProbeBuilder | None = None,
+        calibration: Calibration = NONE,
     ) -> None:
         self._snapshot = snapshot
         self._calibration = calibration
         self._session_name = session_name
-        self._builder = ProbeBuilder(user_agent=user_agent)
+        self._builder = builder or ProbeBuilder(user_agent="s3vpce")
 
     def case(self, cell: Cell, *, request: SignedRequest | None, policy: str) -> Case | str:
         """The case, or why there is none. `policy` is a further session policy."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.operations import Check
     from pytest_s3vpce.policy import Decision, Policies
     from pytest_s3vpce.predict.ways import Way
+    from pytest_s3vpce.probe import ProbeBuilder
     from pytest_s3vpce.snapshot.state import BucketRow, Snapshot
 
 _EVERYTHING = parse(
@@ -68,12 +69,13 @@ class Predictor:
         *,
         now: float | None = None,
         session_name: str | None = None,
-        user_agent: str = "s3vpce",
+        builder: ProbeBuilder | None = None,
         calibration: Calibration = NONE,
     ) -> None:
+        """`builder` makes the requests of cells that have none yet; by default one of its own."""
         self.snapshot = snapshot
         self._asking = Asking(snapshot, now=time.time() if now is None else now)
-        self._cases = Cases(snapshot, session_name=session_name, user_agent=user_agent, calibration=calibration)
+        self._cases = Cases(snapshot, session_name=session_name, builder=builder, calibration=calibration)
 
     def predict(self, cell: Cell, *, request: SignedRequest | None = None, policy: str = "") -> Prediction:
         """What S3 will answer. `request` is the cell's own where it was made; `policy` a further session policy."""

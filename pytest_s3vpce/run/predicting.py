@@ -9,6 +9,7 @@ from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.matrix import Expected, Predicted
 from pytest_s3vpce.model import Expect, OutcomeKind
 from pytest_s3vpce.predict import Blame, Predictor, tell
+from pytest_s3vpce.probe import ProbeBuilder
 from pytest_s3vpce.run.snapshotting import take
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def predicted(matrix: Matrix, cells: Sequence[ExpectedCell], operator: Operator)
         cells,
         snapshot,
         session_name=f"s3vpce-{world.run_id}",
-        user_agent=operator.user_agent,
+        builder=ProbeBuilder(user_agent=operator.user_agent, loader=operator.accounts.loader),
         calibration=world.calibration,
     )
 
@@ -44,12 +45,12 @@ def with_predictions(
     snapshot: Snapshot,
     *,
     session_name: str | None,
-    user_agent: str,
+    builder: ProbeBuilder | None = None,
     calibration: Calibration = NONE,
 ) -> Matrix:
     """The same from a snapshot that is there."""
     predictor = Predictor(
-        snapshot, session_name=session_name, user_agent=user_agent, now=matrix.started, calibration=calibration
+        snapshot, session_name=session_name, builder=builder, now=matrix.started, calibration=calibration
     )
     known = {row.id: row for row in cells}
     rows = [

@@ -26,7 +26,7 @@ from pytest_s3vpce.operations import operation
 from pytest_s3vpce.outcome import classify
 from pytest_s3vpce.predict import Predictor
 from pytest_s3vpce.predict.case import Cases
-from pytest_s3vpce.probe import Credentials, Destination, Host, Probe, ProbeBuilder, form_of
+from pytest_s3vpce.probe import Credentials, Destination, Host, Probe, ProbeBuilder
 from pytest_s3vpce.references import References
 from pytest_s3vpce.run.environment import Environment
 from pytest_s3vpce.run.snapshotting import take
@@ -77,8 +77,7 @@ class Sessions:
     def client(self, service: str, *, account: str, region: str | None = None) -> Any:
         assert region in (None, REGION)
         if (service, account) not in self._clients:
-            more = {"inject_host_prefix": True}
-            self._clients[service, account] = self._admins[account].client(service, **more)
+            self._clients[service, account] = self._admins[account].client(service)
         return self._clients[service, account]
 
     def signed_session(self, kind: Any, *, region: str) -> Any:
@@ -395,7 +394,7 @@ def _request(cell: Cell, scene: Scene, builder: ProbeBuilder) -> SignedRequest:
     )
     person = scene.people[cell.principal]
     if person is not None and cell.transport is Transport.HTTP:
-        cases = Cases(scene.snapshot, session_name="s3vpce-random", user_agent="t")
+        cases = Cases(scene.snapshot, session_name="s3vpce-random", builder=builder)
         case = cases.case(cell, request=None, policy="")
         assert not isinstance(case, str)
         role = scene.inventory.principals[cell.principal].role
@@ -405,7 +404,6 @@ def _request(cell: Cell, scene: Scene, builder: ProbeBuilder) -> SignedRequest:
     keys = None
     if person is not None:
         keys = Credentials(access_key_id=person.key, secret_access_key=person.secret, session_token=person.token)
-    assert form_of(cell, operation(cell.operation))
     return builder.build(Probe(cell=cell), request_id="0", destination=destination, credentials=keys)
 
 
@@ -423,8 +421,8 @@ def _ask(cell: Cell, scene: Scene, request: SignedRequest) -> OutcomeKind:
                 headers=(("Host", parts.netloc), *request.headers),
                 body=request.body,
                 host=parts.netloc,
-                scheme=parts.scheme,
-                tls=tls if parts.scheme == "https" else None,
+                scheme="http" if cell.transport is Transport.HTTP else "https",
+                tls=tls if cell.transport is not Transport.HTTP else None,
                 origin=origin,
                 peer="127.0.0.1:1",
             )
@@ -444,7 +442,7 @@ def test_what_is_predicted_is_what_is_measured(scene: Scene) -> None:
     assert unread(scene.snapshot) == []
     chooser = random.Random(int(os.environ.get("S3VPCE_SEED", "11")))
     builder = ProbeBuilder(user_agent="t")
-    predictor = Predictor(scene.snapshot, session_name="s3vpce-random", user_agent="t")
+    predictor = Predictor(scene.snapshot, session_name="s3vpce-random", builder=builder)
     seen: Counter[tuple[Expected, OutcomeKind]] = Counter()
     for _ in range(SETS):
         cell = _cell(chooser, scene)
