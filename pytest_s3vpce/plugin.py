@@ -267,13 +267,15 @@ class _Access:
         if self._session is None:
             return
         if self._matrix is not None:
-            from pytest_s3vpce.report.terminal import Colour, render
+            from pytest_s3vpce.report.terminal import Colour, Detail, render
 
             colour = Colour.ANSI if terminalreporter.hasmarkup else Colour.PLAIN
-            width = min(shutil.get_terminal_size().columns, 160)
+            width = min(shutil.get_terminal_size().columns, 240)
+            detail = Detail.of(self.config.getoption("verbose"))
             terminalreporter.section("access matrix")
             encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-            terminalreporter.write(render(self._matrix, colour=colour, width=width, encoding=encoding) + "\n")
+            text = render(self._matrix, colour=colour, width=width, encoding=encoding, detail=detail)
+            terminalreporter.write(text + "\n")
         if self._changes:
             from pytest_s3vpce.report.compare import as_text
 

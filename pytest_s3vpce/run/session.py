@@ -22,6 +22,7 @@ from pytest_s3vpce.run.environment import Environment, from_ready_file
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
 from pytest_s3vpce.run.preview import preview
+from pytest_s3vpce.run.progress import Following
 from pytest_s3vpce.run.verdicts import ItemVerdict, verdicts_of
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class RunSession:
         self._lab: LabProcess | None = None
         self._starting: threading.Thread | None = None
         self._releasing: threading.Thread | None = None
+        self._following: Following | None = None
         self._ended = threading.Event()
         self.left: list[str] = []
         """What could not be removed at the end, and why."""
@@ -125,6 +127,8 @@ class RunSession:
     def hand_over(self) -> str:
         """What a worker needs: the run folder's path. The lab starts now, so that workers collect while it comes up."""
         self.start_lab()
+        if self._following is None:
+            self._following = Following(self.folder, self._notify)
         return str(self.folder.path)
 
     def start_lab(self) -> None:
@@ -179,7 +183,8 @@ class RunSession:
     def say(self, line: str) -> None:
         """A line of progress: into the folder for the controller, and to this process's terminal."""
         self.folder.note(line)
-        self._notify(line)
+        if self._following is None:
+            self._notify(line)
 
     def run(self, chosen: Callable[[], Sequence[str]]) -> bool:
         """Probes every chosen item, once for all processes; True where this call did it.
@@ -337,6 +342,8 @@ class RunSession:
             self.left.append(f"the ledger {self.folder.ledger} could not be swept: {error}")
         finally:
             self._ended.set()
+            if self._following is not None:
+                self._following.end()
             if self._starting is not None:
                 self._starting.join(_LAB_SECONDS)
             if self._lab is not None:

@@ -117,3 +117,11 @@ def test_what_can_not_be_is_told_before_anything_is_sent(example: Example, in_la
     assert told in result.stderr.str()
     assert not example.run_folders
     assert not Path(example.path / "r.pdf").exists()
+
+
+def test_who_is_waited_for_is_told(example: Example, in_lab: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("pytest_s3vpce.run.session.RunSession.say", lambda _, line: told.append(line))
+    monkeypatch.setattr("pytest_s3vpce.run.access._PATIENCE", 0.0)
+    example.run(in_lab, CELLS[0]).assert_outcomes(passed=1)
+    assert any(line.startswith("still waiting for answers from internet (") for line in told)
