@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import getpass
 import os
+import pwd
 import shutil
 import socket
 import subprocess
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def sshd(folder: Path) -> Iterator[list[str]]:
     if program is None or shutil.which("ssh") is None or shutil.which("ssh-keygen") is None:
         pytest.skip("no OpenSSH server and client are installed")
     if os.getuid() == 0:
-        pytest.skip("sshd run by root wants a user and a folder of the system's for its privilege separation")
+        _separate()
     for name in ("host", "own"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
     (folder / "motd").write_text("Welcome to this machine\n", encoding="utf-8")
@@ -57,6 +58,15 @@ def sshd(folder: Path) -> Iterator[list[str]]:
         finally:
             daemon.terminate()
             daemon.wait()
+
+
+def _separate() -> None:
+    """Root's sshd wants an empty folder, which the service makes where it runs; its package makes a user for it."""
+    try:
+        pwd.getpwnam("sshd")
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    except (KeyError, OSError) as error:
+        pytest.skip(f"sshd run by root has no place for its privilege separation: {error}")
 
 
 def _await(port: int, daemon: subprocess.Popen[bytes], log: Path) -> None:
