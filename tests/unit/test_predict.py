@@ -368,10 +368,11 @@ def test_access_control_lists() -> None:
     assert predict(found, cell("ListObjectsV2", who="anonymous:known")).expected is Expected.IMPLICIT_DENY
     ignoring = snapshot(ownership="ObjectWriter", acl=LIST, objects=objects, block=BlockRow(ignore_public_acls=True))
     assert predict(ignoring, cell(who="anonymous:known")).expected is Expected.IMPLICIT_DENY
-    for changes in (
+    unreadable: tuple[dict[str, Any], ...] = (
         {"ownership": NO, "acl": LIST},
         {"ownership": "ObjectWriter", "acl": NO, "objects": {"canary": NO}},
-    ):
+    )
+    for changes in unreadable:
         unread = predict(snapshot(**changes), cell(who="anonymous:known"))
         assert (unread.expected, unread.unread["acl"]) == (Expected.UNKNOWN, "AccessDenied: you may not")
 
