@@ -19,6 +19,7 @@ from tabulate import tabulate
 
 from pytest_s3vpce.lab.process import start_lab
 from tests.bench.engine import engine, lines_filter
+from tests.bench.lab import lab as beside_moto
 from tests.bench.million import million
 from tests.bench.probes import probes
 from tests.bench.setting import ACCOUNT, PAIRS, REGION, inside_paths, write_by_hand, write_declared
@@ -120,6 +121,7 @@ SECTIONS: dict[str, Callable[[Path], list[list[str]]]] = {
     "filter": lines_filter,
     "million": million,
     "probes": probes,
+    "lab": beside_moto,
     "many": many,
 }
 
