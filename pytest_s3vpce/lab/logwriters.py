@@ -15,6 +15,7 @@ from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.keys import Caller
 from pytest_s3vpce.lab.principals import partition_of
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.policy import Effect
 
 if TYPE_CHECKING:
     from pytest_s3vpce.lab.judge import Judge
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.wire import HttpRequest
 
+_CLOUDTRAIL: Final = "cloudtrail.amazonaws.com"
+_LOGGING: Final = "logging.s3.amazonaws.com"
+_DELIVERY: Final = "http://acs.amazonaws.com/groups/s3/LogDelivery"
 _SETTERS: Final = re.compile(r"(?:[\w.]+\.)?(?:CreateTrail|UpdateTrail)")
 
 
@@ -36,12 +40,12 @@ class Writer:
 
 def of_trail(name: str, *, account: str, region: str) -> Writer:
     arn = f"arn:{partition_of(region)}:cloudtrail:{region}:{account}:trail/{name}"
-    return Writer(service="cloudtrail.amazonaws.com", source_arn=arn, source_account=account)
+    return Writer(service=_CLOUDTRAIL, source_arn=arn, source_account=account)
 
 
 def of_access_log(bucket: BucketState) -> Writer:
     arn = f"arn:{partition_of(bucket.region)}:s3:::{bucket.name}"
-    return Writer(service="logging.s3.amazonaws.com", source_arn=arn, source_account=bucket.account)
+    return Writer(service=_LOGGING, source_arn=arn, source_account=bucket.account)
 
 
 class LogWriters:
@@ -52,8 +56,19 @@ class LogWriters:
         self._judge = judge
 
     def may_put(self, writer: Writer, bucket: BucketState, key: str) -> bool:
-        acl = {"s3:x-amz-acl": "bucket-owner-full-control"} if writer.service.startswith("cloudtrail") else {}
-        return self._may(writer, "s3:PutObject", bucket, f"/{key}", acl)
+        acl = {"s3:x-amz-acl": "bucket-owner-full-control"} if writer.service == _CLOUDTRAIL else {}
+        effect = self._may(writer, "s3:PutObject", bucket, f"/{key}", acl)
+        by_list = effect is Effect.IMPLICIT_DENY and writer.service == _LOGGING and self._grants_delivery(bucket)
+        return effect is Effect.ALLOW or by_list
+
+    def _grants_delivery(self, bucket: BucketState) -> bool:
+        """Whether the bucket's ACL lets S3's group for log delivery write, where ACLs are on."""
+        found = getattr(self._state.stored(bucket.name), "acl", None)
+        return bucket.ownership != "BucketOwnerEnforced" and any(
+            grantee.uri == _DELIVERY and not {"WRITE", "FULL_CONTROL"}.isdisjoint(grant.permissions)
+            for grant in (found.grants if found else ())
+            for grantee in grant.grantees
+        )
 
     def check_trail(self, request: HttpRequest, *, account: str, region: str) -> None:
         """Raises CloudTrail's refusal where a trail is given a bucket that does not let CloudTrail write.
@@ -69,11 +84,12 @@ class LogWriters:
         prefix = f"{given['S3KeyPrefix']}/" if given.get("S3KeyPrefix") else ""
         writer = of_trail(str(given["Name"]).rpartition("/")[2], account=account, region=region)
         key = f"{prefix}AWSLogs/{account}/CloudTrail/{region}/"
-        if not (self._may(writer, "s3:GetBucketAcl", bucket, "", {}) and self.may_put(writer, bucket, key)):
+        looks = self._may(writer, "s3:GetBucketAcl", bucket, "", {}) is Effect.ALLOW
+        if not (looks and self.may_put(writer, bucket, key)):
             message = f"Incorrect S3 bucket policy is detected for bucket: {bucket.name}"
             raise Refused("InsufficientS3BucketPolicyException", status=400, message=message)
 
-    def _may(self, writer: Writer, action: str, bucket: BucketState, below: str, more: dict[str, str]) -> bool:
+    def _may(self, writer: Writer, action: str, bucket: BucketState, below: str, more: dict[str, str]) -> Effect:
         question = Question(
             action=action,
             resource=f"arn:{partition_of(bucket.region)}:s3:::{bucket.name}{below}",
@@ -88,4 +104,4 @@ class LogWriters:
                 **more,
             },
         )
-        return self._judge.decide(Caller(arn=f"service:{writer.service}"), question).allowed
+        return self._judge.decide(Caller(arn=f"service:{writer.service}"), question).effect

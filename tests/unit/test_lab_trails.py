@@ -499,24 +499,29 @@ def test_requests_whose_operation_nothing_says_are_not_recorded(world: World) ->
     assert not [row for row in world.events() if row["eventSource"] == "lambda.amazonaws.com"]
 
 
-def test_access_logs_need_no_trail() -> None:
-    stage = Stage("771100000003")
-    s3 = stage.root("771100000003").client("s3")
-    for name in ("lines-of", "lines-in"):
-        s3.create_bucket(Bucket=name)
-    delivery = {"Service": "logging.s3.amazonaws.com"}
-    s3.put_bucket_policy(
-        Bucket="lines-in", Policy=policy(allow("s3:PutObject", "arn:aws:s3:::lines-in/*", Principal=delivery))
-    )
-    s3.put_bucket_logging(
-        Bucket="lines-of", BucketLoggingStatus={"LoggingEnabled": {"TargetBucket": "lines-in", "TargetPrefix": ""}}
-    )
-    anonymous = stage.root("771100000003").client("s3", signature_version=UNSIGNED)
-    failed(anonymous.list_objects_v2, Bucket="lines-of")
+@pytest.mark.parametrize("by", ["policy", "acl"])
+def test_access_logs_need_no_trail(by: str) -> None:
+    account = {"policy": "771100000003", "acl": "771100000004"}[by]
+    stage = Stage(account)
+    s3 = stage.root(account).client("s3")
+    of, to = f"lines-of-{by}", f"lines-in-{by}"
+    s3.create_bucket(Bucket=of)
+    if by == "acl":
+        s3.create_bucket(Bucket=to, ObjectOwnership="ObjectWriter")
+        s3.put_bucket_acl(Bucket=to, ACL="log-delivery-write")
+    else:
+        s3.create_bucket(Bucket=to)
+        delivery = {"Service": "logging.s3.amazonaws.com"}
+        text = policy(allow(["s3:PutObject"], [f"arn:aws:s3:::{to}/*"], Principal=delivery))
+        s3.put_bucket_policy(Bucket=to, Policy=text)
+    enabled = {"LoggingEnabled": {"TargetBucket": to, "TargetPrefix": ""}}
+    s3.put_bucket_logging(Bucket=of, BucketLoggingStatus=enabled)
+    anonymous = stage.root(account).client("s3", signature_version=UNSIGNED)
+    failed(anonymous.list_objects_v2, Bucket=of)
 
     def lines() -> list[str]:
-        keys = [row["Key"] for row in s3.list_objects_v2(Bucket="lines-in").get("Contents", ())]
-        texts = [s3.get_object(Bucket="lines-in", Key=key)["Body"].read().decode() for key in keys]
+        keys = [row["Key"] for row in s3.list_objects_v2(Bucket=to).get("Contents", ())]
+        texts = [s3.get_object(Bucket=to, Key=key)["Body"].read().decode() for key in keys]
         return [line for text in texts for line in text.splitlines()]
 
     found = waited(lines, count=2)
