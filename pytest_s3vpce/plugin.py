@@ -299,6 +299,8 @@ class _Access:
         if reporter is not None:
             with capture.global_and_fixture_disabled() if capture else nullcontext():
                 reporter.ensure_newline()
+                if self.config.get_terminal_writer().width_of_current_line:
+                    reporter.write("\n")  # xdist's progress leaves its line open
                 reporter.write_line(text)
 
 

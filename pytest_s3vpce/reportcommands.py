@@ -83,7 +83,8 @@ def history(folder: Path, *, output: Path, redact: str) -> None:
 
     runs = [_read(path, redact) for path in find(folder)]
     write(runs, output)
-    click.echo(f"{output}: {len({claim.id for run in runs for claim in run.claims})} claims in {len(runs)} runs")
+    claims, names = {claim.id for run in runs for claim in run.claims}, {(run.started, run.run_id) for run in runs}
+    click.echo(f"{output}: {len(claims)} claims in {len(names)} runs")
 
 
 def _read(path: Path, redact: str) -> Matrix:

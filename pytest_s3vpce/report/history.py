@@ -47,7 +47,8 @@ def write(runs: Sequence[Matrix], path: Path) -> None:
 
 def render(runs: Sequence[Matrix]) -> str:
     """The page: a line for each claim, a column for each run, the newest first."""
-    shown = sorted(harmless(tuple(runs)), key=lambda run: (run.started, run.run_id))
+    once = {(run.started, run.run_id): run for run in runs}  # the newest is often kept under two names
+    shown = harmless(tuple(once[key] for key in sorted(once)))
     names = list(dict.fromkeys(claim.id for run in shown for claim in run.claims))
     newest = shown[-1]
     return page(

@@ -143,7 +143,8 @@ class _Page:
             return
         yield from Grid(self._matrix, width=self._width, tablefmt=self._signs.grid, paint=self._mark).tables()
         if any(map(is_uncontrolled, self._matrix.cells)):
-            yield "* uncontrolled: nothing in this run shows that the principal reaches S3 from there"
+            told = "* uncontrolled: nothing in this run shows that the principal reaches S3 from there"
+            yield "\n".join(self._wrapped(told, indent=""))
 
     def _mark(self, cell: CellResult) -> str:
         """Symbol, what was measured, and what was wanted where that differs."""

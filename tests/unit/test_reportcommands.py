@@ -99,6 +99,7 @@ def test_a_history_has_a_line_for_each_claim_and_a_column_for_each_run(tmp_path:
     refuted = replace(GOOD.claims[0], verdict=Verdict.REFUTED, sentence="<b>let in</b>")
     put(folder / "later", "2.json", replace(GOOD, started=90_000.0, run_id="second", claims=(refuted,), mode="live"))
     put(folder, "3.json", replace(GOOD, started=180_000.0, run_id="third", claims=()))
+    put(folder, "latest.json", replace(GOOD, started=180_000.0, run_id="third", claims=()))
     status, out = run("history", str(folder), "--output", str(tmp_path / "h.html"))
     assert status == 0
     assert "1 claims in 3 runs" in out
