@@ -124,7 +124,8 @@ class S3:
                 return kept
         uploaded = s3encryption.upload_key(self._state, asked, bucket)
         answer = self._call(request, asked, bucket)
-        if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and asked.document is not None:
+        documents = asked.document is not None or request.method == "POST"
+        if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and documents:
             raise malformed()  # its root was right; what it holds could not be read
         if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and "ContinuationToken" in asked.parameters:
             message = "The continuation token provided is incorrect"

@@ -61,6 +61,7 @@ class World:
 
     ready_file: Path
     ready: Mapping[str, Any]
+    pid: int
     _clients: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     @property
@@ -214,6 +215,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     accounts = {name: (number, REGION) for name, number in ACCOUNTS.items()}
     lab = start_lab(folder, accounts=accounts)
     try:
-        yield World(ready_file, json.loads(ready_file.read_text(encoding="utf-8")))
+        yield World(ready_file, json.loads(ready_file.read_text(encoding="utf-8")), lab.pid)
     finally:
         lab.stop()
