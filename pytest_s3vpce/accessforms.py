@@ -23,7 +23,7 @@ from pytest_s3vpce.faults import Fault
 from pytest_s3vpce.inventory import Inventory  # noqa: TC001
 from pytest_s3vpce.model import Layer
 from pytest_s3vpce.questions import row_of
-from pytest_s3vpce.schema import Several, Strict, Text
+from pytest_s3vpce.schema import Flag, Several, Strict, Text
 
 ACTIONS: Final = (
     "s3:GetObject",
@@ -35,6 +35,13 @@ ACTIONS: Final = (
     "s3:GetBucketPolicy",
 )
 """What `not-public` asks for by default."""
+
+
+def everywhere(inventory: Inventory, principal: str) -> Iterator[str]:
+    """A principal at each vantage point where it can be."""
+    for vantage in inventory.vantage_points:
+        if possible(inventory, principal=principal, vantage=vantage):
+            yield f"{principal}:{vantage}"
 
 
 class CrossAccount(WrittenClaim):
@@ -62,10 +69,7 @@ class CrossAccount(WrittenClaim):
         for name, row in inventory.principals.items():
             if row.presigned is not None or ((row.account or first) == owner and not row.anonymous):
                 continue
-            for vantage in inventory.vantage_points:
-                who = f"{name}:{vantage}"
-                if who not in self.granted and possible(inventory, principal=name, vantage=vantage):
-                    yield who
+            yield from (who for who in everywhere(inventory, name) if who not in self.granted)
 
     def made_with(self, inventory: Inventory) -> dict[str, Any]:
         others = tuple(self._everyone_else(inventory))
@@ -106,7 +110,7 @@ class NotPublic(WrittenClaim):
             for vantage in self.at:
                 yield ("principals", number), f"{principal}:{vantage}"
 
-    def others(self) -> tuple[str, ...]:
+    def besides(self) -> tuple[str, ...]:
         return (self.public_control,) if self.public_control else ()
 
     def made_with(self, inventory: Inventory) -> dict[str, Any]:
@@ -167,3 +171,44 @@ class TagScoped(WrittenClaim):
         }
         del made["scopes"]
         return made
+
+
+class BreakGlass(WrittenClaim):
+    """Administrators keep reading and replacing the bucket policy from where they are, nobody else can."""
+
+    administrators: Several[Text]
+    others: Several[Text] | None = None
+    """By default every other declared principal, from every vantage point."""
+    inferred: Flag = False
+    by: Several[Deciding] = tuple(sorted(POLICIES))
+
+    @model_validator(mode="after")
+    def _are_apart(self) -> Self:
+        for number, who in enumerate(self.others or ()):
+            if who in self.administrators:
+                raise Fault(f"`{who}` is an administrator", path=("others", number), remedy="keep one")
+        return self
+
+    def pairs(self) -> Iterator[tuple[Where, str]]:
+        for name in ("administrators", "others"):
+            for number, who in enumerate(getattr(self, name) or ()):
+                yield (name, number), who
+
+    def implied(self, inventory: Inventory) -> tuple[str, ...]:
+        return tuple(self._everyone_else(inventory)) if self.others is None else ()
+
+    def _everyone_else(self, inventory: Inventory) -> Iterator[str]:
+        """Who is no administrator anywhere; URLs that somebody signed are that one's own requests."""
+        known = {principal for principal, _ in pairs_of(self.administrators)}
+        for name, row in inventory.principals.items():
+            if name not in known and row.presigned is None:
+                yield from everywhere(inventory, name)
+
+    def made_with(self, inventory: Inventory) -> dict[str, Any]:
+        everyone = tuple(self._everyone_else(inventory))
+        others = everyone if self.others is None else self.others
+        return super().made_with(inventory) | {
+            "administrators": pairs_of(self.administrators),
+            "others": pairs_of(others),
+            "untried": tuple(who for who in everyone if who not in others),
+        }

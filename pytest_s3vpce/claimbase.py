@@ -29,6 +29,7 @@ ClaimKind = Literal[
     "separate-duties",
     "tag-scoped",
     "presigned-bounded",
+    "break-glass",
 ]
 Pair = tuple[str, str]
 Where = tuple[str | int, ...]
@@ -111,7 +112,7 @@ class WrittenClaim(Strict):
     def pairs(self) -> Iterator[tuple[Where, str]]:
         """Every principal:vantage point of the claim, and the path it is written at."""
 
-    def others(self) -> tuple[str, ...]:
+    def besides(self) -> tuple[str, ...]:
         """The other buckets that the claim names."""
         return ()
 
@@ -136,7 +137,7 @@ class WrittenClaim(Strict):
             bucket=self.bucket,
             fields=self.made_with(inventory),
             pairs=pairs_of(dict.fromkeys([*(who for _, who in self.pairs()), *self.implied(inventory)])),
-            others=self.others(),
+            others=self.besides(),
         )
 
 

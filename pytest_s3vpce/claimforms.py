@@ -31,6 +31,7 @@ class ClaimItem(Strict):
     )
     separate_duties: perimeterforms.SeparateDuties | None = Field(default=None, alias="separate-duties")
     presigned_bounded: perimeterforms.PresignedBounded | None = Field(default=None, alias="presigned-bounded")
+    break_glass: accessforms.BreakGlass | None = Field(default=None, alias="break-glass")
     tag_scoped: accessforms.TagScoped | None = Field(default=None, alias="tag-scoped")
 
     @model_validator(mode="before")

@@ -112,7 +112,7 @@ class EndpointPolicyLimits(_NetworkOnly):
                 raise Fault(f"`{name}` is to be in reach", path=("unreached", number), remedy="name other buckets")
         return self
 
-    def others(self) -> tuple[str, ...]:
+    def besides(self) -> tuple[str, ...]:
         return self.unreached
 
 

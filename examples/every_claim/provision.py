@@ -12,7 +12,8 @@ NAME = "every-claim-{}"
 OURS = [f"arn:aws:s3:::{NAME.format('*')}", f"arn:aws:s3:::{NAME.format('*')}/*"]
 
 ELSEWHERE = [f"arn:aws:s3:::{name}{end}" for name in ("mine-every-claim", "theirs-every-claim") for end in ("", "/*")]
-NOT_THE_RUNNER = {"ArnNotEquals": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/s3vpce-runner"}}
+RUNNER = ["arn:aws:iam::111122223333:role/s3vpce-runner"]
+NOT_THE_RUNNER = {"ArnNotEquals": {"aws:PrincipalArn": RUNNER}}
 
 
 def provision(accounts):
@@ -24,6 +25,7 @@ def provision(accounts):
     first.bucket(main, NAME.format("control"))
     first.bucket(partner, NAME.format("partner-control"))
     found = {
+        "AdminRole": first.role(main, "admin", everything),
         "AppRole": first.role(main, "app", everything),
         "PartnerRole": first.role(partner, "partner", everything),
         "StrangerRole": first.role(partner, "stranger", everything),
@@ -64,6 +66,14 @@ def policies(found):
                 {"StringNotEquals": {"aws:SourceVpce": found["WriterEndpoint"]}},
                 sid="WritesByTheOther",
             ),
+        ),
+        "glass": document(
+            deny(
+                ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"],
+                arn("glass"),
+                {"ArnNotEquals": {"aws:PrincipalArn": [found["AdminRole"], *RUNNER]}},
+                sid="AdministratorsOnly",
+            )
         ),
         "modern": document(
             deny("s3:*", both("modern"), {"Bool": {"aws:SecureTransport": "false"}}, sid="TlsOnly"),

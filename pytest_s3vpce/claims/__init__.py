@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pytest_s3vpce.claims.break_glass import BreakGlass
 from pytest_s3vpce.claims.claim import Claim
 from pytest_s3vpce.claims.cross_account import CrossAccount
 from pytest_s3vpce.claims.encrypted_writes import EncryptedWrites
@@ -41,11 +42,13 @@ CLAIMS: Final[Mapping[str, type[Claim]]] = {
     "separate-duties": SeparateDuties,
     "tag-scoped": TagScoped,
     "presigned-bounded": PresignedBounded,
+    "break-glass": BreakGlass,
 }
 """By the names that files give them."""
 
 __all__ = [
     "CLAIMS",
+    "BreakGlass",
     "BucketFacts",
     "Claim",
     "CrossAccount",

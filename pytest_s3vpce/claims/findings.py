@@ -310,8 +310,8 @@ def foreign(setting: Setting, bucket: str, principals: Iterable[str]) -> Iterato
 
 
 def canary(results: Results, bucket: str, operations: Iterable[str]) -> Finding | None:
-    """The canary's readings before and after, where an operation writes; None where none does."""
-    if not any(OPERATIONS[name].writes for name in operations):
+    """The canary's readings before and after, where an operation writes objects; None where none does."""
+    if not any(OPERATIONS[name].writes and OPERATIONS[name].on_object for name in operations):
         return None
     same, sentence = results.canaries.get(bucket, (False, f"the canary of {bucket} was not read"))
     return Finding(

@@ -212,15 +212,23 @@ def make_probe(
     return Probe(cell=cell, session_policy=session_policy)
 
 
-def allowances(probe: Probe, bucket: BucketFacts) -> tuple[tuple[str, str], ...]:
-    """The (action, ARN) pairs that a probe needs: its operation's own and its form's helpers."""
-    row = operation(probe.cell.operation)
-    key = probe.cell.target.key
-    pairs = [(check.action, bucket.arn(check, key=key)) for check in checks(row, probe.cell.parameters)]
-    if row.safe is not None:
-        helpers = [Check(helper.action, helper.resource) for helper in row.safe.helpers]
-        pairs += [(check.action, bucket.arn(check, key=key)) for check in helpers]
-    return tuple((action, arn) for action, arn in pairs if arn != "*")
+def needs(cell: Cell) -> Iterator[tuple[Check, str]]:
+    """The checks of a cell's request, those of its form's helpers among them, and what may follow the key in each."""
+    row = operation(cell.operation)
+    form = row.mutating if cell.mutating else row.safe
+    beside = ".*" if form is not None and "Key" in form.parameters else ""
+    helpers = () if form is None else form.helpers
+    for check in (*checks(row, cell.parameters), *(Check(one.action, one.resource) for one in helpers)):
+        yield check, beside if check.resource is Resource.OBJECT else ""
+
+
+def allowances(probe: Probe, bucket: BucketFacts, *, key: str | None = None) -> tuple[tuple[str, str], ...]:
+    """The (action, ARN) pairs that a probe needs: its operation's own and its form's helpers.
+
+    `key` is the declared key where that was written with references.
+    """
+    key = key or probe.cell.target.key
+    return tuple((check.action, bucket.arn(check, key=key) + beside) for check, beside in needs(probe.cell))
 
 
 def helper_probes(cell: Cell) -> Iterator[Probe]:

@@ -117,6 +117,11 @@ def endpoint(element: str, value: Any) -> Removal:
     return removal
 
 
+def sparing(*roles: str) -> dict[str, Any]:
+    spared = [f"arn:aws:iam::111122223333:role/{name}" for name in (*roles, "s3vpce-runner")]
+    return {"ArnNotEquals": {"aws:PrincipalArn": spared}}
+
+
 def scoped(operator: str, value: str, *, plain: str = "") -> Removal:
     """The statement about tags with another condition."""
     condition: dict[str, Any] = {operator: {"s3:ExistingObjectTag/team": value}}
@@ -165,6 +170,11 @@ REMOVALS: Final[dict[str, dict[str, Removal]]] = {
         "an age that is short": altered(
             "signed", "TenMinutes", Condition={"NumericGreaterThan": {"s3:signatureAge": "1800000"}}
         ),
+    },
+    "break-glass/glass": {
+        "nobody else": without("glass", "AdministratorsOnly"),
+        "those alone": altered("glass", "AdministratorsOnly", Condition=sparing("admin", "app")),
+        "the administrators": altered("glass", "AdministratorsOnly", Condition=sparing()),
     },
 }
 """Of each claim, what its bucket is protected by, and how that is taken away."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_s3vpce.claims import (
+    BreakGlass,
     BucketFacts,
     Claim,
     CrossAccount,
@@ -277,6 +278,13 @@ PRESIGNED_BOUNDED = PresignedBounded(
     endpoints=(MAIN,),
     actions=("s3:GetObject", "s3:PutObject"),
 )
+BREAK_GLASS = BreakGlass(
+    id="break-glass/reports",
+    bucket="reports",
+    administrators=(("app", "app-subnet"),),
+    others=(("partner", "partner-vpc"), ("anonymous", "internet")),
+    inferred=True,
+)
 CLAIMS: list[Claim] = [
     ENDPOINT_ONLY,
     VPC_ONLY,
@@ -293,6 +301,7 @@ CLAIMS: list[Claim] = [
     SEPARATE_DUTIES,
     TAG_SCOPED,
     PRESIGNED_BOUNDED,
+    BREAK_GLASS,
 ]
 CANARIES = dict.fromkeys(("reports", "elsewhere"), (True, "the canary is as it was"))
 

@@ -14,6 +14,7 @@ from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
 from pytest_s3vpce.policy import UNKNOWN, Policies, parse
 from tests.unit.test_claims import (
     ALLOWED,
+    BREAK_GLASS,
     ENDPOINT_POLICY_LIMITS,
     EVERYTHING,
     EXACTLY,
@@ -35,6 +36,7 @@ from tests.unit.test_claims import (
     reading,
 )
 
+SHUT = '{"Statement": []}'
 MISSING = Outcome(kind=OutcomeKind.INCONCLUSIVE, code="NoSuchKey", reason="the canary does not exist")
 
 # --- not-public ------------------------------------------------------------------------------------------------------
@@ -347,3 +349,43 @@ def test_urls_that_take_another_way_show_nothing(vantage: str, path: str) -> Non
         for probe, row in outcomes_of(PRESIGNED_BOUNDED).items()
     }
     assert judged(PRESIGNED_BOUNDED, bent)[0] is Verdict.INCONCLUSIVE
+
+
+# --- break-glass -----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_not_tried_of_the_policy_is_told() -> None:
+    careful = replace(BREAK_GLASS, inferred=False, untried=("user:internet",))
+    assert {probe.cell.operation for probe in careful.cells().allowed} == {"GetBucketPolicy"}
+    assert list(careful.gaps(SETTING)) == [
+        "s3:PutBucketPolicy was not tried: its form is inferred: set `inferred: true`",
+        "s3:DeleteBucketPolicy was not tried: the request takes nothing that S3 could refuse it for",
+        "not tried: user:internet",
+    ]
+    assert len(list(BREAK_GLASS.gaps(SETTING))) == 1
+    assert all(probe.cell.inferred for probe in BREAK_GLASS.cells().denied)
+
+
+def test_a_form_that_tells_nobody_apart_breaks_no_glass() -> None:
+    bent = {
+        probe: ALLOWED if probe.cell.operation == "PutBucketPolicy" else row
+        for probe, row in outcomes_of(BREAK_GLASS).items()
+    }
+    found, sentence, _ = judged(BREAK_GLASS, bent)
+    assert found is Verdict.INCONCLUSIVE
+    assert "was not calibrated" in sentence
+    shut = {
+        probe: denied() if probe.cell.operation == "PutBucketPolicy" else row
+        for probe, row in outcomes_of(BREAK_GLASS).items()
+    }
+    assert judged(BREAK_GLASS, shut)[0] is Verdict.REFUTED
+
+
+def test_the_endpoint_does_not_keep_others_from_the_policy() -> None:
+    shut = replace(SETTING.endpoints[PARTNER], policy=SHUT)
+    setting = replace(SETTING, endpoints={**SETTING.endpoints, PARTNER: shut})
+    unnamed = dict.fromkeys(BREAK_GLASS.cells().denied, denied())
+    assert judged(BREAK_GLASS, {**outcomes_of(BREAK_GLASS), **unnamed})[0] is Verdict.PROVEN
+    found, sentence, _ = judged(BREAK_GLASS, {**outcomes_of(BREAK_GLASS, setting), **unnamed}, setting=setting)
+    assert found is Verdict.INCONCLUSIVE
+    assert "the endpoint's policy could not be excluded" in sentence

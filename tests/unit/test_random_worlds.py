@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_s3vpce.claims import (
+    BreakGlass,
     Claim,
     CrossAccount,
     EncryptedWrites,
@@ -37,6 +38,7 @@ from pytest_s3vpce.matrix import Verdict
 from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
 from pytest_s3vpce.policy import Policies, parse
 from tests.unit.test_claims import (
+    BREAK_GLASS,
     CROSS_ACCOUNT,
     ENCRYPTED_WRITES,
     ENDPOINT_ONLY,
@@ -69,6 +71,7 @@ WORLDS = 5000 if os.environ.get("S3VPCE_SOAK") else 300
 PATHS = ("", MAIN, PARTNER)
 ACTIONS = ("GetObject", "PutObject", "ListObjectsV2")
 
+GLASS = ("GetBucketPolicy", "PutBucketPolicy")
 OWN = ("app", "link", "old-link")
 BUCKETS = ("reports", "reports+plain", "elsewhere", "control:main", "control:partner")
 RESOURCES = {"target": "arn:aws:s3:::r*", "control": "arn:aws:s3:::c*", "elsewhere": "arn:aws:s3:::x*"}
@@ -105,6 +108,8 @@ class World:
     """What the runner may not read: `own side`, `openness`."""
     endpoint_blocks: frozenset[tuple[str, str]]
     """(endpoint, kind of bucket) that an endpoint's policy does not let through."""
+    glass_flips: frozenset[tuple[str, str]]
+    """(principal, operation on the policy) that are let in although not `app`, or kept out although `app`."""
     denies_old: frozenset[str]
     """Operations that the bucket's own policy denies to old signatures."""
     tag_flips: frozenset[tuple[str, str]]
@@ -174,6 +179,8 @@ class World:
 
     def _bucket_denies(self, probe: Probe, path: str, *, http: bool, own: bool) -> bool:
         operation = probe.cell.operation
+        if operation in GLASS:
+            return not self._breaks(probe.cell.principal, operation)
         if not own and not self._granted(probe.cell.principal, operation):
             return True
         if operation == "PutObject" and _encryption(probe) in self.denies_encryptions:
@@ -221,6 +228,10 @@ class World:
             shut = {(name, self.paths[vantage]) for name in names for vantage in claim.outside} <= self.denies
             open_inside = not {(name, self.paths[vantage]) for name in names for vantage in claim.inside} & self.denies
             return shut and open_inside and names <= self.denies_old
+        if isinstance(claim, BreakGlass):
+            rows = {(*pair, name) for pair in (*claim.administrators, *claim.others) for name in GLASS}
+            let = {row for row in rows if self._breaks(row[0], row[2])}
+            return let == {row for row in rows if row[:2] in claim.administrators}
         if isinstance(claim, TagScoped):
             named = {(scope.principal, scope.key[0]) for scope in claim.scopes}
             tried = {(who, key) for who, _ in named for key in ("ours", "theirs", "plain")}
@@ -245,6 +256,9 @@ class World:
             if row[:2] not in claim.granted and row[0] in known and row[2] not in _names(claim.actions)
         }  # what a granted principal may do elsewhere that is not among the named actions is not asked
         return {row for row in asked - elsewhere if self._lets_in(*row)} == wanted
+
+    def _breaks(self, principal: str, operation: str) -> bool:
+        return (principal == "app") != ((principal, operation) in self.glass_flips)
 
     def _granted(self, principal: str, operation: str) -> bool:
         return operation in self.open_to_all or (principal == "partner" and operation in self.grants_partner)
@@ -287,6 +301,7 @@ GOOD = World(
     blocks=frozenset(BLOCKS),
     unread=frozenset(),
     endpoint_blocks=frozenset(),
+    glass_flips=frozenset(),
     denies_old=frozenset(ACTIONS),
     tag_flips=frozenset(),
     mistagged=frozenset(),
@@ -319,6 +334,7 @@ def bent(dice: random.Random, base: World) -> World:
             replace(base, denies_encryptions=base.denies_encryptions ^ {encryption}),
             replace(base, grants_partner=base.grants_partner ^ {operation}),
             replace(base, endpoint_blocks=base.endpoint_blocks ^ {(dice.choice([MAIN, PARTNER]), kind)}),
+            replace(base, glass_flips=base.glass_flips ^ {(dice.choice([who, "anonymous"]), dice.choice(GLASS))}),
             replace(base, denies_old=base.denies_old ^ {operation}),
             replace(base, tag_flips=base.tag_flips ^ {(who, dice.choice(["ours", "theirs", "plain"]))}),
             replace(base, mistagged=base.mistagged ^ {dice.choice(["app", "partner", "ours", "theirs"])}),
@@ -384,6 +400,7 @@ CLAIMS: list[Claim] = [
     SEPARATE_DUTIES,
     TAG_SCOPED,
     PRESIGNED_BOUNDED,
+    BREAK_GLASS,
 ]
 
 
