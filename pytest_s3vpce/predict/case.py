@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.calibration import NONE, Calibration
 from pytest_s3vpce.claims.readings import limited
+from pytest_s3vpce.claims.setting import needs
 from pytest_s3vpce.model import Transport
 from pytest_s3vpce.operations import Check, Resource, checks, operation
 from pytest_s3vpce.probe import Credentials, Destination, Host, Probe, ProbeBuilder, form_of, parameters_of
@@ -133,7 +134,7 @@ class Cases:
             parameters=_written(parameters),
             bucket=bucket,
             caller=caller,
-            session=self._session(cell, caller, bucket, row, policy),
+            session=self._session(cell, caller, bucket, policy, key=destination.key),
             session_name=self._session_name,
             age=age,
             point=None if host is None else bucket.points.get(host, Unread(unread="the access point was not read")),
@@ -173,15 +174,12 @@ class Cases:
             run_key=f"{key}.made",
         )
 
-    def _session(self, cell: Cell, caller: PrincipalRow, bucket: BucketRow, row: Operation, policy: str) -> str:
+    def _session(self, cell: Cell, caller: PrincipalRow, bucket: BucketRow, policy: str, *, key: str) -> str:
         """The session policy: what crosses plain http is signed by a session that may do nothing else."""
         own = self._snapshot.principal(cell.principal)
         declared = own is not None and own.kind == "role"
         if not policy and cell.transport is Transport.HTTP and declared:
-            helpers = () if row.safe is None else row.safe.helpers
-            asked = [*checks(row, cell.parameters), *(Check(one.action, one.resource) for one in helpers)]
-            arns = [(check.action, arn_of(check, bucket, key=bucket.key)) for check in asked]
-            policy = limited((action, arn) for action, arn in arns if arn != "*")
+            policy = limited((check.action, arn_of(check, bucket, key=key) + beside) for check, beside in needs(cell))
         return session_policy(None if caller.session is None else caller.session.document, policy)
 
 

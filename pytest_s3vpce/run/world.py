@@ -112,19 +112,22 @@ class World:
         """Where a cell's probe goes, with the canary's bytes if its reader got them."""
         label = cell.target.bucket
         facts = self.bucket(label)
-        key = cell.target.key or self.made_keys.get(label) or facts.key
+        key = self._key(label, cell.target.key or self.made_keys.get(label) or facts.key)
         host = cell.target.host
         return Destination(
             bucket=facts.name,
             owner=facts.account_id,
             region=self.region(label),
-            key=self.resolve(key, "buckets", label) if "${" in key else key,
+            key=key,
             host=Host.of(self.resolve(host, "buckets", label)) if host else Host(),
             canary_body=self.canaries.get(label),
             canary_version=self.canary_versions.get(label),
             absent_key=f"{key}.absent-{self.run_id}",
             run_key=f"{key}.made-{self.run_id}",
         )
+
+    def _key(self, label: str, key: str) -> str:
+        return self.resolve(key, "buckets", label) if "${" in key else key
 
     def session(self, probe: Probe) -> SessionKind:
         """The session that signs a probe: limited by a session policy where the probe says so or it crosses http.
@@ -135,7 +138,8 @@ class World:
         name = self.signer(probe.cell.principal)
         principal = self.inventory.principals[name]
         if not policy and probe.cell.transport is Transport.HTTP and principal.role:
-            policy = limited(allowances(probe, self.bucket(probe.cell.target.bucket)))
+            label, key = probe.cell.target.bucket, probe.cell.target.key
+            policy = limited(allowances(probe, self.bucket(label), key=key and self._key(label, key)))
         return SessionKind(name, policy, CLEAR_SECONDS if policy else SESSION_SECONDS)
 
     def signer(self, principal: str) -> str:

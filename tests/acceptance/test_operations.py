@@ -48,7 +48,7 @@ buckets:
   reports:
     name: reports-111122223333
     canary: {key: ".s3vpce/canary", reader: "app:app-subnet"}
-    keys: {there: "there", nothing: "nothing/here"}
+    keys: {there: "${out:There}", nothing: "nothing/here"}
   scratch:
     name: scratch-111122223333
     canary: {create: "admin:admin-host"}
@@ -82,6 +82,7 @@ def provision(accounts):
     scratch = {{"Bucket": "scratch-111122223333"}}
     s3.create_bucket(**scratch, CreateBucketConfiguration={{"LocationConstraint": "eu-west-1"}})
     s3.put_bucket_versioning(**scratch, VersioningConfiguration={{"Status": "Enabled"}})
+    return {{"There": "there"}}
 
 
 def document(*statements):
@@ -93,9 +94,14 @@ def document(*statements):
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("catalogue")
     entry = {"bucket": "reports", "actions": [*ACTIONS, *NAMES], "inferred": True}
-    writes = {"bucket": "reports", "actions": ["s3:PutObject", "s3:DeleteObject"], "allow": "admin:admin-host"}
+    writes = {
+        "bucket": "reports",
+        "actions": ["s3:PutObject", "s3:DeleteObject", "s3:PutObjectTagging"],
+        "allow": "admin:admin-host",
+        "transports": ["https", "http"],
+    }
     entries = [
-        {**entry, "allow": "admin:admin-host"},
+        {**entry, "allow": "admin:admin-host", "transports": ["https", "http"]},
         {**entry, "deny": "app:app-subnet"},
         {**writes, "key": "there"},
         {**writes, "key": "nothing"},
@@ -143,13 +149,13 @@ def test_who_may_do_all_is_allowed_all_and_inferred_forms_are_calibrated(matrix:
         for row in matrix.cells
         if row.principal == "admin" and row.bucket == "reports"
     }
-    assert len(found) == len(ACTIONS) + len(NAMES)
+    assert len(found) == 2 * (len(ACTIONS) + len(NAMES))
     assert {name: row for name, row in found.items() if row[0] != "allowed"} == {}
 
 
 def test_nothing_is_written_to_a_key_where_nothing_was_read(matrix: Matrix) -> None:
     found = {row.id: row for row in matrix.cells if row.bucket != "reports"}
-    assert len(found) == 4
+    assert len(found) == 12
     for name, row in found.items():
         if "+there" in name:
             assert row.passed, name
