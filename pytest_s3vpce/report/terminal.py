@@ -221,6 +221,8 @@ class _Page:
             yield from self._wrapped(f"came back: {_came(cell)}")
         if cell.counted.layer:
             yield from self._wrapped(f"layer: {cell.counted.layer.value}")
+        if cell.evidence:
+            yield from self._wrapped(f"recorded: {cell.evidence.sentence}")
         if cell.hint:
             yield from self._wrapped(f"look at: {cell.hint}")
 

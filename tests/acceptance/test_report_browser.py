@@ -150,6 +150,8 @@ def test_a_cell_opens_to_its_evidence_and_closes_by_key(browser: Browser) -> Non
         "TLSv1.3",
         "look at\nthe bucket policy",
         "/x/test_a.access.yaml:3",
+        "recorded\na data event: by vpce-1, TLSv1.3, no error",
+        "vpc endpoint: vpce-1",
     ):
         assert text in shown, text
     assert browser.run("return location.hash") == "#cell=PutObject%2Freports%2Fapp%3Aoutside%2Fhttps"

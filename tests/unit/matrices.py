@@ -11,6 +11,9 @@ from pytest_s3vpce.matrix import (
     Judged,
     Matrix,
     Received,
+    Record,
+    Recording,
+    RecordKind,
     Sent,
     Status,
     VantageResult,
@@ -20,6 +23,13 @@ from pytest_s3vpce.model import Expect, Layer, OutcomeKind, Place, Transport
 
 NASTY = "no\x1b[2Jthing\rhere"
 """What a hostile answer could steer a terminal with."""
+
+
+RECORDED = Recording(
+    sentence="a data event: by vpce-1, TLSv1.3, no error",
+    sources=(f"log group `{NASTY}` of main",),
+    records=(Record(kind=RecordKind.DATA, source=NASTY, at="2026-03-01T23:58:00Z", vpc_endpoint="vpce-1"),),
+)
 
 
 def cell(
@@ -55,6 +65,7 @@ def cell(
         received=received or Received(status=403, request_id="REQ1", peer="192.0.2.1:443", tls="TLSv1.3", seconds=0.1),
         hint="" if passed else "the bucket policy",
         place=Place("/x/test_a.access.yaml", 3, 5),
+        evidence=None if passed else RECORDED,
     )
 
 

@@ -72,6 +72,7 @@ def test_each_failure_says_what_was_sent_came_back_and_where_to_look() -> None:
     assert "came back: status 403, Code, no" in part
     assert "request REQ1, peer 192.0.2.1:443, TLSv1.3" in part
     assert "look at: the bucket policy" in part
+    assert "recorded: a data event: by vpce-1, TLSv1.3, no error" in part
     assert "layer: identity" in text
     assert "came back: dns: no" in text
 

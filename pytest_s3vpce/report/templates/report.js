@@ -61,7 +61,7 @@
   const milliseconds = (timings) =>
     timings ? [...timings].filter(([, v]) => v !== null).map(([k, v]) => [`${k} time`, `${(v * 1000).toFixed(1)} ms`]) : [];
   const LEFT_OUT = new Set(["id", "operation", "action", "variant", "bucket", "principal", "vantage", "transport", "expect",
-    "measured", "counted", "passed", "controlled", "sent", "received", "hint", "place", "findings"]);
+    "measured", "counted", "passed", "controlled", "sent", "received", "hint", "place", "findings", "evidence"]);
   const evidence = (cell) => {
     const get = (name) => cell.get(name) ?? new Map();
     const counted = get("counted"), measured = get("measured"), sent = get("sent"), received = get("received");
@@ -99,6 +99,11 @@
         ["measured", measured.get("outcome") === counted.get("outcome") ? "" : `${measured.get("outcome")}: ${measured.get("reason")}`],
         ["request id", received.get("request_id")],
         ["headers", received.get("headers")],
+      ]),
+      ...section("Logs", [
+        ["recorded", get("evidence").get("sentence")],
+        ["searched", get("evidence").get("sources")],
+        ["records", get("evidence").get("records")],
       ]),
       ...section("Network", [
         ["DNS", received.get("dns")],
