@@ -10,7 +10,6 @@ import os
 import random
 from collections import Counter
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -34,6 +33,7 @@ from pytest_s3vpce.run.world import World
 from pytest_s3vpce.snapshot import Snapshot
 from pytest_s3vpce.snapshot.state import unread
 from tests.unit import labnetwork
+from tests.unit.labaccounts import Sessions
 from tests.unit.labstage import REGION, Stage, policy
 
 if TYPE_CHECKING:
@@ -63,32 +63,6 @@ class Scene:
     snapshot: Snapshot
     origins: dict[str, Origin]
     people: dict[str, Person | None]
-
-
-class Sessions:
-    """Stands for `Accounts`: clients that are handed to the gateway."""
-
-    def __init__(self, admins: dict[str, Person], keys: dict[str, Person]) -> None:
-        self._admins = admins
-        self._keys = keys
-        self._clients: dict[tuple[str, str], Any] = {}
-        self.infrastructure = SimpleNamespace(lookups={})
-
-    def client(self, service: str, *, account: str, region: str | None = None) -> Any:
-        assert region in (None, REGION)
-        if (service, account) not in self._clients:
-            self._clients[service, account] = self._admins[account].client(service)
-        return self._clients[service, account]
-
-    def signed_session(self, kind: Any, *, region: str) -> Any:
-        assert region == REGION
-        return self._keys[kind.principal]
-
-    def region(self, _account: str) -> str:
-        return REGION
-
-    def own_policy(self, _principal: str) -> None:
-        return None
 
 
 class Chooser:
