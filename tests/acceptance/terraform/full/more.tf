@@ -119,3 +119,64 @@ resource "aws_cloudwatch_log_group" "trail" {
   name              = "trail"
   retention_in_days = 7
 }
+resource "aws_s3_bucket" "trail" {
+  bucket        = "perimeter-trail-${data.aws_caller_identity.me.account_id}"
+  force_destroy = true
+}
+resource "aws_s3_bucket_policy" "trail" {
+  bucket = aws_s3_bucket.trail.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Effect    = "Allow"
+        Principal = { Service = "cloudtrail.amazonaws.com" }
+        Action    = "s3:GetBucketAcl"
+        Resource  = aws_s3_bucket.trail.arn
+      },
+      {
+        Effect    = "Allow"
+        Principal = { Service = "cloudtrail.amazonaws.com" }
+        Action    = "s3:PutObject"
+        Resource  = "${aws_s3_bucket.trail.arn}/AWSLogs/${data.aws_caller_identity.me.account_id}/*"
+        Condition = { StringEquals = { "s3:x-amz-acl" = "bucket-owner-full-control" } }
+      },
+    ]
+  })
+}
+resource "aws_iam_role" "trail" {
+  name = "trail"
+  assume_role_policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [{ Effect = "Allow", Principal = { Service = "cloudtrail.amazonaws.com" }, Action = "sts:AssumeRole" }]
+  })
+}
+resource "aws_cloudtrail" "perimeter" {
+  name                       = "perimeter"
+  s3_bucket_name             = aws_s3_bucket.trail.id
+  cloud_watch_logs_group_arn = "${aws_cloudwatch_log_group.trail.arn}:*"
+  cloud_watch_logs_role_arn  = aws_iam_role.trail.arn
+  depends_on                 = [aws_s3_bucket_policy.trail]
+  advanced_event_selector {
+    name = "objects"
+    field_selector {
+      field  = "eventCategory"
+      equals = ["Data"]
+    }
+    field_selector {
+      field  = "resources.type"
+      equals = ["AWS::S3::Object"]
+    }
+  }
+  advanced_event_selector {
+    name = "what comes by endpoints"
+    field_selector {
+      field  = "eventCategory"
+      equals = ["NetworkActivity"]
+    }
+    field_selector {
+      field  = "eventSource"
+      equals = ["s3.amazonaws.com"]
+    }
+  }
+}
