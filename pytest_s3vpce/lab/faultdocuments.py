@@ -7,8 +7,8 @@ import json
 import secrets
 import uuid
 from typing import TYPE_CHECKING, Final
-from xml.sax.saxutils import escape
 
+from pytest_s3vpce.escaping import in_xml as escape
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.wire import HttpResponse
 

@@ -19,7 +19,6 @@ from pytest_s3vpce.lab import (
     s3encryption,
     s3listings,
     s3locks,
-    s3post,
     s3public,
     s3tags,
 )
@@ -80,10 +79,8 @@ class S3:
         asked = parse(request)
         if request.method == "OPTIONS":
             return s3cors.preflight(self._state, request, asked.bucket)
-        if asked.row is None and s3post.is_post_to_bucket(request):
-            raise s3post.other_form()
         if asked.row is None:
-            raise Refused("NotImplemented", status=501, message="The lab has no such operation of s3.")
+            raise _unserved(request)
         if point is not None:
             _check_access_point(asked, verified)
         note.update(operation=asked.row.name, bucket=asked.bucket, key=asked.key)
@@ -255,6 +252,14 @@ class S3:
             "s3", done, account=bucket.account, region=bucket.region, target=asked.target, **changed
         )
         return s3listings.settle(asked, s3tags.settle(asked, answer))
+
+
+def _unserved(request: HttpRequest) -> Refused:
+    from pytest_s3vpce.lab import s3post
+
+    if s3post.is_post_to_bucket(request):
+        return s3post.other_form()
+    return Refused("NotImplemented", status=501, message="The lab has no such operation of s3.")
 
 
 def _check_access_point(asked: S3Request, verified: Verified | Anonymous) -> None:

@@ -7,8 +7,8 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/blocking-unblocking-s3-c-e
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from xml.sax.saxutils import escape
 
+from pytest_s3vpce.escaping import in_xml as escape
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3forms import element, malformed
 from pytest_s3vpce.lab.wire import HttpResponse

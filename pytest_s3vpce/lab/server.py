@@ -18,9 +18,9 @@ from email.utils import formatdate
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
-from xml.sax.saxutils import escape
 
 from pytest_s3vpce.errors import LabError
+from pytest_s3vpce.escaping import in_xml as escape
 from pytest_s3vpce.lab.listener import Acceptor, Listener
 from pytest_s3vpce.lab.origin import Proxied
 from pytest_s3vpce.lab.wire import (

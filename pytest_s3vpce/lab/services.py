@@ -6,7 +6,7 @@ import threading
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from pytest_s3vpce.lab import accesspoints, lightening, listing, mending, organizations, versions, vpcendpoints
+from pytest_s3vpce.lab import accesspoints, lightening
 from pytest_s3vpce.lab.principals import Principals, mend_users
 from pytest_s3vpce.lab.readying import mended, prepare
 from pytest_s3vpce.lab.s3application import application
@@ -100,6 +100,8 @@ class Services:
         from moto.iam.access_control import PermissionResult
         from moto.s3.models import FakeBucket, FakeDeleteMarker, PublicAccessBlock, S3Backend
 
+        from pytest_s3vpce.lab import listing, mending, versions
+
         if not mended(FakeBucket):
             mending.mend_buckets(FakeBucket, permitted=PermissionResult.PERMITTED, block_class=PublicAccessBlock)
             mending.mend_locks(S3Backend)
@@ -116,6 +118,8 @@ class Services:
         from moto.ec2.responses import EC2Response
         from moto.ec2.utils import random_public_ip
 
+        from pytest_s3vpce.lab import mending, vpcendpoints
+
         if not mended(EC2Backend):
             vpcendpoints.mend_endpoints(VPCEndPoint, backend_class=EC2Backend, response_class=EC2Response)
             mending.mend_subnets(Subnet)
@@ -127,6 +131,8 @@ class Services:
     def mend_lambda(self) -> None:
         from moto.awslambda.models import LambdaFunction
 
+        from pytest_s3vpce.lab import mending
+
         mending.mend_functions(LambdaFunction, vpc_of=self._vpc_of)
 
     def mend_iam(self) -> None:
@@ -136,6 +142,8 @@ class Services:
         from moto.iam.models import User
         from moto.iam.responses import IamResponse
 
+        from pytest_s3vpce.lab import mending
+
         if not mended(User):
             mending.mend_documents(models, malformed=MalformedPolicyDocument)
             lightening.share_managed_policies()
@@ -143,6 +151,8 @@ class Services:
 
     def mend_organizations(self) -> None:
         from moto.organizations.models import OrganizationsBackend
+
+        from pytest_s3vpce.lab import organizations
 
         if not mended(OrganizationsBackend):
             organizations.mend_accounts(OrganizationsBackend, iam=self.backends("iam"))

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab import provisioning
-from pytest_s3vpce.lab.client import running_lab
 from pytest_s3vpce.lab.delays import USUAL, Delays
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.journal import Journal
@@ -208,15 +207,20 @@ def _provisioned(lab: Lab, settings: Settings, *, folder: Path, stop: threading.
 
 def _check_ready_file(path: Path) -> None:
     """That it can't be written is told at once, not when all else is done; a running lab's is not taken from it."""
-    try:
-        running = running_lab(path)
-    except LabError:
-        running = None
-    if running is not None and running.answers():
+    if path.is_file() and _is_running(path):
         raise LabError(f"a lab is running with the ready file `{path}`", remedy="name another, or end that lab")
     if path.is_dir():
         raise LabError(f"`{path}` can't be written: it is a folder", remedy="name a file")
     _beside(path, "").unlink(missing_ok=True)
+
+
+def _is_running(ready_file: Path) -> bool:
+    from pytest_s3vpce.lab.client import running_lab
+
+    try:
+        return running_lab(ready_file).answers()
+    except LabError:
+        return False
 
 
 def _check_port(port: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from pytest_s3vpce.lab import faultdocuments, mending, organizations, reading, vpcendpoints
+from pytest_s3vpce.lab import faultdocuments, organizations, reading
 from pytest_s3vpce.lab.principals import Principals, partition_of, runner_of
 from pytest_s3vpce.lab.readying import no_region
 from pytest_s3vpce.lab.refused import Refused
@@ -101,8 +101,12 @@ class State:
     ) -> bytes | None:
         sent = request.body if body is None else body
         if service == "ec2":
+            from pytest_s3vpce.lab import vpcendpoints
+
             return vpcendpoints.endpoint_form(sent, topology=lambda: self.topology(account, region))
         if service == "lambda" and request.method in {"POST", "PUT"} and b"VpcConfig" in sent:
+            from pytest_s3vpce.lab import mending
+
             mending.check_function_network(sent, topology=lambda: self.topology(account, region))
         return body
 
