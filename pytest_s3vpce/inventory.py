@@ -25,6 +25,7 @@ from pytest_s3vpce.points import Point  # noqa: TC001 - pydantic reads annotatio
 from pytest_s3vpce.references import OutputsFile
 from pytest_s3vpce.schema import (
     AccountId,
+    Flag,
     Name,
     Region,
     RoleArn,
@@ -105,6 +106,8 @@ class Bucket(Strict):
     account: Text | None = None
     region: Region | None = None
     canary: _Canary
+    requester_pays: Flag = False
+    """Whether requests say that who sends them pays, as a bucket may ask of other accounts."""
     keys: dict[Name, Text] = Field(default_factory=dict)
     hosts: dict[Name, Annotated[str, AfterValidator(forms.HOST)]] = Field(default_factory=dict)
     policy_file: Text | None = None

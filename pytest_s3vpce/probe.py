@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # botocore adds these after signing; they tell S3 nothing and would differ between two signings of one request.
 _UNSIGNED_EXTRAS: Final = frozenset({"amz-sdk-invocation-id", "amz-sdk-request"})
 
-_OURS: Final = frozenset({"ExpectedBucketOwner", "Key"})
+_OURS: Final = frozenset({"ExpectedBucketOwner", "Key", "RequestPayer"})
 """Parameters that each request gets which takes them."""
 
 _LOCKS: Final = "ObjectLock"
@@ -127,6 +127,8 @@ class Destination:
     """The canary's bytes as its reader got them; without them no write is signed."""
     absent_key: str = ""
     run_key: str = ""
+    requester_pays: bool = False
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/ObjectsinRequesterPaysBuckets.html"""
     canary_version: str | None = None
     """The canary's version id as its reader got it, `null` in a bucket without versions."""
 
@@ -168,6 +170,8 @@ def parameters_of(probe: Probe, row: Operation, form: Form, destination: Destina
             parameters.setdefault("ExpectedBucketOwner", destination.owner)
     if row.on_object:
         parameters.setdefault("Key", destination.key)
+    if destination.requester_pays:
+        parameters.setdefault("RequestPayer", "requester")
     return {name: _fill(value, destination) for name, value in parameters.items()}
 
 

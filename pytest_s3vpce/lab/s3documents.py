@@ -61,6 +61,11 @@ def _payment(home: Any, request: HttpRequest, name: str) -> HttpResponse:
     return _xml(_kept(home).get(("payment", ""), _PAYER))
 
 
+def requester_pays(state: State, bucket: str) -> bool:
+    """Whether the bucket has whoever asks for something pay for it."""
+    return "<Payer>Requester</Payer>" in _kept(state.stored(bucket)).get(("payment", ""), "")
+
+
 def _configuration(home: Any, request: HttpRequest, asked: S3Request, kind: str) -> HttpResponse:
     assert asked.row is not None
     kept, at = _kept(home), (kind, str(asked.parameters.get("Id", "")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.lab import acls, s3checks, s3default, s3public
+from pytest_s3vpce.lab import acls, s3checks, s3default, s3documents, s3public
 from pytest_s3vpce.lab.denials import PLAIN, s3_blocked, s3_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 POLICY_OPERATIONS: Final = frozenset({"GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"})
 """What the owner's root user may always do, whatever the bucket's policy says.
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html"""
+
+_LISTS: Final = frozenset({"s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads"})
 
 
 class BucketLike:
@@ -126,6 +128,7 @@ class Trial:
             shown = question.by_access_point().resource
             raise s3_denial(decision, caller=self._caller, action=check.action, resource=shown, relation=relation)
         if not isinstance(owner, BucketLike):
+            self._check_payer(check, asked, owner)
             self._kms.require(
                 self._caller,
                 asked,
@@ -136,6 +139,19 @@ class Trial:
                 version=version,
                 context=self._context,
             )
+
+    def _check_payer(self, check: Check, asked: S3Request, owner: BucketState) -> None:
+        """Other accounts have to say that they pay where the bucket asks it; nobody unknown can.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/RequesterPaysBuckets.html
+        """
+        costs = check.resource is Resource.OBJECT or check.action in _LISTS
+        pays = asked.parameters.get("RequestPayer") == "requester" and not self._caller.anonymous
+        if not costs or pays or not self.is_foreign(owner):
+            return
+        if s3documents.requester_pays(self._state, owner.name):
+            self._note.update(decision="implicit_deny", layer="requester_pays", reason="does not say that it pays")
+            raise Refused("AccessDenied", status=403, message=PLAIN)
 
     def _check_origin(self, vpc: str) -> None:
         """An access point of a VPC takes what comes by that VPC's endpoints alone.

@@ -122,6 +122,7 @@ class World:
             host=Host.of(self.resolve(host, "buckets", label)) if host else Host(),
             canary_body=self.canaries.get(label),
             canary_version=self.canary_versions.get(label),
+            requester_pays=label in self.inventory.buckets and self.inventory.buckets[label].requester_pays,
             absent_key=f"{key}.absent-{self.run_id}",
             run_key=f"{key}.made-{self.run_id}",
         )

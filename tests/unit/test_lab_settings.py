@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore import UNSIGNED
 
-from tests.unit.labstage import Stage, allow, make_role, refusal
+from tests.unit.labstage import Stage, allow, make_role, policy, refusal
 
-MAIN = "310000000111"
-BUCKET, LOCKED = "lab-settings", "lab-settings-locked"
+MAIN, OTHER = "310000000111", "310000000112"
+BUCKET, LOCKED, PAID = "lab-settings", "lab-settings-locked", "lab-settings-paid"
 ANALYTICS = {"Id": "a", "StorageClassAnalysis": {}}
 TIERING = {"Id": "t", "Status": "Enabled", "Tierings": [{"Days": 90, "AccessTier": "ARCHIVE_ACCESS"}]}
 TARGET = f"arn:aws:s3:::{BUCKET}"
@@ -30,7 +31,7 @@ RULE = {"ID": "r", "Status": "Enabled", "Prefix": "", "Destination": {"Bucket": 
 
 @pytest.fixture(scope="module")
 def stage() -> Stage:
-    made = Stage(MAIN)
+    made = Stage(MAIN, OTHER)
     s3 = made.admin(MAIN).client("s3")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_object(Bucket=BUCKET, Key="k", Body=b"x")
@@ -74,6 +75,25 @@ def test_who_pays_is_told_and_changed(s3: Any) -> None:
     assert s3.get_bucket_request_payment(Bucket=BUCKET)["Payer"] == "BucketOwner"
     s3.put_bucket_request_payment(Bucket=BUCKET, RequestPaymentConfiguration={"Payer": "Requester"})
     assert s3.get_bucket_request_payment(Bucket=BUCKET)["Payer"] == "Requester"
+
+
+def test_other_accounts_say_that_they_pay(stage: Stage) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/ObjectsinRequesterPaysBuckets.html"""
+    own, other = (stage.admin(account).client("s3") for account in (MAIN, OTHER))
+    own.create_bucket(Bucket=PAID)
+    own.put_object(Bucket=PAID, Key="k", Body=b"x")
+    own.delete_public_access_block(Bucket=PAID)
+    everybody = {**allow("s3:*"), "Principal": "*", "Resource": [f"arn:aws:s3:::{PAID}{end}" for end in ("", "/*")]}
+    own.put_bucket_policy(Bucket=PAID, Policy=policy(everybody))
+    assert other.head_object(Bucket=PAID, Key="k")["ContentLength"] == 1
+    own.put_bucket_request_payment(Bucket=PAID, RequestPaymentConfiguration={"Payer": "Requester"})
+    assert own.head_object(Bucket=PAID, Key="k")["ContentLength"] == 1
+    for call, given in ((other.get_object, {"Key": "k"}), (other.list_objects_v2, {})):
+        assert refusal(call, Bucket=PAID, **given) == (403, "AccessDenied", "Access Denied")
+        assert call(Bucket=PAID, **given, RequestPayer="requester")
+    assert other.get_bucket_location(Bucket=PAID)
+    anyone = stage.admin(MAIN).client("s3", signature_version=UNSIGNED)
+    assert refusal(anyone.get_object, Bucket=PAID, Key="k", RequestPayer="requester")[1] == "AccessDenied"
 
 
 def test_a_website_and_acceleration_and_notifications(s3: Any) -> None:

@@ -7,16 +7,22 @@ import hashlib
 import re
 import zlib
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from botocore.awsrequest import AWSRequest
 
 from pytest_s3vpce.errors import S3VpceError, TargetError
+from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.model import Cell, SignedRequest, Target, Transport
 from pytest_s3vpce.operations import BOGUS_ETAG, BOGUS_VERSION_ID, OPERATIONS, Fill, operation
 from pytest_s3vpce.probe import Credentials, Destination, Host, Probe, ProbeBuilder, _headers, form_of
+from pytest_s3vpce.run.environment import Environment
+from pytest_s3vpce.run.planes import world_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEYS = Credentials(access_key_id="AKIAEXAMPLE", secret_access_key="secret-of-a-test", session_token="token-of-a-test")
 HERE = Destination(
@@ -123,6 +129,32 @@ def test_the_owner_guards_every_request_that_can_carry_it() -> None:
         assert headers(build(name, inferred=True))["x-amz-expected-bucket-owner"] == "111122223333", name
     for name in ("ListBuckets", "CreateBucket"):
         assert "x-amz-expected-bucket-owner" not in headers(build(name, inferred=True))
+
+
+def test_who_asks_says_that_it_pays_where_the_bucket_wants_it() -> None:
+    paid = replace(HERE, requester_pays=True)
+    for name in ("GetObject", "ListObjectsV2", "PutObject", "HeadObject"):
+        found = headers(build(name, destination=paid))
+        assert found["x-amz-request-payer"] == "requester", name
+        assert "x-amz-request-payer" in found["authorization"], name
+        assert "x-amz-request-payer" not in headers(build(name)), name
+    assert "x-amz-request-payer" not in headers(build("GetBucketPolicy", destination=paid))
+
+
+def test_an_inventorys_bucket_has_who_asks_pay(tmp_path: Path) -> None:
+    path = tmp_path / "s3vpce.yaml"
+    path.write_text(
+        'accounts: {main: {id: "111122223333", region: eu-west-1}}\n'
+        "principals: {app: {anonymous: true}}\n"
+        "vantage_points: {app-subnet: local}\n"
+        "buckets: {reports: {name: reports-bucket, canary: c, requester_pays: true}}\n"
+        "controls: {main: {name: control-bucket, canary: c}}\n",
+        encoding="utf-8",
+    )
+    world = world_of(load_inventory(path), Environment(), run_id="r")
+    here = cell("GetObject")
+    assert world.destination(here).requester_pays
+    assert not world.destination(replace(here, target=Target(bucket="control:main"))).requester_pays
 
 
 def test_anonymous_requests_are_unsigned_and_never_stale() -> None:
