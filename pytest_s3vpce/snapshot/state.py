@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping  # noqa: TC003 - pydantic reads annotations
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.network.topology import Topology  # noqa: TC001 - pydantic reads annotations
@@ -21,6 +21,12 @@ class Unread:
     """Stands for what exists, or may exist, and could not be read; `unread` says why. Never taken for an allow."""
 
     unread: str
+
+
+Unread.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+# Read back, `{"unread": "..."}` is one of these before it is a mapping of anything.
+Tags = Annotated[Unread | Mapping[str, str], Field(union_mode="left_to_right")]
+AccessList = Annotated[Unread | Mapping[str, Any] | None, Field(union_mode="left_to_right")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +84,7 @@ class PrincipalRow:
     """Of the role, user or root; empty for those who have none of their own."""
     id: str | Unread = ""
     """The unique id, `AROA...` or `AIDA...`, that aws:userid holds."""
-    tags: Mapping[str, str] | Unread = field(default_factory=dict)
+    tags: Tags = field(default_factory=dict)
     identity: Rows | Unread = ()
     boundary: PolicyRow | Unread | None = None
     session: PolicyRow | None = None
@@ -99,8 +105,8 @@ class ObjectRow:
 
     encryption: str | None = None
     key: str | None = None
-    tags: Mapping[str, str] | Unread = field(default_factory=dict)
-    acl: Mapping[str, Any] | Unread | None = None
+    tags: Tags = field(default_factory=dict)
+    acl: AccessList = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +145,7 @@ class BucketRow:
     policy: PolicyRow | Unread | None
     block: BlockRow | Unread
     ownership: str | Unread
-    acl: Mapping[str, Any] | Unread | None
+    acl: AccessList
     encryption: EncryptionRow | Unread | None
     objects: Mapping[str, ObjectRow | Unread | None] = field(default_factory=dict)
     """By key; None where there is no such object."""

@@ -112,7 +112,10 @@ def test_explanations_point_into_the_files_that_policies_are_made_from(
         "\nbuckets:", '\nendpoint_policies: {"${out:Endpoint}": policies/endpoint.json}\n\nbuckets:'
     )
     inventory.write_text(written, encoding="utf-8")
-    ready = ("--lab-ready", str(shared_lab.ready_file))
+    file = tmp_path / "snapshot.json"
+    lab = ("--lab-ready", str(shared_lab.ready_file))
+    assert command("snapshot", "-o", str(file), "--inventory", str(inventory), *lab)[0] == 0
+    ready = ("--snapshot", str(file))
     denied = why("GetObject/reports/app:internet/https", example, *ready)
     assert f"of the bucket policy of reports ({source}:4:" in denied
     allowed = why("GetObject/reports/app:app-subnet/https", example, *ready)
