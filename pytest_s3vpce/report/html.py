@@ -75,13 +75,14 @@ def render(matrix: Matrix) -> str:
         rows=_rows(shown, groups),
         claims=[(claim, _SIGNS[claim.verdict], _findings(claim)) for claim in shown.claims],
         failures=[cell for cell in shown.cells if cell.passed is False][:_MOST_FAILURES],
+        surprises=[cell for cell in shown.cells if cell.passed and reading.is_surprise(cell)][:_MOST_FAILURES],
         more_failures=max(0, found.cells - found.met - _MOST_FAILURES),
         pictures=[draw(shown, geometry) for geometry in (WIDE, NARROW)],
         calls=shown.calls[:_MOST_CALLS],
         more_calls=max(0, len(shown.calls) - _MOST_CALLS),
         what=reading.what,
         through=reading.through,
-        layers=reading.LAYERS,
+        decided_by=reading.decided_by,
         data=_data(shown),
     )
 
@@ -144,7 +145,15 @@ def _shown(number: int, cell: CellResult) -> _Shown:
         notes.append(f"want {cell.expect.value}")
     if reading.is_uncontrolled(cell):
         notes.append("uncontrolled")
-    return _Shown(number, f"{_ending(cell)} {outcome.value}", SYMBOLS[outcome], outcome.value, ", ".join(notes))
+    if cell.predicted is not None and cell.predicted.surprise:
+        notes.append(f"predicted {cell.predicted.expected.value.replace('_', ' ')}")
+    return _Shown(
+        number,
+        f"{_ending(cell)} {outcome.value}{' surprise' if reading.is_surprise(cell) else ''}",
+        SYMBOLS[outcome],
+        outcome.value,
+        ", ".join(notes),
+    )
 
 
 def _ending(cell: CellResult) -> str:

@@ -99,7 +99,7 @@ def _head(matrix: Matrix) -> Iterator[str]:
 def _failures(matrix: Matrix) -> Iterator[tuple[str, str]]:
     cells = [cell for cell in matrix.cells if cell.passed is False]
     claims = [claim for claim in matrix.claims if not claim.passed]
-    if cells or claims:
+    if cells or claims or any(map(reading.is_surprise, matrix.cells)):
         yield "### Not as expected\n", "\n"
     for claim in claims:
         yield f"- {_SIGNS[claim.verdict]} **{claim.verdict.value}** {code(claim.id)}: {words(claim.sentence)}", "\n"
@@ -108,13 +108,18 @@ def _failures(matrix: Matrix) -> Iterator[tuple[str, str]]:
                 yield f"  - {row.status.value}: {words(row.sentence)}", "\n"
     for cell in cells:
         yield f"- {_missed(cell)}", "\n"
+    for cell in matrix.cells:
+        if cell.passed and cell.predicted is not None and cell.predicted.surprise:
+            expected = cell.predicted.expected.value.replace("_", " ")
+            yield f"- ! {code(cell.id)}: predicted **{expected}**, got **{cell.measured.outcome.value}**", "\n"
 
 
 def _missed(cell: CellResult) -> str:
     wanted = cell.expect.value if cell.expect else "nothing"
     counted = cell.counted
-    by = f" by the {reading.LAYERS[counted.layer]}" if counted.layer else ""
+    by = f" by the {words(reading.decided_by(cell))}" if counted.layer else ""
     look = f"  \n  look at: {words(cell.hint)}" if cell.hint else ""
+    look += "".join(f"  \n  {words(line)}" for line in (cell.predicted.explanation if cell.predicted else ()))
     return (
         f"{SYMBOLS[counted.outcome]} {code(cell.id)}: expected **{wanted}**, got **{counted.outcome.value}**{by}: "
         f"{words(counted.reason)}{look}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.model import Layer, OutcomeKind
-from pytest_s3vpce.report.reading import LAYERS, networks
+from pytest_s3vpce.report.reading import LAYERS, decided_by, networks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -101,13 +101,14 @@ class _Way:
     bucket: str
     outcome: OutcomeKind
     layer: Layer | None
+    by: str
     principals: tuple[str, ...]
     surprise: bool
 
     def words(self) -> str:
         ended = self.outcome.value
         if self.outcome is OutcomeKind.DENIED:
-            ended = f"denied by {LAYERS[self.layer]}"
+            ended = f"denied by {self.by}"
         who = ", ".join(self.principals)
         return f"{ended}: {who}" if who else ended
 
@@ -127,6 +128,11 @@ class _Drawing:
         self._accounts = {row.name: row.id for row in matrix.accounts}
         self._endpoints = {row.id: row.type for row in matrix.endpoints}
         self._names = {row.label: row.name for row in matrix.buckets}
+        self._leaving = {
+            cell.vantage: cell.predicted.path.partition(",")[0]
+            for cell in matrix.cells
+            if cell.predicted is not None and "gateway" in cell.predicted.path
+        }
         self._todo: list[tuple[_Way, VantageResult, float]] = []
 
     def picture(self) -> Picture:
@@ -197,7 +203,7 @@ class _Drawing:
         if vantage.path == "none" and vantage.account is None:
             return "internet", "internet", "no endpoint"
         if vantage.path == "none":
-            return "gate", "no endpoint", "NAT or internet gateway"
+            return "gate", "no endpoint", self._leaving.get(vantage.name, "NAT or internet gateway")
         return "endpoint", f"{self._endpoints.get(vantage.path, 'VPC')} endpoint", vantage.path
 
     def _buckets(self, height: float) -> None:
@@ -264,19 +270,20 @@ def _end(way: _Way) -> str:
 
 
 def _alike(cells: Sequence[CellResult]) -> Iterator[_Way]:
-    found: dict[tuple[str, OutcomeKind, Layer | None, bool], dict[str, None]] = {}
+    found: dict[tuple[str, OutcomeKind, Layer | None, str, bool], dict[str, None]] = {}
     for cell in cells:
         layer = cell.counted.layer if cell.counted.outcome is OutcomeKind.DENIED else None
-        key = (cell.bucket, cell.counted.outcome, layer, cell.passed is False)
+        by = decided_by(cell) if cell.counted.outcome is OutcomeKind.DENIED else ""
+        key = (cell.bucket, cell.counted.outcome, layer, by, cell.passed is False)
         found.setdefault(key, {})[cell.principal] = None
     order = list(OutcomeKind)
-    for (bucket, outcome, layer, surprise), principals in sorted(
-        found.items(), key=lambda row: (row[0][0], order.index(row[0][1]), not row[0][3])
+    for (bucket, outcome, layer, by, surprise), principals in sorted(
+        found.items(), key=lambda row: (row[0][0], order.index(row[0][1]), not row[0][4])
     ):
-        yield _Way(bucket, outcome, layer, tuple(principals), surprise)
+        yield _Way(bucket, outcome, layer, by, tuple(principals), surprise)
 
 
 def _merged(ways: Sequence[_Way], name: str) -> Iterator[_Way]:
     seen = dict.fromkeys((way.outcome, way.layer, way.surprise) for way in ways)
     for outcome, layer, surprise in seen:
-        yield _Way(name, outcome, layer, (), surprise)
+        yield _Way(name, outcome, layer, LAYERS[layer], (), surprise)

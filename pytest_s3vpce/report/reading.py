@@ -38,6 +38,7 @@ class Counts:
     cells: int
     met: int
     uncontrolled: int
+    surprises: int
     claims: int
     proven: int
     refuted: int
@@ -73,6 +74,7 @@ def counts(matrix: Matrix) -> Counts:
         cells=len(expected),
         met=sum(bool(cell.passed) for cell in expected),
         uncontrolled=sum(is_uncontrolled(cell) for cell in matrix.cells),
+        surprises=sum(is_surprise(cell) for cell in matrix.cells),
         claims=len(verdicts),
         proven=sum(claim.passed for claim in matrix.claims),
         refuted=verdicts.count(Verdict.REFUTED),
@@ -85,12 +87,29 @@ def headline(found: Counts) -> str:
     claims = f"{found.proven} of {found.claims} claims proven"
     parts = [cells if found.cells else "", claims if found.claims else ""]
     parts.append(f"{found.refuted} refuted" if found.refuted else "")
+    parts.append(f"{found.surprises} other than predicted" if found.surprises else "")
     parts.append(f"{found.uncontrolled} uncontrolled" if found.uncontrolled else "")
     return ", ".join(part for part in parts if part) or "nothing was measured"
 
 
 def is_uncontrolled(cell: CellResult) -> bool:
     return cell.controlled is False and cell.counted.outcome is OutcomeKind.DENIED
+
+
+def is_surprise(cell: CellResult) -> bool:
+    """Whether policies and network promised something else."""
+    return cell.predicted is not None and cell.predicted.surprise
+
+
+def decided_by(cell: CellResult) -> str:
+    """What denied: the policy that S3 names, and the statement that a prediction names."""
+    policy = LAYERS[cell.counted.layer]
+    found = cell.predicted
+    if found is None or found.surprise or not found.expected.denied or not found.statement:
+        return policy
+    if cell.counted.layer is None:
+        return f"{policy}, by prediction {found.statement} in the {found.policy}"
+    return f"{policy} ({found.statement})"
 
 
 def what(cell: CellResult) -> str:

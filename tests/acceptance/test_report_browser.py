@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_s3vpce.report.html import render
+from pytest_s3vpce.report.json import read
 from tests.unit.manycells import large, with_texts
 from tests.unit.matrices import MATRIX
 
@@ -84,6 +85,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install selenium")
     folder = tmp_path_factory.mktemp("pages")
     (folder / "small.html").write_text(render(MATRIX), encoding="utf-8")
+    example = read(ROOT / "tests" / "data" / "report-2.json")
+    (folder / "example.html").write_text(render(example), encoding="utf-8")
     (folder / "large.html").write_text(render(large()), encoding="utf-8")
     (folder / "acting.html").write_text(render(with_texts(MATRIX, ACTING)), encoding="utf-8")
     options = webdriver.ChromeOptions()
@@ -213,11 +216,12 @@ def test_five_thousand_cells_open_and_filter_within_a_second(browser: Browser) -
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["small.html", "example.html"])
 def test_verdict_picture_and_first_rows_stand_on_two_screens(
-    browser: Browser, width: int, height: int, scheme: str
+    browser: Browser, width: int, height: int, scheme: str, name: str
 ) -> None:
     browser.look(width=width, height=height, scheme=scheme)
-    browser.open("small.html")
+    browser.open(name)
     places = browser.run(
         "return ['h1', '.picture.wide', '.picture.narrow', '#cells tbody tr:nth-child(2)']"
         ".map(s => document.querySelector(s).getBoundingClientRect()).map(r => [r.top, r.bottom, r.height])"

@@ -61,7 +61,7 @@
   const milliseconds = (timings) =>
     timings ? [...timings].filter(([, v]) => v !== null).map(([k, v]) => [`${k} time`, `${(v * 1000).toFixed(1)} ms`]) : [];
   const LEFT_OUT = new Set(["id", "operation", "action", "variant", "bucket", "principal", "vantage", "transport", "expect",
-    "measured", "counted", "passed", "controlled", "sent", "received", "hint", "place", "findings", "evidence"]);
+    "measured", "counted", "passed", "controlled", "sent", "received", "hint", "place", "findings", "evidence", "predicted"]);
   const evidence = (cell) => {
     const get = (name) => cell.get(name) ?? new Map();
     const counted = get("counted"), measured = get("measured"), sent = get("sent"), received = get("received");
@@ -75,12 +75,14 @@
         ["as expected", passed === null ? "" : passed ? "✔ yes" : "✘ no"],
         ["why", counted.get("reason")],
         ["decided by", counted.get("layer")],
+        ["statement", get("predicted").get("surprise") ? "" : get("predicted").get("statement")],
         ["explicit deny", explicit === null ? "" : explicit ? "yes" : "no"],
         ["controlled", controlled === null ? "" : controlled ? "yes: reach and credentials were shown from there" : "no: nothing shows that the principal reaches S3 from there"],
         ["look at", cell.get("hint")],
         ["declared", where.get("path") ? `${where.get("path")}:${where.get("line")}` : ""],
       ]),
-      ...section("Prediction", [...cell].filter(([name]) => !LEFT_OUT.has(name))),
+      ...section("Prediction", [...get("predicted")]),
+      ...section("More", [...cell].filter(([name]) => !LEFT_OUT.has(name))),
       ...section("Request as sent", [
         ["action", cell.get("action")],
         ["request", sent.get("method") ? `${sent.get("method")} ${sent.get("url")}` : ""],
@@ -163,10 +165,11 @@
   const apply = () => {
     const words = $("words").value.toLowerCase().split(/\s+/).filter(Boolean);
     const outcome = $("outcome").value, from = $("from").value;
-    const failed = $("failed").checked, uncontrolled = $("uncontrolled").checked;
+    const failed = $("failed").checked, uncontrolled = $("uncontrolled").checked, surprising = $("surprising").checked;
     const wanted = (cell) =>
       cell.firstChild && (!outcome || cell.classList.contains(outcome)) &&
       (!failed || cell.classList.contains("missed") || cell.classList.contains("open")) &&
+      (!surprising || cell.classList.contains("surprise")) &&
       (!uncontrolled || cell.textContent.includes("uncontrolled"));
     let count = 0;
     for (const { row, text, cells } of rows) {
@@ -179,7 +182,7 @@
       });
       row.hidden = !any;
     }
-    const narrowed = words.length || outcome || from || failed || uncontrolled;
+    const narrowed = words.length || outcome || from || failed || uncontrolled || surprising;
     $("count").textContent = narrowed ? `${count} of ${data.rows.length} cells` : `${data.rows.length} cells`;
   };
   const sort = () => {
