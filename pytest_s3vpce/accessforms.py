@@ -212,3 +212,51 @@ class BreakGlass(WrittenClaim):
             "others": pairs_of(others),
             "untried": tuple(who for who in everyone if who not in others),
         }
+
+
+class LeastPrivilege(WrittenClaim):
+    """A principal does exactly the listed actions on exactly the listed keys."""
+
+    principal: Text
+    at: Text
+    actions: Actions
+    keys: Several[Text] | None = None
+    """Keys of the bucket, by their names; by default its canary's."""
+    neighbours: Several[Text] | None = None
+    """Keys of the bucket where the actions are denied."""
+    witness: Text | None = None
+    """Who reads those keys, `principal:vantage point`: a denial of an object that is not there says nothing."""
+    inferred: Flag = False
+    by: Several[Deciding] = tuple(sorted(POLICIES))
+
+    @model_validator(mode="after")
+    def _has_keys(self, info: ValidationInfo) -> Self:
+        known = inventory_of(info).buckets[self.bucket].keys
+        for field_name in ("keys", "neighbours"):
+            for number, name in enumerate(getattr(self, field_name) or ()):
+                check_name(known, name, f"key of bucket `{self.bucket}`:", (field_name, number))
+        for number, name in enumerate(self.neighbours or ()):
+            if name in (self.keys or ()):
+                raise Fault(f"`{name}` is a neighbour of itself", path=("neighbours", number), remedy="keep one")
+        if (self.keys or self.neighbours) and not self.witness:
+            raise Fault("named keys need a `witness`", path=("actions",), remedy="say who reads them")
+        for number, text in enumerate(self.actions):
+            if row_of(text).safe is None:
+                remedy = "leave it out: it would be allowed unseen"
+                raise Fault(
+                    f"`{text}` can't be tried without changing something", path=("actions", number), remedy=remedy
+                )
+        return self
+
+    def pairs(self) -> Iterator[tuple[Where, str]]:
+        yield ("principal",), f"{self.principal}:{self.at}"
+        if self.witness is not None:
+            yield ("witness",), self.witness
+
+    def made_with(self, inventory: Inventory) -> dict[str, Any]:
+        known = inventory.buckets[self.bucket].keys
+        return super().made_with(inventory) | {
+            "keys": tuple((name, known[name]) for name in self.keys or ()),
+            "neighbours": tuple((name, known[name]) for name in self.neighbours or ()),
+            "witness": pair_of(self.witness) if self.witness else None,
+        }

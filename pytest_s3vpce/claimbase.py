@@ -30,6 +30,7 @@ ClaimKind = Literal[
     "tag-scoped",
     "presigned-bounded",
     "break-glass",
+    "least-privilege",
 ]
 Pair = tuple[str, str]
 Where = tuple[str | int, ...]

@@ -26,6 +26,7 @@ def provision(accounts):
     first.bucket(partner, NAME.format("partner-control"))
     found = {
         "AdminRole": first.role(main, "admin", everything),
+        "ReaderRole": first.role(main, "reader", least()),
         "AppRole": first.role(main, "app", everything),
         "PartnerRole": first.role(partner, "partner", everything),
         "StrangerRole": first.role(partner, "stranger", everything),
@@ -43,6 +44,8 @@ def provision(accounts):
     elsewhere(main, partner, found["AppRole"])
     for name, policy in policies(found).items():
         bucket(main, name, policy)
+    for key in ("ours/1", "theirs/1"):
+        main.client("s3").put_object(Bucket=NAME.format("least"), Key=key, Body=b"object")
     for key, tags in {"objects/1": "team=red", "objects/2": "team=blue", "objects/3": ""}.items():
         main.client("s3").put_object(Bucket=NAME.format("tagged"), Key=key, Body=b"object", Tagging=tags)
     return found
@@ -75,6 +78,7 @@ def policies(found):
                 sid="AdministratorsOnly",
             )
         ),
+        "least": None,
         "modern": document(
             deny("s3:*", both("modern"), {"Bool": {"aws:SecureTransport": "false"}}, sid="TlsOnly"),
             deny("s3:*", both("modern"), {"NumericLessThan": {"s3:TlsVersion": "1.3"}}, sid="ModernTlsOnly"),
@@ -109,6 +113,14 @@ def policies(found):
             )
         ),
     }
+
+
+def least():
+    """What `reader` may do, and no more: its part of one bucket, and the control bucket."""
+    return document(
+        allow("s3:GetObject", [f"{arn('least')}/ours/*", f"{arn('control')}/*"], sid="Reads"),
+        allow("s3:ListBucket", arn("least"), sid="Lists", Condition={"StringLike": {"s3:prefix": "ours/*"}}),
+    )
 
 
 def tagged_role(session, name, policy):

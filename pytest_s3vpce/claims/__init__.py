@@ -10,6 +10,7 @@ from pytest_s3vpce.claims.cross_account import CrossAccount
 from pytest_s3vpce.claims.encrypted_writes import EncryptedWrites
 from pytest_s3vpce.claims.endpoint_policy_limits import EndpointPolicyLimits
 from pytest_s3vpce.claims.findings import Finding, Kind
+from pytest_s3vpce.claims.least_privilege import LeastPrivilege
 from pytest_s3vpce.claims.network_only import EndpointOnly, NetworkOnly, SourceIpOnly, VpcOnly
 from pytest_s3vpce.claims.not_public import NotPublic
 from pytest_s3vpce.claims.presigned_bounded import PresignedBounded
@@ -43,6 +44,7 @@ CLAIMS: Final[Mapping[str, type[Claim]]] = {
     "tag-scoped": TagScoped,
     "presigned-bounded": PresignedBounded,
     "break-glass": BreakGlass,
+    "least-privilege": LeastPrivilege,
 }
 """By the names that files give them."""
 
@@ -58,6 +60,7 @@ __all__ = [
     "EndpointPolicyLimits",
     "Finding",
     "Kind",
+    "LeastPrivilege",
     "NetworkOnly",
     "NotPublic",
     "PresignedBounded",

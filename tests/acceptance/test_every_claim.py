@@ -117,6 +117,25 @@ def endpoint(element: str, value: Any) -> Removal:
     return removal
 
 
+def reading(statement: int, element: str, value: Any) -> Removal:
+    """A statement of the reader's own policy with another element."""
+
+    @contextmanager
+    def removal(stage: Stage) -> Iterator[None]:
+        named = {"RoleName": "reader", "PolicyName": "buckets"}
+        iam = stage.client("iam")
+        before = iam.get_role_policy(**named)["PolicyDocument"]
+        wider = json.loads(json.dumps(before))
+        wider["Statement"][statement][element] = value
+        iam.put_role_policy(**named, PolicyDocument=json.dumps(wider))
+        try:
+            yield
+        finally:
+            iam.put_role_policy(**named, PolicyDocument=json.dumps(before))
+
+    return removal
+
+
 def sparing(*roles: str) -> dict[str, Any]:
     spared = [f"arn:aws:iam::111122223333:role/{name}" for name in (*roles, "s3vpce-runner")]
     return {"ArnNotEquals": {"aws:PrincipalArn": spared}}
@@ -175,6 +194,11 @@ REMOVALS: Final[dict[str, dict[str, Removal]]] = {
         "nobody else": without("glass", "AdministratorsOnly"),
         "those alone": altered("glass", "AdministratorsOnly", Condition=sparing("admin", "app")),
         "the administrators": altered("glass", "AdministratorsOnly", Condition=sparing()),
+    },
+    "least-privilege/least": {
+        "actions": reading(0, "Action", ["s3:GetObject", "s3:DeleteObject"]),
+        "keys": reading(0, "Resource", ["arn:aws:s3:::every-claim-least/*", "arn:aws:s3:::every-claim-control/*"]),
+        "prefixes": reading(1, "Condition", {"StringLike": {"s3:prefix": "*"}}),
     },
 }
 """Of each claim, what its bucket is protected by, and how that is taken away."""

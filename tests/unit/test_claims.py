@@ -22,6 +22,7 @@ from pytest_s3vpce.claims import (
     EndpointPolicyLimits,
     Finding,
     Kind,
+    LeastPrivilege,
     NetworkOnly,
     NotPublic,
     PresignedBounded,
@@ -168,7 +169,7 @@ def good(claim: Any, probe: Probe) -> Outcome:
         return ALLOWED if cell.parameters in demanded else denied(Layer.RESOURCE)
     if probe.session_policy and isinstance(claim, TagScoped):
         return denied(Layer.SESSION) if probe.session_policy == IMPOSSIBLE.policy else ALLOWED
-    if isinstance(claim, TagScoped) and cell.principal == "user":
+    if isinstance(claim, TagScoped | LeastPrivilege) and cell.principal == "user":
         return ALLOWED
     if isinstance(claim, CrossAccount | NotPublic | EndpointPolicyLimits):
         return ALLOWED if cell.label == "open" or probe in claim.cells().allowed else denied()
@@ -285,6 +286,17 @@ BREAK_GLASS = BreakGlass(
     others=(("partner", "partner-vpc"), ("anonymous", "internet")),
     inferred=True,
 )
+LEAST_PRIVILEGE = LeastPrivilege(
+    id="least-privilege/reports",
+    bucket="reports",
+    principal="app",
+    at="app-subnet",
+    actions=("s3:GetObject", "s3:ListBucket"),
+    keys=(("mine", "k/mine"),),
+    neighbours=(("next", "n/next"),),
+    witness=("user", "internet"),
+    operations=("HeadObject", "PutObject", "DeleteObject", "GetBucketAcl", "PutBucketPolicy", "ListBuckets"),
+)
 CLAIMS: list[Claim] = [
     ENDPOINT_ONLY,
     VPC_ONLY,
@@ -302,6 +314,7 @@ CLAIMS: list[Claim] = [
     TAG_SCOPED,
     PRESIGNED_BOUNDED,
     BREAK_GLASS,
+    LEAST_PRIVILEGE,
 ]
 CANARIES = dict.fromkeys(("reports", "elsewhere"), (True, "the canary is as it was"))
 

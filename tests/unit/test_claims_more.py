@@ -11,6 +11,7 @@ from pytest_s3vpce.claims.not_public import BLOCKS
 from pytest_s3vpce.claims.readings import BASELINE, IMPOSSIBLE, Hypothesis, tagged, tls
 from pytest_s3vpce.matrix import Verdict
 from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
+from pytest_s3vpce.operations import OPERATIONS, Resource
 from pytest_s3vpce.policy import UNKNOWN, Policies, parse
 from tests.unit.test_claims import (
     ALLOWED,
@@ -18,6 +19,7 @@ from tests.unit.test_claims import (
     ENDPOINT_POLICY_LIMITS,
     EVERYTHING,
     EXACTLY,
+    LEAST_PRIVILEGE,
     MAIN,
     NOT_PUBLIC,
     OPEN_POLICY,
@@ -389,3 +391,68 @@ def test_the_endpoint_does_not_keep_others_from_the_policy() -> None:
     found, sentence, _ = judged(BREAK_GLASS, {**outcomes_of(BREAK_GLASS, setting), **unnamed}, setting=setting)
     assert found is Verdict.INCONCLUSIVE
     assert "the endpoint's policy could not be excluded" in sentence
+
+
+# --- least-privilege -------------------------------------------------------------------------------------------------
+
+
+def test_everything_beyond_the_grant_is_asked_for_or_told() -> None:
+    claim = replace(LEAST_PRIVILEGE, operations=tuple(OPERATIONS), inferred=True)
+    asked = {probe.cell.operation for probe in claim.cells().denied}
+    told = "; ".join(claim.gaps(SETTING))
+    granted = {"s3:GetObject", "s3:ListBucket"}
+    for name, row in OPERATIONS.items():
+        beyond = set(row.actions) - granted
+        about_buckets = any(requirement.resource is not Resource.NONE for requirement in row.requires)
+        spoken_for = beyond <= {probe.cell.action for probe in claim.cells().denied}
+        assert not (beyond and about_buckets) or name in asked or spoken_for or name in told, name
+    assert len(asked) > 60
+    assert "no form of theirs changes nothing: DeleteBucket" in told
+
+
+def test_under_test_is_the_one_action_that_is_not_granted() -> None:
+    claim = replace(LEAST_PRIVILEGE, operations=("CopyObject", "GetObjectAttributes", "HeadObject"))
+    beside = {probe for probe in claim.cells().denied if probe.cell.target.name != "next" and not probe.cell.variant}
+    assert {probe.cell.operation: probe.cell.action for probe in beside} == {
+        "CopyObject": "s3:PutObject",
+        "GetObjectAttributes": "s3:GetObjectAttributes",
+    }
+
+
+def test_inferred_forms_and_those_with_helpers_beyond_the_grant_are_told() -> None:
+    claim = replace(LEAST_PRIVILEGE, actions=("s3:PutObject",), neighbours=())
+    told = list(claim.gaps(SETTING))
+    assert any("their forms are inferred: set `inferred: true`: " in row and "PutBucketPolicy" in row for row in told)
+    assert any("ask for what is not granted besides: " in row and "PutObjectTagging" in row for row in told)
+    assert "no neighbouring key was tried" in told
+    assert "DeleteObject" not in {probe.cell.operation for probe in claim.cells().denied}
+
+
+def test_a_neighbour_that_is_not_there_shows_nothing() -> None:
+    bent = {
+        probe: MISSING if probe.cell.principal == "user" and probe.cell.target.name == "next" else row
+        for probe, row in outcomes_of(LEAST_PRIVILEGE).items()
+    }
+    found, sentence, _ = judged(LEAST_PRIVILEGE, bent)
+    assert found is Verdict.INCONCLUSIVE
+    assert "no object was shown to be there on reports+next" in sentence
+
+
+def test_an_endpoint_that_lets_little_through_is_no_least_privilege() -> None:
+    shut = dict.fromkeys(LEAST_PRIVILEGE.cells().denied, denied(Layer.VPC_ENDPOINT))
+    found, sentence, _ = judged(LEAST_PRIVILEGE, {**outcomes_of(LEAST_PRIVILEGE), **shut})
+    assert found is Verdict.INCONCLUSIVE
+    assert "was denied by vpc_endpoint" in sentence
+
+
+def test_without_named_keys_the_canary_is_meant_and_no_listing_is_scoped() -> None:
+    claim = replace(LEAST_PRIVILEGE, keys=(), neighbours=(), witness=None)
+    assert judged(claim, outcomes_of(claim))[0] is Verdict.PROVEN
+    assert {probe.cell.id for probe in claim.cells().allowed} == {
+        "GetObject/reports/app:app-subnet/https",
+        "ListObjectsV2/reports/app:app-subnet/https",
+    }
+    absent = {
+        probe: MISSING if probe.cell.operation == "GetObject" else row for probe, row in outcomes_of(claim).items()
+    }
+    assert judged(claim, absent, canaries={})[0] is Verdict.INCONCLUSIVE

@@ -19,6 +19,7 @@ from pytest_s3vpce.claims import (
     CrossAccount,
     EncryptedWrites,
     EndpointPolicyLimits,
+    LeastPrivilege,
     NetworkOnly,
     NotPublic,
     PresignedBounded,
@@ -45,6 +46,7 @@ from tests.unit.test_claims import (
     ENDPOINT_POLICY_LIMITS,
     EVERYTHING,
     EXACTLY,
+    LEAST_PRIVILEGE,
     MAIN,
     NOT_PUBLIC,
     PARTNER,
@@ -71,6 +73,16 @@ WORLDS = 5000 if os.environ.get("S3VPCE_SOAK") else 300
 PATHS = ("", MAIN, PARTNER)
 ACTIONS = ("GetObject", "PutObject", "ListObjectsV2")
 
+KEYS = ("mine", "next")
+LEAST = {("GetObject", "mine"), ("ListObjectsV2", "of-mine")}
+MAY = [
+    *sorted(LEAST),
+    ("GetObject", "next"),
+    ("ListObjectsV2", "of-next"),
+    ("PutObject", "mine"),
+    ("DeleteObject", "mine"),
+    ("GetBucketAcl", ""),
+]
 GLASS = ("GetBucketPolicy", "PutBucketPolicy")
 OWN = ("app", "link", "old-link")
 BUCKETS = ("reports", "reports+plain", "elsewhere", "control:main", "control:partner")
@@ -108,6 +120,8 @@ class World:
     """What the runner may not read: `own side`, `openness`."""
     endpoint_blocks: frozenset[tuple[str, str]]
     """(endpoint, kind of bucket) that an endpoint's policy does not let through."""
+    app_may: frozenset[tuple[str, str]] | None
+    """(operation, object's name) that `app`'s own policies allow on the bucket under test; None: everything."""
     glass_flips: frozenset[tuple[str, str]]
     """(principal, operation on the policy) that are let in although not `app`, or kept out although `app`."""
     denies_old: frozenset[str]
@@ -150,7 +164,11 @@ class World:
             return self._denied(Layer.RESOURCE, named=own)
         if (signer, kind) in self.identity_blocks:
             return self._denied(Layer.IDENTITY, named=kind == "control" or (own and kind == "target"))
-        if "+" in cell.label:
+        if cell.target.name in KEYS and cell.principal == "user":
+            return MISSING if cell.label in self.no_canary else ALLOWED
+        if self.app_may is not None and kind == "target" and own and _asked(probe) not in self.app_may:
+            return self._denied(Layer.IDENTITY, named=True)
+        if "+" in cell.label and cell.target.name not in KEYS:
             return self._by_tags(probe)
         if not self.portal and not reading_holds(probe, path):
             return self._denied(Layer.SESSION, named=True)
@@ -228,6 +246,10 @@ class World:
             shut = {(name, self.paths[vantage]) for name in names for vantage in claim.outside} <= self.denies
             open_inside = not {(name, self.paths[vantage]) for name in names for vantage in claim.inside} & self.denies
             return shut and open_inside and names <= self.denies_old
+        if isinstance(claim, LeastPrivilege):
+            tried = {_asked(probe) for probe in (*claim.cells().allowed, *claim.cells().denied)}
+            denied = {name for name, path in self.denies if path == self.paths[claim.at]}
+            return self.app_may is not None and tried & self.app_may == LEAST and not denied & _names(claim.actions)
         if isinstance(claim, BreakGlass):
             rows = {(*pair, name) for pair in (*claim.administrators, *claim.others) for name in GLASS}
             let = {row for row in rows if self._breaks(row[0], row[2])}
@@ -276,6 +298,11 @@ def _kind(label: str) -> str:
     return "target" if label.partition("+")[0] == "reports" else label.partition(":")[0]
 
 
+def _asked(probe: Probe) -> tuple[str, str]:
+    """The operation, and the object's name or the listing's."""
+    return probe.cell.operation, probe.cell.target.name or probe.cell.variant
+
+
 def _names(actions: Iterable[str]) -> set[str]:
     return {row_of(name).name for name in actions}
 
@@ -301,6 +328,7 @@ GOOD = World(
     blocks=frozenset(BLOCKS),
     unread=frozenset(),
     endpoint_blocks=frozenset(),
+    app_may=None,
     glass_flips=frozenset(),
     denies_old=frozenset(ACTIONS),
     tag_flips=frozenset(),
@@ -334,6 +362,7 @@ def bent(dice: random.Random, base: World) -> World:
             replace(base, denies_encryptions=base.denies_encryptions ^ {encryption}),
             replace(base, grants_partner=base.grants_partner ^ {operation}),
             replace(base, endpoint_blocks=base.endpoint_blocks ^ {(dice.choice([MAIN, PARTNER]), kind)}),
+            base if base.app_may is None else replace(base, app_may=base.app_may ^ {dice.choice(MAY)}),
             replace(base, glass_flips=base.glass_flips ^ {(dice.choice([who, "anonymous"]), dice.choice(GLASS))}),
             replace(base, denies_old=base.denies_old ^ {operation}),
             replace(base, tag_flips=base.tag_flips ^ {(who, dice.choice(["ours", "theirs", "plain"]))}),
@@ -401,6 +430,7 @@ CLAIMS: list[Claim] = [
     TAG_SCOPED,
     PRESIGNED_BOUNDED,
     BREAK_GLASS,
+    LEAST_PRIVILEGE,
 ]
 
 
@@ -417,6 +447,8 @@ def good_world(claim: Claim) -> World:
         return replace(GOOD, denies_tls12=frozenset(ACTIONS))
     if isinstance(claim, EndpointPolicyLimits):
         return replace(GOOD, endpoint_blocks=frozenset({(MAIN, "elsewhere")}))
+    if isinstance(claim, LeastPrivilege):
+        return replace(GOOD, app_may=frozenset(LEAST))
     if isinstance(claim, SeparateDuties):
         return replace(GOOD, denies=frozenset((name, path) for name in ACTIONS for path in PATHS) - DUTIES)
     if isinstance(claim, NotPublic):
