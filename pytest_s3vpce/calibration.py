@@ -97,6 +97,7 @@ _ALL: Final = (
         ("key/creation/UploadPart", "false", f"{_CREATION} UploadPart"),
         ("key/creation/UploadPartCopy", "false", f"{_CREATION} UploadPartCopy"),
         ("key/content-sha256-presigned", "absent", "s3:x-amz-content-sha256 of a presigned URL"),
+        ("key/star", "literal", "a `*` that a request sends, before StringLike"),
         ("key/resource-account/ListBuckets", "present", "aws:ResourceAccount of ListBuckets"),
         ("key/resource-account/CreateBucket", "present", "aws:ResourceAccount of CreateBucket"),
     ),

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _MALFORMED: Final = "400 MalformedXML"
 _NOT_BUCKET: Final = "S3VPCE_no_bucket"
-"""No bucket has or can get this name: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
+"""No bucket can get this name any more, and logs go to buckets of the same account only:
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
 _NAMESPACE: Final = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 
 
@@ -204,6 +205,8 @@ _SERVICE: Final = (
         "s3:PutBucketLogging",
         {"BucketLoggingStatus": {"LoggingEnabled": {"TargetBucket": _NOT_BUCKET, "TargetPrefix": ""}}},
         "400 InvalidTargetBucketForLogging",
+        "400 InvalidArgument",
+        _MALFORMED,
         note="logs to a bucket that can't exist",
     ),
     _put(
@@ -308,6 +311,7 @@ _ANALYSES: Final = (
         "s3:PutMetricsConfiguration",
         {"Id": BOGUS_CONFIGURATION, "MetricsConfiguration": {"Id": BOGUS_CONFIGURATION}},
         _MALFORMED,
+        "400 InvalidArgument",
         document=f"<MetricsConfiguration {_NAMESPACE}/>".encode(),
         note="a configuration without an id",
     ),

@@ -98,7 +98,7 @@ def refuses(question: Question) -> bool:
     ],
 )
 def test_an_order_is_told_by_two_answers(allowed: Reply, denied: Reply, value: str) -> None:
-    assert found("order", lambda row: denied if refuses(row) else allowed) == {"order/digest": value}
+    assert found("order", lambda row: denied if refuses(row) else allowed)["order/digest"] == value
 
 
 def test_messages_that_name_nothing_are_told() -> None:
@@ -119,7 +119,10 @@ def test_a_key_is_told_by_what_is_denied() -> None:
     assert (values["key/prefix-not-sent"], values["key/delimiter-not-sent"]) == ("empty", "absent")
     assert values["key/max-keys-not-sent"] == "not told"
     nothing = found("keys", lambda _: reply(503, "SlowDown"))
+    assert nothing.pop("key/star") == "503 SlowDown"
     assert set(nothing.values()) == {"not allowed: 503 SlowDown"}
+    assert found("keys", lambda _: reply(200))["key/star"] == "literal"
+    assert found("keys", lambda _: reply(403, "AccessDenied", DENIED))["key/star"] == "pattern"
 
 
 @pytest.mark.parametrize(

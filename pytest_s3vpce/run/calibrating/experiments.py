@@ -104,10 +104,20 @@ def keys(asker: Asker) -> Iterator[Finding]:
         key="s3:x-amz-content-sha256",
         candidates={"UNSIGNED-PAYLOAD": _equals("UNSIGNED-PAYLOAD")},
     )
+    yield _star(asker)
     for name in ("ListBuckets", "CreateBucket"):
         yield _read(
             asker, f"key/resource-account/{name}", Question(operation=name), key="aws:ResourceAccount", candidates={}
         )
+
+
+def _star(asker: Asker) -> Finding:
+    """Whether what a request sends is a pattern: it must not be."""
+    refused = deny("s3:ListBucket", {"StringLike": {"s3:prefix": "secret"}})
+    sent = Form(parameters={"Prefix": "s*"}, documented=True, source=PLAIN.source)
+    (reply,) = asker.ask([Question(operation="ListObjectsV2", form=sent, statements=(_ANY, refused))])
+    value = "literal" if reply.outcome.allowed else "pattern" if reply.outcome.denied else reply.code
+    return Finding(rule="key/star", value=value, request_ids=reply.request_ids, detail=reply.code)
 
 
 def _equals(value: str) -> Callable[[str], dict[str, Any]]:
