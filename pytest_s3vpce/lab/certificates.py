@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import trustme
 
+from pytest_s3vpce.errors import LabError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -42,7 +44,11 @@ class Certificates:
         self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
         self.ca_pem = folder / "ca.pem"
         """What a client must trust, and all that it may trust: the bundle holds the lab's authority only."""
-        self.ca_pem.write_bytes(self._authority.cert_pem.bytes())
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.ca_pem.write_bytes(self._authority.cert_pem.bytes())
+        except OSError as failure:
+            raise LabError(f"the lab's files can't be written to `{folder}`: {failure.strerror}") from failure
         self.server_context = self.context("localhost")
         self.server_context.sni_callback = self._choose
         self._older: ssl.SSLContext | None = None

@@ -107,6 +107,11 @@ def _operation(service: str, request: HttpRequest, parameters: Mapping[str, str]
         return target.rpartition(".")[2], {}
     if "Action" in parameters:
         return parameters["Action"], {}
+    return rest_operation(service, request)
+
+
+def rest_operation(service: str, request: HttpRequest) -> tuple[str, dict[str, str]] | None:
+    """The operation of a service that speaks REST, by method and path, and what stands in the path."""
     path = request.target.partition("?")[0]
     for name, method, pattern, _ in _routes(service):
         found = pattern.fullmatch(path)

@@ -95,7 +95,7 @@ class Gateway:
             if authentic.answered is not None:
                 answer = authentic.answered(answer)
         except Unanswered as lost:
-            named = {"service": service, "operation": _operation_of(request)}
+            named = {"service": service, "operation": _operation_of(request, service=service)}
             self._note({**note, **named, "status": None, "reason": str(lost)})
             raise
         except Refused as refused:
@@ -106,7 +106,8 @@ class Gateway:
             broken = Refused("InternalError", status=500, message="We encountered an internal error. Please try again.")
             answer = faultdocuments.document(broken, service=service, request=request)
         note.update(service=service, status=answer.status)
-        note.setdefault("operation", _operation_of(request))
+        if "operation" not in note:
+            note["operation"] = _operation_of(request, service="s3" if verified is None else service)
         self._note(note)
         finished = finish(answer, request) if service == "s3" else answer
         if verified is not None:  # what is not authentic is in no trail
@@ -220,12 +221,17 @@ class Gateway:
             self._log(note)
 
 
-def _operation_of(request: HttpRequest) -> str | None:
-    """By the protocols that name it; None for REST, where method and path say it."""
+def _operation_of(request: HttpRequest, *, service: str) -> str | None:
+    """By the protocols that name it, else by method and path. S3's own are named elsewhere."""
     target = _TARGET.fullmatch(request.header("x-amz-target") or "")
     form = (request.header("content-type") or "").startswith("application/x-www-form-urlencoded")
     found = target or _ACTION.search(request.body[:4096].decode("latin-1") if form else "")
-    return found["name"] if found else None
+    if found is not None or service == "s3":
+        return found["name"] if found else None
+    from pytest_s3vpce.lab.controlplane import rest_operation
+
+    routed = rest_operation(service, request)
+    return routed[0] if routed else None
 
 
 def _unserved(service: str) -> Refused:

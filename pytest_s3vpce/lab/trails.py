@@ -58,7 +58,9 @@ class Trails:
         if not self._trails and not self._has_access_logs:
             return
         if note["operation"] is None:
-            return  # of a REST service other than S3's: nothing says which operation it was
+            return
+        if note["service"] == "lambda" and note["operation"] != "Invoke":
+            return  # CloudTrail calls these by other names, such as CreateFunction20150331
         seen = self._seen(request, verified, note=note, answer=answer, body=body)
         if self._trails:
             self._tell(seen)

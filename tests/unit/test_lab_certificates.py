@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab import certificates
 from pytest_s3vpce.lab.certificates import Certificates, names_of
 
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module", name="lab")
 def _lab(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(tmp_path_factory.mktemp("lab"))
+
+
+def test_a_folder_that_is_missing_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    made = Certificates(tmp_path / "new" / "lab")
+    assert made.ca_pem.read_bytes().startswith(b"-----BEGIN CERTIFICATE-----")
+    assert made.ca_pem.parent.stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_that_can_not_be_made_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LabError, match=r"the lab's files can't be written to `.*file/lab`: Not a directory"):
+        Certificates(tmp_path / "file" / "lab")
 
 
 def handshake(lab: Certificates, *, name: str | None, limit: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> str:

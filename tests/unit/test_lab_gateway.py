@@ -433,3 +433,22 @@ def test_the_last_requests_are_kept(stage: Stage) -> None:
     assert stage.gateway.notes[-1] == stage.notes[-1]
     assert stage.notes[-1]["action"] == "s3:ListBucket"
     assert stage.notes[-1]["reason"]
+
+
+def test_the_operations_of_services_that_speak_rest_are_named_in_the_log(stage: Stage) -> None:
+    client = stage.admin(MAIN).client("lambda")
+    client.list_functions()
+    refusal(client.get_function, FunctionName="none")
+    refusal(client.update_function_configuration, FunctionName="none", Timeout=5)
+    refusal(client.invoke, FunctionName="none")
+    named = [note["operation"] for note in stage.notes[-4:]]
+    assert named == ["ListFunctions", "GetFunction", "UpdateFunctionConfiguration", "Invoke"]
+
+
+@pytest.mark.parametrize("service", ["lambda", "no-service"])
+def test_what_is_no_operation_of_a_service_has_no_name(stage: Stage, service: str) -> None:
+    person = stage.admin(MAIN)
+    request = AWSRequest("GET", f"https://{service}.us-east-1.amazonaws.com/nothing")
+    SigV4Auth(Credentials(person.key, person.secret, person.token), service, "us-east-1").add_auth(request)
+    assert answered(stage, request.prepare(), origin=INTERNET).status_code == 501
+    assert (stage.notes[-1]["service"], stage.notes[-1]["operation"]) == (service, None)
