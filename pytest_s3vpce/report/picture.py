@@ -110,7 +110,7 @@ class _Way:
         if self.outcome is OutcomeKind.DENIED:
             ended = f"denied by {self.by}"
         who = ", ".join(self.principals)
-        return f"{ended}: {who}" if who else ended
+        return f"{who}: {ended}" if who else ended
 
 
 def draw(matrix: Matrix, geometry: Geometry) -> Picture:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pytest_s3vpce.matrix import Verdict
+from pytest_s3vpce.matrix import Expected, Verdict
 from pytest_s3vpce.model import Layer, OutcomeKind, Transport
 
 if TYPE_CHECKING:
@@ -105,11 +105,15 @@ def decided_by(cell: CellResult) -> str:
     """What denied: the policy that S3 names, and the statement that a prediction names."""
     policy = LAYERS[cell.counted.layer]
     found = cell.predicted
-    if found is None or found.surprise or not found.expected.denied or not found.statement:
+    if found is None or found.surprise or not found.policy:
         return policy
-    if cell.counted.layer is None:
-        return f"{policy}, by prediction {found.statement} in the {found.policy}"
-    return f"{policy} ({found.statement})"
+    if found.expected is Expected.EXPLICIT_DENY and found.statement:
+        if cell.counted.layer is None:
+            return f"{found.statement} of the {found.policy}, as predicted"
+        return f"{policy} ({found.statement})"
+    if found.expected is Expected.IMPLICIT_DENY and cell.counted.layer is None:
+        return f"no allow in the {found.policy}, as predicted"
+    return policy
 
 
 def what(cell: CellResult) -> str:

@@ -74,7 +74,7 @@ def test_it_is_written_by_its_suffix(tmp_path: Path) -> None:
         "look at the bucket policy",
         "it CHANGED during the run",
         "HeadObject+v (http)",
-        "denied by bucket policy: app",
+        "app: denied by bucket policy",
     ],
 )
 def test_it_shows(text: str) -> None:

@@ -56,7 +56,7 @@ def test_a_failure_carries_its_explanation() -> None:
 
 def test_what_was_foreseen_names_its_statement() -> None:
     text = predicted(OutcomeKind.DENIED, FORESEEN, layer=Layer.RESOURCE)
-    assert "denied by bucket policy (OnlyInside): app" in text
+    assert "app: denied by bucket policy (OnlyInside)" in text
     assert "surprises only" in text
     rows = list(csv.DictReader(io.StringIO(csv_report.render(replace(MATRIX, cells=EXAMPLE.cells)))))
     assert {row["surprise"] for row in rows} == {"no"}
@@ -65,7 +65,13 @@ def test_what_was_foreseen_names_its_statement() -> None:
 
 def test_a_policy_that_s3_does_not_name_is_the_predicted_one() -> None:
     row = replace(cell("inside", OutcomeKind.DENIED), predicted=FORESEEN)
-    assert reading.decided_by(row) == "a policy not named, by prediction OnlyInside in the bucket policy of reports"
+    assert reading.decided_by(row) == "OnlyInside of the bucket policy of reports, as predicted"
+    implicit = replace(FORESEEN, expected=Expected.IMPLICIT_DENY)
+    assert (
+        reading.decided_by(replace(row, predicted=implicit)) == "no allow in the bucket policy of reports, as predicted"
+    )
+    named = replace(cell("inside", OutcomeKind.DENIED, layer=Layer.IDENTITY), predicted=implicit)
+    assert reading.decided_by(named) == "identity policy"
     assert reading.decided_by(replace(row, predicted=None)) == "a policy not named"
     assert reading.decided_by(replace(row, predicted=replace(FORESEEN, surprise=True))) == "a policy not named"
 
@@ -76,7 +82,7 @@ def test_the_examples_picture_says_which_path_is_closed_by_what() -> None:
         told = " ".join(picture.sentences)
         assert "From app-subnet through gateway endpoint vpce-" in told
         assert "From nat-subnet through no endpoint a NAT gateway and the internet" in told
-        assert "denied by bucket policy (OwnPrincipalsOnlyThroughTheEndpoint): app" in told
+        assert "app: denied by bucket policy (OwnPrincipalsOnlyThroughTheEndpoint)" in told
         assert picture.left_out == 0
         assert {box.lines[0] for box in picture.boxes if box.kind == "bucket"} == {"reports"}
         assert len(picture.frames) == 2
