@@ -65,6 +65,20 @@ def mend_locks(backend_class: Any) -> None:
     backend_class.log_incoming_request = lambda _self, _request, _bucket: None  # the lab writes access logs itself
 
 
+def mend_selectors(trail_class: Any) -> None:
+    """A trail has basic or advanced selectors, those that it was given last.
+
+    https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_PutEventSelectors.html
+    """
+    original = trail_class.put_event_selectors
+
+    def put(self: Any, event_selectors: Any, advanced_event_selectors: Any) -> None:
+        self.advanced_event_selectors = []
+        original(self, event_selectors, advanced_event_selectors)
+
+    trail_class.put_event_selectors = put
+
+
 def mend_addresses(*, nat_class: Any, backend_class: Any, address_class: Any, public: Callable[[], str]) -> None:
     """Public addresses that are no loopback ones, and NAT gateways at an address of their subnet."""
     first_nat, first_address = nat_class.__init__, address_class.__init__

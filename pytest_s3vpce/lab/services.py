@@ -157,6 +157,14 @@ class Services:
         if not mended(OrganizationsBackend):
             organizations.mend_accounts(OrganizationsBackend, iam=self.backends("iam"))
 
+    def mend_cloudtrail(self) -> None:
+        from moto.cloudtrail.models import Trail
+
+        from pytest_s3vpce.lab import mending
+
+        if not mended(Trail):
+            mending.mend_selectors(Trail)
+
     def mend_s3control(self) -> None:
         from moto.s3control.models import S3ControlBackend
 
@@ -180,4 +188,5 @@ _MENDINGS: Mapping[str, Callable[[Services], None]] = {
     "iam": Services.mend_iam,
     "organizations": Services.mend_organizations,
     "s3control": Services.mend_s3control,
+    "cloudtrail": Services.mend_cloudtrail,
 }

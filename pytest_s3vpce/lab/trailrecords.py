@@ -135,6 +135,8 @@ class Seen:
 
     @property
     def is_data(self) -> bool:
+        if self.service == "lambda":
+            return self.operation == "Invoke"
         return self.service == "s3" and self.event_name in DATA_EVENTS
 
     @property

@@ -100,9 +100,55 @@ RESOURCES: Mapping[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any
             "BucketEncryption": {
                 "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]
             },
+            "AccelerateConfiguration": {"AccelerationStatus": "Enabled"},
+            "WebsiteConfiguration": {
+                "IndexDocument": "index.html",
+                "ErrorDocument": "oops.html",
+                "RoutingRules": [
+                    {
+                        "RedirectRule": {"ReplaceKeyPrefixWith": "new/"},
+                        "RoutingRuleCondition": {"KeyPrefixEquals": "old/"},
+                    }
+                ],
+            },
+            "NotificationConfiguration": {
+                "LambdaConfigurations": [
+                    {
+                        "Event": "s3:ObjectCreated:*",
+                        "Function": f"arn:aws:lambda:us-east-1:{MAIN}:function:told",
+                        "Filter": {"S3Key": {"Rules": [{"Name": "prefix", "Value": "in/"}]}},
+                    }
+                ],
+            },
+            "ReplicationConfiguration": {
+                "Role": f"arn:aws:iam::{MAIN}:role/copies",
+                "Rules": [
+                    {
+                        "Id": "all",
+                        "Status": "Enabled",
+                        "Priority": 1,
+                        "Filter": {"And": {"Prefix": "p/", "TagFilters": [{"Key": "copy", "Value": "yes"}]}},
+                        "DeleteMarkerReplication": {"Status": "Disabled"},
+                        "Destination": {"Bucket": "arn:aws:s3:::replica-40"},
+                    }
+                ],
+            },
             **tags(a="1"),
         },
-        {},
+        {"WebsiteConfiguration": {"RedirectAllRequestsTo": {"HostName": "example.com"}}},
+    ),
+    "Log": ("Logs::LogGroup", {"LogGroupName": "updated-40"}, {"RetentionInDays": 7}, {}),
+    "Trail": (
+        "CloudTrail::Trail",
+        {"TrailName": "updated-40", "S3BucketName": "files-40", "CloudWatchLogsLogGroupArn": att("Log", "Arn")},
+        {"IsLogging": True, "IsMultiRegionTrail": True, "EventSelectors": [{"ReadWriteType": "WriteOnly"}]},
+        {
+            "IsLogging": False,
+            "S3KeyPrefix": "after",
+            "AdvancedEventSelectors": [
+                {"Name": "data", "FieldSelectors": [{"Field": "eventCategory", "Equals": ["Data"]}]}
+            ],
+        },
     ),
     "Policy": (
         "S3::BucketPolicy",
@@ -198,7 +244,23 @@ BEFORE, AFTER = 0, 1
 
 @pytest.fixture(scope="module")
 def admin() -> Person:
-    return Stage(MAIN).admin(MAIN)
+    stage = Stage(MAIN)
+    s3 = stage.admin(MAIN).client("s3")
+    s3.create_bucket(Bucket="files-40")
+    files = ["arn:aws:s3:::files-40", "arn:aws:s3:::files-40/*"]
+    written = allow(["s3:GetBucketAcl", "s3:PutObject"], files, Principal={"Service": "cloudtrail.amazonaws.com"})
+    s3.put_bucket_policy(Bucket="files-40", Policy=policy(written))
+    s3.create_bucket(Bucket="replica-40")
+    s3.put_bucket_versioning(Bucket="replica-40", VersioningConfiguration={"Status": "Enabled"})
+    return stage.admin(MAIN)
+
+
+def replication(s3: Any) -> list[str]:
+    try:
+        rules = s3.get_bucket_replication(Bucket="updated-40")["ReplicationConfiguration"]["Rules"]
+    except s3.exceptions.ClientError:
+        return []
+    return [row["ID"] for row in rules]
 
 
 def seen(admin: Person, made: Mapping[str, str]) -> dict[str, Any]:
@@ -213,6 +275,9 @@ def seen(admin: Person, made: Mapping[str, str]) -> dict[str, Any]:
     endpoint = ec2.describe_vpc_endpoints(VpcEndpointIds=[made["Endpoint"]])["VpcEndpoints"][0]
     function = admin.client("lambda").get_function(FunctionName="updated-40")
     role = iam.get_role(RoleName="updated-40")["Role"]
+    trail = admin.client("cloudtrail")
+    (described,) = trail.describe_trails(trailNameList=["updated-40"])["trailList"]
+    selectors = trail.get_event_selectors(TrailName="updated-40")
     return {
         "vpc tags": sorted(row["Value"] for row in ec2.describe_vpcs(VpcIds=[made["Vpc"]])["Vpcs"][0].get("Tags", [])),
         "public": ec2.describe_subnets(SubnetIds=[made["Subnet"]])["Subnets"][0]["MapPublicIpOnLaunch"],
@@ -223,6 +288,17 @@ def seen(admin: Person, made: Mapping[str, str]) -> dict[str, Any]:
             "s3:GetObject" in endpoint["PolicyDocument"],
         ),
         "versioning": s3.get_bucket_versioning(Bucket="updated-40")["Status"],
+        "website": sorted(s3.get_bucket_website(Bucket="updated-40").keys() - {"ResponseMetadata"}),
+        "acceleration": s3.get_bucket_accelerate_configuration(Bucket="updated-40")["Status"],
+        "notifications": sorted(
+            s3.get_bucket_notification_configuration(Bucket="updated-40").keys() - {"ResponseMetadata"}
+        ),
+        "replication": replication(s3),
+        "trail": (trail.get_trail_status(Name="updated-40")["IsLogging"], described.get("S3KeyPrefix", "")),
+        "selectors": [name for name in ("EventSelectors", "AdvancedEventSelectors") if selectors.get(name)],
+        "retention": admin.client("logs")
+        .describe_log_groups(logGroupNamePrefix="updated-40")["logGroups"][0]
+        .get("retentionInDays"),
         "policy": json.loads(s3.get_bucket_policy(Bucket="updated-40")["Policy"])["Statement"][0]["Action"],
         "inline": sorted(iam.list_role_policies(RoleName="updated-40")["PolicyNames"]),
         "attached": sorted(
@@ -255,6 +331,13 @@ FIRST = {
     "group": (0, "tcp"),
     "endpoint": ([1], True),
     "versioning": "Enabled",
+    "website": ["ErrorDocument", "IndexDocument", "RoutingRules"],
+    "acceleration": "Enabled",
+    "notifications": ["LambdaFunctionConfigurations"],
+    "replication": ["all"],
+    "trail": (True, ""),
+    "selectors": ["EventSelectors"],
+    "retention": 7,
     "policy": "s3:GetObject",
     "inline": ["a", "b", "beside"],
     "attached": ["ReadOnlyAccess", "updated-40"],
@@ -275,6 +358,13 @@ SECOND = {
     "group": (1, "-1"),
     "endpoint": ([2], False),
     "versioning": "Suspended",
+    "website": ["RedirectAllRequestsTo"],
+    "acceleration": "Suspended",
+    "notifications": [],
+    "replication": [],
+    "trail": (False, "after"),
+    "selectors": ["AdvancedEventSelectors"],
+    "retention": None,
     "policy": "s3:PutObject",
     "inline": ["a"],
     "attached": ["AmazonS3ReadOnlyAccess"],

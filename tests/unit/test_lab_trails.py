@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import time
+import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -493,10 +495,17 @@ def test_a_bucket_must_let_cloudtrail_in_and_go_on_to_do_so(world: World, caplog
     trail.delete_trail(Name="closed")
 
 
-def test_requests_whose_operation_nothing_says_are_not_recorded(world: World) -> None:
-    world.root.client("lambda").list_functions()
+def test_invocations_are_data_events_that_no_selector_of_objects_takes(world: World) -> None:
+    client = world.root.client("lambda")
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("index.py", "def handler(event, context): pass")
+    role = make_role(world.root, "fn", trust={"Service": "lambda.amazonaws.com"})
+    code: Any = {"ZipFile": data.getvalue()}
+    client.create_function(FunctionName="fn", Runtime="python3.13", Role=role, Handler="index.handler", Code=code)
+    assert client.invoke(FunctionName="fn")["StatusCode"] == 200
     world.settled()
-    assert not [row for row in world.events() if row["eventSource"] == "lambda.amazonaws.com"]
+    assert not [row for row in world.events() if row["eventName"] == "Invoke"]
 
 
 @pytest.mark.parametrize("by", ["policy", "acl"])

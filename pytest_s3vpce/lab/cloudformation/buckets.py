@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
+from pytest_s3vpce.lab.cloudformation.bucketmore import MORE
 from pytest_s3vpce.lab.cloudformation.faults import Failed
 from pytest_s3vpce.lab.cloudformation.lifecycle import LIFECYCLE, lifecycle_rules
 from pytest_s3vpce.lab.cloudformation.making import Made, ResourceType, gone, tagged
@@ -148,6 +149,7 @@ _CONFIGURATIONS: Final[Mapping[str, tuple[Any, Callable[[Any, str, Any], None], 
         _put_lock,
         _drop_lock_rule,
     ),
+    **MORE,
 }
 """Shape, call that sets it and call that takes it away, in the order of setting."""
 
