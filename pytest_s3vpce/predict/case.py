@@ -111,6 +111,7 @@ class Cases:
         self._calibration = calibration
         self._session_name = session_name
         self._builder = builder or ProbeBuilder(user_agent="s3vpce")
+        self._requests: dict[tuple[object, ...], SignedRequest] = {}
 
     def case(self, cell: Cell, *, request: SignedRequest | None, policy: str) -> Case | str:
         """The case, or why there is none. `policy` is a further session policy."""
@@ -124,8 +125,7 @@ class Cases:
         destination = self._destination(cell, bucket)
         parameters = parameters_of(Probe(cell=cell), row, form_of(cell, row), destination)
         if request is None:
-            signer = None if caller.kind == "anonymous" else _UNSIGNED
-            request = self._builder.build(Probe(cell=cell), request_id="0", destination=destination, credentials=signer)
+            request = self._request(cell, destination, signer=None if caller.kind == "anonymous" else _UNSIGNED)
         host = destination.host.access_point
         return Case(
             cell=cell,
@@ -140,6 +140,14 @@ class Cases:
             point=None if host is None else bucket.points.get(host, Unread(unread="the access point was not read")),
             calibration=self._calibration,
         )
+
+    def _request(self, cell: Cell, destination: Destination, *, signer: Credentials | None) -> SignedRequest:
+        """What the cell will send, but for its signature; one serves every principal and vantage point."""
+        key = (cell.operation, cell.variant, cell.label, cell.transport, cell.mutating, signer is None)
+        if key not in self._requests:
+            made = self._builder.build(Probe(cell=cell), request_id="0", destination=destination, credentials=signer)
+            self._requests[key] = made
+        return self._requests[key]
 
     def _caller(self, cell: Cell) -> tuple[PrincipalRow | str, int | None]:
         row = self._snapshot.principal(cell.principal)

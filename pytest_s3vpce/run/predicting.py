@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce.calibration import NONE
-from pytest_s3vpce.matrix import Expected, Predicted
+from pytest_s3vpce.errors import S3VpceError
+from pytest_s3vpce.matrix import Predicted
 from pytest_s3vpce.model import Expect, OutcomeKind
 from pytest_s3vpce.predict import Blame, Predictor, tell
 from pytest_s3vpce.probe import ProbeBuilder
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.expectations import ExpectedCell
-    from pytest_s3vpce.matrix import CellResult, Matrix
+    from pytest_s3vpce.matrix import CellResult, Expected, Matrix
     from pytest_s3vpce.model import Cell
     from pytest_s3vpce.predict import Prediction, Telling
     from pytest_s3vpce.run.operator import Operator
@@ -25,10 +26,16 @@ if TYPE_CHECKING:
 
 
 def predicted(matrix: Matrix, cells: Sequence[ExpectedCell], operator: Operator) -> Matrix:
-    """The matrix with the prediction of each cell. Reads the accounts as they are now."""
+    """The matrix with the prediction of each cell. Reads the accounts as they are now.
+
+    What was measured is kept where that can't be.
+    """
     world = operator.world
-    operator.accounts.guard(world.inventory.accounts)
-    snapshot = take(world, operator.environment, kms_keys=kms_keys(row.cell for row in cells))
+    try:
+        operator.accounts.guard(world.inventory.accounts)
+        snapshot = take(world, operator.environment, kms_keys=kms_keys(row.cell for row in cells))
+    except S3VpceError as error:
+        return replace(matrix, notes=(*matrix.notes, f"nothing was predicted: {error}"))
     return with_predictions(
         matrix,
         cells,
@@ -118,8 +125,3 @@ def kms_keys(cells: Iterable[Cell]) -> list[str]:
     """The keys that cells name themselves."""
     named = (cell.parameters.get("SSEKMSKeyId") for cell in cells)
     return list(dict.fromkeys(str(name) for name in named if name))
-
-
-def unknown(matrix: Matrix) -> list[CellResult]:
-    """The cells that could not be predicted."""
-    return [row for row in matrix.cells if row.predicted is not None and row.predicted.expected is Expected.UNKNOWN]
