@@ -206,6 +206,10 @@ class Answer:
     tls: str | None = None
     """As Python's ssl names it: `TLSv1.3`; None on plain HTTP."""
     cipher: str | None = None
+    issuer: str | None = None
+    """Who issued the certificate that was shown."""
+    proxy: str | None = None
+    """The proxy that it went by, `HOST:PORT`; None where there was none, or none that is known."""
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds by phase: dns, connect, tls, first_byte, total."""
 

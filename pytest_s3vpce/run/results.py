@@ -30,6 +30,7 @@ from pytest_s3vpce.model import Expect, Outcome, OutcomeKind
 from pytest_s3vpce.operations import operation
 from pytest_s3vpce.probe import Probe
 from pytest_s3vpce.redaction import header_pairs, scrubbed, without_secrets
+from pytest_s3vpce.run.between import between
 from pytest_s3vpce.run.hints import hint_of
 from pytest_s3vpce.run.world import NOWHERE
 
@@ -86,6 +87,7 @@ def matrix_of(
         notes=(
             *(sentence for same, sentence in seen.canaries.values() if not same),
             *_alarms(seen),
+            *between(seen, certified=mode == LIVE),
             *_leaning(seen, mode),
         ),
         inventory=str(world.inventory.path),

@@ -201,6 +201,7 @@ class _Wire:
             raise _SendError("reset", "the connection was reset during the TLS handshake") from None
         self.facts["tls"] = sock.version()
         self.facts["cipher"] = (sock.cipher() or [None])[0]
+        self.facts["issuer"] = _issuer(sock.getpeercert() or {})
 
     def send(self, data: bytes, limit: float) -> bool:
         """Whether all of it was sent; if not, the answer came first, or may have."""
@@ -498,6 +499,7 @@ class _Batch:
             except _SendError as failure:
                 # The proxy being out of reach says nothing about the target.
                 raise _SendError("not_sent", "proxy: %s %s" % (failure.kind, failure.detail)) from None
+            wire.facts["proxy"] = "%s:%d" % proxy.address
         try:
             if request.scheme == "https":
                 limit = self._limit(request.read_timeout or self._read_timeout)
@@ -598,6 +600,12 @@ def _inward(host: str) -> bool:
         return False
     address = getattr(address, "ipv4_mapped", None) or address
     return address.is_loopback or address.is_link_local or address.is_unspecified or address in _METADATA6
+
+
+def _issuer(certificate: Any) -> Optional[str]:
+    """Whose certificate it is: what comes between says so by its own."""
+    names = {key: value for row in certificate.get("issuer", ()) for key, value in row}
+    return names.get("organizationName") or names.get("commonName")
 
 
 def _tunnel(wire: _Wire, request: _Request, proxy: _Proxy, limit: float) -> None:

@@ -237,6 +237,8 @@ def _answer(request: SignedRequest, given: Mapping[str, Any]) -> Answer:
         local=given.get("local"),
         tls=given.get("tls"),
         cipher=given.get("cipher"),
+        issuer=given.get("issuer"),
+        proxy=given.get("proxy"),
         timings=dict(given.get("timings") or {}),
     )
 

@@ -175,7 +175,7 @@ def send(port: int, one: dict[str, Any] | None = None, config: dict[str, Any] | 
     answer = agent.handle(batch(port, one or request(), **given), {**OPEN, **(config or {})})
     assert set(answer) == {"version", "agent", "python", "answers"}
     (found,) = answer["answers"]
-    assert set(found) == KEYS | {"timings"}
+    assert set(found) - {"issuer", "proxy"} == KEYS | {"timings"}
     if found["failure"] is not None:
         FailureKind(found["failure"])
         assert found["status"] is None
@@ -727,6 +727,7 @@ def test_tls_is_reported_and_kept_alive(serve: Callable[..., Server], authority:
     assert [answer["status"] for answer in found] == [200] * 3
     assert {answer["tls"] for answer in found} == {"TLSv1.3"}
     assert found[0]["cipher"].startswith("TLS_")
+    assert {answer["issuer"] for answer in found} == {"trustme v" + trustme.__version__}
     assert "tls" in found[0]["timings"]
     assert server.connections == 1
 
@@ -991,6 +992,7 @@ def test_https_goes_through_the_proxy_by_connect(
         f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\nProxy-Authorization: Basic ".encode() + credentials
     ]
     assert b"Proxy" not in server.heads[0]
+    assert {answer["proxy"] for answer in found} == {f"127.0.0.1:{proxy.port}"}
 
 
 def test_http_goes_through_the_proxy_in_absolute_form(serve: Callable[..., Server]) -> None:

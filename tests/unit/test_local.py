@@ -66,6 +66,7 @@ def test_proxies_of_the_environment_are_not_used(port: int, monkeypatch: pytest.
 def test_a_configured_proxy_is_used(port: int) -> None:
     (found,) = LocalVantage("internet", config=AgentConfig(proxy=f"http://127.0.0.1:{port}")).send([REQUEST])
     assert found.body == f"GET http://{HOST}/key?x=y HTTP/1.1 b".encode()
+    assert found.proxy == f"127.0.0.1:{port}"
 
 
 def test_the_bundle_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
