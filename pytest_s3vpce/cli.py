@@ -108,11 +108,13 @@ def explain(file: Path, *, as_json: bool) -> None:
 @main.command()
 @click.option("--output", type=click.Path(path_type=Path), help="a folder to write the schemas into, instead of stdout")
 def schema(output: Path | None) -> None:
-    """The JSON Schemas of the inventory and of expectation files, for editors, and of reports."""
+    """The JSON Schemas of the inventory and of expectation files, for editors, and of reports and snapshots."""
     from pytest_s3vpce.expectations import schemas
     from pytest_s3vpce.matrix import schema as of_reports
+    from pytest_s3vpce.snapshot.state import schema as of_snapshots
 
-    for name, content in {**schemas(), "report.schema.json": of_reports()}.items():
+    written = {"report.schema.json": of_reports(), "snapshot.schema.json": of_snapshots()}
+    for name, content in {**schemas(), **written}.items():
         text = json.dumps(content, indent=2) + "\n"
         if output is None:
             click.echo(text, nl=False)

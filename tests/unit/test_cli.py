@@ -125,7 +125,7 @@ def test_decide_answers_line_by_line() -> None:
 def test_schema_prints_or_writes_what_docs_hold(tmp_path: Path) -> None:
     status, out, _ = run("schema")
     assert status == 0
-    assert out.count('"$schema"') == 3
+    assert out.count('"$schema"') == 4
     status, out, _ = run("schema", "--output", str(tmp_path / "schema"))
     assert status == 0
     for path in (tmp_path / "schema").iterdir():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -256,6 +257,8 @@ def test_it_is_read_back_and_has_a_schema(taken: Taken) -> None:
         assert one == other
     assert again == taken.snapshot
     made = schema()
+    written = Path(__file__).parent.parent.parent / "docs" / "schema" / "snapshot.schema.json"
+    assert json.loads(written.read_text(encoding="utf-8")) == made
     assert made["properties"]["format"] == {"const": "s3vpce-snapshot/1"}
     assert set(json.loads(taken.snapshot.to_json())) == set(made["properties"])
 
