@@ -23,7 +23,8 @@ MOST: Final = 60_000
 """Bytes: GitHub takes comments of 65,536 characters, and cuts nothing but refuses."""
 _LONGEST: Final = 300
 _SIGNS: Final[Mapping[Verdict, str]] = {Verdict.PROVEN: "✔", Verdict.REFUTED: "✘", Verdict.INCONCLUSIVE: "?"}
-_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~@$:&-])")
+_SPECIAL: Final = re.compile(r"[\\`*_\[\]<>#|~@$&]|:(?=\S)|(?<=www)\.")
+"""What is markup within a line: https://github.github.com/gfm/"""
 
 
 def write(matrix: Matrix, path: Path) -> None:

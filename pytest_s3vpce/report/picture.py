@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.model import Layer, OutcomeKind
@@ -20,13 +21,20 @@ SYMBOLS: Final[Mapping[OutcomeKind, str]] = {
     OutcomeKind.UNREACHABLE: "⊘",
     OutcomeKind.INCONCLUSIVE: "?",
 }
-_MOST_LANES: Final = 60
-"""With more, all buckets are drawn as one, and without names of principals."""
+_MOST_LANES: Final = 40
+"""With more, buckets are drawn as one where all is as expected; with still more, all are."""
 _MOST_VANTAGES: Final = 30
 _AT_THE_START: Final = frozenset({Layer.IDENTITY, Layer.SCP, Layer.PERMISSIONS_BOUNDARY, Layer.SESSION})
 """Layers of the caller's own side: its requests are drawn to end where they begin."""
 _BOX: Final = 36
 """The height of a box."""
+
+
+class Keeps(Enum):
+    """What stays apart when buckets are drawn as one."""
+
+    SURPRISES = "surprises"
+    NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +136,7 @@ class _Drawing:
         self._accounts = {row.name: row.id for row in matrix.accounts}
         self._endpoints = {row.id: row.type for row in matrix.endpoints}
         self._names = {row.label: row.name for row in matrix.buckets}
+        self._labels = {cell.bucket for cell in matrix.cells}
         self._leaving = {
             cell.vantage: cell.predicted.path.partition(",")[0]
             for cell in matrix.cells
@@ -151,9 +160,10 @@ class _Drawing:
     def _ways(self) -> Mapping[str, list[_Way]]:
         """By vantage point: how its cells ended, alike ones together."""
         found = {name: list(_alike(cells)) for name, cells in self._cells().items()}
-        if sum(len(rows) for rows in found.values()) > _MOST_LANES:
-            count = len({cell.bucket for cell in self._matrix.cells})
-            found = {name: list(_merged(rows, f"{count} buckets")) for name, rows in found.items()}
+        together = f"{len(self._labels)} buckets"
+        for keeps in Keeps:
+            if sum(len(rows) for rows in found.values()) > _MOST_LANES:
+                found = {name: list(_merged(rows, together, keeps=keeps)) for name, rows in found.items()}
         return found
 
     def _cells(self) -> Mapping[str, list[CellResult]]:
@@ -233,7 +243,7 @@ class _Drawing:
         line = f"{head}H{sign_x:g}"
         if way.outcome is OutcomeKind.ALLOWED:
             line = f"{head}H{bend:g}L{g.bucket[0]} {target:.1f}"
-        words = f"{way.words()}{' (not as expected)' if way.surprise else ''}"
+        words = f"{'≠ ' if way.surprise else ''}{f'{way.bucket}, ' if len(self._labels) > 1 else ''}{way.words()}"
         left = g.start[0] + 14 if g.below else g.via[0] + g.via[1] + 22
         return Lane(
             outcome=way.outcome.value,
@@ -283,7 +293,10 @@ def _alike(cells: Sequence[CellResult]) -> Iterator[_Way]:
         yield _Way(bucket, outcome, layer, by, tuple(principals), surprise)
 
 
-def _merged(ways: Sequence[_Way], name: str) -> Iterator[_Way]:
-    seen = dict.fromkeys((way.outcome, way.layer, way.surprise) for way in ways)
-    for outcome, layer, surprise in seen:
+def _merged(ways: Sequence[_Way], name: str, *, keeps: Keeps) -> Iterator[_Way]:
+    """The ways of all buckets as those of one."""
+    if keeps is Keeps.SURPRISES:
+        yield from (way for way in ways if way.surprise)
+        ways = [way for way in ways if not way.surprise]
+    for outcome, layer, surprise in dict.fromkeys((way.outcome, way.layer, way.surprise) for way in ways):
         yield _Way(name, outcome, layer, LAYERS[layer], (), surprise)

@@ -109,6 +109,20 @@ def test_many_vantage_points_and_lanes_are_drawn_in_little() -> None:
     assert "5 vantage points are not drawn" in html.render(many)
 
 
+def test_of_many_lanes_those_not_as_expected_stay_apart() -> None:
+    cells = [
+        replace(
+            cell("inside", OutcomeKind.DENIED, principal=f"p{number}", passed=number != 3), bucket=f"bucket-{number}"
+        )
+        for number in range(50)
+    ]
+    picture = draw(replace(MATRIX, cells=tuple(cells)), WIDE)
+    assert [lane.label for lane in picture.lanes] == [
+        "≠ bucket-3, p3: denied by a policy not named",
+        "50 buckets, denied by a policy not named",
+    ]
+
+
 def test_junit_says_of_the_suite() -> None:
     assert suite_properties(None) == []
     found = dict(suite_properties(EXAMPLE))
