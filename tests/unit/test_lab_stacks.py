@@ -144,6 +144,10 @@ Resources:
             Principal: {Service: logging.s3.amazonaws.com}
             Action: s3:PutObject
             Resource: !Sub "${Logs.Arn}/*"
+          - Effect: Allow
+            Principal: {Service: cloudtrail.amazonaws.com}
+            Action: [s3:GetBucketAcl, s3:PutObject]
+            Resource: [!GetAtt Logs.Arn, !Sub "${Logs.Arn}/*"]
   Held:
     Type: AWS::S3::Bucket
     Condition: Always
@@ -197,6 +201,16 @@ Resources:
   Parameter:
     Type: AWS::SSM::Parameter
     Properties: {Name: /reports/36, Type: String, Value: !Ref Reports, Tags: {team: data}}
+  Records: {Type: AWS::Logs::LogGroup, Properties: {RetentionInDays: 7, Tags: [{Key: team, Value: data}]}}
+  Trail:
+    Type: AWS::CloudTrail::Trail
+    DependsOn: Delivery
+    Properties:
+      S3BucketName: !Ref Logs
+      IsLogging: false
+      CloudWatchLogsLogGroupArn: !GetAtt Records.Arn
+      CloudWatchLogsRoleArn: !GetAtt Role.Arn
+      EventSelectors: [{DataResources: [{Type: "AWS::S3::Object", Values: [!Sub "${Reports.Arn}/"]}]}]
 Outputs:
   Bucket: {Value: !Ref Reports, Export: {Name: reports-bucket}}
   Endpoint: {Value: !Ref Endpoint, Description: the way in}
@@ -300,8 +314,8 @@ BUCKET = {"Type": "AWS::S3::Bucket"}
     [
         ({"Topic": {"Type": "AWS::SNS::Topic"}}, "[AWS::SNS::Topic] of resource Topic"),
         (
-            {"B": {**BUCKET, "Properties": {"WebsiteConfiguration": {}}}},
-            "resource B (AWS::S3::Bucket): the lab does not serve the property WebsiteConfiguration",
+            {"B": {**BUCKET, "Properties": {"InventoryConfigurations": []}}},
+            "resource B (AWS::S3::Bucket): the lab does not serve the property InventoryConfigurations",
         ),
         (
             {"B": {**BUCKET, "Properties": {"VersioningConfiguration": {"Status": "Enabled", "MFADelete": "x"}}}},
