@@ -18,6 +18,7 @@ from pytest_s3vpce.references import References
 from pytest_s3vpce.run.keeping import kept_point
 from pytest_s3vpce.run.planes import Planes
 from pytest_s3vpce.run.world import CONTROL, World
+from pytest_s3vpce.vantage import reasons
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
 from pytest_s3vpce.vantage.placing import Wanted, look_up
 
@@ -153,9 +154,9 @@ class _Doctor:
             function = self._world.resolve(row.function, *path, "function")
             found = self._client("lambda", row, *path).get_function_configuration(FunctionName=function)
             if found.get("State", "Active") not in ("Active", "Inactive"):
-                raise _Found(
-                    f"function {function} is {found['State']}: {found.get('StateReason', 'no reason is given')}"
-                )
+                code = str(found.get("StateReasonCode") or found["State"])
+                said = found.get("StateReason") or reasons.words(code)
+                raise _Found(f"function {function} is {found['State']}: {said}", reasons.remedy(code))
             return f"function {function} is {found.get('State', 'Active')}"
         if row.keep:
             kept = kept_point(self._world, self._environment, self._planes, name=name, row=row)
@@ -179,6 +180,9 @@ class _Doctor:
         if row.subnet is not None:
             subnet = self._world.resolve(row.subnet, *path, "subnet")
             ec2.describe_subnets(SubnetIds=[subnet])
+            groups = self._world.resolve_list(row.security_groups, *path, "security_groups")
+            if groups:
+                ec2.describe_security_groups(GroupIds=list(groups))
             return f"an instance can stand in {subnet}"
         if row.instance is not None:
             given: dict[str, Any] = {"InstanceIds": [self._world.resolve(row.instance, *path, "instance")]}

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import re
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from click.testing import CliRunner
 
+from pytest_s3vpce.accounts import Accounts
 from pytest_s3vpce.cli import main
+from pytest_s3vpce.run import doctor
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.plugin.conftest import Example, SharedLab
 
 
@@ -63,7 +67,8 @@ vantage_points:
   function: {lambda: {function: gone}}
   instance: {ec2: {instance: i-00000000}}
   tagged:   {ec2: {tags: {role: probe}}}
-  made:     {ec2: {subnet: "${out:AppSubnet}", security_groups: [sg-1], profile: p}}
+  made:     {ec2: {subnet: "${out:AppSubnet}", security_groups: ["${out:ProbeGroup}"], profile: p}}
+  madeless: {ec2: {subnet: "${out:AppSubnet}", security_groups: [sg-1], profile: p}}
   command:  {command: [python3, "-"]}
 """
 _BUCKETS = """\
@@ -88,6 +93,7 @@ _WORDS = {
     "vantage point instance": ("problem", "InvalidInstanceID.NotFound"),
     "vantage point tagged": ("problem", "no such instance is running; start it"),
     "vantage point made": ("ok", "an instance can stand in subnet-"),
+    "vantage point madeless": ("problem", "InvalidGroup"),
     "vantage point command": ("unknown", "command: it is there when it answers"),
     "bucket missing": ("problem", "there is no bucket no-such-bucket-anywhere; create it"),
     "bucket far": ("problem", "is in eu-west-1, not in us-east-1; write `region: eu-west-1`"),
@@ -113,6 +119,105 @@ def test_each_problem_has_its_words(example: Example, shared_lab: SharedLab) -> 
         assert words in line
     bad = sum(state == "problem" for state, _ in _WORDS.values())
     assert lines[-1].startswith(f"{bad} of ")
+
+
+_STATES_OF_PLACES = """\
+vantage_points:
+  full:      {lambda: {subnets: [FULL], security_groups: ["${out:ProbeGroup}"]}}
+  unmanaged: {ec2: {instance: INSTANCE}}
+  offline:   {ec2: {tags: {Name: doctors-offline}}}
+  failed:    {lambda: {function: failed}}
+  pending:   {lambda: {function: pending}}
+  asleep:    {lambda: {function: asleep}}
+"""
+_FUNCTIONS = {
+    "failed": {"State": "Failed", "StateReasonCode": "SubnetOutOfIPAddresses", "StateReason": "no address"},
+    "pending": {"State": "Pending", "StateReasonCode": "Creating"},
+    "asleep": {"State": "Inactive", "StateReasonCode": "Idle"},
+}
+_STATE_WORDS = {
+    "full": ("problem", "has no address left; free some, or name another subnet"),
+    "unmanaged": ("problem", "is not managed; its agent needs a way to ssm and ssmmessages"),
+    "offline": ("problem", "is ConnectionLost; its agent needs a way to ssm and ssmmessages"),
+    "failed": ("problem", "function failed is Failed: no address; free addresses, or name another subnet"),
+    "pending": ("problem", "is Pending: the function is still being created; run it again in a few minutes"),
+    "asleep": ("ok", "function asleep is Inactive"),
+}
+
+
+@pytest.fixture
+def places(example: Example, shared_lab: SharedLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A subnet without addresses, instances that SSM does not reach, and functions in all states."""
+    ec2 = shared_lab.client("ec2")
+    (subnet,) = ec2.describe_subnets(Filters=[{"Name": "cidr-block", "Values": ["10.20.1.0/24"]}])["Subnets"]
+    names: tuple[dict[str, Any], ...] = (
+        {},
+        {"TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "doctors-offline"}]}]},
+    )
+    made = [
+        ec2.run_instances(ImageId="ami-12345678", MinCount=1, MaxCount=1, SubnetId=subnet["SubnetId"], **named)
+        for named in names
+    ]
+    first = made[0]["Instances"][0]["InstanceId"]
+    text = _STATES_OF_PLACES.replace("INSTANCE", first).replace("FULL", subnet["SubnetId"])
+    example.replace("s3vpce.yaml", "vantage_points:\n", text)
+    whole = Accounts.client
+
+    def client(self: Accounts, service: str, **named: Any) -> Any:
+        real = whole(self, service, **named)
+        stubs: dict[str, Any] = {
+            "lambda": SimpleNamespace(get_function_configuration=lambda FunctionName: _FUNCTIONS[FunctionName]),  # noqa: N803
+            "ssm": SimpleNamespace(describe_instance_information=_information(first)),
+            "ec2": _Full(real),
+        }
+        return stubs.get(service, real)
+
+    monkeypatch.setattr(Accounts, "client", client)
+
+
+def _information(unmanaged: str) -> Any:
+    def told(Filters: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        rows = [] if Filters[0]["Values"] == [unmanaged] else [{"PingStatus": "ConnectionLost"}]
+        return {"InstanceInformationList": rows}
+
+    return told
+
+
+class _Full:
+    """EC2, whose subnets have no address left."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def describe_subnets(self, **asked: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self._real.describe_subnets(**asked)
+        return {"Subnets": [{**row, "AvailableIpAddressCount": 0} for row in found["Subnets"]]}
+
+
+@pytest.mark.usefixtures("places")
+def test_each_state_of_a_place_has_its_remedy(example: Example, shared_lab: SharedLab) -> None:
+    code, output = _doctor(example, shared_lab)
+    assert code == 1
+    lines = [" ".join(line.split()) for line in output.splitlines()]
+    for name, (state, words) in _STATE_WORDS.items():
+        (line,) = (line for line in lines if f" vantage point {name} " in line)
+        assert line.startswith(f"{state} "), line
+        assert words in line
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(400, "400 s ahead of AWS's"), (-400, "400 s behind AWS's")])
+def test_a_clock_that_is_off_is_told(
+    seconds: int, said: str, example: Example, shared_lab: SharedLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "time", SimpleNamespace(time=lambda: time.time() + seconds))
+    code, output = _doctor(example, shared_lab)
+    assert code == 1
+    found = re.findall(r"this machine's clock is (\d+) s (ahead of|behind) AWS's; set the clock", output)
+    assert len(found) == 2  # an account each
+    assert all(abs(int(number) - 400) < 5 and way in said for number, way in found)
 
 
 def test_a_wrong_account_stops_what_depends_on_it(example: Example, shared_lab: SharedLab) -> None:
