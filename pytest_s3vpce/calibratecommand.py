@@ -20,11 +20,15 @@ _WIDEST: Final = 120
 @click.option("--account", required=True, help="the scratch account, by its name in the inventory")
 @click.option("--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml here)")
 @click.option("--output", type=click.Path(path_type=Path), help="the file to write what was found into")
+@click.option("--with-function", is_flag=True, help="make a Lambda function outside of VPCs, too, and look from there")
 @click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, instead of AWS")
-def calibrate(account: str, *, inventory: Path | None, output: Path | None, lab_ready: Path | None) -> None:
+def calibrate(
+    account: str, *, inventory: Path | None, output: Path | None, with_function: bool, lab_ready: Path | None
+) -> None:
     """Tries out what AWS documents nowhere, with a bucket and roles of its own that it removes; tells what it found."""
     from pytest_s3vpce.inventory import find_inventory, load_inventory
     from pytest_s3vpce.run.calibrating.calibrator import Calibrator
+    from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, FUNCTIONS
     from pytest_s3vpce.run.environment import Environment, from_ready_file
     from pytest_s3vpce.run.folder import RunFolder
     from pytest_s3vpce.vantage import Ledger
@@ -37,6 +41,7 @@ def calibrate(account: str, *, inventory: Path | None, output: Path | None, lab_
             from_ready_file(lab_ready) if lab_ready else Environment(),
             folder,
             account=account,
+            experiments=[name for name in EXPERIMENTS if with_function or name != FUNCTIONS],
             notify=lambda line: click.echo(line, err=True),
         )
         made, left = calibrator.run()

@@ -113,7 +113,17 @@ _ALL: Final = (
     *_rules(
         "bucket policies",
         ("root-arn/alone", "denied", "a bucket policy's Allow to its own account's root, to a role without any policy"),
-        ("propagation/bucket-policy", "", "seconds until a bucket policy was seen to count"),
+    ),
+    *_rules(
+        "propagation",
+        ("propagation/bucket-policy", "", "seconds until a bucket policy was seen to count, at most"),
+        ("propagation/role-policy", "", "seconds until a role's policy was seen to count, at most"),
+    ),
+    *_rules(
+        "functions",
+        ("function/aws:SourceIp", "present", "aws:SourceIp of a function outside of VPCs"),
+        ("function/aws:SourceVpc", "absent", "aws:SourceVpc of a function outside of VPCs"),
+        ("function/aws:SourceVpce", "absent", "aws:SourceVpce of a function outside of VPCs"),
     ),
     *_rules(
         "public policies",

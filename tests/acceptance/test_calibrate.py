@@ -70,7 +70,9 @@ def client(ready: Path, service: str) -> Any:
 
 @pytest.fixture(scope="module")
 def done(folder: Path, ready: Path) -> Result:
-    return run(folder, "--account", "scratch", "--lab-ready", str(ready), "--output", "calibration.json")
+    return run(
+        folder, "--account", "scratch", "--lab-ready", str(ready), "--output", "calibration.json", "--with-function"
+    )
 
 
 def test_every_rule_is_tried_and_the_lab_does_what_is_assumed(folder: Path, done: Result) -> None:

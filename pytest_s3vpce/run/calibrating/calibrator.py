@@ -11,14 +11,14 @@ from pytest_s3vpce.calibration import Calibration
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.probe import ProbeBuilder
 from pytest_s3vpce.run.calibrating.asking import Asker, Question
-from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS
+from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, FUNCTIONS
 from pytest_s3vpce.run.calibrating.scratch import Scratch
-from pytest_s3vpce.run.deployments import hosts_of
+from pytest_s3vpce.run.deployments import hosts_of, placed
 from pytest_s3vpce.run.planes import Planes, world_of
-from pytest_s3vpce.vantage import AgentConfig, Ledger, LocalVantage, marks
+from pytest_s3vpce.vantage import AgentConfig, DeployedLambdaVantage, Deployment, Ledger, LocalVantage, marks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pytest_s3vpce.calibration import Finding
     from pytest_s3vpce.inventory import Inventory
@@ -39,6 +39,7 @@ class Calibrator:
         folder: RunFolder,
         *,
         account: str,
+        experiments: Collection[str],
         notify: Callable[[str], None],
     ) -> None:
         if account not in inventory.accounts:
@@ -49,12 +50,10 @@ class Calibrator:
         error = world.accounts.guard([account]).get(account)
         if error is not None:
             raise error
+        self._experiments = experiments
+        control, ledger = Planes(world, environment).of(account), Ledger(folder.ledger)
         self._scratch = Scratch(
-            Planes(world, environment).of(account),
-            run_id=folder.run_id,
-            account_id=world.account_id(account),
-            ledger=Ledger(folder.ledger),
-            notify=notify,
+            control, run_id=folder.run_id, account_id=world.account_id(account), ledger=ledger, notify=notify
         )
         config = AgentConfig(
             hosts=hosts_of(world),
@@ -62,10 +61,19 @@ class Calibrator:
             loopback=environment.loopback,
             ca_bundle=environment.ca_bundle,
         )
-        vantage = LocalVantage("calibration", config=config, connect_to=environment.connect_to)
+        here = LocalVantage("calibration", config=config, connect_to=environment.connect_to)
+        self._function = DeployedLambdaVantage(
+            "calibration",
+            control=control,
+            deployment=Deployment(subnets=(), security_groups=()),
+            run_id=folder.run_id,
+            ledger=ledger,
+            config=placed(world, environment),
+        )
         user_agent = f"s3vpce/{__version__} run/{folder.run_id}"
         builder = ProbeBuilder(user_agent=user_agent, loader=world.accounts.loader)
-        self._asker = Asker(self._scratch, vantage, builder)
+        self._asker = Asker(self._scratch, here, builder)
+        self._inside = Asker(self._scratch, self._function, builder)
 
     def run(self) -> tuple[Calibration, list[str]]:
         """What was found; and what could not be removed, and why."""
@@ -74,9 +82,9 @@ class Calibrator:
         try:
             self._scratch.make()
             self._await_rights()
-            for name, experiment in EXPERIMENTS.items():
+            for name in self._experiments:
                 self._notify(f"experiment: {name}")
-                findings.update((found.rule, found) for found in experiment(self._asker))
+                findings.update((found.rule, found) for found in EXPERIMENTS[name](self._from(name)))
         finally:
             left += map(str, self._scratch.remove())
         made = Calibration(
@@ -87,6 +95,12 @@ class Calibrator:
             findings=findings,
         )
         return made, left
+
+    def _from(self, name: str) -> Asker:
+        if name != FUNCTIONS:
+            return self._asker
+        self._function.prepare(notify=self._notify)
+        return self._inside
 
     def _await_rights(self) -> None:
         """A role's policy takes a moment to count everywhere; nothing is measured before."""

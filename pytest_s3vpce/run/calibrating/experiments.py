@@ -24,6 +24,8 @@ _DIGEST: Final = Form(
     source="https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html",
 )
 _ANY: Final = allow("s3:*")
+FUNCTIONS: Final = "functions"
+"""Asked from a function that is made for it; all others are asked from this machine."""
 
 
 def forms(asker: Asker) -> Iterator[Finding]:
@@ -109,6 +111,12 @@ def keys(asker: Asker) -> Iterator[Finding]:
         yield _read(
             asker, f"key/resource-account/{name}", Question(operation=name), key="aws:ResourceAccount", candidates={}
         )
+
+
+def functions(asker: Asker) -> Iterator[Finding]:
+    """What S3 sees of a function outside of VPCs, which stands where AWS keeps it."""
+    for key in ("aws:SourceIp", "aws:SourceVpc", "aws:SourceVpce"):
+        yield _read(asker, f"function/{key}", Question(operation="GetObject"), key=key, candidates={})
 
 
 def _star(asker: Asker) -> Finding:
@@ -199,31 +207,64 @@ def attributes(asker: Asker) -> Iterator[Finding]:
     )
 
 
-# --- bucket policies -------------------------------------------------------------------------------------------------
+# --- bucket policies, propagation ------------------------------------------------------------------------------------
 
 _SECONDS: Final = 60.0
 _PAUSE: Final = 0.5
+_MARKERS: Final = {
+    "s3:GetObjectAcl": "GetObjectAcl",
+    "s3:GetBucketVersioning": "GetBucketVersioning",
+    "s3:GetBucketRequestPayment": "GetBucketRequestPayment",
+}
+"""What one sample after the other allows, and nothing did before."""
 
 
-def bucket_policy(asker: Asker) -> Iterator[Finding]:
-    """One policy: what its Deny says, whether its Allow to root counts alone, and how long it took to be seen."""
+def bucket_policies(asker: Asker) -> Iterator[Finding]:
+    """One policy: what its Deny says, and whether its Allow to root counts alone."""
     scratch = asker.scratch
-    marker = {**allow("s3:GetObjectAcl"), "Principal": {"AWS": scratch.role_arn(FEW)}, "Resource": scratch.arns}
     to_root = {**allow("s3:GetObject"), "Principal": {"AWS": scratch.root_arn}, "Resource": scratch.arns}
     refused = {**deny("s3:GetObjectTagging"), "Principal": {"AWS": scratch.role_arn(ALL)}, "Resource": scratch.arns}
+    marker = {**allow("s3:GetBucketAcl"), "Principal": {"AWS": scratch.role_arn(FEW)}, "Resource": scratch.arns}
     scratch.s3.put_bucket_policy(Bucket=scratch.bucket, Policy=document(marker, to_root, refused))
-    began = time.monotonic()
-    waiting = Question(operation="GetObjectAcl", role=FEW)
-    while not (seen := asker.ask([waiting])[0]).outcome.allowed and time.monotonic() < began + _SECONDS:
-        time.sleep(_PAUSE)
-    passed = time.monotonic() - began
-    value = f"{passed:.1f}" if seen.outcome.allowed else f"more than {_SECONDS:.0f}"
-    yield Finding(rule="propagation/bucket-policy", value=value, request_ids=seen.request_ids, detail="one sample")
+    _seconds_until_allowed(asker, Question(operation="GetBucketAcl", role=FEW))
     root, tagging = asker.ask([Question(operation="GetObject", role=FEW), Question(operation="GetObjectTagging")])
     value = "denied" if root.outcome.denied else "allowed" if root.outcome.allowed else root.code
     yield Finding(rule="root-arn/alone", value=value, request_ids=root.request_ids, detail=root.outcome.message or "")
     yield _said("message/resource-explicit", tagging)
     scratch.s3.delete_bucket_policy(Bucket=scratch.bucket)
+
+
+def propagation(asker: Asker) -> Iterator[Finding]:
+    """How long a change of policies takes to count, a few times."""
+    scratch = asker.scratch
+
+    def by_bucket(action: str) -> None:
+        statement = {**allow(action), "Principal": {"AWS": scratch.role_arn(FEW)}, "Resource": scratch.arns}
+        scratch.s3.put_bucket_policy(Bucket=scratch.bucket, Policy=document(statement))
+
+    for rule, change in (("bucket-policy", by_bucket), ("role-policy", scratch.let_few)):
+        samples: list[float] = []
+        ids: list[str] = []
+        for action, name in _MARKERS.items():
+            change(action)
+            passed, reply = _seconds_until_allowed(asker, Question(operation=name, role=FEW))
+            samples.append(passed)
+            ids += reply.request_ids
+        shown = ", ".join(f"{passed:.1f}" for passed in samples)
+        value = f"more than {_SECONDS:.0f}" if max(samples) >= _SECONDS else f"{max(samples):.1f}"
+        yield Finding(rule=f"propagation/{rule}", value=value, request_ids=tuple(ids), detail=f"samples: {shown}")
+        scratch.s3.delete_bucket_policy(Bucket=scratch.bucket)
+    scratch.let_few()
+
+
+def _seconds_until_allowed(asker: Asker, question: Question) -> tuple[float, Reply]:
+    began = time.monotonic()
+    while True:
+        (reply,) = asker.ask([question])
+        passed = time.monotonic() - began
+        if reply.outcome.allowed or passed >= _SECONDS:
+            return passed, reply
+        time.sleep(_PAUSE)
 
 
 def public_policies(asker: Asker) -> Iterator[Finding]:
@@ -266,7 +307,9 @@ EXPERIMENTS: Final[dict[str, Callable[[Asker], Iterator[Finding]]]] = {
     "keys": keys,
     "absent keys": absent_keys,
     "attributes": attributes,
-    "bucket policies": bucket_policy,
+    "bucket policies": bucket_policies,
+    "propagation": propagation,
     "public policies": public_policies,
+    FUNCTIONS: functions,
 }
 """By the names that rules have their experiment by; `messages` are completed by `bucket policies`."""

@@ -89,6 +89,17 @@ class Scratch:
                 remedy="calibrate with an administrator of a scratch account",
             ) from error
 
+    @property
+    def _nothing(self) -> dict[str, Any]:
+        return {"Effect": "Deny", "Action": "s3:GetObjectTagging", "Resource": self.arns}
+
+    def let_few(self, *actions: str) -> None:
+        """Allows the role `few` these actions, and no others than these."""
+        allowed = [{"Effect": "Allow", "Action": list(actions), "Resource": self.arns}] if actions else []
+        policy = document(self._nothing, *allowed)
+        iam = self._control.client("iam")
+        iam.put_role_policy(RoleName=self._roles[FEW], PolicyName=ROLE_POLICY, PolicyDocument=policy)
+
     def remove(self) -> list[Remaining]:
         """Takes it all away; what remains, and why."""
         return clear(
@@ -141,8 +152,7 @@ class Scratch:
             {"Effect": "Allow", "Action": "s3:*", "Resource": self.arns},
             {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"},
         ]
-        nothing = [{"Effect": "Deny", "Action": "s3:GetObjectTagging", "Resource": self.arns}]
-        for name, statements in ((ALL, everything), (FEW, nothing), (BOUND, everything)):
+        for name, statements in ((ALL, everything), (FEW, [self._nothing]), (BOUND, everything)):
             role = self._roles[name]
             self._notify(f"creating role {role}")
             self._ledger.creating(Kind.IAM_ROLE, account=self._control.account, region=self.region, identifier=role)
