@@ -15,6 +15,7 @@ from pytest_s3vpce.accounts import Accounts, SessionKind
 from pytest_s3vpce.errors import S3VpceError, VantageError
 from pytest_s3vpce.escaping import escaped
 from pytest_s3vpce.references import References
+from pytest_s3vpce.run.evidencing import source_at
 from pytest_s3vpce.run.keeping import kept_point
 from pytest_s3vpce.run.planes import Planes
 from pytest_s3vpce.run.world import CONTROL, World
@@ -95,6 +96,10 @@ class _Doctor:
             *(
                 (f"control bucket of {name}", lambda name=name: self._bucket(f"{CONTROL}{name}"))
                 for name in self._inventory.controls
+            ),
+            *(
+                (f"evidence {number + 1}", lambda number=number: self._evidence(number))
+                for number in range(len(self._inventory.evidence))
             ),
         ]
         with ThreadPoolExecutor(_WORKERS) as pool:
@@ -248,6 +253,15 @@ class _Doctor:
                 return Check(subject, State.UNKNOWN, found)
             raise
         return Check(subject, State.OK, f"{bucket} and its canary are there")
+
+    # --- evidence ----------------------------------------------------------------------------------------------------
+
+    def _evidence(self, number: int) -> Check:
+        """Whether a log can be read, by looking for nothing in what came just now."""
+        source, now = source_at(self._world, self._planes, number), time.time()
+        for _ in source.look(("nothing",), since=now, now=now):
+            break
+        return Check(f"evidence {number + 1}", State.OK, f"{source.label} can be read")
 
 
 class _Found(Exception):  # noqa: N818 - a finding on its way up

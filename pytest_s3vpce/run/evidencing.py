@@ -37,13 +37,14 @@ def sources_of(world: World, environment: Environment) -> tuple[list[Source], li
     found, unusable = [], []
     for number in range(len(world.inventory.evidence)):
         try:
-            found.append(_source(world, planes, number))
+            found.append(source_at(world, planes, number))
         except S3VpceError as error:
             unusable.append(f"evidence: {error}")
     return found, unusable
 
 
-def _source(world: World, planes: Planes, number: int) -> Source:
+def source_at(world: World, planes: Planes, number: int) -> Source:
+    """One source of the inventory, resolved. S3VpceError where that can't be."""
     row, path = world.inventory.evidence[number], ("evidence", number)
     account = row.account or world.inventory.default_account
     fields = (row.kind, "prefix", "organization", "region")

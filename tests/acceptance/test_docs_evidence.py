@@ -18,6 +18,7 @@ from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.process import start_lab
 from pytest_s3vpce.matrix import CellResult, Matrix, RecordKind
+from pytest_s3vpce.run.doctor import State, examine
 from pytest_s3vpce.run.environment import from_ready_file
 from pytest_s3vpce.run.evidencing import evidenced
 from pytest_s3vpce.run.folder import RunFolder
@@ -128,6 +129,22 @@ def test_each_right_to_log_files_is_needed(recorded: Stage, measured: Matrix, si
     may(recorded, policy_of(recorded))
     broken = [note for note in found.notes if "could not be read: AccessDenied" in note]
     assert [note.split("`")[1] for note in broken] == ["trail-111122223333", "access-logs-111122223333"]
+
+
+def test_the_doctor_looks_at_each_source(recorded: Stage) -> None:
+    found = [check for check in examine(recorded.inventory, recorded.environment) if "evidence" in check.subject]
+    assert [(check.subject, check.state, check.found) for check in found] == [
+        ("evidence 1", State.OK, "log group `perimeter-trail` of main can be read"),
+        ("evidence 2", State.OK, "trail bucket `trail-111122223333` of main can be read"),
+        ("evidence 3", State.OK, "access log bucket `access-logs-111122223333` of main can be read"),
+    ]
+    document = policy_of(recorded)
+    document["Statement"] = [row for row in document["Statement"] if row["Sid"] != "ReadRecords"]
+    may(recorded, document)
+    (first, *_) = [check for check in examine(recorded.inventory, recorded.environment) if "evidence" in check.subject]
+    may(recorded, policy_of(recorded))
+    assert first.state is State.PROBLEM
+    assert "is not authorized to perform: logs:FilterLogEvents" in first.found
 
 
 def test_rights_to_logs_are_printed_only_where_evidence_is_declared(recorded: Stage) -> None:
