@@ -138,12 +138,12 @@ def _check_reports(paths: list[str], baseline: str | None) -> None:
     if not paths and baseline is None:
         return
     from pytest_s3vpce.errors import S3VpceError
-    from pytest_s3vpce.report import json, writer_of
+    from pytest_s3vpce.report import check, json
 
     option = "--s3vpce-report"
     try:
         for path in paths:
-            writer_of(path)
+            check(path)
         option = "--s3vpce-baseline"
         if baseline is not None:
             json.read(Path(baseline))
@@ -259,9 +259,13 @@ class _Access:
             if self._matrix is None:
                 session.left.append(f"{path} was not written: nothing was measured")
             else:
+                from pytest_s3vpce.errors import S3VpceError
                 from pytest_s3vpce.report import writer_of
 
-                writer_of(path)(self._matrix, Path(path))
+                try:
+                    writer_of(path)(self._matrix, Path(path))
+                except S3VpceError as error:
+                    session.left.append(str(error))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._session is None:

@@ -24,7 +24,16 @@ WRITERS: Final[Mapping[str, Writer]] = {
 GITHUB: Final = "github"
 """In place of a path: the summary of the GitHub Actions job."""
 
-__all__ = ["GITHUB", "WRITERS", "writer_of"]
+__all__ = ["GITHUB", "WRITERS", "check", "writer_of"]
+
+
+def check(path: str) -> None:
+    """Told before anything is sent: RunError where no report can be written there."""
+    writer_of(path)
+    if path == GITHUB:
+        markdown.summary_file()
+    elif not Path(path).parent.is_dir():
+        raise RunError(f"the folder of the report `{path}` is not there", remedy="make it")
 
 
 def writer_of(path: str) -> Writer:

@@ -37,14 +37,20 @@ def to_summary(matrix: Matrix) -> None:
 
     https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions#adding-a-job-summary
     """
-    name = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not name:
-        raise RunError("GITHUB_STEP_SUMMARY is not set", remedy="ask for `github` in a job of GitHub Actions only")
+    name = summary_file()
     try:
         with open(name, "a", encoding="utf-8") as stream:  # noqa: PTH123 - the runner's own file, added to
             stream.write(render(matrix))
     except OSError as error:
         raise RunError(f"the job summary `{name}` can't be written: {error.strerror}") from error
+
+
+def summary_file() -> str:
+    """Where the job's summary is written. RunError outside of a job."""
+    name = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not name:
+        raise RunError("GITHUB_STEP_SUMMARY is not set", remedy="ask for `github` in a job of GitHub Actions only")
+    return name
 
 
 def render(matrix: Matrix) -> str:

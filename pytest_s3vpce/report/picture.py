@@ -243,7 +243,7 @@ class _Drawing:
         line = f"{head}H{sign_x:g}"
         if way.outcome is OutcomeKind.ALLOWED:
             line = f"{head}H{bend:g}L{g.bucket[0]} {target:.1f}"
-        words = f"{'≠ ' if way.surprise else ''}{f'{way.bucket}, ' if len(self._labels) > 1 else ''}{way.words()}"
+        words = f"{'! ' if way.surprise else ''}{f'{way.bucket}, ' if len(self._labels) > 1 else ''}{way.words()}"
         left = g.start[0] + 14 if g.below else g.via[0] + g.via[1] + 22
         return Lane(
             outcome=way.outcome.value,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from pytest_s3vpce.report.history import render as history
 from pytest_s3vpce.report.html import render
 from pytest_s3vpce.report.json import read
 from tests.unit.manycells import large, with_texts
@@ -87,6 +88,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     (folder / "small.html").write_text(render(MATRIX), encoding="utf-8")
     example = read(ROOT / "tests" / "data" / "report-2.json")
     (folder / "example.html").write_text(render(example), encoding="utf-8")
+    (folder / "history.html").write_text(history([example, MATRIX]), encoding="utf-8")
     (folder / "large.html").write_text(render(large()), encoding="utf-8")
     (folder / "acting.html").write_text(render(with_texts(MATRIX, ACTING)), encoding="utf-8")
     options = webdriver.ChromeOptions()
@@ -238,10 +240,18 @@ def test_verdict_picture_and_first_rows_stand_on_two_screens(
 
 @pytest.mark.skipif(not AXE.exists(), reason="no axe-core: npm install --no-save axe-core, or S3VPCE_AXE=axe.min.js")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("fragment", ["", "#cell=CopyObject/reports/app:outside/https"])
-def test_axe_finds_no_violation(browser: Browser, scheme: str, fragment: str) -> None:
-    browser.look(width=1280, height=800, scheme=scheme)
-    browser.open("small.html", fragment)
+@pytest.mark.parametrize(
+    ("name", "fragment", "width"),
+    [
+        ("small.html", "", 1280),
+        ("small.html", "#cell=CopyObject/reports/app:outside/https", 1280),
+        ("example.html", "", 390),
+        ("history.html", "", 1280),
+    ],
+)
+def test_axe_finds_no_violation(browser: Browser, scheme: str, name: str, fragment: str, width: int) -> None:
+    browser.look(width=width, height=800, scheme=scheme)
+    browser.open(name, fragment)
     browser.run(AXE.read_text(encoding="utf-8"))
     found = browser.driver.execute_async_script(
         "const end = arguments[0]; axe.run().then(r => end(r.violations.map(v => "

@@ -108,10 +108,15 @@ def test_what_opened_fails_a_run_in_which_all_is_as_expected(example: Example, i
     [
         ("--s3vpce-baseline=none.json", "--s3vpce-baseline: the report `none.json` can't be read"),
         ("--s3vpce-report=r.pdf", "--s3vpce-report: no report has the suffix of `r.pdf`"),
+        ("--s3vpce-report=missing/r.json", "--s3vpce-report: the folder of the report `missing/r.json` is not there"),
+        ("--s3vpce-report=github", "--s3vpce-report: GITHUB_STEP_SUMMARY is not set"),
         ("--s3vpce-redact=everything", "invalid choice"),
     ],
 )
-def test_what_can_not_be_is_told_before_anything_is_sent(example: Example, in_lab: str, option: str, told: str) -> None:
+def test_what_can_not_be_is_told_before_anything_is_sent(
+    example: Example, in_lab: str, option: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     result = example.run(in_lab, option, *CELLS)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert told in result.stderr.str()
@@ -125,3 +130,10 @@ def test_who_is_waited_for_is_told(example: Example, in_lab: str, monkeypatch: p
     monkeypatch.setattr("pytest_s3vpce.run.access._PATIENCE", 0.0)
     example.run(in_lab, CELLS[0]).assert_outcomes(passed=1)
     assert any(line.startswith("still waiting for answers from internet (") for line in told)
+
+
+def test_a_report_that_can_not_be_written_in_the_end_is_told(example: Example, in_lab: str) -> None:
+    (example.path / "r.json").mkdir()
+    result = example.run(in_lab, CELLS[0], "--s3vpce-report=r.json", "--s3vpce-report=r.md")
+    result.stdout.fnmatch_lines(["*left behind*", "the report `r.json` can't be written: Is a directory*"])
+    assert (example.path / "r.md").exists()

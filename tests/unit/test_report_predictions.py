@@ -118,7 +118,7 @@ def test_of_many_lanes_those_not_as_expected_stay_apart() -> None:
     ]
     picture = draw(replace(MATRIX, cells=tuple(cells)), WIDE)
     assert [lane.label for lane in picture.lanes] == [
-        "≠ bucket-3, p3: denied by a policy not named",
+        "! bucket-3, p3: denied by a policy not named",
         "50 buckets, denied by a policy not named",
     ]
 
