@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
+import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
@@ -16,7 +19,7 @@ from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.wire import HttpResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pytest_s3vpce.lab.compute import Functions
     from pytest_s3vpce.lab.judge import Judge
@@ -107,11 +110,16 @@ class Lambda:
         kind = request.header("x-amz-invocation-type") or "RequestResponse"
         if kind == "DryRun":
             return HttpResponse(status=204, headers=(), body=b"")
-        if kind != "RequestResponse":
-            raise Refused("NotImplemented", status=501, message=f"The lab does not invoke by `{kind}`.")
+        if kind not in ("RequestResponse", "Event"):
+            message = f"Value '{kind}' at 'invocationType' failed to satisfy constraint"
+            raise Refused("InvalidParameterValueException", status=400, message=message)
         self._states.check_invoke(found.spec.arn)
         placement = found.placement(self._state.topology(found.spec.account, found.spec.region))
-        result = self._functions.invoke(found.spec, payload=request.body or b"{}", placement=placement)
+        call = partial(self._functions.invoke, found.spec, payload=request.body or b"{}", placement=placement)
+        if kind == "Event":
+            threading.Thread(target=_in_background, args=(call,), name="lab-event", daemon=True).start()
+            return HttpResponse(status=202)
+        result = call()
         headers = [("Content-Type", "application/json"), ("X-Amz-Executed-Version", "$LATEST")]
         if result.function_error:
             headers.append(("X-Amz-Function-Error", result.function_error))
@@ -144,6 +152,15 @@ class Lambda:
             self._functions.forget(arn)
             self._states.forget(arn)
         return answer
+
+
+def _in_background(call: Callable[[], object]) -> None:
+    """Once: AWS would try a failed one again, minutes later.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+    """
+    with contextlib.suppress(Refused):
+        call()
 
 
 def _role_in(body: bytes) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import time
 import zipfile
 from dataclasses import dataclass
 from typing import Any
@@ -382,10 +383,16 @@ def test_a_functions_failure_is_an_answer(stage: Stage, function: str, monkeypat
     assert json.load(answer["Payload"]) == {"errorMessage": "no"}
 
 
-def test_invocations_that_the_lab_has_not(stage: Stage, function: str) -> None:
+def test_other_ways_to_invoke_and_functions_that_are_not_there(stage: Stage, function: str) -> None:
     client, before = stage.admin(MAIN).client("lambda"), len(stage.functions.invoked)
     assert client.invoke(FunctionName="fn", InvocationType="DryRun")["StatusCode"] == 204
-    assert refusal(client.invoke, FunctionName="fn", InvocationType="Event")[:2] == (501, "NotImplemented")
+    assert client.invoke(FunctionName="fn", InvocationType="Event", Payload=b'"later"')["StatusCode"] == 202
+    deadline = time.monotonic() + 3
+    while not any(payload == b'"later"' for _, payload, _ in stage.functions.invoked):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    refused = refusal(client.invoke, FunctionName="fn", InvocationType="Later")
+    assert refused[:2] == (400, "InvalidParameterValueException")
     assert refusal(client.invoke, FunctionName="other")[:2] == (404, "ResourceNotFoundException")
     elsewhere = function.replace("us-east-1", "eu-west-1")
     assert refusal(client.invoke, FunctionName=elsewhere)[:2] == (404, "ResourceNotFoundException")
@@ -395,7 +402,7 @@ def test_invocations_that_the_lab_has_not(stage: Stage, function: str) -> None:
     foreign = stage.admin(PARTNER).client("lambda")
     assert refusal(foreign.invoke, FunctionName=function)[:2] == (403, "AccessDeniedException")
     assert refusal(foreign.invoke, FunctionName=f"{function}s")[:2] == (403, "AccessDeniedException")
-    assert len(stage.functions.invoked) == before
+    assert len(stage.functions.invoked) == before + 1
 
 
 def test_who_may_not_invoke_is_refused(stage: Stage, function: str) -> None:
