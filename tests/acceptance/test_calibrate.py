@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from pytest_s3vpce.calibratecommand import calibrate
 from pytest_s3vpce.calibration import RULES, read
 from pytest_s3vpce.errors import RunError
+from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.process import start_lab
 from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from click.testing import Result
 
 ACCOUNT = "111122223333"
+RUNNER = "s3vpce-runner"
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "calibration.md").read_text(encoding="utf-8")
 INVENTORY = f"""\
 accounts:
   scratch: {{id: "{ACCOUNT}", region: eu-west-1}}
@@ -37,11 +40,23 @@ buckets:
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    lab = start_lab(tmp_path_factory.mktemp("lab"), accounts={"scratch": (ACCOUNT, "eu-west-1")})
+    folder, accounts = tmp_path_factory.mktemp("lab"), {"scratch": (ACCOUNT, "eu-west-1")}
+    lab = start_lab(folder, accounts=accounts, enforce=Enforcement.ALL)
     try:
+        _restrict(client(lab.ready_file, "iam"))
         yield lab.ready_file
     finally:
         lab.stop()
+
+
+def _restrict(iam: Any) -> None:
+    """The account's administrator may do what the page says, and nothing else."""
+    iam.detach_role_policy(RoleName=RUNNER, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
+    actions = sorted(set(re.findall(r"`((?:iam|sts|ec2|s3|lambda):[A-Z*][A-Za-z]*)`", PAGE)))
+    assert "s3:ListAllMyBuckets" in actions
+    rights = {"Effect": "Allow", "Action": [*actions, "s3:*"], "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [rights]})
+    iam.put_role_policy(RoleName=RUNNER, PolicyName="page", PolicyDocument=policy)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +128,5 @@ def test_another_account_or_file_is_told(folder: Path, ready: Path) -> None:
 
 
 def test_the_page_tells_every_experiment() -> None:
-    page = (Path(__file__).parent.parent.parent / "docs" / "calibration.md").read_text(encoding="utf-8")
-    assert re.findall(r"^\| ([a-z ]+) \|", page, re.MULTILINE) == ["experiment", *EXPERIMENTS]
+    assert re.findall(r"^\| ([a-z ]+) \|", PAGE, re.MULTILINE) == ["experiment", *EXPERIMENTS]
     assert {rule.experiment for rule in RULES.values()} <= EXPERIMENTS.keys()
