@@ -309,3 +309,26 @@ def test_a_write_that_goes_through_is_told(name: str, status: int, body: str, mu
     assert bool(notes) is told
     if told:
         assert f"{name}/{BUCKET}/p:v/https SUCCEEDED with {status}, although its form should be refused" in notes[0]
+
+
+UNSAFE = [row.name for row in OPERATIONS.values() if row.safe is None and row.name != "DeleteBucket"]
+
+
+def test_the_lab_serves_what_is_never_probed_too(stage: Stage) -> None:
+    s3 = stage.admin(MAIN).client("s3")
+    bucket = {"Bucket": "safe-forms-served"}
+    s3.create_bucket(**bucket)
+    s3.put_object(**bucket, Key=KEY, Body=b"a,b\n1,2\n")
+    select = {
+        "Key": KEY,
+        "Expression": "SELECT * FROM S3Object",
+        "ExpressionType": "SQL",
+        "InputSerialization": {"CSV": {}},
+        "OutputSerialization": {"CSV": {}},
+    }
+    for name in UNSAFE:
+        more = select if name == "SelectObjectContent" else {}
+        answer = getattr(s3, operation(name).method)(**bucket, **more)
+        assert answer["ResponseMetadata"]["HTTPStatusCode"] in (200, 204), name
+    s3.delete_object(**bucket, Key=KEY)
+    s3.delete_bucket(**bucket)
