@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator  # noqa: TC003 - pydantic reads annotations
-from typing import Annotated, Any, Final, Self
+from typing import Any, Final, Self
 
-from pydantic import Field, ValidationInfo, model_validator
+from pydantic import ValidationInfo, model_validator
 
 from pytest_s3vpce.claimbase import (
     OWNERS,
@@ -130,7 +130,7 @@ class TagScoped(WrittenClaim):
 
     tag: Text
     at: Text
-    scopes: Annotated[dict[Text, TagScope], Field(min_length=2)]
+    scopes: dict[Text, TagScope]
     """By the tag's values."""
     untagged: Text | None = None
     """A key of the bucket without the tag."""
@@ -142,6 +142,8 @@ class TagScoped(WrittenClaim):
     @model_validator(mode="after")
     def _has_keys(self, info: ValidationInfo) -> Self:
         bucket = inventory_of(info).buckets[self.bucket]
+        if len(self.scopes) < 2:
+            raise Fault("one value tells nobody apart", path=("scopes",), remedy="give another one its own scope")
         for value, scope in self.scopes.items():
             check_name(bucket.keys, scope.key, f"key of bucket `{self.bucket}`:", ("scopes", value, "key"))
         if self.untagged is not None:

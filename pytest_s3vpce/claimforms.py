@@ -30,10 +30,10 @@ class ClaimItem(Strict):
         default=None, alias="endpoint-policy-limits"
     )
     separate_duties: perimeterforms.SeparateDuties | None = Field(default=None, alias="separate-duties")
+    tag_scoped: accessforms.TagScoped | None = Field(default=None, alias="tag-scoped")
     presigned_bounded: perimeterforms.PresignedBounded | None = Field(default=None, alias="presigned-bounded")
     break_glass: accessforms.BreakGlass | None = Field(default=None, alias="break-glass")
     least_privilege: accessforms.LeastPrivilege | None = Field(default=None, alias="least-privilege")
-    tag_scoped: accessforms.TagScoped | None = Field(default=None, alias="tag-scoped")
 
     @model_validator(mode="before")
     @classmethod
