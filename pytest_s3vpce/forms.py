@@ -163,6 +163,16 @@ def choice(kind: Iterable[StrEnum], word: str) -> Callable[[Any], Any]:
     return check
 
 
+def address(given: str) -> str:
+    """An address of either family, or a reference to one."""
+    if "${" in given:
+        return given
+    try:
+        return str(ipaddress.ip_address(given))
+    except ValueError:
+        raise Fault(f"{shown(given)} is no address", remedy="give one such as 203.0.113.7") from None
+
+
 def listed(given: Any) -> Any:
     """One text or mapping stands for a list of one."""
     return [given] if isinstance(given, (str, dict)) and given else given

@@ -17,6 +17,8 @@ class Local(Strict):
 
     proxy: Annotated[str, AfterValidator(forms.proxy)] = Field(default="none", repr=False)
     ca_bundle: Text | None = None
+    address: Annotated[str, AfterValidator(forms.address)] | None = None
+    """The public address that its requests come from, for predictions; by default it is not known."""
 
 
 class Tagged(Strict):

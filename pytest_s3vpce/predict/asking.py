@@ -34,6 +34,9 @@ _LISTED: Final = frozenset(
 )
 """What the ACL of an object grants; all else is a matter of the bucket's."""
 
+_BROUGHT: Final = Doubt(prefixes=("lambda:source", "ec2:source", "ec2:roledelivery", "aws:ec2instancesource"))
+"""Keys that only a function's or an instance's own credentials carry."""
+
 
 class Asking:
     """Reads one snapshot."""
@@ -63,7 +66,7 @@ class Asking:
         if case.caller.kind != "anonymous":
             own, mine = keys.of_principal(case.caller, session=case.session_name, now=self._now)
             found |= {**own, **keys.of_signature(age=case.age)}
-            doubt = doubt.joined(mine)
+            doubt = doubt.joined(mine).joined(_BROUGHT if case.ambient else Doubt())
         for whose, account_id in self._members(bucket, way, case):
             account = self.snapshot.account_by_id(account_id)
             place = Unread(unread="the account is not in the inventory") if account is None else account.organization

@@ -39,6 +39,8 @@ class Case:
     session: str
     """The text of the session policy, empty where there is none."""
     session_name: str | None
+    ambient: bool
+    """Whether the vantage point's own credentials sign, which carry keys that only it knows."""
     age: int | None
     """Of a presigned URL, in seconds."""
     point: AccessPointRow | Unread | None
@@ -121,6 +123,8 @@ class Cases:
         caller, age = self._caller(cell)
         if isinstance(caller, str):
             return caller
+        own = self._snapshot.principal(cell.principal)
+        ambient = own is not None and own.kind == "ambient"
         row = operation(cell.operation)
         destination = self._destination(cell, bucket)
         parameters = parameters_of(Probe(cell=cell), row, form_of(cell, row), destination)
@@ -135,7 +139,8 @@ class Cases:
             bucket=bucket,
             caller=caller,
             session=self._session(cell, caller, bucket, policy, key=destination.key),
-            session_name=self._session_name,
+            session_name=None if ambient else self._session_name,
+            ambient=ambient,
             age=age,
             point=None if host is None else bucket.points.get(host, Unread(unread="the access point was not read")),
             calibration=self._calibration,

@@ -123,6 +123,8 @@ def of_principal(row: PrincipalRow, *, session: str | None, now: float) -> tuple
         keys["aws:username"] = row.arn.rpartition("/")[2]
     if row.kind == "role":
         keys |= {"aws:TokenIssueTime": _instant(now), "aws:MultiFactorAuthPresent": "false"}
+    if row.mfa:
+        doubt = doubt.joined(Doubt(prefixes=("aws:multifactorauth",)))
     if row.source_identity is not None:
         keys["aws:SourceIdentity"] = row.source_identity
     if isinstance(row.tags, Unread):

@@ -30,6 +30,9 @@ NETWORK_KEYS: Final = frozenset(
 )
 """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-network-properties"""
 
+_SOME: Final = "192.0.2.1"
+"""Stands for an address that is not known yet: https://www.rfc-editor.org/rfc/rfc5737"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
@@ -96,11 +99,13 @@ def _from_subnet(
     six = row.ipv6
     if six is None and row.dual_stack and home is not None and home.ipv6_cidr:
         six = _inside(home.ipv6_cidr)
+    # An instance that a run makes gets an address that nobody knows yet.
+    unborn = row.kind == "ec2" and row.private_ip is None and home is not None and home.maps_public_ip
     source = Source(
         subnet_id=subnet,
         security_group_ids=row.security_groups,
         private_ip=row.private_ip or (_inside(home.cidr) if home is not None and home.cidr else "10.0.0.4"),
-        public_ip=row.public_ip,
+        public_ip=row.public_ip or (_SOME if unborn else None),
         ipv6=six,
     )
     destination = Destination(service=aim.service, region=topology.region, port=port, form=aim.form, label=aim.label)
@@ -109,7 +114,9 @@ def _from_subnet(
     if isinstance(path, Path):
         if path.endpoint is not None and row.private_ip is None:
             unknown.add(PRIVATE_IP)
-        if path.kind is PathKind.INTERNET and aim.form is Form.DUALSTACK and row.dual_stack:
+        several = any(path.public_ip in nat.public_ips and len(nat.public_ips) > 1 for nat in topology.nat_gateways)
+        dual = path.kind is PathKind.INTERNET and aim.form is Form.DUALSTACK and row.dual_stack
+        if several or dual or path.public_ip == _SOME:
             unknown.add(SOURCE_IP)
     return Way(path=path, unknown=frozenset(unknown), subnet=subnet, vpc=vpc)
 

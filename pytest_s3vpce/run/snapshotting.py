@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.run.world import World
 
 _WORKERS: Final = 16
+_TOKENS: Final = Unread(unread="the token that it signs in with may carry tags")
 _UNSENT: Final = Unread(unread="it was not asked for")
 
 
@@ -129,7 +130,12 @@ class _Taker:
             source_identity=None
             if row.source_identity is None
             else self._world.references.resolve(row.source_identity, place),
-            tags=found.tags if isinstance(found.tags, Unread) else {**found.tags, **self._tags(name)},
+            tags=_TOKENS
+            if row.web_identity is not None
+            else found.tags
+            if isinstance(found.tags, Unread)
+            else {**found.tags, **self._tags(name)},
+            mfa=row.mfa is not None,
         )
 
     def _tags(self, name: str) -> dict[str, str]:
@@ -176,7 +182,9 @@ class _Taker:
         path = ("vantage_points", name, point.kind)
         if point.settled is None:
             direct = point.local is not None and point.local.proxy == "none"
-            return of_place(name, point.kind, direct=direct, address=self._environment.address)
+            written = None if point.local is None else point.local.address
+            own = None if written is None else self._world.resolve(written, *path, "address")
+            return of_place(name, point.kind, direct=direct, address=self._environment.address or own)
         account = point.account or self._inventory.default_account
         row = VantageRow(name=name, kind=point.kind, account=account)
         try:

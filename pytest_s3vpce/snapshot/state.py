@@ -91,6 +91,8 @@ class PrincipalRow:
     """The inventory's own session policy."""
     session_name: str | None = None
     source_identity: str | None = None
+    mfa: bool = False
+    """Whether it signs in with a code: what its sessions then say of that is not known."""
     by: str = ""
     """Who signs the URL, of a presigned one."""
     age: int = 0

@@ -9,7 +9,18 @@ import pytest
 
 from pytest_s3vpce.matrix import Expected
 from pytest_s3vpce.model import Target, Transport
-from pytest_s3vpce.network.topology import EndpointKind, Interface, SecurityGroup, SecurityRule, Subnet, Vpc
+from pytest_s3vpce.network.topology import (
+    EndpointKind,
+    Interface,
+    InternetGateway,
+    NatGateway,
+    Route,
+    RouteTable,
+    SecurityGroup,
+    SecurityRule,
+    Subnet,
+    Vpc,
+)
 from pytest_s3vpce.policy import UNKNOWN, Policies, Request, decide, parse
 from pytest_s3vpce.predict.doubt import Doubt, decide_in_doubt
 from pytest_s3vpce.snapshot.state import (
@@ -161,6 +172,42 @@ def test_without_dns_no_name_resolves() -> None:
     assert (found.expected, found.way.words[:5]) == (Expected.UNREACHABLE, "none:")  # type: ignore[union-attr]
 
 
+def test_addresses_that_are_not_known_yet_are_in_doubt() -> None:
+    guard = statement(conditions={"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}})
+    out = Route(destination="0.0.0.0/0", target="igw-1")
+    network = topology(
+        subnets=(Subnet(id="subnet-out", vpc_id=VPC, cidr="10.0.2.0/24", maps_public_ip=True),),
+        route_tables=(RouteTable(id="rtb-out", vpc_id=VPC, subnet_ids=("subnet-out",), routes=(out,)),),
+        internet_gateways=(InternetGateway(id="igw-1", vpc_id=VPC),),
+    )
+    made = vantage("made", "subnet-out", kind="ec2")
+    found = predict(snapshot(guard, network=network, places=(made,)), cell(who="app:made"))
+    assert (found.expected, found.why) == (Expected.UNKNOWN, "it depends on what is not known: aws:sourceip")
+    there = vantage("there", "subnet-out", kind="ec2", private_ip="10.0.2.9", public_ip="203.0.113.7")
+    found = predict(snapshot(guard, network=network, places=(there,)), cell(who="app:there"))
+    assert found.expected is Expected.ALLOW
+
+
+def test_a_nat_gateway_with_several_addresses_sends_from_any() -> None:
+    guard = statement(conditions={"NotIpAddress": {"aws:SourceIp": "203.0.113.1/32"}})
+
+    def sent(*addresses: str) -> Expected:
+        ways = {"subnet-in": "nat-1", "subnet-out": "igw-1"}
+        network = topology(
+            endpoints=(),
+            route_tables=tuple(
+                RouteTable(id=name, vpc_id=VPC, subnet_ids=(name,), routes=(Route(destination="0.0.0.0/0", target=to),))
+                for name, to in ways.items()
+            ),
+            nat_gateways=(NatGateway(id="nat-1", subnet_id="subnet-out", public_ips=addresses),),
+            internet_gateways=(InternetGateway(id="igw-1", vpc_id=VPC),),
+        )
+        return predict(snapshot(guard, network=network)).expected
+
+    assert sent("203.0.113.1") is Expected.ALLOW
+    assert sent("203.0.113.1", "203.0.113.2") is Expected.UNKNOWN
+
+
 # --- layers that could not be read -----------------------------------------------------------------------------------
 
 
@@ -253,6 +300,11 @@ def test_ambient_credentials_are_the_places_own() -> None:
     guard = statement(conditions={"ArnEquals": {"aws:PrincipalArn": own.arn}})
     people = (PrincipalRow(name="app", kind="ambient"),)
     assert predict(snapshot(guard, people=people, places=(place,))).expected is Expected.EXPLICIT_DENY
+    for key in ("lambda:SourceFunctionArn", "aws:Ec2InstanceSourceVpc", "aws:userid"):
+        brought = statement(conditions={"StringEquals": {key: "x"}})
+        found = predict(snapshot(brought, people=people, places=(place,)))
+        assert found.why == f"it depends on what is not known: {key.lower()}"
+        assert predict(snapshot(brought)).expected is Expected.ALLOW
 
 
 def test_presigned_urls_are_their_signers_with_an_age() -> None:
@@ -288,7 +340,12 @@ def test_what_credentials_carry() -> None:
         }
     }
     assert predict(snapshot(statement(conditions=wanted), people=(app,))).expected is Expected.EXPLICIT_DENY
-    for row, key in ((role(tags=NO), "aws:PrincipalTag/team"), (role(id=NO), "aws:userid")):
+    in_doubt = (
+        (role(tags=NO), "aws:PrincipalTag/team"),
+        (role(id=NO), "aws:userid"),
+        (role(mfa=True), "aws:MultiFactorAuthPresent"),
+    )
+    for row, key in in_doubt:
         guard = statement(conditions={"StringEquals": {key: "red"}})
         found = predict(snapshot(guard, people=(row,)))
         assert found.why == f"it depends on what is not known: {key.lower()}"

@@ -12,12 +12,13 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
+from pydantic import ValidationError
 
 from pytest_s3vpce.errors import CredentialError
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.matrix import Expected
 from pytest_s3vpce.model import Cell, Target
-from pytest_s3vpce.points import Ec2, Lambda
+from pytest_s3vpce.points import Ec2, Lambda, Local
 from pytest_s3vpce.predict import Predictor
 from pytest_s3vpce.references import References
 from pytest_s3vpce.run.environment import Environment
@@ -156,7 +157,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Taken:
             "unnamed": {"lambda": {"function": "none"}},
             "elsewhere": {"lambda": {"account": "lost", "subnets": "subnet-0a", "security_groups": "sg-0a"}},
             "proxied": {"local": {"proxy": "http://proxy.example.com:3128"}},
-            "here": "local",
+            "here": {"local": {"address": "203.0.113.7"}},
             "bastion": {"command": ["ssh", "bastion"]},
         },
         "buckets": {
@@ -237,6 +238,20 @@ def test_places_of_every_kind(taken: Taken) -> None:
     assert rows["proxied"].why == "what network a local vantage point sends from is not known"
     assert rows["here"].public_ip == "198.51.100.10"
     assert rows["bastion"].why == "what network a command vantage point sends from is not known"
+
+
+def test_the_address_of_this_machine_may_be_written_down(taken: Taken) -> None:
+    rows = {row.name: row for row in take(taken.world, Environment()).vantages}
+    assert rows["here"].public_ip == "203.0.113.7"
+
+
+@pytest.mark.parametrize(("given", "ok"), [("2001:db8::1", True), ("${env:ADDRESS}", True), ("somewhere", False)])
+def test_an_address_is_one_or_a_reference(given: str, *, ok: bool) -> None:
+    if ok:
+        assert Local(address=given).address == given
+    else:
+        with pytest.raises(ValidationError, match="`somewhere` is no address"):
+            Local(address=given)
 
 
 def test_buckets_and_what_is_not_there(taken: Taken) -> None:
