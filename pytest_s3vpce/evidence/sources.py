@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.evidence.records import of_access_line, of_event, of_flow
@@ -44,6 +44,8 @@ class Source:
     account_ids: tuple[str, ...] = ()
     """Whose files are looked through in a trail's bucket."""
     regions: tuple[str, ...] = ()
+    buckets: tuple[str, ...] = ()
+    """Of access logs whose keys have folders by day: what stands before the day, for each bucket."""
     _read: set[str] = field(default_factory=set, compare=False, repr=False)
 
     @property
@@ -118,24 +120,33 @@ def _prefixes(source: Source, since: datetime, now: datetime) -> Iterator[str]:
     """The folders of all days since then."""
     start = f"{source.prefix.rstrip('/')}/" if source.prefix else ""
     start += f"AWSLogs/{source.organization}/" if source.organization else "AWSLogs/"
-    days = [since.date() + timedelta(days=number) for number in range((now.date() - since.date()).days + 1)]
     for account in source.account_ids:
         for region in source.regions:
             for folder in _FOLDERS:
-                for day in days:
+                for day in _days(since, now):
                     yield f"{start}{account}/{folder}/{region}/{day:%Y/%m/%d}/"
 
 
-def _access_logs(source: Source, _wanted: tuple[str, ...], since: datetime, _now: datetime) -> Found:
-    """Keys begin with the time of delivery.
+def _access_logs(source: Source, _wanted: tuple[str, ...], since: datetime, now: datetime) -> Found:
+    """Keys begin with the time of delivery, or with folders by bucket and day.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerLogs.html#server-log-keyname-format
     """
-    for key in _keys(source, source.prefix, after=f"{source.prefix}{since:%Y-%m-%d-%H-%M-%S}"):
+    folders = [f"{source.prefix}{bucket}/{day:%Y/%m/%d}/" for bucket in source.buckets for day in _days(since, now)]
+    for key in _since(source, since, (source.prefix, *folders)):
         for line in _body(source, key).decode("utf-8", "replace").splitlines():
             found = of_access_line(line, source=source.label)
             if found is not None:
                 yield found
+
+
+def _since(source: Source, since: datetime, prefixes: Iterable[str]) -> Iterator[str]:
+    for prefix in prefixes:
+        yield from _keys(source, prefix, after=f"{prefix}{since:%Y-%m-%d-%H-%M-%S}")
+
+
+def _days(since: datetime, now: datetime) -> list[date]:
+    return [since.date() + timedelta(days=number) for number in range((now.date() - since.date()).days + 1)]
 
 
 def _keys(source: Source, prefix: str, *, after: str = "") -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
 
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3forms import element
@@ -40,6 +41,8 @@ def answer(state: State, request: HttpRequest, asked: S3Request, bucket: BucketS
     home = state.stored(bucket.name)
     if name in {"GetBucketRequestPayment", "PutBucketRequestPayment"}:
         return _payment(home, request, name)
+    if name == "GetBucketLogging":
+        return _logging(home)
     kind = next((kind for kind in _KINDS if name in _names(kind)), None)
     return None if kind is None else _configuration(home, request, asked, kind)
 
@@ -59,6 +62,26 @@ def _payment(home: Any, request: HttpRequest, name: str) -> HttpResponse:
         _kept(home)["payment", ""] = request.body.decode("utf-8", "replace")
         return HttpResponse(status=200)
     return _xml(_kept(home).get(("payment", ""), _PAYER))
+
+
+def _logging(home: Any) -> HttpResponse | None:
+    """Where logs get keys by date, which the state behind keeps and does not tell; None for all else.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_TargetObjectKeyFormat.html
+    """
+    settings = home.logging or {}
+    form = settings.get("TargetObjectKeyFormat")
+    if not form or settings.get("TargetGrants"):
+        return None
+    source = (form.get("PartitionedPrefix") or {}).get("PartitionDateSource")
+    dated = f"<PartitionDateSource>{source}</PartitionDateSource>" if source else ""
+    name = "PartitionedPrefix" if "PartitionedPrefix" in form else "SimplePrefix"
+    told = {each: settings.get(each) or "" for each in ("TargetBucket", "TargetPrefix")}
+    parts = "".join(f"<{each}>{escape(value)}</{each}>" for each, value in told.items())
+    parts += f"<TargetObjectKeyFormat><{name}>{dated}</{name}></TargetObjectKeyFormat>"
+    return _xml(
+        f'<BucketLoggingStatus xmlns="{_NAMESPACE}"><LoggingEnabled>{parts}</LoggingEnabled></BucketLoggingStatus>'
+    )
 
 
 def requester_pays(state: State, bucket: str) -> bool:

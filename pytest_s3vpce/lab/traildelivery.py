@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_s3vpce.lab.logwriters import LogWriters, Writer
+    from pytest_s3vpce.lab.resources import BucketState
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.trailrecords import Record
 
@@ -65,6 +66,14 @@ class LogTarget:
     source: str
     bucket: str
     prefix: str
+    is_partitioned: bool = False
+    """Whether keys have folders by source and day.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerLogs.html#server-log-keyname-format"""
+
+    def key(self, home: BucketState, *, now: datetime) -> str:
+        """Of a new object with lines of this bucket."""
+        folders = f"{home.account}/{home.region}/{home.name}/{now:%Y/%m/%d}/" if self.is_partitioned else ""
+        return f"{self.prefix}{folders}{now:%Y-%m-%d-%H-%M-%S}-{secrets.token_hex(8).upper()}"
 
 
 @dataclass(slots=True)
@@ -124,11 +133,10 @@ class Delivery:
             if trail.log_group is not None:
                 self._log(trail, records, stream=f"{account}_CloudTrail_{region}", now=now)
         for target, lines in pending.lines.items():
-            key = f"{target.prefix}{now:%Y-%m-%d-%H-%M-%S}-{secrets.token_hex(8).upper()}"
             source = self._state.bucket(target.source)
             if source is not None:
                 body = "".join(f"{line}\n" for line in lines).encode()
-                self._put(of_access_log(source), target.bucket, key, body, form=None)
+                self._put(of_access_log(source), target.bucket, target.key(source, now=now), body, form=None)
 
     def _put(self, writer: Writer, bucket: str, key: str, body: bytes, *, form: str | None) -> None:
         home = self._state.bucket(bucket)

@@ -94,7 +94,10 @@ class Trails:
         settings = getattr(home, "logging", None) or {}
         if settings:
             prefix = settings.get("TargetPrefix") or ""
-            target = LogTarget(source=seen.bucket or "", bucket=settings["TargetBucket"], prefix=prefix)
+            dated = "PartitionedPrefix" in (settings.get("TargetObjectKeyFormat") or {})
+            target = LogTarget(
+                source=seen.bucket or "", bucket=settings["TargetBucket"], prefix=prefix, is_partitioned=dated
+            )
             self._delivery.line(target, accesslogs.line(seen))
 
     def _seen(

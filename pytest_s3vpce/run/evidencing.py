@@ -10,7 +10,7 @@ from pytest_s3vpce.evidence import Clock, Source, with_evidence
 from pytest_s3vpce.run.planes import Planes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.matrix import Matrix
@@ -62,8 +62,16 @@ def source_at(world: World, planes: Planes, number: int) -> Source:
         prefix=named["prefix"],
         organization=named["organization"] or None,
         account_ids=tuple(world.account_id(name) for name in accounts),
+        buckets=tuple(_folders(world)),
         regions=tuple(dict.fromkeys(world.region(label) for label in world.inventory.buckets)),
     )
+
+
+def _folders(world: World) -> Iterator[str]:
+    """Of each bucket, where dated keys of its access log stand."""
+    for label in world.inventory.buckets:
+        facts = world.bucket(label)
+        yield f"{facts.account_id}/{world.region(label)}/{facts.name}"
 
 
 def evidenced(matrix: Matrix, world: World, environment: Environment, *, notify: Callable[[str], None]) -> Matrix:

@@ -260,6 +260,19 @@ def test_lines_of_access_logs(logs: Logs, wall: Wall) -> None:
     assert logs.got == ["logs/2026-03-01-23-58-30-AB"]
 
 
+def test_access_logs_in_folders_by_day(logs: Logs, wall: Wall) -> None:
+    home = "logs/1/eu-west-1/b"
+    logs.objects = {
+        f"{home}/2026/03/01/2026-03-01-23-58-30-AB": f"{LINE}\n".encode(),
+        f"{home}/2026/03/01/2026-03-01-12-00-00-AB": b"older",
+        "logs/1/eu-west-1/other/2026/03/01/2026-03-01-23-58-30-AB": b"of another bucket",
+    }
+    found = source(logs, "access_logs", prefix="logs/", buckets=("1/eu-west-1/b",))
+    result = with_evidence(matrix(cell()), [found], notify=lambda _: None, clock=wall.clock())
+    assert sought(result).sentence == "an access log line: TLSv1.3, AccessDenied"
+    assert logs.got == [f"{home}/2026/03/01/2026-03-01-23-58-30-AB"]
+
+
 def test_flows_are_found_by_both_ends(logs: Logs, wall: Wall) -> None:
     refused = FLOW.replace("ACCEPT", "REJECT").replace("40000", "40001")
     logs.messages = [(0, FLOW), (0, refused), (0, FLOW.replace(" OK", " NODATA")), (0, "2 - -")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import time
 import zipfile
 from dataclasses import dataclass
@@ -523,8 +524,12 @@ def test_access_logs_need_no_trail(by: str) -> None:
         delivery = {"Service": "logging.s3.amazonaws.com"}
         text = policy(allow(["s3:PutObject"], [f"arn:aws:s3:::{to}/*"], Principal=delivery))
         s3.put_bucket_policy(Bucket=to, Policy=text)
-    enabled = {"LoggingEnabled": {"TargetBucket": to, "TargetPrefix": ""}}
+    enabled: dict[str, Any] = {"LoggingEnabled": {"TargetBucket": to, "TargetPrefix": ""}}
+    if by == "policy":
+        dated = {"PartitionedPrefix": {"PartitionDateSource": "DeliveryTime"}}
+        enabled["LoggingEnabled"] |= {"TargetPrefix": "dated/", "TargetObjectKeyFormat": dated}
     s3.put_bucket_logging(Bucket=of, BucketLoggingStatus=enabled)
+    assert s3.get_bucket_logging(Bucket=of)["LoggingEnabled"] == enabled["LoggingEnabled"]
     anonymous = stage.root(account).client("s3", signature_version=UNSIGNED)
     failed(anonymous.list_objects_v2, Bucket=of)
 
@@ -533,6 +538,9 @@ def test_access_logs_need_no_trail(by: str) -> None:
         texts = [s3.get_object(Bucket=to, Key=key)["Body"].read().decode() for key in keys]
         return [line for text in texts for line in text.splitlines()]
 
-    found = waited(lines, count=2)
+    found = waited(lines, count=3)
     assert any(" REST.PUT.LOGGING_STATUS - " in line for line in found)
+    (key, *_) = [row["Key"] for row in s3.list_objects_v2(Bucket=to)["Contents"]]
+    where = rf"dated/{account}/us-east-1/{of}/\d{{4}}/\d\d/\d\d/" if by == "policy" else ""
+    assert re.fullmatch(rf"{where}[0-9]{{4}}(-[0-9]{{2}}){{5}}-[0-9A-F]{{16}}", key)
     assert any(" 198.51.100.10 - " in line and " 403 AccessDenied " in line for line in found)
