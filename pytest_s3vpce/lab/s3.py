@@ -21,6 +21,7 @@ from pytest_s3vpce.lab import (
     s3locks,
     s3public,
     s3tags,
+    s3versions,
 )
 from pytest_s3vpce.lab.authorization import unsupported
 from pytest_s3vpce.lab.denials import PLAIN
@@ -247,11 +248,12 @@ class S3:
         stored = as_stored(request)
         stored["headers"] |= s3conditions.unread(request, asked)
         changed = {**stored, **overrides}
-        done = s3tags.as_done(asked, request)
+        home = self._state.stored(bucket.name)
+        done = s3versions.as_done(asked, s3tags.as_done(asked, request), home)
         answer = self._state.call(
             "s3", done, account=bucket.account, region=bucket.region, target=asked.target, **changed
         )
-        return s3listings.settle(asked, s3tags.settle(asked, answer))
+        return s3versions.settle(asked, s3listings.settle(asked, s3tags.settle(asked, answer)), home)
 
 
 def _unserved(request: HttpRequest) -> Refused:

@@ -20,9 +20,13 @@ def mend_versions(backend_class: Any, *, marker_class: Any) -> None:
     def put_object(self: Any, bucket_name: str, key_name: str, *args: Any, **named: Any) -> Any:
         keys = self.get_bucket(bucket_name).keys
         kept = _others(self, bucket_name, key_name, _NULL) if _suspended(self, bucket_name) else []
+        for entry in kept:
+            entry.dispose = _stay  # as every version that is not in the new list
         made = put(self, bucket_name, key_name, *args, **named)
         if kept:
             keys.setlist(key_name, [*kept, made])
+        for entry in kept:
+            del entry.dispose
         return made
 
     def delete_object(
@@ -51,6 +55,10 @@ def mend_versions(backend_class: Any, *, marker_class: Any) -> None:
 
     backend_class.put_object = put_object
     backend_class.delete_object = delete_object
+
+
+def _stay(*_args: object, **_named: object) -> None:
+    """In place of what would throw a version's content away."""
 
 
 def _suspended(backend: Any, bucket_name: str) -> bool:

@@ -268,6 +268,28 @@ def test_a_suspended_bucket_writes_null_versions(world: World) -> None:
     assert [row["VersionId"] for row in rows["DeleteMarkers"]] == ["null"]
 
 
+def test_versions_are_named_where_there_are_none(world: World) -> None:
+    s3, bucket = world.client("s3"), world.bucket("key")
+    upload = {"Bucket": bucket, "Key": "parts"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    part = s3.upload_part(**upload, PartNumber=1, Body=b"parts")["ETag"]
+    done = s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part}]})
+    assert "VersionId" not in done
+    for key in ("key", "parts"):
+        for call in (s3.get_object, s3.head_object):
+            found = call(Bucket=bucket, Key=key, VersionId="null")
+            assert (found["ContentLength"], found.get("VersionId")) == (len(key), None)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    kept = s3.put_object(Bucket=bucket, Key="key", Body=b"longer")["VersionId"]
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    s3.put_object(Bucket=bucket, Key="key", Body=b"x")
+    for version, size in ((kept, 6), ("null", 1)):
+        for call in (s3.get_object, s3.head_object):
+            found = call(Bucket=bucket, Key="key", VersionId=version)
+            assert (found["ContentLength"], found.get("VersionId", "null")) == (size, version)
+    assert outcome(s3.head_object, Bucket=bucket, Key="key", VersionId="0" * 32) == (404, "404")
+
+
 def test_mfa_delete_needs_its_device(world: World) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/userguide/MultiFactorAuthenticationDelete.html"""
     s3, bucket = world.client("s3"), world.bucket()
