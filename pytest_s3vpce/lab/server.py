@@ -302,7 +302,9 @@ class _Connection:
                 raw = raw[os.write(self._raw.fileno(), raw) :]  # in one call of the system's, as most answers go
             if not raw:
                 return
-        self._socket.settimeout(self._server.limits.request_seconds)
+        seconds = self._server.limits.request_seconds
+        if self._socket.gettimeout() != seconds:
+            self._socket.settimeout(seconds)
         self._socket.sendall(raw)
 
     def _linger(self) -> None:

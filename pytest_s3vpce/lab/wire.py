@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
@@ -130,12 +131,15 @@ class Reader:
 
     def wait(self) -> None:
         """Wait for a request's first byte; then its deadline runs."""
-        if not self._buffer:
-            try:
-                self._receive(self._limits.idle_seconds)
-            except TimeoutError as silence:
-                raise Closed from silence
-        self._deadline = time.monotonic() + self._limits.request_seconds
+        limits, now = self._limits, time.monotonic()
+        until = now + limits.idle_seconds
+        while not self._buffer:
+            if now >= until:
+                raise Closed
+            with suppress(TimeoutError):
+                self._receive(min(until - now, limits.request_seconds))  # the same as when it sends, mostly
+            now = time.monotonic()
+        self._deadline = now + limits.request_seconds
 
     def head(self) -> bytes:
         """The request line and headers, without the empty line that ends them."""

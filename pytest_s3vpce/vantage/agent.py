@@ -8,6 +8,7 @@ answer: it never logs or prints a request. What it may reach is fixed when it is
 from __future__ import annotations
 
 import binascii
+import collections
 import errno
 import fnmatch
 import hashlib
@@ -22,7 +23,7 @@ import ssl
 import sys
 import threading
 import time
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Deque, Dict, Iterator, List, Optional, Tuple
 from urllib.parse import unquote, urlsplit
 
 VERSION = 1
@@ -337,6 +338,34 @@ class _Reply:
         return bytes(found[:room])
 
 
+class _Line:
+    """Requests that wait for one host: who serves it goes on with it, so that connections are few."""
+
+    def __init__(self) -> None:
+        self.waiting: Deque[Tuple[int, Json]] = collections.deque()
+        self.workers = 0
+
+
+def _next(lines: List[_Line], mine: Optional[_Line]) -> Optional[_Line]:
+    """The line that a worker goes on with: its own, then the longest for those who serve it; None when all are done."""
+    if mine is not None:
+        if mine.waiting:
+            return mine
+        mine.workers -= 1
+    left = [line for line in lines if line.waiting]
+    if not left:
+        return None
+    found = max(left, key=lambda line: len(line.waiting) / (line.workers + 1))
+    found.workers += 1
+    return found
+
+
+def _origin(given: Any) -> str:
+    """Scheme, host and port of a request, as it says; a malformed one is refused when its turn comes."""
+    url = given.get("url") if isinstance(given, dict) else None
+    return "/".join(url.split("/", 3)[:3]) if isinstance(url, str) else ""
+
+
 class _Batch:
     """One batch under one configuration."""
 
@@ -364,15 +393,17 @@ class _Batch:
 
     def run(self) -> List[Json]:
         answers: Dict[int, Json] = {}
-        todo = iter(enumerate(self._requests))
+        lines = self._lines()
 
         def work() -> None:
             wires: Dict[Any, _Wire] = {}
+            line: Optional[_Line] = None
             while True:
                 with self._lock:
-                    position, given = next(todo, (-1, {}))
-                if position < 0:
-                    break
+                    line = _next(lines, line)
+                    if line is None:
+                        break
+                    position, given = line.waiting.popleft()
                 answers[position] = self._answer(given, wires)
             for wire in wires.values():
                 wire.close()
@@ -383,6 +414,14 @@ class _Batch:
         for worker in workers:
             worker.join()
         return [answers[position] for position in sorted(answers)]
+
+    def _lines(self) -> List[_Line]:
+        """The requests by the host that they go to; in their order if they are sent one by one."""
+        lines: Dict[str, _Line] = {}
+        for position, given in enumerate(self._requests):
+            host = _origin(given) if self._concurrency > 1 else ""
+            lines.setdefault(host, _Line()).waiting.append((position, given))
+        return list(lines.values())
 
     def _answer(self, given: Json, wires: Dict[Any, _Wire]) -> Json:
         began = time.monotonic()

@@ -373,6 +373,15 @@ def test_a_worker_reuses_its_connection(serve: Callable[..., Server]) -> None:
     assert found[1]["dns"] == ["127.0.0.1"]
 
 
+def test_workers_that_have_enough_hosts_open_one_connection_to_each(serve: Callable[..., Server]) -> None:
+    server = serve(replying(OK))
+    several = [request(url=f"http://{name}.{HOST}/{number}") for number in range(6) for name in "abcd"]
+    found = agent.handle(batch(server.port, *several, concurrency=4), OPEN)["answers"]
+    assert [answer["id"] for answer in found] == [given["id"] for given in batch(server.port, *several)["requests"]]
+    assert [answer["status"] for answer in found] == [200] * 24
+    assert server.connections <= 7  # a worker that is done with its host helps the others
+
+
 @pytest.mark.parametrize(
     "reply",
     [
