@@ -35,24 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--s3vpce-plan", action="store_true", help="print the cells, what would be created, its cost; send nothing"
     )
-    group.addoption(
-        "--s3vpce-report",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="write the access matrix to a file; the suffix is its format (.json, .html, .md, .csv), `github` is the "
-        "summary of the GitHub Actions job; repeatable",
-    )
-    group.addoption(
-        "--s3vpce-baseline", metavar="FILE", help="an older JSON report: tell what changed, fail where anything opened"
-    )
-    group.addoption(
-        "--s3vpce-redact",
-        metavar="LEVEL",
-        default="secrets",
-        choices=["secrets", "accounts", "buckets", "addresses"],
-        help="what reports leave out: secrets always; account ids; bucket names too; IP addresses too",
-    )
+    _add_report_options(group)
     group.addoption(
         "--s3vpce-strict", action="store_true", help="fail denials that nothing controls, and gaps in coverage"
     )
@@ -82,6 +65,27 @@ def _span(text: str) -> float:
     if not number.isdecimal():
         raise argparse.ArgumentTypeError(f"`{text}` is no span of time; give one such as 30s or 2m")
     return float(int(number) * _UNITS[unit])
+
+
+def _add_report_options(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--s3vpce-report",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="write the access matrix to a file; the suffix is its format (.json, .html, .md, .csv), `github` is the "
+        "summary of the GitHub Actions job; repeatable",
+    )
+    group.addoption(
+        "--s3vpce-baseline", metavar="FILE", help="an older JSON report: tell what changed, fail where anything opened"
+    )
+    group.addoption(
+        "--s3vpce-redact",
+        metavar="LEVEL",
+        default="secrets",
+        choices=["secrets", "accounts", "buckets", "addresses"],
+        help="what reports leave out: secrets always; account ids; bucket names too; IP addresses too",
+    )
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -45,7 +45,7 @@ def report(file: Path, *, output: str | None, verbose: int, quiet: int, redact: 
 @_REDACT
 def merge(files: tuple[Path, ...], *, output: Path | None, redact: str) -> None:
     """Joins the reports that the shards of one run wrote; exit status 1 where anything in them failed."""
-    from pytest_s3vpce.matrix import joined, ordered
+    from pytest_s3vpce.joining import joined, ordered
     from pytest_s3vpce.report import writer_of
 
     found = ordered(joined([_read(file, redact) for file in files]))

@@ -15,7 +15,8 @@ from pytest_s3vpce import __version__
 from pytest_s3vpce.errors import ExpectationError, LabError, RunError, S3VpceError
 from pytest_s3vpce.expectations import find_expectations, load_expectations, plan_cells
 from pytest_s3vpce.inventory import find_inventory, load_inventory
-from pytest_s3vpce.matrix import Call, Matrix, joined
+from pytest_s3vpce.joining import joined
+from pytest_s3vpce.matrix import Call, Matrix
 from pytest_s3vpce.redaction import Level, names_of, redacted
 from pytest_s3vpce.run import evidencing
 from pytest_s3vpce.run.environment import Environment, from_ready_file

@@ -260,6 +260,20 @@ def test_axe_finds_no_violation(browser: Browser, scheme: str, name: str, fragme
     assert found == []
 
 
+def test_paper_is_white_in_dark_mode_too(browser: Browser) -> None:
+    features = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": features})
+    try:
+        browser.open("small.html")
+        style = browser.run(
+            "const s = getComputedStyle(document.querySelector('td.missed')), f = document.getElementById('filter');"
+            "return [getComputedStyle(document.body).backgroundColor, s.color, getComputedStyle(f).display]"
+        )
+        assert style == ["rgb(255, 255, 255)", "rgb(168, 60, 0)", "none"]
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "screen", "features": []})
+
+
 def factor() -> float:
     """How much slower than its cores the machine may be now, because others use it."""
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))

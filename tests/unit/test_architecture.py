@@ -32,7 +32,7 @@ ROOMS = [
     {"lab"},
     {"claims", "evidence", "openness", "ownside", "predict", "snapshot"},
     {"vantage"},
-    {"matrix", "redaction"},
+    {"joining", "matrix", "redaction"},
     {"accounts", "infrastructure", "signing_in", "credential_errors"},
     {"probe", "outcome", "presigning"},
     {

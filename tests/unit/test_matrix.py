@@ -10,7 +10,8 @@ import jsonschema
 import pytest
 
 from pytest_s3vpce.errors import RunError
-from pytest_s3vpce.matrix import FORMAT, Matrix, joined, schema
+from pytest_s3vpce.joining import joined
+from pytest_s3vpce.matrix import FORMAT, Matrix, schema
 from tests.unit.matrices import MATRIX
 
 ROOT = Path(__file__).parent.parent.parent

@@ -1,0 +1,89 @@
+"""Parts of one matrix, which several processes or jobs measured, as one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from pytest_s3vpce.errors import RunError
+from pytest_s3vpce.matrix import CellResult, ClaimResult, Matrix, VantageResult
+from pytest_s3vpce.model import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def joined(matrices: Sequence[Matrix]) -> Matrix:
+    """The parts of one matrix that several jobs measured. RunError where they are not of one kind.
+
+    What two parts hold both counts once: as the worse of the two.
+    """
+    first = matrices[0]
+    for other in matrices[1:]:
+        for what in ("mode", "version"):
+            if getattr(other, what) != getattr(first, what):
+                raise RunError(
+                    f"reports of {what} `{getattr(first, what)}` and `{getattr(other, what)}` are not parts of one",
+                    remedy="join what shards of one run wrote",
+                )
+    runs = list(dict.fromkeys(matrix.run_id for matrix in matrices))
+    started = min(matrix.started for matrix in matrices)
+    return Matrix(
+        mode=first.mode,
+        run_id="+".join(runs),
+        version=first.version,
+        started=started,
+        seconds=max(matrix.started + matrix.seconds for matrix in matrices) - started,
+        cells=_worst(row for matrix in matrices for row in matrix.cells),
+        claims=_worst(row for matrix in matrices for row in matrix.claims),
+        vantages=_vantages(row for matrix in matrices for row in matrix.vantages),
+        notes=tuple(dict.fromkeys(note for matrix in matrices for note in matrix.notes)),
+        calls=tuple(call for matrix in matrices for call in matrix.calls),
+        inventory=next((matrix.inventory for matrix in matrices if matrix.inventory), ""),
+        accounts=tuple(dict.fromkeys(row for matrix in matrices for row in matrix.accounts)),
+        buckets=tuple(dict.fromkeys(row for matrix in matrices for row in matrix.buckets)),
+        endpoints=tuple(dict.fromkeys(row for matrix in matrices for row in matrix.endpoints)),
+    )
+
+
+def ordered(matrix: Matrix) -> Matrix:
+    """The matrix with its rows as they are declared, whoever measured first."""
+    return replace(
+        matrix,
+        cells=tuple(sorted(matrix.cells, key=_declared)),
+        claims=tuple(sorted(matrix.claims, key=_declared)),
+        vantages=tuple(sorted(matrix.vantages, key=lambda row: row.name)),
+        calls=tuple(sorted(matrix.calls, key=lambda row: row.at)),
+    )
+
+
+def _declared(row: CellResult | ClaimResult) -> tuple[str, int, int, str]:
+    place = row.place or Place("")
+    return place.path, place.line, place.column, row.id
+
+
+_Row = TypeVar("_Row", CellResult, ClaimResult)
+
+
+def _worst(rows: Iterable[_Row]) -> tuple[_Row, ...]:
+    """Each id once, a failure before what passed, an expectation before a control; in order of first appearance."""
+    found: dict[str, _Row] = {}
+    for row in rows:
+        known = found.get(row.id)
+        if known is None or _badness(row) > _badness(known):
+            found[row.id] = row
+    return tuple(found.values())
+
+
+def _badness(row: CellResult | ClaimResult) -> int:
+    return {False: 2, True: 1, None: 0}[row.passed]
+
+
+def _vantages(rows: Iterable[VantageResult]) -> tuple[VantageResult, ...]:
+    """Each name once: the one with an error, else the one whose path was read."""
+    found: dict[str, VantageResult] = {}
+    for row in rows:
+        known = found.get(row.name)
+        if known is None or (row.error and not known.error) or (known.path is None and not known.error and row.path):
+            found[row.name] = row
+    return tuple(found.values())
