@@ -7,28 +7,17 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
-from pytest_s3vpce.claims.exclusion import Exclusion
-from pytest_s3vpce.claims.findings import (
-    Finding,
-    attribution,
-    canary,
-    negative,
-    outside_hypotheses,
-    outside_readers,
-    positive,
-    reach,
-    reach_probes,
-    readings_of,
-)
 from pytest_s3vpce.claims.setting import make_probe
-from pytest_s3vpce.model import Layer, Transport
 from pytest_s3vpce.operations import Fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pytest_s3vpce.claims.findings import Finding
     from pytest_s3vpce.claims.setting import Results, Setting
+    from pytest_s3vpce.model import Layer
     from pytest_s3vpce.probe import Probe
 
 ENCRYPTIONS: Final = ("AES256", "aws:kms", "aws:kms:dsse")
@@ -76,33 +65,16 @@ class EncryptedWrites(Claim):
             probe = make_probe(action, self.bucket, principal=self.principal, vantage=self.at)
             yield replace(probe, cell=replace(probe.cell, variant=_variant(parameters), parameters=dict(parameters)))
 
+    def cells(self) -> Cells:
+        return Cells(allowed=tuple(self.positives()), denied=tuple(self.negatives()), by=self.by)
+
     def probes(self, setting: Setting) -> Iterator[Probe]:
-        yield from self.positives()
-        yield from self.negatives()
-        yield from self._reach_probes(setting)
-        yield from readings_of(
-            setting,
-            "",
-            principals=outside_readers(setting),
-            vantage=self.at,
-            hypotheses=outside_hypotheses(setting, self.at, ()),
-        )
+        yield from self.cells().probes(setting)
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
-        reached = reach(setting, results, self._reach_probes(setting), principal=self.principal, vantage=self.at)
-        findings = [reached]
-        findings += [_told(positive(results, probe, controls=reached), probe) for probe in self.positives()]
-        excluded = Exclusion(setting, results)
-        for probe in self.negatives():
-            findings.append(_told(negative(results, probe), probe))
-            layer = attribution(results, probe, by=self.by, excluded=excluded)
-            if layer is not None:
-                findings.append(_told(layer, probe))
-        checked = canary(results, self.bucket, [probe.cell.operation for probe in self.positives()])
-        return findings + ([checked] if checked else [])
-
-    def _reach_probes(self, setting: Setting) -> tuple[Probe, ...]:
-        return reach_probes(setting, principal=self.principal, vantage=self.at, transport=Transport.HTTPS)
+        cells = {probe.cell.id: probe for probe in (*self.positives(), *self.negatives())}
+        found = self.cells().judge(setting, results)
+        return [_told(row, cells[row.cell]) if row.cell in cells else row for row in found]
 
 
 def _variant(parameters: Mapping[str, Any]) -> str:

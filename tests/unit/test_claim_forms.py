@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+import re
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
@@ -13,9 +15,7 @@ from pytest_s3vpce.expectations import declared
 from pytest_s3vpce.inventory import Inventory, load_inventory
 from pytest_s3vpce.model import Layer, Place
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+ROOT = Path(__file__).parents[2]
 INVENTORY = """\
 accounts:
   main: {id: "111122223333", region: eu-west-1}
@@ -78,7 +78,7 @@ WHOLE: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def inventory(tmp_path_factory: pytest.TempPathFactory) -> Inventory:
-    path: Path = tmp_path_factory.mktemp("forms") / "s3vpce.yaml"
+    path = tmp_path_factory.mktemp("forms") / "s3vpce.yaml"
     path.write_text(INVENTORY, encoding="utf-8")
     return load_inventory(path)
 
@@ -200,3 +200,10 @@ def test_bad_values_are_told(inventory: Inventory, kind: str, fields: dict[str, 
     with pytest.raises(ExpectationError) as caught:
         spec(inventory, kind, **fields)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", get_args(ClaimKind))
+def test_each_kind_is_told_in_the_pages(kind: str) -> None:
+    headings = re.findall(r"(?m)^## (.+)$", (ROOT / "docs" / "claims.md").read_text(encoding="utf-8"))
+    assert kind in ", ".join(headings).split(", ")
+    assert f"`{kind}`" in (ROOT / "README.md").read_text(encoding="utf-8")

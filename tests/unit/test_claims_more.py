@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_s3vpce.claims import PublicFacts, Setting, make_probe
+from pytest_s3vpce.claims import Kind, PublicFacts, Results, Setting, make_probe
 from pytest_s3vpce.claims.not_public import BLOCKS
 from pytest_s3vpce.claims.readings import BASELINE, IMPOSSIBLE, Hypothesis, tagged, tls
-from pytest_s3vpce.matrix import Verdict
+from pytest_s3vpce.matrix import Status, Verdict
 from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
 from pytest_s3vpce.operations import OPERATIONS, Resource
 from pytest_s3vpce.policy import UNKNOWN, Policies, parse
@@ -213,6 +213,19 @@ def test_a_denial_that_may_be_the_other_buckets_own_is_chance(policy: str | None
     found, sentence = limits(policy)
     assert found is Verdict.INCONCLUSIVE
     assert "the policy of elsewhere may be its cause" in sentence
+
+
+def test_a_control_bucket_has_no_restrictions_of_its_own() -> None:
+    claim = replace(ENDPOINT_POLICY_LIMITS, unreached=("control:partner",))
+    shut = make_probe("s3:GetObject", "control:partner", principal="app", vantage="app-subnet")
+    outcomes = {**outcomes_of(claim), **dict.fromkeys(claim.cells().denied, denied())}
+    layers = [
+        row
+        for row in claim.judge(SETTING, Results(outcomes=outcomes))
+        if (row.kind, row.cell) == (Kind.LAYER, shut.cell.id)
+    ]
+    assert [row.status for row in layers] == [Status.GOOD]
+    assert "control:partner is a control bucket, without restrictions" in layers[0].sentence
 
 
 def test_a_named_endpoint_denial_needs_no_policy() -> None:

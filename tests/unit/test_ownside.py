@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
 from pytest_s3vpce.claims import PublicFacts
@@ -137,3 +138,23 @@ def test_what_is_not_set_is_neither_public_nor_blocked() -> None:
 def test_what_may_not_be_read_is_not_known() -> None:
     s3 = Client("s3").refuses("get_bucket_policy_status").says("get_public_access_block", BLOCK)
     assert openness(s3, Client("s3control").refuses("get_public_access_block")) == PublicFacts()
+
+
+class Cut:
+    """A client without a way to AWS."""
+
+    def __getattr__(self, name: str) -> Any:
+        def call(**_: Any) -> Any:
+            raise EndpointConnectionError(endpoint_url="https://aws.invalid")
+
+        return call
+
+
+def test_nobody_to_ask_is_no_answer(iam: Client) -> None:
+    assert own_side(Cut(), Cut(), ROLE) is None
+    assert public_facts(Cut(), Cut(), bucket="reports", account_id="111122223333") == PublicFacts()
+    iam.says("get_role", role()).says("list_role_policies", {"PolicyNames": []})
+    iam.says("list_attached_role_policies", {"AttachedPolicies": []})
+    found = own_side(iam.real, Cut(), ROLE)
+    assert found is not None
+    assert found.scps is UNKNOWN
