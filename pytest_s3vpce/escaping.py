@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -30,14 +31,26 @@ def harmless(value: _T, *, escape: Callable[[str], str] = escaped) -> _T:
 
 
 def _walked(value: Any, escape: Callable[[str], str]) -> Any:
-    if isinstance(value, Enum):
+    """Only what differs is made anew: a large matrix holds hundreds of thousands of texts, and most are harmless."""
+    if type(value) is str:
+        return escape(value)
+    if value is None or isinstance(value, (Enum, bool, int, float)):
         return value
     if isinstance(value, str):
         return escape(value)
     if isinstance(value, (tuple, list)):
-        return type(value)(_walked(part, escape) for part in value)
+        parts = [_walked(part, escape) for part in value]
+        same = all(new is old for new, old in zip(parts, value, strict=True))
+        return value if same else type(value)(parts)
     if isinstance(value, dict):
         return {escape(str(key)): _walked(part, escape) for key, part in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{row.name: _walked(getattr(value, row.name), escape) for row in fields(value)})
-    return value
+    names = field_names(type(value))
+    before = {name: getattr(value, name) for name in names}
+    after = {name: new for name, old in before.items() if (new := _walked(old, escape)) is not old}
+    return replace(value, **after) if after else value
+
+
+@cache
+def field_names(kind: type) -> tuple[str, ...]:
+    """The fields of a dataclass; none of anything else."""
+    return tuple(row.name for row in fields(kind)) if is_dataclass(kind) else ()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from pytest_s3vpce.escaping import field_names
 from pytest_s3vpce.model import SECRET_HEADERS
 
 if TYPE_CHECKING:
@@ -162,26 +163,32 @@ def _address(found: re.Match[str]) -> str:
 
 def _walked(value: Any, *, change: Callable[[str, str], str], name: str) -> Any:
     """The value with every text in it changed; `name` is the field it stands in."""
-    if isinstance(value, Enum):
+    if value is None or isinstance(value, (Enum, bool, int, float)):
         return value
     if isinstance(value, str):
-        return change(value, name)
+        changed = change(value, name)
+        return value if changed == value else changed
     if isinstance(value, (tuple, list)):
-        return type(value)(_walked(part, change=change, name=name) for part in value)
+        parts = [_walked(part, change=change, name=name) for part in value]
+        same = all(new is old for new, old in zip(parts, value, strict=True))
+        return value if same else type(value)(parts)
     if isinstance(value, dict):
         return {key: _walked(part, change=change, name=name) for key, part in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return _replaced(value, change)
-    return value
+    return _replaced(value, change)
 
 
 def _replaced(value: Any, change: Callable[[str, str], str]) -> Any:
     """Only what differs is made anew: most of a large matrix holds no secret."""
     new = {}
-    for row in fields(value):
-        before = getattr(value, row.name)
-        if before is not None and not isinstance(before, (bool, int, float)):
-            after = _walked(before, change=change, name=f"{type(value).__name__}.{row.name}")
-            if after != before:
-                new[row.name] = after
+    for name, whole in _fields_of(type(value)):
+        before = getattr(value, name)
+        after = _walked(before, change=change, name=whole)
+        if after is not before:
+            new[name] = after
     return replace(value, **new) if new else value
+
+
+@cache
+def _fields_of(kind: type) -> tuple[tuple[str, str], ...]:
+    """The fields of a dataclass, and what they are called with its name."""
+    return tuple((name, f"{kind.__name__}.{name}") for name in field_names(kind))

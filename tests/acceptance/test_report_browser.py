@@ -121,8 +121,16 @@ def test_filters_leave_what_is_asked_for(browser: Browser) -> None:
     browser.set("outcome", "")
     browser.set("from", "outside")
     assert browser.text("count") == "4 of 8 cells"
+    heads = (
+        "return [...document.querySelectorAll('#cells thead th:not([hidden])')].map(h => h.innerText.split('\\n')[0])"
+    )
+    assert browser.run(heads) == ["elsewhere", "operation, bucket, principal", "outside"]
     browser.set("uncontrolled", "x")
     assert browser.text("count") == "1 of 8 cells"
+    browser.set("uncontrolled", "")
+    browser.set("from", "")
+    assert browser.run(heads) == ["elsewhere", "operation, bucket, principal", "inside", "outside"]
+    assert browser.run("return document.querySelector('#cells thead th').colSpan") == 2
 
 
 def test_sorting_moves_rows(browser: Browser) -> None:

@@ -162,6 +162,21 @@
     cells: [...row.cells].slice(1),
     failed: row.querySelectorAll(".missed,.open").length,
   }));
+  const networks = [];
+  for (const head of [...table.tHead.rows[0].cells].slice(1)) {
+    const first = networks.length ? networks.at(-1).first + networks.at(-1).count : 0;
+    networks.push({ head, first, count: head.colSpan });
+  }
+  // A column in which nothing is left goes as well: with many vantage points the rest is seen side by side.
+  const columns = (used) => {
+    [...table.tHead.rows[1].cells].slice(1).forEach((head, number) => { head.hidden = !used[number]; });
+    for (const { head, first, count } of networks) {
+      const left = used.slice(first, first + count).filter(Boolean).length;
+      head.hidden = !left;
+      head.colSpan = Math.max(1, left);
+    }
+    for (const { cells } of rows) cells.forEach((cell, number) => { cell.hidden = !used[number]; });
+  };
   const apply = () => {
     const words = $("words").value.toLowerCase().split(/\s+/).filter(Boolean);
     const outcome = $("outcome").value, from = $("from").value;
@@ -172,17 +187,19 @@
       (!surprising || cell.classList.contains("surprise")) &&
       (!uncontrolled || cell.textContent.includes("uncontrolled"));
     let count = 0;
+    const used = heads.map(() => false);
     for (const { row, text, cells } of rows) {
       let any = false;
       const here = words.every((word) => text.includes(word));
       cells.forEach((cell, number) => {
         const on = here && (!from || heads[number] === from) && wanted(cell);
         cell.classList.toggle("off", !on);
-        if (on) { any = true; count += 1; }
+        if (on) { any = used[number] = true; count += 1; }
       });
       row.hidden = !any;
     }
     const narrowed = words.length || outcome || from || failed || uncontrolled || surprising;
+    columns(narrowed ? used : used.map(() => true));
     $("count").textContent = narrowed ? `${count} of ${data.rows.length} cells` : `${data.rows.length} cells`;
   };
   const sort = () => {
