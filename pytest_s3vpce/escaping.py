@@ -44,8 +44,8 @@ def _walked(value: Any, escape: Callable[[str], str]) -> Any:
         return value if same else type(value)(parts)
     if isinstance(value, dict):
         return {escape(str(key)): _walked(part, escape) for key, part in value.items()}
-    names = field_names(type(value))
-    before = {name: getattr(value, name) for name in names}
+    kind: Any = type(value)
+    before = {name: getattr(value, name) for name in field_names(kind)}
     after = {name: new for name, old in before.items() if (new := _walked(old, escape)) is not old}
     return replace(value, **after) if after else value
 

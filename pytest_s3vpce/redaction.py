@@ -180,7 +180,8 @@ def _walked(value: Any, *, change: Callable[[str, str], str], name: str) -> Any:
 def _replaced(value: Any, change: Callable[[str, str], str]) -> Any:
     """Only what differs is made anew: most of a large matrix holds no secret."""
     new = {}
-    for name, whole in _fields_of(type(value)):
+    kind: Any = type(value)
+    for name, whole in _fields_of(kind):
         before = getattr(value, name)
         after = _walked(before, change=change, name=whole)
         if after is not before:

@@ -73,6 +73,7 @@ def matrix_of(
     rows = [_vantage(name, setting, results, world, seen, place=places.get(name, NOWHERE)) for name in vantages]
     paths = {row.name: row.path for row in rows}
     accounts = [_account(name, world) for name in _accounts(setting, rows)]
+    reached = _reached(results)
     matrix = Matrix(
         mode=mode,
         run_id=world.run_id,
@@ -80,7 +81,8 @@ def matrix_of(
         started=round(started, 3),
         seconds=round(time.time() - started, 3),
         cells=tuple(
-            _cell(row, seen, setting, results, inventory=world.inventory, strict=strict, paths=paths) for row in cells
+            _cell(row, seen, setting, results, inventory=world.inventory, strict=strict, paths=paths, reached=reached)
+            for row in cells
         ),
         claims=tuple(_claim(spec, claim, setting, results, strict=strict) for spec, claim in claims),
         vantages=tuple(rows),
@@ -181,6 +183,7 @@ def _cell(
     inventory: Inventory,
     strict: bool,
     paths: dict[str, str | None],
+    reached: frozenset[tuple[str, str]],
 ) -> CellResult:
     probe = Probe(cell=row.cell)
     cell, counted = row.cell, seen.counted[probe]
@@ -192,7 +195,7 @@ def _cell(
             reason=_untold(results.calibration, cell.operation),
         )
     met = counted.kind in _MEETS[row.expect]
-    controlled = is_controlled(cell.principal, cell.vantage, setting, results) if counted.denied else None
+    controlled = is_controlled(cell.principal, cell.vantage, setting, reached) if counted.denied else None
     passed = met and not (strict and controlled is False)
     return CellResult(
         id=row.id,
@@ -217,15 +220,19 @@ def _cell(
     )
 
 
-def is_controlled(principal: str, vantage: str, setting: Setting, results: Results) -> bool:
-    """Whether the run shows that the principal reaches S3 from there with good credentials; `anonymous`: any role."""
-    anonymous = setting.principals[principal].anonymous
-    return any(
-        outcome.allowed
-        and probe.cell.vantage == vantage
-        and (probe.cell.principal == principal or (anonymous and setting.principals[probe.cell.principal].role))
-        for probe, outcome in results.outcomes.items()
+def _reached(results: Results) -> frozenset[tuple[str, str]]:
+    """Who was allowed anything, and from where."""
+    return frozenset(
+        (probe.cell.principal, probe.cell.vantage) for probe, outcome in results.outcomes.items() if outcome.allowed
     )
+
+
+def is_controlled(principal: str, vantage: str, setting: Setting, reached: frozenset[tuple[str, str]]) -> bool:
+    """Whether the run shows that the principal reaches S3 from there with good credentials; `anonymous`: any role."""
+    if (principal, vantage) in reached:
+        return True
+    roles = setting.roles() if setting.principals[principal].anonymous else ()
+    return any((role, vantage) in reached for role in roles)
 
 
 def _sent(request: SignedRequest | None) -> Sent | None:
