@@ -279,7 +279,11 @@ class RunSession:
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def matrix(self) -> Matrix | None:
-        """Everything that all processes measured; None where nothing was."""
+        """Everything that all processes measured, as people may see it; None where nothing was."""
+        found = self._whole()
+        return None if found is None else self.shown(found)
+
+    def _whole(self) -> Matrix | None:
         if self._folder is None:
             return None
         names = [*([] if self._own else ["answers.json"]), *self._folder.names("more-*.json")]
@@ -290,7 +294,7 @@ class RunSession:
             found.append(self._calls(calls))
         if not found:
             return None
-        return self.shown(joined(found))
+        return joined(found)
 
     @property
     def declared(self) -> frozenset[str]:
@@ -316,7 +320,8 @@ class RunSession:
     def finish(self) -> Matrix | None:
         """Removes what the ledger lists and stops the lab. Comes back with the matrix."""
         try:
-            return self._evidenced(self.matrix())
+            found = self._evidenced(self._whole())  # addresses are searched for, so nothing is taken out before
+            return None if found is None else self.shown(found)
         finally:
             self._clean_up()
 

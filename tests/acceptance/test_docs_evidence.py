@@ -177,7 +177,7 @@ def test_the_option_writes_it_into_the_report_and_needs_sources(recorded: Stage,
         f"--s3vpce-lab-ready={ready}",
     ]
     done = subprocess.run(
-        [*command, "--s3vpce-evidence", "--s3vpce-report=report.json"],
+        [*command, "--s3vpce-evidence", "--s3vpce-redact=addresses", "--s3vpce-report=report.json"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -188,6 +188,8 @@ def test_the_option_writes_it_into_the_report_and_needs_sources(recorded: Stage,
     (row,) = Matrix.from_json((tmp_path / "report.json").read_text(encoding="utf-8")).cells
     assert row.evidence is not None
     assert row.evidence.records
+    assert row.evidence.records[0].address == "[address]"  # as all that --s3vpce-redact takes out
+    assert str(row.evidence.records[0].principal).startswith("arn:aws:sts::[account main]:assumed-role/app/")
     inventory = tmp_path / "s3vpce.yaml"
     text = re.sub(r"(?ms)^evidence:\n.*?^lab:", "lab:", inventory.read_text(encoding="utf-8"))
     inventory.write_text(text, encoding="utf-8")
