@@ -325,7 +325,7 @@ FAULTS = {
         "    denies: everyone-else",
         (
             "FILE:5:5: unknown key `denies`; accepted are deny, bucket, actions, allow, unreachable, "
-            "blocked, transport, transports, key, host, inferred, mutating, timeout"
+            "blocked, transport, transports, key, host, inferred, mutating, timeout, settle"
         ),
     ),
     "nobody named": (
@@ -348,7 +348,7 @@ FAULTS = {
         "    allowed: x",
         (
             "FILE:5:5: unknown key `allowed`; accepted are allow, bucket, actions, deny, unreachable, "
-            "blocked, transport, transports, key, host, inferred, mutating, timeout"
+            "blocked, transport, transports, key, host, inferred, mutating, timeout, settle"
         ),
     ),
     "named twice": (

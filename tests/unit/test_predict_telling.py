@@ -77,8 +77,10 @@ def test_an_allow_that_a_deny_should_have_stopped() -> None:
     found = told(snapshot(wrong), OUTSIDE)
     assert found.lines[2:] == (
         "allowed by `All` of the identity policy inline of app",
-        ("the deny that should have matched is `Guard` of the bucket policy of reports, but aws:SourceVpce is absent, "
-        f"so StringEquals [{ENDPOINT}] does not match"),
+        (
+            "the deny that should have matched is `Guard` of the bucket policy of reports, but aws:SourceVpce is "
+            f"absent, so StringEquals [{ENDPOINT}] does not match"
+        ),
         "fix: write StringNotEquals for StringEquals in `Guard`",
     )
     assert (found.statement, found.missed) == ("All", "Guard")
@@ -116,8 +118,10 @@ def test_nothing_allows_it() -> None:
     found = told(snapshot(people=(role(identity=(near,)),)))
     assert found.lines[2:] == (
         "denied: no identity-based policy allows it",
-        (f"near miss: `Near` of the identity policy inline of app would, but Resource {BUCKET}/other does not match "
-        f"{BUCKET}/canary"),
+        (
+            f"near miss: `Near` of the identity policy inline of app would, but Resource {BUCKET}/other does not match "
+            f"{BUCKET}/canary"
+        ),
         f"fix: add {BUCKET}/canary to Resource of `Near`",
     )
     bare = told(snapshot(people=(role(identity=()),)))
