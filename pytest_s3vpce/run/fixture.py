@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from pytest_s3vpce.errors import ExpectationError, S3VpceError
 from pytest_s3vpce.expectations import declared, plan_cells
 from pytest_s3vpce.matrix import CellResult, ClaimResult, Verdict
-from pytest_s3vpce.model import Outcome, Place
+from pytest_s3vpce.model import Expect, Outcome, Place
+from pytest_s3vpce.operations import operation
 from pytest_s3vpce.run.clients import Clients
 from pytest_s3vpce.run.verdicts import verdicts_of
 
@@ -105,7 +106,11 @@ class S3vpce:
         }
         entry = {"bucket": bucket, "actions": [ask], "allow": [f"{principal}:{vantage}"], "transport": transport}
         file = declared({"expect": [{**entry, "key": key, "host": host}]}, self._session.inventory, place=_here())
-        matrix = self._session.operator.observe(plan_cells([file], self._session.inventory).cells, [])
+        cells = plan_cells([file], self._session.inventory).cells
+        reads = not operation(cells[0].cell.operation).writes
+        # What reads needs no canary, and what writes one that somebody else reads where the files say who may.
+        cells = tuple(replace(row, expect=Expect.DENY) for row in cells) if reads else cells
+        matrix = self._session.operator.observe(cells, [], reader=None if reads else self._session.reader_of(bucket))
         self._session.keep(replace(matrix, cells=()))
         return _outcome(matrix.cells[0])
 
@@ -113,7 +118,7 @@ class S3vpce:
     def prove(self, kind: str, **fields: Any) -> ClaimResult:
         """Proves a claim, with the fields it has in YAML. Raises NotProven where it is refuted or inconclusive."""
         file = declared({"claims": [{kind: fields}]}, self._session.inventory, place=_here())
-        matrix = self._session.operator.observe([], file.claims)
+        matrix = self._session.operator.observe([], file.claims, reader=self._session.reader_of(file.claims[0].bucket))
         result = matrix.claims[0]
         self._session.keep(matrix)
         if result.verdict is not Verdict.PROVEN:

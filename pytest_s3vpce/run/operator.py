@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.expectations import ExpectedCell, Plan
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.matrix import Matrix
+    from pytest_s3vpce.model import Cell
     from pytest_s3vpce.probe import Probe
     from pytest_s3vpce.run.access import Observed
     from pytest_s3vpce.run.environment import Environment
@@ -83,12 +84,15 @@ class Operator:
         specs = [row for row in plan.claims if row.id in chosen]
         return self.observe(cells, specs)
 
-    def observe(self, cells: Sequence[ExpectedCell], specs: Sequence[ClaimSpec]) -> Matrix:
-        """Guard, make ready, describe, send, judge."""
+    def observe(
+        self, cells: Sequence[ExpectedCell], specs: Sequence[ClaimSpec], *, reader: Cell | None = None
+    ) -> Matrix:
+        """Guard, make ready, describe, send, judge. `reader` reads its bucket's canary where none is declared."""
         started = time.time()
         claims = [self.claim(spec) for spec in specs]
-        vantages = _vantages(cells, specs)
-        self.guard(_principals(cells, specs), vantages)
+        readers = [] if reader is None else [reader]
+        vantages = list(dict.fromkeys([*_vantages(cells, specs), *(row.vantage for row in readers)]))
+        self.guard([*_principals(cells, specs), *(row.principal for row in readers)], vantages)
         buckets = _buckets(cells, specs)
         # Paths are read on control buckets and for claims, closed ports explain plain http: else nobody would ask.
         asked = self.world.inventory.controls or specs or any(row.cell.transport is Transport.HTTP for row in cells)
@@ -102,7 +106,9 @@ class Operator:
             setting = self.world.setting(found)
         run = self._access_run()
         try:
-            seen = run.observe(cells, claims, setting, declared_readers=self._readers(buckets), unmade=unmade)
+            given = {row.target.bucket: (row.principal, row.vantage) for row in readers}
+            declared = {**given, **self._readers(buckets)}
+            seen = run.observe(cells, claims, setting, declared_readers=declared, unmade=unmade)
         finally:
             self.canaries.remove(buckets)
         return matrix_of(

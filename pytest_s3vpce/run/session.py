@@ -17,6 +17,7 @@ from pytest_s3vpce.expectations import find_expectations, load_expectations, pla
 from pytest_s3vpce.inventory import find_inventory, load_inventory
 from pytest_s3vpce.joining import joined
 from pytest_s3vpce.matrix import Call, Matrix
+from pytest_s3vpce.model import Expect
 from pytest_s3vpce.redaction import Level, names_of, redacted
 from pytest_s3vpce.run import evidencing
 from pytest_s3vpce.run.environment import Environment, from_ready_file
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.expectations import Plan
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.lab.process import LabProcess
-    from pytest_s3vpce.model import Place
+    from pytest_s3vpce.model import Cell, Place
     from pytest_s3vpce.run.fixture import S3vpce
 
 CALLS: Final = "calls.jsonl"
@@ -96,6 +97,13 @@ class RunSession:
             if self.settings.evidence:
                 evidencing.check(self._inventory)
         return self._inventory
+
+    def reader_of(self, bucket: str) -> Cell | None:
+        """The first cell of the files that is to be allowed in a bucket: it can read the canary. None without one."""
+        with suppress(S3VpceError):
+            cells = (row.cell for row in self.plan.cells if row.expect is Expect.ALLOW)
+            return next((cell for cell in cells if cell.target.bucket == bucket), None)
+        return None
 
     @property
     def plan(self) -> Plan:

@@ -92,6 +92,22 @@ def test_an_outcome_carries_layer_code_and_message(example: Example, in_lab: str
     example.run(in_lab, "test_outcome.py").assert_outcomes(passed=3)
 
 
+def test_writes_are_probed_where_another_reads_the_canary_and_reads_need_none(example: Example, in_lab: str) -> None:
+    """The expectation files say who may read it."""
+    example.pytester.makepyfile(
+        test_outside="""
+        def test_denied(s3vpce):
+            for action in ("s3:PutObject", "s3:GetObject"):
+                outside = s3vpce.probe(action, bucket="reports", principal="app", vantage="internet")
+                assert outside.denied, outside.reason
+                assert outside.layer == "resource"
+        """
+    )
+    result = example.run(in_lab, "test_outside.py")
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*was not read by*")
+
+
 def test_a_claim_that_is_not_proven_fails_with_its_sentence_and_no_frames_of_ours(
     example: Example, in_lab: str
 ) -> None:
