@@ -53,6 +53,7 @@ class _Search:
         self._open = list(sources)
         self.found: dict[str, list[Record]] = {}
         self.broken: dict[str, str] = {}
+        self.interrupted = False
         self.wanted = {
             "trail": {key for cell in matrix.cells if (key := _request_id(cell))},
             "access log": {
@@ -62,7 +63,13 @@ class _Search:
         }
 
     def run(self, notify: Callable[[str], None]) -> None:
-        """Looks again and again until all is found or every source's time is over."""
+        """Looks again and again until all is found, every source's time is over, or somebody has had enough."""
+        try:
+            self._wait(notify)
+        except KeyboardInterrupt:
+            self.interrupted = True
+
+    def _wait(self, notify: Callable[[str], None]) -> None:
         told = ""
         while self._open:
             for source in list(self._open):
@@ -117,6 +124,8 @@ class _Search:
             missing = len(self._missing(group))
             absent = f"; of {missing} there is no record, which proves nothing" if missing else ""
             yield f"evidence by {group}: {self._count(group)}{absent}"
+        if self.interrupted:
+            yield f"evidence: the wait for records was interrupted after {_span(self.waited)}"
         for label, why in self.broken.items():
             yield f"evidence: {label} could not be read: {why}"
 

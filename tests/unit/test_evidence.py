@@ -182,6 +182,19 @@ def test_records_are_waited_for_with_progress_and_no_longer_than_needed(logs: Lo
     assert NOW + 100 <= wall.at <= NOW + 115
 
 
+def test_who_does_not_want_to_wait_interrupts_and_keeps_the_report(logs: Logs, wall: Wall) -> None:
+    def impatient(seconds: float) -> None:
+        wall.sleep(seconds)
+        raise KeyboardInterrupt
+
+    logs.messages = [(0, json.dumps(EVENT))]
+    clock = Clock(now=lambda: wall.at, sleep=impatient)
+    found = with_evidence(matrix(cell(), cell("R2")), [source(logs)], notify=lambda _: None, clock=clock)
+    assert sought(found).sentence.startswith("a data event")
+    assert sought(found, 1).sentence == "no record of it came within 15 s: that proves nothing"
+    assert found.notes[1] == "evidence: the wait for records was interrupted after 15 s"
+
+
 def test_absence_is_told_as_absence(logs: Logs, wall: Wall) -> None:
     cells = (cell(), cell("R2", measured=REFUSED), cell(None, received=None))
     found = with_evidence(matrix(*cells), [source(logs)], notify=lambda _: None, clock=wall.clock())
