@@ -29,8 +29,18 @@ def main() -> None:
         run(python, "-m", "pip", "install", "--quiet", f"{wheel}[lab]", cwd=folder)
         assert "pytest-s3vpce" in run(str(folder / "venv" / "bin" / "s3vpce"), "--version", cwd=folder)
         shutil.copytree(ROOT / "examples" / "endpoint_only", folder / "example")
-        out = run(python, "-m", "pytest", "-p", "no:cacheprovider", "--s3vpce-lab", cwd=folder / "example")
+        out = run(
+            python,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "--s3vpce-lab",
+            "--s3vpce-report=r.html",
+            cwd=folder / "example",
+        )
         assert " proven" in out, out
+        assert (folder / "example" / "r.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
         where = run(python, "-c", "import pytest_s3vpce; print(pytest_s3vpce.__file__)", cwd=folder)
         assert str(ROOT) not in where, where
         print(f"{wheel.name}: installed and run in a clean environment")

@@ -137,3 +137,13 @@ def test_a_report_that_can_not_be_written_in_the_end_is_told(example: Example, i
     result = example.run(in_lab, CELLS[0], "--s3vpce-report=r.json", "--s3vpce-report=r.md")
     result.stdout.fnmatch_lines(["*left behind*", "the report `r.json` can't be written: Is a directory*"])
     assert (example.path / "r.md").exists()
+
+
+def test_a_baseline_that_goes_away_while_the_run_goes_on_is_told(
+    example: Example, in_lab: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = example.path / "old.json"
+    assert example.run(in_lab, CELLS[0], f"--s3vpce-report={path}").ret == 0
+    monkeypatch.setattr("pytest_s3vpce.run.session.RunSession.release", lambda _: path.unlink())
+    result = example.run(in_lab, CELLS[0], f"--s3vpce-baseline={path}")
+    result.stdout.fnmatch_lines(["nothing was compared with the baseline: the report * can't be read: No such file*"])
