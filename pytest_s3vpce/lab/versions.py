@@ -45,8 +45,8 @@ def mend_versions(backend_class: Any, *, marker_class: Any) -> None:
             left = _others(self, bucket_name, key_name, str(version_id))
             if left:
                 bucket.keys.setlist(key_name, left)
-            else:
-                bucket.keys.pop(key_name, None)
+            elif key_name in bucket.keys:
+                bucket.keys.pop(key_name)
             done, said = True, {"version-id": version_id}
         else:
             done, said = delete(self, bucket_name, key_name, version_id=version_id, **named)
