@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +25,7 @@ class Blame(Enum):
 
     NOTHING = "nothing: it is to be allowed"
     PLACE = "where it came from: a deny should have matched"
+    WAY = "how it came there: it was to reach nothing"
     GRANT = "who or what was allowed: other requests from there are to be allowed, so that a grant is too wide"
 
 
@@ -55,9 +56,13 @@ class _Part:
     fix: str = ""
 
 
-def tell(prediction: Prediction, snapshot: Snapshot, *, answered: str = "", blame: Blame = Blame.PLACE) -> Telling:
-    """The explanation. `answered` is what S3 said, where it was asked; `blame` says what an allow would be."""
-    part = _part(prediction, snapshot, blame=blame)
+def tell(prediction: Prediction, snapshot: Snapshot, *, answered: str = "", blame: Blame | None = None) -> Telling:
+    """The explanation. `answered` is what S3 said, where it was asked; `blame` says what is wrong where it is not so.
+
+    Without it an allow is taken for wrong, and so is a denial.
+    """
+    part = _part(prediction, snapshot, blame=blame or Blame.PLACE)
+    part = replace(part, fix=_fix(prediction, part, blame))
     lines = [*_head(prediction, answered), *part.lines]
     if prediction.unread:
         lines += [f"not read: {WORDS.get(layer, layer)}: {why}" for layer, why in prediction.unread.items()]
@@ -72,6 +77,15 @@ def tell(prediction: Prediction, snapshot: Snapshot, *, answered: str = "", blam
         missed=None if part.missed is None else part.missed.statement.name,
         fix=escaped(part.fix),
     )
+
+
+def _fix(prediction: Prediction, part: _Part, blame: Blame | None) -> str:
+    """None where it is as it should be; where nothing was to be reached, the way is what is wrong."""
+    reached = prediction.expected is Expected.ALLOW or prediction.expected.denied
+    if blame is Blame.WAY:
+        way = prediction.way
+        return f"close the way that it takes: {way.words}" if reached and way is not None else ""
+    return "" if blame in (Blame.PLACE, Blame.GRANT) and prediction.expected.denied else part.fix
 
 
 def _head(prediction: Prediction, answered: str) -> list[str]:

@@ -114,6 +114,8 @@ def blame_of(cell: Cell, expect: Expect | None, cells: Iterable[ExpectedCell]) -
     """What is wrong if the cell is allowed: the same request may be allowed from elsewhere, or others from there."""
     if expect is Expect.ALLOW:
         return Blame.NOTHING
+    if expect is Expect.UNREACHABLE:
+        return Blame.WAY
     allowed = [row.cell for row in cells if row.expect is Expect.ALLOW and row.cell.target.bucket == cell.target.bucket]
     same = [row for row in allowed if (row.action, row.principal) == (cell.action, cell.principal)]
     if same or cell.transport.value != "https":

@@ -54,7 +54,7 @@ OUTSIDE, INSIDE = cell(who="app:known"), cell()
 OPEN = statement("Allow", sid="Open", Principal={"AWS": OTHER})
 
 
-def told(found: Snapshot, wanted: Cell = INSIDE, *, blame: Blame = Blame.PLACE, answered: str = "") -> Telling:
+def told(found: Snapshot, wanted: Cell = INSIDE, *, blame: Blame | None = None, answered: str = "") -> Telling:
     return tell(predict(found, wanted), found, blame=blame, answered=answered)
 
 
@@ -91,6 +91,15 @@ def test_an_allow_that_is_right_or_too_wide() -> None:
     found = told(snapshot(), blame=Blame.GRANT)
     assert found.fix.startswith("narrow `All` of the identity policy inline of app: it lets arn:aws:sts::")
     assert found.missed is None
+
+
+def test_what_is_as_it_should_be_needs_no_fix_and_what_should_reach_nothing_its_way_closed() -> None:
+    assert told(snapshot(GUARD), OUTSIDE, blame=Blame.PLACE).fix == ""
+    assert told(snapshot(GUARD), OUTSIDE, blame=Blame.NOTHING).fix.startswith("send it through")
+    for wanted in (OUTSIDE, INSIDE):
+        fix = told(snapshot(GUARD), wanted, blame=Blame.WAY).fix
+        assert fix.startswith("close the way that it takes: ")
+    assert told(snapshot(GUARD), cell(who="app:cut"), blame=Blame.WAY).fix == ""
 
 
 def test_statements_are_named_with_their_lines(tmp_path: Path) -> None:

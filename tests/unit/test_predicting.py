@@ -155,6 +155,7 @@ def test_who_is_to_blame_for_an_allow(others: list[tuple[Cell, Expect]], wanted:
     cells = [expected(*row) for row in others]
     assert blame_of(wanted, Expect.DENY, cells) is blame
     assert blame_of(wanted, Expect.ALLOW, cells) is Blame.NOTHING
+    assert blame_of(wanted, Expect.UNREACHABLE, cells) is Blame.WAY
 
 
 def test_keys_that_cells_name() -> None:
