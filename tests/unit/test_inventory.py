@@ -435,7 +435,7 @@ FAULTS = {
     "misspelt key of local": (
         "internet: local",
         "internet: {local: {proxi: none}}",
-        "FILE:7:22: unknown key `proxi`; accepted are proxy, ca_bundle",
+        "FILE:7:22: unknown key `proxi`; accepted are proxy, ca_bundle, address",
     ),
     "lambda without subnets": (
         "internet: local",
