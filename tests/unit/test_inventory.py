@@ -613,7 +613,7 @@ FAULTS = {
         "principles:",
         (
             "FILE:4:1: unknown key `principles`; accepted are principals, accounts, infrastructure, "
-            "vantage_points, buckets, controls, endpoint_policies, allow_hosts, calibration, evidence, lab"
+            "vantage_points, buckets, controls, endpoint_policies, allow_hosts, calibration, evidence, settle, lab"
         ),
     ),
     "unquoted reference": (
