@@ -66,7 +66,6 @@ class Operator:
             session_name=f"s3vpce-{folder.run_id}",
         )
         self.world = World(inventory, References(outputs), self.accounts, run_id=folder.run_id)
-        _check_calibration(self.world, environment)
         self.vantages = VantagePoints(self.world, environment, folder, notify=notify)
         self._builder = ProbeBuilder(user_agent=self.user_agent, loader=self.accounts.loader)
         self.canaries = Canaries(self.world, self.vantages, Ledger(folder.ledger), builder=self._builder)
@@ -89,6 +88,7 @@ class Operator:
     ) -> Matrix:
         """Guard, make ready, describe, send, judge. `reader` reads its bucket's canary where none is declared."""
         started = time.time()
+        _check_calibration(self.world, self.environment)
         claims = [self.claim(spec) for spec in specs]
         readers = [] if reader is None else [reader]
         vantages = list(dict.fromkeys([*_vantages(cells, specs), *(row.vantage for row in readers)]))
@@ -149,6 +149,7 @@ class Operator:
 
     def readings(self, probes: Sequence[Probe]) -> Observed:
         """Probes of a test's own, sent and classified; their principals and vantage points must be guarded."""
+        _check_calibration(self.world, self.environment)
         return self._access_run().send(probes, {}, unmade={})
 
     def _access_run(self) -> AccessRun:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.accounts import CLEAR_SECONDS, SESSION_SECONDS, SessionKind
@@ -11,6 +12,7 @@ from pytest_s3vpce.calibration import NONE, Calibration, read
 from pytest_s3vpce.claims import BucketFacts, EndpointFacts, PrincipalFacts, PublicFacts, Setting
 from pytest_s3vpce.claims.readings import limited
 from pytest_s3vpce.claims.setting import allowances
+from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.model import Cell, Transport
 from pytest_s3vpce.presigning import Presign
 from pytest_s3vpce.probe import Destination, Host, Probe
@@ -61,12 +63,16 @@ class World:
         references.learn(accounts.infrastructure)
         self.accounts = accounts
         self.run_id = run_id
-        self.calibration = calibration_of(inventory)
         self.canaries: dict[str, bytes] = {}
         self.canary_versions: dict[str, str] = {}
         self.made_keys: dict[str, str] = {}
         """Bucket to the key of the canary that this run made."""
         self._buckets: dict[str, BucketFacts] = {}
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Read where it is used: a sweep needs none."""
+        return calibration_of(self.inventory)
 
     def resolve(self, text: str, *path: str) -> str:
         return self.references.resolve(text, self.inventory.place(*path))
@@ -205,7 +211,12 @@ class World:
 
 def calibration_of(inventory: Inventory) -> Calibration:
     """What a calibration found, where the inventory names its file."""
-    return read(inventory.beside(inventory.calibration)) if inventory.calibration else NONE
+    if inventory.calibration is None:
+        return NONE
+    try:
+        return read(inventory.beside(inventory.calibration))
+    except RunError as error:
+        raise RunError(error.what, place=inventory.place("calibration"), remedy=error.remedy) from error
 
 
 def partition_of(region: str) -> str:

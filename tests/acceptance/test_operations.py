@@ -265,8 +265,16 @@ def test_a_calibration_settles_what_a_run_alone_does_not(
     assert found.cells[0].counted.outcome == outcome
     assert reason in found.cells[0].counted.reason
     assert "0 of 1 undocumented rules that this leans on were checked on AWS" in found.notes
+    live = Operator(inventory, Environment(), RunFolder.create(folder), notify=lambda _line: None, strict=False)
     with pytest.raises(RunError, match=r"calibrated\.yaml:\d+:\d+: the calibration `made.json` was made in a lab"):
-        Operator(inventory, Environment(), RunFolder.create(folder), notify=lambda _line: None, strict=False)
+        live.readings([])
+    (folder / "made.json").unlink()
+    again = Operator(inventory, operator.environment, RunFolder.create(folder), notify=lambda _line: None, strict=False)
+    assert again.sweep() == []
+    with pytest.raises(
+        RunError, match=r"calibrated\.yaml:\d+:\d+: the calibration `.*made.json` can't be read: No such"
+    ):
+        again.readings([])
 
 
 # --- the page --------------------------------------------------------------------------------------------------------
