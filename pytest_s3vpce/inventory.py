@@ -243,9 +243,14 @@ def load_inventory(path: Path) -> Inventory:
 
 
 def find_inventory(rootdir: Path, option: str | None) -> Path:
-    """The inventory's path: as the option says, from `rootdir` or here, else `s3vpce.yaml` in `rootdir`."""
+    """The inventory's path: as the option says, from `rootdir` or here, else `s3vpce.yaml` there, or here below it.
+
+    An option's value that is a path and stands apart makes pytest take a folder above for its root:
+    https://docs.pytest.org/en/stable/reference/customize.html#finding-the-rootdir
+    """
     wanted = Path(option).expanduser() if option else Path(FILE_NAME)
-    for candidate in (rootdir / wanted, Path.cwd() / wanted) if option else (rootdir / wanted,):
+    here = Path.cwd()
+    for candidate in (rootdir / wanted, here / wanted) if option or rootdir in here.parents else (rootdir / wanted,):
         if candidate.is_file():
             return candidate
     raise InventoryError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.plugin.conftest import Example
+    from tests.plugin.conftest import Example, SharedLab
 
 ONE = "test_reports.access.yaml::GetObject/reports/anonymous:internet/https"
 
@@ -33,6 +33,15 @@ def test_the_ini_file_names_an_inventory_and_the_option_overrules_it(example: Ex
     result = example.run("--s3vpce-lab", "--collect-only", "--s3vpce-inventory=other.yaml", ONE)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stdout.fnmatch_lines(["*other.yaml*"])
+
+
+def test_an_options_value_that_stands_apart_does_not_lead_away(example: Example, shared_lab: SharedLab) -> None:
+    """pytest then takes a folder above for its root."""
+    ready = example.path.parent / f"{example.path.name}-ready.json"
+    ready.write_text(shared_lab.ready_file.read_text(encoding="utf-8"), encoding="utf-8")
+    result = example.run("--s3vpce-lab-ready", ready, "-k", "anonymous and internet and GetObject")
+    assert result.parseoutcomes()["passed"] == 1
+    assert f"rootdir: {example.path.parent}" in result.outlines
 
 
 @pytest.mark.parametrize(
