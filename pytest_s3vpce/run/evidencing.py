@@ -52,7 +52,6 @@ def source_at(world: World, planes: Planes, number: int) -> Source:
         name: world.references.resolve(getattr(row, name) or "", world.inventory.place(*path, name)) for name in fields
     }
     plane = planes.of(account)
-    accounts = world.inventory.accounts if row.organization else [account]
     return Source(
         kind=row.kind,
         name=named[row.kind],
@@ -61,7 +60,7 @@ def source_at(world: World, planes: Planes, number: int) -> Source:
         wait=row.wait,
         prefix=named["prefix"],
         organization=named["organization"] or None,
-        account_ids=tuple(world.account_id(name) for name in accounts),
+        account_ids=tuple(world.account_id(name) for name in world.inventory.accounts),  # one bucket may have them all
         buckets=tuple(_folders(world)),
         regions=tuple(dict.fromkeys(world.region(label) for label in world.inventory.buckets)),
     )
