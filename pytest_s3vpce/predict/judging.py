@@ -83,10 +83,11 @@ class Predictor:
         unknown = Prediction(expected=Expected.UNKNOWN, cell=cell)
         try:
             case = self._cases.case(cell, request=request, policy=policy)
+            return replace(unknown, why=case) if isinstance(case, str) else self._judged(cell, case, unknown)
         except S3VpceError as error:
             return replace(unknown, why=error.what)
-        if isinstance(case, str):
-            return replace(unknown, why=case)
+
+    def _judged(self, cell: Cell, case: Case, unknown: Prediction) -> Prediction:
         vantage = self.snapshot.vantage(cell.vantage)
         if vantage is None:
             return replace(unknown, why=f"vantage point `{cell.vantage}` is not in the snapshot")
@@ -100,6 +101,14 @@ class Predictor:
             named = "; ".join(f"{row.way.subnet}: {row.expected}" for row in found if row.way is not None)
             return replace(first, expected=Expected.UNKNOWN, why=f"it depends on the subnet that sends ({named})")
         return first
+
+    def _unread_in(self, decision: Decision) -> dict[str, str]:
+        """What was not read of an unknown decision's layers, and why."""
+        if decision.effect is not Effect.UNKNOWN:
+            return {}
+        return {
+            layer: why for layer, why in self._unread.items() if decision.layers.get(layer) in (None, decision.effect)
+        }
 
     @property
     def _unread(self) -> dict[str, str]:
@@ -177,7 +186,7 @@ class Predictor:
             action=action,
             resource=resource,
             why=why,
-            unread=dict(self._unread) if decision.effect is Effect.UNKNOWN else {},
+            unread=self._unread_in(decision),
         )
 
     def _decided(  # noqa: PLR0917 - who asks what of whom by which way

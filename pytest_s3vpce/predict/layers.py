@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.policy import UNKNOWN, Document, Policies, Unknown, parse, parse_acl, read_document
+from pytest_s3vpce.snapshot.asking import policy
 from pytest_s3vpce.snapshot.state import BlockRow, OrganizationRow, PolicyRow, Unread
 
 if TYPE_CHECKING:
@@ -122,8 +123,7 @@ class Layers:
         if endpoint is None:
             return {}
         source = self._endpoint_sources.get(endpoint.id)
-        document = OPEN if endpoint.policy is None else json.loads(endpoint.policy)
-        row = PolicyRow(name=f"policy of {endpoint.id}", document=document, source=source)
+        row = policy(endpoint.policy or OPEN, name=f"policy of {endpoint.id}", source=source)
         return {
             "vpc_endpoint": self.document(row, layer="vpc_endpoint"),
             "endpoint_type": endpoint.kind.value,

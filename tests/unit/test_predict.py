@@ -278,6 +278,25 @@ def test_a_policy_that_is_none_is_unknown() -> None:
     assert "NotAction" in found.unread["resource"]
 
 
+def test_an_endpoints_policy_and_a_list_that_are_none_are_unknown() -> None:
+    odd = topology(endpoints=(replace(topology().endpoints[0], policy="{"),))
+    found = predict(snapshot(network=odd))
+    assert (found.expected, found.unread["vpc_endpoint"]) == (
+        Expected.UNKNOWN,
+        "the policy `policy of vpce-1` is not JSON",
+    )
+    listed = {"Owner": {"ID": "c"}, "Grants": [{"Grantee": {"ID": "c"}, "Permission": "FLY"}]}
+    odd_list = predict(snapshot(ownership="ObjectWriter", acl=listed), cell("ListObjectsV2"))
+    assert (odd_list.expected, odd_list.why) == (Expected.UNKNOWN, "`acl` grant 0 has no permission that S3 knows")
+
+
+def test_only_what_leaves_a_cell_unknown_is_told_to_be_unread() -> None:
+    lists: dict[str, Any] = {"ownership": "ObjectWriter", "acl": NO, "objects": {"canary": NO}}
+    found = predict(snapshot(people=(role(boundary=NO),), **lists))
+    assert set(found.unread) == {"permissions_boundary"}
+    assert predict(snapshot(**lists)).expected is Expected.ALLOW
+
+
 # --- who asks --------------------------------------------------------------------------------------------------------
 
 
