@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _VERSION: Final = 1
 POLICIES_FIRST: Final = "policies first"
 """The denied caller was denied, the allowed one got an answer of the form's."""
+OTHER_ANSWER: Final = "policies first, then another answer"
+"""The denied caller was denied, the allowed one got an answer that the form does not list; from then on it counts."""
 LIVE: Final = "live"
 
 
@@ -43,6 +45,8 @@ class Finding:
     value: str
     request_ids: tuple[str, ...] = ()
     detail: str = ""
+    answer: str = ""
+    """With `OTHER_ANSWER`: status and code."""
 
     @property
     def agrees(self) -> bool:
@@ -157,7 +161,12 @@ class Calibration:
     def settles(self, operation: str) -> bool | None:
         """Whether an operation's safe form tells allowed from denied; None where nobody looked."""
         found = self.findings.get(f"form/{operation}")
-        return None if found is None else found.value == POLICIES_FIRST
+        return None if found is None else found.value in (POLICIES_FIRST, OTHER_ANSWER)
+
+    def answers(self, operation: str) -> tuple[str, ...]:
+        """What an operation's safe form is answered besides what it lists, for one who may."""
+        found = self.findings.get(f"form/{operation}")
+        return (found.answer,) if found is not None and found.value == OTHER_ANSWER and found.answer else ()
 
     def unsent(self, row: Operation) -> dict[str, str]:
         """Condition keys of an operation that no parameter of it gives, where AWS does not say what they hold."""
@@ -229,4 +238,5 @@ def _check_version(found: object) -> None:
 
 def _finding(row: Mapping[str, Any]) -> Finding:
     ids = tuple(str(name) for name in row.get("request_ids", ()))
-    return Finding(rule=row["rule"], value=str(row["value"]), request_ids=ids, detail=str(row.get("detail", "")))
+    texts = {name: str(row.get(name, "")) for name in ("detail", "answer")}
+    return Finding(rule=row["rule"], value=str(row["value"]), request_ids=ids, **texts)

@@ -321,7 +321,8 @@ def _outcome(probe: Probe, seen: Observed) -> Outcome:
         return Outcome(kind=OutcomeKind.INCONCLUSIVE, reason=seen.refusals.get(probe, "it was not sent"))
     row = operation(probe.cell.operation)
     form = form_of(probe.cell, row)
-    outcome = classify(answer, operation=row.api_name, authorised=form.authorised)
+    authorised = form.authorised if probe.cell.mutating else (*form.authorised, *seen.calibration.answers(row.name))
+    outcome = classify(answer, operation=row.api_name, authorised=authorised)
     if outcome.allowed and not _is_s3s(answer):
         # A proxy or portal may answer 200 to everything; S3 puts its request id into every answer.
         reason = "the answer carries no request id of S3's: something in between gave it"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from pytest_s3vpce.calibration import POLICIES_FIRST, Calibration, Finding
+from pytest_s3vpce.calibration import OTHER_ANSWER, POLICIES_FIRST, Calibration, Finding
 from pytest_s3vpce.cli import main
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.expectations import load_expectations, plan_cells
@@ -242,6 +242,7 @@ def test_nothing_is_made_where_nobody_is_named_who_removes_it(mutated: Matrix) -
 @pytest.mark.parametrize(
     ("value", "outcome", "reason"),
     [
+        (OTHER_ANSWER, "allowed", "is the answer that an authorised caller gets"),
         (None, "inconclusive", "its form is inferred and no denied caller got another answer in this run"),
         (POLICIES_FIRST, "allowed", "is the answer that an authorised caller gets"),
         ("other answers", "inconclusive", "the calibration of 2026-11-26T02:00:00Z says that its form does not tell"),
@@ -250,7 +251,7 @@ def test_nothing_is_made_where_nobody_is_named_who_removes_it(mutated: Matrix) -
 def test_a_calibration_settles_what_a_run_alone_does_not(
     operator: Operator, folder: Path, value: str | None, outcome: str, reason: str
 ) -> None:
-    rows = {} if value is None else {RULE: Finding(rule=RULE, value=value)}
+    rows = {} if value is None else {RULE: Finding(rule=RULE, value=value, answer="404 NoSuchTagSet")}
     made = Calibration(made="2026-11-26T02:00:00Z", mode="lab", account="1", findings=rows)
     (folder / "made.json").write_text(made.to_json(), encoding="utf-8")
     (folder / "calibrated.yaml").write_text(INVENTORY + "calibration: made.json\n", encoding="utf-8")

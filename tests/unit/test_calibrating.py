@@ -94,7 +94,9 @@ def refuses(question: Question) -> bool:
     [
         (reply(400, "BadDigest"), reply(403, "AccessDenied", DENIED), "policies first"),
         (reply(400, "BadDigest"), reply(400, "BadDigest"), "the same answer to both"),
-        (reply(400, "InvalidDigest"), reply(403, "AccessDenied", DENIED), "other answers"),
+        (reply(400, "InvalidDigest"), reply(403, "AccessDenied", DENIED), "policies first, then another answer"),
+        (reply(503, "SlowDown"), reply(403, "AccessDenied", DENIED), "other answers"),
+        (reply(403, "RequestTimeTooSkewed"), reply(403, "AccessDenied", DENIED), "other answers"),
         (reply(None), reply(None), "the same answer to both"),
     ],
 )

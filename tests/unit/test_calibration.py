@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_s3vpce.calibration import NONE, POLICIES_FIRST, RULES, Calibration, Finding, read
+from pytest_s3vpce.calibration import NONE, OTHER_ANSWER, POLICIES_FIRST, RULES, Calibration, Finding, read
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.operations import OPERATIONS, checks
 
@@ -46,6 +46,11 @@ def test_what_was_found_takes_the_place_of_what_is_assumed() -> None:
     assert (MADE.settles("PutObject"), MADE.settles("DeleteObject"), NONE.settles("PutObject")) == (True, None, None)
     useless = Calibration(findings={"form/PutObject": Finding(rule="form/PutObject", value="the same answer to both")})
     assert useless.settles("PutObject") is False
+    rule = "form/PutBucketCors"
+    other = Calibration(findings={rule: Finding(rule=rule, value=OTHER_ANSWER, answer="400 Odd")})
+    assert (other.settles("PutBucketCors"), other.answers("PutBucketCors")) == (True, ("400 Odd",))
+    assert not other.findings[rule].agrees
+    assert (MADE.answers("PutObject"), NONE.answers("PutObject")) == ((), ())
     assert (FOUND.agrees, OTHER.agrees) == (True, False)
     assert Finding(rule="propagation/bucket-policy", value="0.3").agrees
 

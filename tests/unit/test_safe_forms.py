@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from pytest_s3vpce.calibration import OTHER_ANSWER, Calibration, Finding
 from pytest_s3vpce.lab.wire import HttpRequest
 from pytest_s3vpce.model import Answer, Cell, Layer, Outcome, OutcomeKind, Target
 from pytest_s3vpce.operations import OPERATIONS, Operation, default_operation, operation
 from pytest_s3vpce.outcome import classify
 from pytest_s3vpce.probe import Credentials, Destination, Probe, ProbeBuilder
-from pytest_s3vpce.run.access import Observed
+from pytest_s3vpce.run.access import Observed, _outcome
 from pytest_s3vpce.run.results import _alarms
 from tests.unit.labstage import INTERNET, LOADER, REGION, Person, Stage, allow, make_role, policy
 
@@ -332,3 +333,21 @@ def test_the_lab_serves_what_is_never_probed_too(stage: Stage) -> None:
         assert answer["ResponseMetadata"]["HTTPStatusCode"] in (200, 204), name
     s3.delete_object(**bucket, Key=KEY)
     s3.delete_bucket(**bucket)
+
+
+@pytest.mark.parametrize(("answer", "kind"), [("400 Odd", OutcomeKind.ALLOWED), ("", OutcomeKind.INCONCLUSIVE)])
+def test_an_answer_that_a_calibration_found_counts(answer: str, kind: OutcomeKind) -> None:
+    rule = "form/PutBucketCors"
+    made = Calibration(findings={rule: Finding(rule=rule, value=OTHER_ANSWER, answer=answer)})
+    cell = Cell(
+        operation="PutBucketCors",
+        action="s3:x",
+        target=Target(bucket=BUCKET),
+        principal="p",
+        vantage="v",
+        inferred=True,
+    )
+    probe = Probe(cell=cell)
+    body = b"<Error><Code>Odd</Code><Message>odd</Message></Error>"
+    given = Answer(id="r", status=400, headers={"x-amz-request-id": "ID"}, body=body)
+    assert _outcome(probe, Observed(answers={probe: given}, calibration=made)).kind is kind

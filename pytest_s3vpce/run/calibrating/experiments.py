@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.calibration import POLICIES_FIRST, RULES, Finding
+from pytest_s3vpce.calibration import OTHER_ANSWER, POLICIES_FIRST, RULES, Finding
 from pytest_s3vpce.operations import Form, operation
 from pytest_s3vpce.presigning import Presign
 from pytest_s3vpce.run.calibrating.asking import ABSENT, PLAIN, Question, allow, deny
@@ -24,6 +24,8 @@ _DIGEST: Final = Form(
     source="https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html",
 )
 _ANY: Final = allow("s3:*")
+_TELLING: Final = frozenset({400, 404, 405, 409, 412, 416, 501})
+"""Statuses that say something about what was asked, not about who asked it or when."""
 FUNCTIONS: Final = "functions"
 """Asked from a function that is made for it; all others are asked from this machine."""
 
@@ -47,14 +49,18 @@ def _ordered(asker: Asker, rows: Mapping[str, Question]) -> Iterator[Finding]:
         questions += [Question(operation=row.operation, form=row.form, statements=who) for who in (may, may_not)]
     replies = asker.ask(questions)
     for name, allowed, denied in zip(rows, replies[::2], replies[1::2], strict=True):
+        answer = ""
         if allowed.outcome.allowed and denied.outcome.denied:
             value = POLICIES_FIRST
+        elif denied.outcome.denied and allowed.answer.status in _TELLING:
+            value, answer = OTHER_ANSWER, allowed.code
         elif allowed.code == denied.code:
             value = "the same answer to both"
         else:
             value = "other answers"
         detail = f"who may: {allowed.code}; who may not: {denied.code}"
-        yield Finding(rule=name, value=value, request_ids=(*allowed.request_ids, *denied.request_ids), detail=detail)
+        ids = (*allowed.request_ids, *denied.request_ids)
+        yield Finding(rule=name, value=value, request_ids=ids, detail=detail, answer=answer)
 
 
 # --- what denials say ------------------------------------------------------------------------------------------------
