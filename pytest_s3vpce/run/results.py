@@ -297,7 +297,7 @@ def coverage_of(spec: ClaimSpec, claim: Claim, setting: Setting) -> Coverage:
     return Coverage(
         principals=principals,
         operations=_in_order(cell.operation for cell in tried),
-        keys=(bucket.key,),
+        keys=_in_order(cell.target.key or bucket.key for cell in tried if operation(cell.operation).on_object),
         hosts=(bucket.name,),
         vantages=_in_order(cell.vantage for cell in tried),
         gaps=(*claim.gaps(setting), *_gaps(spec, setting)),

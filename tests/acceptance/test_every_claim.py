@@ -219,6 +219,11 @@ def test_every_claim_is_proven(every: Stage) -> None:
     found = judged(every)
     assert {row.id: row.sentence for row in found.values() if row.verdict != "proven"} == {}
     assert set(found) == set(REMOVALS)
+    assert found["tag-scoped/tagged"].coverage.keys == ("objects/1", "objects/2", "objects/3")
+    assert found["not-public/private"].coverage.keys == (".s3vpce/canary",)
+    gaps = "; ".join(found["least-privilege/least"].coverage.gaps)
+    assert "no form of theirs changes nothing: DeleteBucket" in gaps
+    assert "s3:DeleteBucketPolicy was not tried" in "; ".join(found["break-glass/glass"].coverage.gaps)
 
 
 @pytest.mark.skipif(not SOAK, reason="a run that waits for answers that do not come: `make soak`")
