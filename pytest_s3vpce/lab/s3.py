@@ -36,7 +36,7 @@ from pytest_s3vpce.lab.s3trial import POLICY_OPERATIONS, BucketLike, Trial
 from pytest_s3vpce.lab.signatures import Verified
 from pytest_s3vpce.lab.signaturev2 import REGIONS as REGIONS_OF_VERSION_2
 from pytest_s3vpce.lab.signaturev2 import VERSION as VERSION_2
-from pytest_s3vpce.operations import OPERATIONS, Check, Resource
+from pytest_s3vpce.operations import OPERATIONS
 from pytest_s3vpce.policy import Effect
 
 if TYPE_CHECKING:
@@ -145,11 +145,10 @@ class S3:
         if trial.is_foreign(bucket) and asked.row.name in POLICY_OPERATIONS:
             message = "The specified method is not allowed against this resource."
             raise Refused("MethodNotAllowed", status=405, message=message)
-        listing = Check("s3:ListBucket", Resource.BUCKET)
         if asked.row.name in s3checks.NEEDS_OBJECT and asked.key is not None:
             version = asked.parameters.get("VersionId")
             if not self._state.object_exists(bucket.name, asked.key, version):
-                trial.require(listing, asked, bucket)
+                trial.require_listing(asked, bucket, key=asked.key)
                 check_form(asked, request.body)
                 marker = self._state.is_delete_marker(bucket.name, asked.key, version)
                 raise s3checks.deleted(version) if marker else s3checks.absent(version)
@@ -157,7 +156,7 @@ class S3:
             source = s3checks.copy_source(asked)
             owner = self._state.bucket(source.bucket)
             if owner is not None and not self._state.object_exists(source.bucket, source.key, source.version):
-                trial.require(listing, asked, owner)
+                trial.require_listing(asked, owner, key=source.key)
         s3encryption.check(self._state, request, asked, bucket)
         s3checks.check(self._state, request, asked, bucket)
         check_metadata(request.headers)
@@ -180,7 +179,7 @@ class S3:
             return
         version = asked.parameters.get("VersionId")
         if not self._state.object_exists(bucket.name, asked.key, version):
-            trial.require(Check("s3:ListBucket", Resource.BUCKET), asked, bucket)
+            trial.require_listing(asked, bucket, key=asked.key)
             raise s3checks.absent(version)
 
     def _unowned(

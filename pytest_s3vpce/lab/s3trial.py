@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab import acls, s3checks, s3default, s3documents, s3public
@@ -31,6 +32,9 @@ POLICY_OPERATIONS: Final = frozenset({"GetBucketPolicy", "PutBucketPolicy", "Del
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html"""
 
 _LISTS: Final = frozenset({"s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads"})
+
+
+_LISTING: Final = Check("s3:ListBucket", Resource.BUCKET)
 
 
 class BucketLike:
@@ -75,7 +79,21 @@ class Trial:
         """Whether the caller is of another account than the bucket."""
         return self._caller.account != bucket.account
 
-    def require(self, check: Check, asked: S3Request, bucket: BucketState | BucketLike) -> None:
+    def require_listing(self, asked: S3Request, bucket: BucketState, *, key: str) -> None:
+        """Raises S3's 403 unless the caller may be told that nothing is there: the key counts as the prefix then.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html; that it does: ceph/ceph#68577.
+        """
+        self.require(_LISTING, asked, bucket, seen={"s3:prefix": key})
+
+    def require(
+        self,
+        check: Check,
+        asked: S3Request,
+        bucket: BucketState | BucketLike,
+        *,
+        seen: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Raises S3's 403 unless the check is allowed."""
         assert asked.row is not None
         owner, resource = bucket, f"arn:aws:s3:::{bucket.name}"
@@ -116,6 +134,7 @@ class Trial:
                 **parameter_keys(asked.row, asked.parameters),
                 **existing_tags(self._state, owner.name, action=check.action, key=key, version=version),
                 **_point_keys(point),
+                **seen,
             },
             access_point=point,
         )

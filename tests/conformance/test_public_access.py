@@ -228,3 +228,17 @@ def test_404_is_for_those_who_may_list_there(world: World) -> None:
     assert outcome(alt.head_object, Bucket=bucket, Key="absent") == (404, "404")
     world.policy(bucket, allow("s3:ListBucket", bucket, Principal=ALT), deny("s3:GetObject", f"{bucket}/no"))
     assert outcome(alt.get_object, Bucket=bucket, Key="absent") == DENIED
+
+
+def test_of_an_absent_key_the_prefix_is_the_key(world: World) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html and ceph/ceph#68577"""
+    bucket = world.bucket()
+    alt = world.client("s3", "alt")
+    under = {"StringLike": {"s3:prefix": "public/*"}}
+    world.policy(
+        bucket,
+        allow("s3:GetObject", f"{bucket}/*", Principal=ALT),
+        allow("s3:ListBucket", bucket, Principal=ALT, Condition=under),
+    )
+    assert outcome(alt.head_object, Bucket=bucket, Key="public/absent") == (404, "404")
+    assert outcome(alt.head_object, Bucket=bucket, Key="private/absent") == (403, "403")
