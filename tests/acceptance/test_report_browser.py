@@ -106,6 +106,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def test_filters_leave_what_is_asked_for(browser: Browser) -> None:
     browser.open("small.html")
     assert browser.text("count") == "8 cells"
+    titles = browser.run("return [...document.querySelectorAll('button[data-n]')].map(b => b.title)")
+    assert (titles.count("expected: deny"), titles.count("expected: nothing")) == (3, 1)
     browser.set("failed", "x")
     assert browser.text("count") == "4 of 8 cells"
     shown = browser.run(
@@ -171,7 +173,7 @@ def test_a_cell_opens_to_its_evidence_and_closes_by_key(browser: Browser) -> Non
     browser.driver.switch_to.active_element.send_keys(keys.ESCAPE)
     until(lambda: browser.run("return !document.getElementById('cell').open"))
     until(lambda: browser.run("return document.activeElement.dataset.n") == "2")
-    assert browser.run("return location.hash") == ""
+    until(lambda: browser.run("return location.hash") == "")
 
 
 @pytest.mark.parametrize(

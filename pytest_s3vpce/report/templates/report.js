@@ -30,6 +30,11 @@
     return id || `${operation}${variant ? `+${variant}` : ""}/${bucket}/${principal}:${vantage}/${transport}`;
   };
 
+  // What was expected is told where somebody points: in the page it would take a tenth of its room.
+  for (const button of table.querySelectorAll("button[data-n]")) {
+    button.title = `expected: ${field(data.rows[button.dataset.n], "expect") || "nothing"}`;
+  }
+
   // --- a cell opens to its evidence ----------------------------------------------------------------------------------
   const dialog = $("cell");
   const element = (name, text) => {
