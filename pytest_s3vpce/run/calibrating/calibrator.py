@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.run.environment import Environment
     from pytest_s3vpce.run.folder import RunFolder
+    from pytest_s3vpce.run.world import World
 
 _TRIES: Final = 60
 _PAUSE: Final = 1.0
@@ -55,13 +56,6 @@ class Calibrator:
         self._scratch = Scratch(
             control, run_id=folder.run_id, account_id=world.account_id(account), ledger=ledger, notify=notify
         )
-        config = AgentConfig(
-            hosts=hosts_of(world),
-            connect_to=bool(environment.connect_to),
-            loopback=environment.loopback,
-            ca_bundle=environment.ca_bundle,
-        )
-        here = LocalVantage("calibration", config=config, connect_to=environment.connect_to)
         self._function = DeployedLambdaVantage(
             "calibration",
             control=control,
@@ -72,7 +66,7 @@ class Calibrator:
         )
         user_agent = f"s3vpce/{__version__} run/{folder.run_id}"
         builder = ProbeBuilder(user_agent=user_agent, loader=world.accounts.loader)
-        self._asker = Asker(self._scratch, here, builder)
+        self._asker = Asker(self._scratch, _here(world, environment), builder)
         self._inside = Asker(self._scratch, self._function, builder)
 
     def run(self) -> tuple[Calibration, list[str]]:
@@ -109,3 +103,14 @@ class Calibrator:
                 return
             time.sleep(_PAUSE)
         raise RunError("the calibration's role can't read the bucket that was made for it")
+
+
+def _here(world: World, environment: Environment) -> LocalVantage:
+    """This machine."""
+    config = AgentConfig(
+        hosts=hosts_of(world),
+        connect_to=bool(environment.connect_to),
+        loopback=environment.loopback,
+        ca_bundle=environment.ca_bundle,
+    )
+    return LocalVantage("calibration", config=config, connect_to=environment.connect_to)
