@@ -9,8 +9,9 @@ import re
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
+from pytest_s3vpce.lab import functionchecks
 from pytest_s3vpce.lab.denials import lambda_denial
 from pytest_s3vpce.lab.functionstates import FunctionStates
 from pytest_s3vpce.lab.judge import Question
@@ -32,7 +33,8 @@ _INVOKE: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)/invocations
 _FUNCTION: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)(?:\?.*)?")
 _ROLE_SETTERS: Final = re.compile(r"POST /2015-03-31/functions/?|PUT /2015-03-31/functions/[^/]+/configuration")
 _FUNCTION_NAME: Final = re.compile(
-    r"(?:(?:arn:aws[a-z-]*:lambda:(?P<region>[a-z0-9-]+):)?(?P<account>\d{12}):function:)?(?P<name>[\w-]+)(?::[$\w-]+)?"
+    r"(?:(?:arn:aws[a-z-]*:lambda:(?P<region>[a-z0-9-]+):)?(?P<account>\d{12}):function:)?(?P<name>[\w-]+)"
+    r"(?::(?P<qualifier>[$\w-]+))?"
 )
 """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_RequestParameters"""
 _LAMBDA: Final = Caller(arn="service:lambda.amazonaws.com")
@@ -61,6 +63,7 @@ class Lambda:
         """The answer to an invocation; None for all else, which is left to the state behind."""
         invoked = _INVOKE.fullmatch(request.target)
         if invoked is None or request.method != "POST":
+            functionchecks.check(request)
             self._check_role(request)
             arn_of = f"arn:{caller.arn.split(':', 2)[1]}:lambda:{region}:{caller.account}:function:"
             self._states.check_change(request, arn_of=arn_of)
@@ -72,9 +75,12 @@ class Lambda:
             raise Refused("ValidationException", status=400, message=message)
         account, place = named["account"] or caller.account or "", named["region"] or region
         arn = f"arn:{caller.arn.split(':', 2)[1]}:lambda:{place}:{account}:function:{named['name']}"
-        found = self._state.function(account, region, named["name"]) if place == region else None
+        asked = parse_qs(request.target.partition("?")[2]).get("Qualifier", [None])[0]
+        qualifier = named["qualifier"] or asked
+        found = self._state.function(account, region, named["name"], qualifier=qualifier) if place == region else None
         if found is None and account == caller.account:
-            raise Refused("ResourceNotFoundException", status=404, message=f"Function not found: {arn}")
+            shown = f"{arn}:{qualifier}" if qualifier else arn
+            raise Refused("ResourceNotFoundException", status=404, message=f"Function not found: {shown}")
         self._authorise(caller, arn, found, account=account, path=path, context=context, note=note)
         assert found is not None  # nobody may invoke what is not there in another account
         return self._invoke(request, found)
@@ -114,13 +120,14 @@ class Lambda:
             message = f"Value '{kind}' at 'invocationType' failed to satisfy constraint"
             raise Refused("InvalidParameterValueException", status=400, message=message)
         self._states.check_invoke(found.spec.arn)
+        _check_runs(found)
         placement = found.placement(self._state.topology(found.spec.account, found.spec.region))
         call = partial(self._functions.invoke, found.spec, payload=request.body or b"{}", placement=placement)
         if kind == "Event":
             threading.Thread(target=_in_background, args=(call,), name="lab-event", daemon=True).start()
             return HttpResponse(status=202)
         result = call()
-        headers = [("Content-Type", "application/json"), ("X-Amz-Executed-Version", "$LATEST")]
+        headers = [("Content-Type", "application/json"), ("X-Amz-Executed-Version", found.version)]
         if result.function_error:
             headers.append(("X-Amz-Function-Error", result.function_error))
         if (request.header("x-amz-log-type") or "").lower() == "tail":
@@ -152,6 +159,16 @@ class Lambda:
             self._functions.forget(arn)
             self._states.forget(arn)
         return answer
+
+
+def _check_runs(found: FunctionState) -> None:
+    """Raises what keeps a function from running: that it may not, or that the lab can't."""
+    if found.concurrency == 0:
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+        raise Refused("TooManyRequestsException", status=429, message="Rate Exceeded.")
+    if not found.runtime.startswith("python"):
+        shown = f"`{found.runtime}`" if found.runtime else "a container image"
+        raise Refused("NotImplemented", status=501, message=f"The lab runs Python only, not {shown}.")
 
 
 def _in_background(call: Callable[[], object]) -> None:

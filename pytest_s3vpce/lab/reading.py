@@ -296,6 +296,9 @@ def function(found: Any, *, account: str, region: str) -> FunctionState:
         subnet_ids=tuple(network.get("SubnetIds") or ()),
         security_group_ids=tuple(network.get("SecurityGroupIds") or ()),
         dual_stack=bool(network.get("Ipv6AllowedForDualStack")),
+        runtime=found.run_time or "",
+        version=str(found.version),
+        concurrency=found.reserved_concurrency,
     )
 
 

@@ -79,6 +79,11 @@ class FunctionState:
     security_group_ids: tuple[str, ...] = ()
     dual_stack: bool = False
     """Whether it was let use IPv6 in subnets that have it."""
+    runtime: str = "python3.13"
+    """Empty for container images."""
+    version: str = "$LATEST"
+    concurrency: int | None = None
+    """Of calls that may run at once; None where nothing is set aside for it."""
 
     def placement(self, topology: Topology) -> Placement | None:
         """Where it runs: in its first subnet, at an address that is the same each time."""

@@ -294,13 +294,18 @@ class State:
         policy = self.backends("lambda")[spec.account][spec.region].get_function(spec.name).policy
         return reading.function_policy(list(policy.statements))
 
-    def function(self, account: str, region: str, name_or_arn: str) -> FunctionState | None:
-        """The function's newest code, by name, partial or full ARN; a qualifier is not looked at."""
-        name = name_or_arn.rpartition("function:")[2].partition(":")[0]
+    def function(
+        self, account: str, region: str, name_or_arn: str, *, qualifier: str | None = None
+    ) -> FunctionState | None:
+        """A function by name, partial or full ARN: its newest code, or what the qualifier names, in the name or beside.
+
+        None where there is none.
+        """
+        name, _, version = name_or_arn.rpartition("function:")[2].partition(":")
         from moto.awslambda.exceptions import UnknownFunctionException
 
         try:
-            found = self.backends("lambda")[account][region].get_function(name)
+            found = self.backends("lambda")[account][region].get_function(name, version or qualifier)
         except (UnknownFunctionException, KeyError):
             return None
         return reading.function(found, account=account, region=region)
