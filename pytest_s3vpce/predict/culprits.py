@@ -99,7 +99,7 @@ def suspects(decision: Decision, *, denies: bool) -> list[Suspect]:
 
 def decider(decision: Decision) -> Suspect | None:
     """The deny that decided."""
-    layer = "resource" if decision.layer == "block_public_access" else decision.layer
+    layer = _home(decision)
     rows = suspects(decision, denies=decision.layer != "block_public_access")
     return next(
         (
@@ -110,6 +110,11 @@ def decider(decision: Decision) -> Suspect | None:
         ),
         None,
     )
+
+
+def _home(decision: Decision) -> str | None:
+    """Whose statements a layer's are: of a key's own policy, and of the bucket's that is public."""
+    return "resource" if decision.layer in ("block_public_access", "kms") else decision.layer
 
 
 def granters(decision: Decision) -> list[Suspect]:
@@ -124,7 +129,7 @@ def granters(decision: Decision) -> list[Suspect]:
 
 def nearest_allow(decision: Decision) -> Suspect | None:
     """Of the layer that allows nothing: the allow that fits best."""
-    rows = [row for row in suspects(decision, denies=False) if row.layer == decision.layer and row.misses]
+    rows = [row for row in suspects(decision, denies=False) if row.layer == _home(decision) and row.misses]
     close = [row for row in rows if _closeness(row) < 2 or row.misses[0].element == "Condition"]
     return min(close, key=lambda row: (_closeness(row), _weight(row)), default=None)
 

@@ -138,16 +138,13 @@ class Predictor:
             return None
         if found.doubted is not None:
             return self._told(found.doubted, found.action, found.key, way, case)
-        expected, why = Expected.IMPLICIT_DENY, found.why
-        if found.unread:
-            expected, why = Expected.UNKNOWN, f"the key that encrypts the object: {found.unread}"
         return Prediction(
-            expected=expected,
+            expected=found.expected,
             cell=case.cell,
             way=way,
             action=found.action,
             resource=found.key,
-            why=why,
+            why=found.why,
             unread={"kms": found.unread} if found.unread else {},
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from pytest_s3vpce.matrix import Expected
 from pytest_s3vpce.policy import Request
 from pytest_s3vpce.predict import keys
 from pytest_s3vpce.predict.doubt import decide_in_doubt
@@ -27,6 +28,8 @@ _READS: Final = frozenset(
     {"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"}
 )
 _WRITES: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
+_UNSIGNED: Final = "S3 answers unsigned requests for what a KMS key encrypts with a 400, which is no denial"
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +40,9 @@ class Asked:
     key: str
     doubted: Doubted | None = None
     why: str = ""
+    expected: Expected = Expected.IMPLICIT_DENY
     unread: str = ""
-    """Why it can't be told."""
+    """Why it was not read, where that is so."""
 
 
 def of_kms(check: Check, way: Way, case: Case, asking: Asking) -> Asked | None:
@@ -53,7 +57,10 @@ def of_kms(check: Check, way: Way, case: Case, asking: Asking) -> Asked | None:
     if held is None:
         return None
     if isinstance(held, Unread):
-        return Asked(action=action, key="", unread=held.unread)
+        why = f"the key that encrypts the object: {held.unread}"
+        return Asked(action=action, key="", why=why, expected=Expected.UNKNOWN, unread=held.unread)
+    if case.caller.kind == "anonymous":
+        return Asked(action=action, key=held.arn, why=_UNSIGNED, expected=Expected.UNKNOWN)
     if held.managed:
         if case.caller.account == held.account:
             return None

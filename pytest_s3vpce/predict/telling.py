@@ -141,8 +141,6 @@ def _of_allow(prediction: Prediction, *, blame: Blame) -> _Part:
 def _of_deny(prediction: Prediction, snapshot: Snapshot) -> _Part:
     decision = prediction.decision
     assert decision is not None
-    if decision.layer == "kms" and decision.case.kms is not None:
-        decision = decision.case.kms
     deny = decider(decision)
     by = WORDS.get(decision.layer or "", decision.layer)
     if deny is None:

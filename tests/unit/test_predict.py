@@ -566,6 +566,15 @@ def test_awss_own_key_serves_its_account_alone() -> None:
     assert "`alias/aws/s3` was not read" in predict(_with_key(**sealed)).why
 
 
+def test_unsigned_requests_for_sealed_objects_are_answered_with_no_denial() -> None:
+    found = _with_key(key(TRUSTS), policy=policy(statement("Allow")))
+    for held in (found, replace(found, keys=(key(managed=True),))):
+        asked_for = predict(held, cell(who="anonymous:known"))
+        assert asked_for.expected is Expected.UNKNOWN
+        assert "unsigned requests" in asked_for.why
+    assert predict(_with_key(key(TRUSTS)), cell(who="anonymous:known")).expected is Expected.IMPLICIT_DENY
+
+
 # --- doubt -----------------------------------------------------------------------------------------------------------
 
 

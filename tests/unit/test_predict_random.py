@@ -426,9 +426,11 @@ def test_what_is_predicted_is_what_is_measured(scene: Scene) -> None:
         request = _request(cell, scene, builder)
         found = predictor.predict(cell, request=request)
         measured = _ask(cell, scene, request)
-        assert found.expected.outcome is measured, told(found, measured, scene)
+        # What S3 answers with neither a denial nor its opposite is not to be predicted either.
+        assert (found.expected.outcome or OutcomeKind.INCONCLUSIVE) is measured, told(found, measured, scene)
         seen[found.expected, measured] += 1
-    assert {expected for expected, _ in seen} == set(Expected) - {Expected.UNKNOWN}, seen
+    assert {expected for expected, _ in seen} >= set(Expected) - {Expected.UNKNOWN}, seen
+    assert sum(count for (expected, _), count in seen.items() if expected is Expected.UNKNOWN) <= SETS / 20, seen
 
 
 def told(found: Prediction, measured: OutcomeKind, scene: Scene) -> str:

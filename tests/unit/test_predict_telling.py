@@ -22,7 +22,7 @@ from pytest_s3vpce.network.topology import (
 from pytest_s3vpce.predict import Blame, tell
 from pytest_s3vpce.predict.fixes import of_drop
 from pytest_s3vpce.predict.telling import LINES
-from pytest_s3vpce.snapshot.state import BlockRow, ObjectRow, Unread
+from pytest_s3vpce.snapshot.state import BlockRow, KeyRow, ObjectRow, Unread
 from tests.unit.predictions import (
     BUCKET,
     ENDPOINT,
@@ -177,6 +177,33 @@ def test_what_a_list_allows() -> None:
     found = snapshot(ownership="ObjectWriter", acl=lists, objects={"canary": ObjectRow(acl=lists)})
     lines = told(found, cell(who="anonymous:known"), blame=Blame.NOTHING).lines
     assert lines[-1] == "allowed by the access control list"
+
+
+def test_what_kms_refuses() -> None:
+    arn = f"arn:aws:kms:{REGION}:{OWNER}:key/k"
+    trusts = statement("Allow", sid="Trusts", Principal={"AWS": OWNER}, Action="kms:*", Resource="*")
+    sealed = snapshot(objects={"canary": ObjectRow(encryption="aws:kms", key=arn)})
+
+    def by(*rows: dict[str, Any]) -> Telling:
+        held = KeyRow(named=arn, arn=arn, account=OWNER, policy=policy(*rows, name="key policy"))
+        return told(replace(sealed, keys=(held,)))
+
+    shut = by(trusts, statement(sid="Shut", Action="kms:Decrypt", Resource="*"))
+    assert (shut.layer, shut.statement) == ("kms", "Shut")
+    assert shut.lines[0].startswith(f"asked: kms:Decrypt on {arn} by app")
+    assert shut.lines[2] == f"denied by `Shut` of the policy of {arn}, a KMS key policy"
+    far = by(statement("Allow", sid="Far", Principal={"AWS": OTHER}, Action="kms:*", Resource="*"))
+    assert far.statement == "Far"
+    assert far.fix == f"add arn:aws:sts::{OWNER}:assumed-role/app/s1 to Principal of `Far`"
+    assert by().fix == (
+        f"allow kms:Decrypt on {arn} in the key policy, or in an identity policy of app where the key policy "
+        "delegates to the account"
+    )
+    without = told(snapshot(objects={"canary": ObjectRow(encryption="aws:kms", key="gone")}))
+    assert without.lines[2:] == (
+        "unknown: the key that encrypts the object: key `gone` was not read",
+        "not read: KMS key policy: key `gone` was not read",
+    )
 
 
 # --- fixes of denies -------------------------------------------------------------------------------------------------
