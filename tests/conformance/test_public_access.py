@@ -242,3 +242,17 @@ def test_of_an_absent_key_the_prefix_is_the_key(world: World) -> None:
     )
     assert outcome(alt.head_object, Bucket=bucket, Key="public/absent") == (404, "404")
     assert outcome(alt.head_object, Bucket=bucket, Key="private/absent") == (403, "403")
+
+
+def test_where_suites_expect_other_than_aws(world: World) -> None:
+    """What docs/lab.md says of them."""
+    s3, bucket = world.client("s3"), world.bucket("key")
+    many = {"TagSet": [{"Key": str(number), "Value": ""} for number in range(11)]}
+    assert outcome(s3.put_object_tagging, Bucket=bucket, Key="key", Tagging=many) == (400, "BadRequest")
+    assert outcome(s3.get_bucket_policy_status, Bucket=bucket) == (404, "NoSuchBucketPolicy")
+    signer = world.client("s3", "main", signature_version="s3v4")
+    weeks = signer.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "key"}, ExpiresIn=604801)
+    assert world.raw("GET", weeks.removeprefix(world.url)).status == 400
+    entries = {"Objects": [{"Key": "key"}]}
+    gone = s3.delete_objects(Bucket=bucket, Delete=entries, BypassGovernanceRetention=True)
+    assert [row["Key"] for row in gone["Deleted"]] == ["key"]
