@@ -100,10 +100,11 @@ def _made(text: str, match: re.Match[str], inventory: Inventory) -> Cell:
 
 
 def taken(inventory: Inventory, environment: Environment, *, cell: str | None = None) -> Snapshot:
-    """A snapshot of now; every account is guarded first."""
+    """A snapshot of now. Every account is guarded first; of one that can't be used nothing is known."""
     world = world_of(inventory, environment, run_id="snapshot")
-    for error in world.accounts.guard(inventory.accounts).values():
-        raise error
+    errors = world.accounts.guard(inventory.accounts)
+    if len(errors) == len(inventory.accounts):
+        raise next(iter(errors.values()))
     plan = plan_of(inventory)
     rows = [row.cell for row in plan.cells if cell is None or row.id == cell]
     return take(world, environment, kms_keys=kms_keys(rows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -247,3 +248,14 @@ def test_a_failed_cell_names_the_statement_and_the_fix(
     assert 4 <= len(found.explanation) <= 12
     for line in found.explanation:
         assert line in out
+
+
+def test_the_docs_show_a_failure_as_it_is_printed(faulty: tuple[int, str, Matrix]) -> None:
+    _, out, _ = faulty
+    page = (EXAMPLES.parent / "docs" / "predict.md").read_text(encoding="utf-8")
+    block = next(
+        part for part in re.findall(r"```\n(.*?)```", page, re.DOTALL) if part.startswith("predicted: explicit")
+    )
+    for line in block.splitlines():
+        pattern = re.escape(line).replace("0abc", "[0-9a-f]+").replace(r"\.\.\.", ".+")
+        assert re.search(f"^{pattern}$", out, re.MULTILINE), line

@@ -181,6 +181,22 @@ def test_what_may_not_be_read_is_told(example: Example, shared_lab: SharedLab, t
     assert "predicted unknown" in why("GetObject/reports/gone:app-subnet", example, "--snapshot", str(file))
 
 
+def test_an_account_that_cannot_be_used_is_unknown_and_where_none_can_that_is_an_error(
+    example: Example, shared_lab: SharedLab, tmp_path: Path
+) -> None:
+    inventory = example.path / "s3vpce.yaml"
+    lab = ("--inventory", str(inventory), "--lab-ready", str(shared_lab.ready_file))
+    example.replace("s3vpce.yaml", '"444455556666"', '"444455556667"')
+    file = tmp_path / "half.json"
+    code, _, err = command("snapshot", "-o", str(file), *lab)
+    assert code == 0
+    assert "unknown: buckets[control:partner].policy: account `partner` is `444455556667` in the inventory" in err
+    example.replace("s3vpce.yaml", '"111122223333"', '"111122223334"')
+    code, _, err = command("snapshot", "-o", str(file), *lab)
+    assert code == 2
+    assert "account `main` is `111122223334` in the inventory, but its credentials belong to `111122223333`" in err
+
+
 def test_the_rights_that_it_takes_are_printed(example: Example, shared_lab: SharedLab) -> None:
     code, out, _ = command(
         "permissions",
