@@ -108,7 +108,8 @@ _ALL: Final = (
     *_rules(
         "absent keys",
         ("absent-key/list-without-get", "403", "an absent key, to one who may s3:ListBucket and not s3:GetObject"),
-        ("absent-key/list-by-prefix", "403", "an absent key, to one who may s3:ListBucket of prefixes only"),
+        ("absent-key/list-by-prefix", "404", "an absent key, to one who may s3:ListBucket where the key is the prefix"),
+        ("absent-key/list-elsewhere", "403", "an absent key, to one who may s3:ListBucket of another prefix"),
     ),
     *_rules(
         "attributes",

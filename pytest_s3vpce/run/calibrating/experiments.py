@@ -179,10 +179,12 @@ def _read(
 
 def absent_keys(asker: Asker) -> Iterator[Finding]:
     """Who learns that a key is absent."""
-    by_prefix = {**allow("s3:ListBucket"), "Condition": {"StringLike": {"s3:prefix": "*"}}}
+    by_prefix = {**allow("s3:ListBucket"), "Condition": {"StringLike": {"s3:prefix": f"{ABSENT}*"}}}
+    elsewhere = {**allow("s3:ListBucket"), "Condition": {"StringLike": {"s3:prefix": "elsewhere/*"}}}
     rows = {
         "absent-key/list-without-get": (allow("s3:ListBucket"),),
         "absent-key/list-by-prefix": (allow("s3:GetObject"), by_prefix),
+        "absent-key/list-elsewhere": (allow("s3:GetObject"), elsewhere),
     }
     form = Form(parameters={"Key": ABSENT}, documented=True, source=PLAIN.source)
     replies = asker.ask([Question(operation="GetObject", form=form, statements=row) for row in rows.values()])
