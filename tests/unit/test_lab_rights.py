@@ -14,6 +14,7 @@ import pytest
 
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.gateway import Gateway
+from pytest_s3vpce.lab.onuse import OnUse
 from tests.unit.labstage import REGION, Person, Stage, allow, make_role, refusal
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ TAGS = [{"Key": "s3vpce:run", "Value": "r"}]
 @pytest.fixture(scope="module")
 def stage() -> Stage:
     made = Stage(MAIN)
-    functions: Any = made.functions
+    functions: Any = OnUse(lambda: made.functions)
     made.gateway = Gateway(made.state, keys=made.keys, functions=functions, enforce=Enforcement.ALL)
     return made
 
