@@ -223,7 +223,7 @@ class _Page:
             yield from self._wrapped(f"layer: {cell.counted.layer.value}")
         if cell.evidence:
             yield from self._wrapped(f"recorded: {cell.evidence.sentence}")
-        if cell.hint:
+        if cell.hint and cell.hint != cell.counted.reason:
             yield from self._wrapped(f"look at: {cell.hint}")
 
     def _failed_claim(self, claim: ClaimResult) -> Iterator[str]:

@@ -95,8 +95,12 @@ class AccessRun:
 
         `unmade` are the buckets whose canary could not be made, and why: nothing of theirs is sent.
         """
-        probes = probes_of(cells, claims, setting)
-        return self.send(probes, readers_of(cells, probes, declared_readers), unmade=unmade)
+        asked = list(claims)
+        probes = probes_of(cells, asked, setting)
+        readers = readers_of(cells, probes, declared_readers)
+        if not asked and not any(map(writes, probes)):  # then nobody misses a reader
+            readers = {bucket: reader for bucket, reader in readers.items() if reader is not None}
+        return self.send(probes, readers, unmade=unmade)
 
     def send(
         self, probes: Sequence[Probe], readers: Mapping[str, Reader | None], *, unmade: Mapping[str, str]
@@ -252,6 +256,8 @@ class AccessRun:
             answers = self._vantages.get(vantage).send([seen.requests[probe] for probe in probes])
         except S3VpceError as error:
             seen.refusals.update(dict.fromkeys(probes, str(error)))
+            for probe in probes:  # nobody knows of any that it was sent
+                seen.requests.pop(probe, None)
             return
         for probe, answer in zip(probes, answers, strict=True):
             seen.answers[probe] = answer

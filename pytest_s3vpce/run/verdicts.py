@@ -86,7 +86,7 @@ def _lines(row: CellResult) -> Iterator[str]:
         yield "came back: " + ", ".join(escaped(part) for part in parts if part)
     if row.counted.layer:
         yield f"layer: {row.counted.layer.value}"
-    if row.hint:
+    if row.hint and row.hint != row.counted.reason:
         yield f"look at: {escaped(row.hint)}"
     if row.predicted is not None:
         yield f"predicted: {row.predicted.expected.value}"

@@ -124,3 +124,12 @@ def test_junit_gets_one_short_property_per_item(example: Example, in_lab: str) -
     cell = json.loads(properties["GetObject/reports/app:internet/https"][0])
     assert (cell["outcome"], cell["layer"], cell["controlled"]) == ("denied", "resource", True)
     assert json.loads(properties["tls-only/reports"][0])["verdict"] == "proven"
+
+
+def test_what_a_vantage_point_could_not_send_is_not_said_to_be_sent(example: Example, in_lab: str) -> None:
+    example.replace("s3vpce.yaml", "  internet:    local", "  internet:    {command: [no-such-python-of-ours, '-']}")
+    result = example.run(in_lab, "-k", "GetObject and anonymous and internet")
+    assert result.parseoutcomes()["failed"] == 1
+    result.stdout.fnmatch_lines(["*command `no-such-python-of-ours` can't be started*install it, or*"])
+    for line in ("*sent: *", "*look at: *"):  # the reason says it all
+        result.stdout.no_fnmatch_line(line)
