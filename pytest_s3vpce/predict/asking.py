@@ -62,6 +62,9 @@ class Asking:
                 case.request, case.row, case.parameters, region=bucket.region, calibration=case.calibration
             ),
         }
+        prefix = case.prefix(check)
+        if prefix is not None:
+            found["s3:prefix"] = prefix
         doubt = Doubt(keys=way.unknown)
         if case.caller.kind != "anonymous":
             own, mine = keys.of_principal(case.caller, session=case.session_name, now=self._now)

@@ -81,6 +81,14 @@ class Case:
         entries = given.get("Objects") or () if isinstance(given, dict) else ()
         return str(self.parameters.get("Key") or next((row["Key"] for row in entries), self.bucket.key))
 
+    def prefix(self, check: Check) -> str | None:
+        """The prefix by which S3 looks whether the caller may learn that nothing is at the form's key."""
+        key = self.key(check)
+        of_its_own = any(requirement.action == check.action for requirement in self.row.requires)
+        if check.action != "s3:ListBucket" or of_its_own or not self.is_absent(key):
+            return None
+        return key if self.calibration.value("absent-key/list-by-prefix") == "404" else None
+
     def is_absent(self, key: str) -> bool:
         """Whether the form names a key where nothing is."""
         return key.endswith(_ABSENT)

@@ -45,6 +45,7 @@ principals:
   admin: {role: "arn:aws:iam::111122223333:role/admin"}
   app: {role: "arn:aws:iam::111122223333:role/app"}
   keeper: {role: "arn:aws:iam::111122223333:role/keeper"}
+  lister: {role: "arn:aws:iam::111122223333:role/lister"}
 vantage_points:
   admin-host: local
   app-subnet: local
@@ -71,6 +72,11 @@ def provision(accounts):
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trust))
         allowed = {{"Effect": "Allow", "Action": actions, "Resource": "*"}}
         iam.put_role_policy(RoleName=name, PolicyName="s3", PolicyDocument=document(allowed))
+    here = {{"StringLike": {{"s3:prefix": ".s3vpce/*"}}}}
+    lists = {{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*", "Condition": here}}
+    tags = {{"Effect": "Allow", "Action": ["s3:PutObjectTagging", "s3:DeleteObjectTagging"], "Resource": "*"}}
+    iam.create_role(RoleName="lister", AssumeRolePolicyDocument=document(trust))
+    iam.put_role_policy(RoleName="lister", PolicyName="s3", PolicyDocument=document(lists, tags))
     bucket = {{"Bucket": "reports-111122223333"}}
     s3.create_bucket(
         **bucket,
@@ -108,6 +114,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {**entry, "allow": "admin:admin-host", "transports": ["https", "http"]},
         {**entry, "actions": [*(name for name in ACTIONS if name != BYPASS), *NAMES], "deny": "app:app-subnet"},
         {**entry, "actions": BYPASS, "deny": "keeper:app-subnet"},
+        {**entry, "actions": ["s3:PutObjectTagging", "s3:DeleteObjectTagging"], "allow": "lister:app-subnet"},
         {**writes, "key": "there"},
         {**writes, "key": "nothing"},
     ]
@@ -156,6 +163,12 @@ def test_who_may_do_all_is_allowed_all_and_inferred_forms_are_calibrated(matrix:
     }
     assert len(found) == 2 * (len(ACTIONS) + len(NAMES))
     assert {name: row for name, row in found.items() if row[0] != "allowed"} == {}
+
+
+def test_who_may_list_where_the_key_is_learns_that_it_is_absent(matrix: Matrix) -> None:
+    found = [row for row in matrix.cells if row.principal == "lister"]
+    assert len(found) == 2
+    assert {row.id: row.counted.reason for row in found if not row.passed} == {}
 
 
 def test_nothing_is_written_to_a_key_where_nothing_was_read(matrix: Matrix) -> None:
