@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
+from pytest_s3vpce.claims.encryptions import in_every_form
 from pytest_s3vpce.claims.findings import Finding, foreign
 from pytest_s3vpce.claims.setting import beyond, make_probe
 
@@ -41,8 +42,8 @@ class CrossAccount(Claim):
         strangers = [pair for pair in self.refused if pair[0] not in known]
         denied = [
             *self._probes(self.refused, self.actions),
-            *self._probes(self.granted, others),
-            *self._probes(strangers, others),
+            *in_every_form(self._probes(self.granted, others)),
+            *in_every_form(self._probes(strangers, others)),
         ]
         allowed = tuple(self._probes(self.granted, self.actions))
         return Cells(allowed=allowed, denied=tuple(dict.fromkeys(denied)), by=self.by)

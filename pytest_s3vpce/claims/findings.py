@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_s3vpce.claims.claim import CALLERS, OWNERS
+from pytest_s3vpce.claims.encryptions import words
 from pytest_s3vpce.claims.readings import BASELINE, ENDPOINT, IMPOSSIBLE, NO_ENDPOINT, Hypothesis
 from pytest_s3vpce.claims.setting import make_probe
 from pytest_s3vpce.matrix import Status
@@ -178,7 +179,7 @@ def positive(results: Results, probe: Probe, *, controls: Finding, cause: str = 
     """A cell that must be allowed. A denial refutes only if reach and credentials were shown from the same place."""
     outcome = results.outcome(probe)
     cell = probe.cell
-    name = f"allowed {cell.operation} {cell.who}"
+    name = f"allowed {what_of(cell)}"
     if outcome.allowed and results.calibrated(cell):
         status, sentence = Status.GOOD, f"{what_of(cell)} was allowed"
     elif outcome.allowed:
@@ -212,7 +213,7 @@ def negative(results: Results, probe: Probe, *, not_outside: str = "", cause: st
     """A cell that must be denied. `not_outside` says that its path showed a named endpoint: then it refutes nothing."""
     outcome = results.outcome(probe)
     cell = probe.cell
-    name = f"denied {cell.operation} {cell.who}"
+    name = f"denied {what_of(cell)}"
     what = f"{what_of(cell)} over {cell.transport.value}"
     if outcome.denied:
         status, sentence = Status.GOOD, f"{what} was {describe(outcome)}"
@@ -258,9 +259,7 @@ def attribution(results: Results, probe: Probe, *, by: Collection[Layer], exclud
             sentence = f"{what_of(cell)} was denied by {outcome.layer.value}, not by {wanted}"
     else:
         status, sentence = _unnamed(results, probe, by=by, excluded=excluded)
-    return Finding(
-        kind=Kind.LAYER, name=f"layer {cell.operation} {cell.who}", status=status, sentence=sentence, cell=cell.id
-    )
+    return Finding(kind=Kind.LAYER, name=f"layer {what_of(cell)}", status=status, sentence=sentence, cell=cell.id)
 
 
 def _unnamed(results: Results, probe: Probe, *, by: Collection[Layer], excluded: Excluding) -> tuple[Status, str]:
@@ -289,9 +288,10 @@ def _unnamed(results: Results, probe: Probe, *, by: Collection[Layer], excluded:
 
 
 def what_of(cell: Cell) -> str:
-    """A cell in words: `GetObject by app:app-subnet`, with the key's name where it is not the canary."""
+    """A cell in words: `GetObject by app:app-subnet`, with the key's name and the encryption where there is one."""
     on = f" on {cell.label}" if cell.target.name else ""
-    return f"{cell.operation} by {cell.who}{on}"
+    how = words(cell.parameters)
+    return f"{cell.operation} by {cell.who}{on}{how and f' {how}'}"
 
 
 def foreign(setting: Setting, bucket: str, principals: Iterable[str]) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import POLICIES, Claim
+from pytest_s3vpce.claims.encryptions import in_every_form
 from pytest_s3vpce.claims.setting import make_probe, row_of
 from pytest_s3vpce.operations import OPERATIONS, Operation, Resource
 
@@ -52,7 +53,7 @@ class LeastPrivilege(Claim):
     def cells(self) -> Cells:
         return Cells(
             allowed=tuple(self._probes(map(row_of, self.actions), self.keys)),
-            denied=(*self._excess(), *self._beside()),
+            denied=(*in_every_form(self._excess()), *self._beside()),
             by=self.by,
         )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
+from pytest_s3vpce.claims.encryptions import in_every_form
 from pytest_s3vpce.claims.findings import Finding, Kind, describe, foreign
 from pytest_s3vpce.claims.setting import make_probe
 from pytest_s3vpce.matrix import Status
@@ -38,10 +39,12 @@ class NotPublic(Claim):
         return Cells(
             allowed=(make_probe("s3:GetObject", self.bucket, principal=principal, vantage=vantage),),
             denied=tuple(
-                make_probe(action, self.bucket, principal=stranger, vantage=place)
-                for stranger in self.principals
-                for place in self.at
-                for action in self.actions
+                in_every_form(
+                    make_probe(action, self.bucket, principal=stranger, vantage=place)
+                    for stranger in self.principals
+                    for place in self.at
+                    for action in self.actions
+                )
             ),
             by=self.by,
         )

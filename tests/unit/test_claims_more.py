@@ -6,7 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_s3vpce.claims import Kind, PublicFacts, Results, Setting, make_probe
+from pytest_s3vpce.claims import (
+    CrossAccount,
+    Kind,
+    LeastPrivilege,
+    NotPublic,
+    PublicFacts,
+    Results,
+    Setting,
+    make_probe,
+)
+from pytest_s3vpce.claims.encryptions import words
 from pytest_s3vpce.claims.not_public import BLOCKS
 from pytest_s3vpce.claims.readings import BASELINE, IMPOSSIBLE, Hypothesis, tagged, tls
 from pytest_s3vpce.matrix import Status, Verdict
@@ -469,3 +479,24 @@ def test_without_named_keys_the_canary_is_meant_and_no_listing_is_scoped() -> No
         probe: MISSING if probe.cell.operation == "GetObject" else row for probe, row in outcomes_of(claim).items()
     }
     assert judged(claim, absent, canaries={})[0] is Verdict.INCONCLUSIVE
+
+
+# --- forms that a policy may deny -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("claim", [EXACTLY, NOT_PUBLIC, LEAST_PRIVILEGE], ids=lambda claim: claim.id)
+def test_a_policy_that_denies_one_form_of_a_write_closes_nothing(
+    claim: CrossAccount | NotPublic | LeastPrivilege,
+) -> None:
+    writes = [probe for probe in claim.cells().denied if probe.cell.operation == "PutObject"]
+    assert {words(probe.cell.parameters) for probe in writes} == {
+        "",
+        "with AES256",
+        "with aws:kms",
+        "with aws:kms:dsse",
+        "with SSE-C",
+    }
+    for probe in writes:
+        found, sentence, _ = judged(claim, {**outcomes_of(claim), probe: ALLOWED})
+        assert found is Verdict.REFUTED
+        assert words(probe.cell.parameters) in sentence

@@ -1,0 +1,56 @@
+"""Writes with each encryption: what ids and sentences call them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.operations import Fill
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pytest_s3vpce.probe import Probe
+
+ENCRYPTIONS: Final = ("AES256", "aws:kms", "aws:kms:dsse")
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/serv-side-encryption.html"""
+CUSTOMERS: Final[Mapping[str, Any]] = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": Fill.CUSTOMER_KEY}
+_WRITE: Final = "PutObject"
+
+
+def encrypted(probe: Probe, parameters: Mapping[str, Any]) -> Probe:
+    """The write with these parameters, as a cell of its own."""
+    return replace(probe, cell=replace(probe.cell, variant=_variant(parameters), parameters=dict(parameters)))
+
+
+def in_every_form(probes: Iterable[Probe]) -> Iterator[Probe]:
+    """Writes with every encryption and without one: where a policy denies a form, another may still be let in.
+
+    Of the operations that need the same action, one stands for all.
+    """
+    for probe in probes:
+        yield probe
+        if probe.cell.operation == _WRITE and not probe.cell.parameters:
+            for parameters in (*({"ServerSideEncryption": name} for name in ENCRYPTIONS), CUSTOMERS):
+                yield encrypted(probe, parameters)
+
+
+def words(parameters: Mapping[str, Any]) -> str:
+    """How a write is encrypted; empty where it says nothing of that."""
+    if "SSECustomerAlgorithm" in parameters:
+        return "with SSE-C"
+    if "ServerSideEncryption" not in parameters:
+        return ""
+    key = parameters.get("SSEKMSKeyId")
+    return f"with {parameters['ServerSideEncryption']}" + (f" and the key {key}" if key else "")
+
+
+def _variant(parameters: Mapping[str, Any]) -> str:
+    """What an id calls it: a word, and a digest, since long keys differ only at their ends and users name variants."""
+    if not parameters:
+        return ""
+    word = "sse-c" if "SSECustomerAlgorithm" in parameters else f"sse-{parameters['ServerSideEncryption']}"
+    digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:8]
+    return f"{word.replace(':', '-')}-{digest}"
