@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -165,11 +166,12 @@ def credential_of(text: str, *, refuse: Callable[[str], Refused]) -> tuple[str, 
     return access_key_id, date, region, service
 
 
-def query_pairs(target: str) -> list[tuple[str, str]]:
-    """The query's parameters, undecoded."""
+@lru_cache(maxsize=64)
+def query_pairs(target: str) -> tuple[tuple[str, str], ...]:
+    """The query's parameters, undecoded. A request is asked for them several times."""
     query = target.partition("?")[2]
     split = (part.partition("=") for part in query.split("&") if part)
-    return [(name, value) for name, _, value in split]
+    return tuple((name, value) for name, _, value in split)
 
 
 def decoded(value: str) -> str:

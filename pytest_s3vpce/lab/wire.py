@@ -6,6 +6,7 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ _AUTHORITY = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?")
 _CONTENT_LENGTH = re.compile(r"[0-9]{1,18}")
 _REASONS = {int(status): status.phrase for status in HTTPStatus}
+_USUAL_BYTES = 200
 _BODYLESS = frozenset({204, 304})
 
 
@@ -230,7 +232,7 @@ def parse_head(raw: bytes) -> Head:
     """Read a request line and headers strictly: whatever two readers could take differently is refused."""
     first, *lines = raw.lstrip(b"\r\n").split(b"\r\n")
     method, target, version = _request_line(first)
-    headers = tuple(_header(line) for line in lines)
+    headers = tuple(_usual_header(line) if len(line) < _USUAL_BYTES else _header(line) for line in lines)
     named: dict[str, list[str]] = {}
     for name, value in headers:
         named.setdefault(name.lower(), []).append(value)
@@ -263,6 +265,12 @@ def _request_line(line: bytes) -> tuple[str, str, str]:
     if parts[2] not in {"HTTP/1.0", "HTTP/1.1"}:
         raise BadMessage(505, code="HTTPVersionNotSupported", message="HTTP/1.1 is spoken here")
     return parts[0], parts[1], parts[2]
+
+
+@lru_cache(maxsize=1024)
+def _usual_header(line: bytes) -> tuple[str, str]:
+    """Most of a client's headers are those of its last request."""
+    return _header(line)
 
 
 def _header(line: bytes) -> tuple[str, str]:
