@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3public import ENFORCED
-from pytest_s3vpce.policy.acl import Acl, AclGrant
+from pytest_s3vpce.policy.acl import ALL_USERS, Acl, AclGrant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +39,7 @@ _OF_OBJECTS: Final = frozenset(
 )
 """What the ACL of an object grants; all else is a matter of the bucket's."""
 _WRITES: Final = frozenset({"PutObject", "CopyObject", "CompleteMultipartUpload"})
+_NEW: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
 _SHOWS_OWNERS: Final = frozenset(
     {
         "GetBucketAcl",
@@ -92,6 +93,19 @@ def acl_for(state: State, bucket: BucketState, *, action: str, key: str | None, 
         return _read(state, state.stored(bucket.name), owner=bucket.account)
     found = state.stored(bucket.name, key, None if version is None else str(version))
     return None if found is None else _read(state, found, owner=owner_of(found, bucket))
+
+
+def of_new(bucket: BucketState, asked: S3Request, caller: Caller, *, action: str) -> Acl | None:
+    """What counts for the ACL that a write gives its object: where ACLs are on, who writes owns it and sets its own.
+
+    `s3:PutObject` alone lets another account write with an ACL in
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-bucket-policies.html#example-bucket-policies-acl-2
+    """
+    assert asked.row is not None
+    if action != "s3:PutObjectAcl" or asked.row.name not in _NEW or bucket.ownership == ENFORCED:
+        return None
+    grant = AclGrant(caller.account or ALL_USERS, "FULL_CONTROL")
+    return Acl(grants=(grant,), owner=caller.account or bucket.account)
 
 
 def owner_of(found: Any, bucket: BucketState) -> str:

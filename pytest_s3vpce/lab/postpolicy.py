@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _UNCONDITIONED: Final = frozenset({"policy", "x-amz-signature", "awsaccesskeyid", "signature", "file"})
-_IGNORED: Final = "x-ignore-"
+_IGNORED: Final = ("x-ignore-", "x-amz-checksum-")
+"""Also digests of the file: they let nobody do anything, and suites send them without a condition."""
 _RANGE: Final = "content-length-range"
 _EXPIRATION: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z", re.ASCII)
 

@@ -117,7 +117,8 @@ class Trial:
             self._check_origin(point.vpc)
         block, acl = self._block(owner), None
         if not isinstance(owner, BucketLike):
-            acl = acls.acl_for(self._state, owner, action=check.action, key=key, version=version)
+            acl = acls.of_new(owner, asked, self._caller, action=check.action)
+            acl = acl or acls.acl_for(self._state, owner, action=check.action, key=key, version=version)
         holder = owner.account if acl is None or acl.owner is None else acl.owner
         question = Question(
             action=check.action,
