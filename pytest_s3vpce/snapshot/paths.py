@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -79,7 +80,18 @@ def network_row(ec2: Any, *, region: str, account_id: str) -> NetworkRow:
     """The same for a snapshot: unread where a single one of its parts may not be described."""
     found = asked(lambda: _topology(ec2, region=region, account_id=account_id))
     assert found is not None
-    return NetworkRow(account=account_id, region=region, topology=found)
+    return NetworkRow(
+        account=account_id, region=region, topology=found if isinstance(found, Unread) else _in_order(found)
+    )
+
+
+def _in_order(found: Topology) -> Topology:
+    """By ids: AWS answers in any order, and snapshots are to be compared."""
+    rows = {field.name: getattr(found, field.name) for field in fields(found)}
+    changed: dict[str, Any] = {
+        name: tuple(sorted(row, key=lambda one: str(one.id))) for name, row in rows.items() if isinstance(row, tuple)
+    }
+    return replace(found, **changed)
 
 
 def _topology(ec2: Any, *, region: str, account_id: str) -> Topology:

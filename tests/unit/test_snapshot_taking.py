@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +29,7 @@ from pytest_s3vpce.run.world import World
 from pytest_s3vpce.snapshot import organization
 from pytest_s3vpce.snapshot.asking import asked, joined, policy
 from pytest_s3vpce.snapshot.buckets import access_point, key
+from pytest_s3vpce.snapshot.paths import network_row
 from pytest_s3vpce.snapshot.state import (
     AccessPointRow,
     KeyRow,
@@ -405,6 +406,20 @@ class Plain:
 
     def chosen(self, given: Any, *_path: str) -> Any:
         return given
+
+
+def test_two_snapshots_of_the_same_are_the_same(taken: Taken) -> None:
+    again = take(taken.world, Environment(mode="lab", address="198.51.100.10"), kms_keys=["alias/aws/s3"])
+    assert replace(again, taken_at=0).to_json() == replace(taken.snapshot, taken_at=0).to_json()
+
+
+def test_networks_are_in_the_order_of_ids(taken: Taken) -> None:
+    ec2 = taken.stage.admin(MANAGEMENT).client("ec2")
+    found = network_row(ec2, region=REGION, account_id=MANAGEMENT).topology
+    assert not isinstance(found, Unread)
+    ids = [row.id for row in found.subnets]
+    assert len(ids) > 2
+    assert ids == sorted(ids)
 
 
 @pytest.mark.parametrize(
