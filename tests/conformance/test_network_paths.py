@@ -13,9 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
@@ -58,11 +56,9 @@ class Net:
         return found
 
     def client(self, url: str | None, **config: Any) -> Any:
-        session: Any = boto3.Session(
-            aws_access_key_id=self.user.key, aws_secret_access_key=self.user.secret, region_name=REGION
-        )
-        settings = Config(connect_timeout=0.25, read_timeout=5, retries={"total_max_attempts": 1}, **config)
-        return session.client("s3", endpoint_url=url, verify=self.world.ready["ca_bundle"], config=settings)
+        """Of the user's; under S3's own name, where no address is given."""
+        at = url or f"https://s3.{REGION}.amazonaws.com"
+        return self.world.fresh("s3", self.user, url=at, connect_timeout=0.25, read_timeout=5, **config)
 
     def open(self, **ways: dict[str, Any]) -> None:
         """The objects named so are for requests that meet the condition."""
