@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -98,6 +98,12 @@ class SessionKind:
     seconds: int = SESSION_SECONDS
 
 
+@cache
+def _loader(data_path: str | None) -> Any:
+    """It keeps what it has read, of which EC2's alone takes longer than most commands."""
+    return botocore.loaders.create_loader(data_path)
+
+
 class Accounts:
     """Sessions and credentials, each made once; errors are kept and raised again for every user of them."""
 
@@ -108,8 +114,8 @@ class Accounts:
         self._references = references
         self._connection = connection
         self._session_name = session_name
-        self.loader = botocore.loaders.create_loader(botocore.session.Session().get_config_variable("data_path"))
-        """botocore's models, read once for all sessions of the run."""
+        self.loader = _loader(botocore.session.Session().get_config_variable("data_path"))
+        """botocore's models, read once for all sessions."""
         self._lock = threading.Lock()
         self._sessions: dict[str, boto3.Session | CredentialError] = {}
         self._signers: dict[SessionKind, Credentials | S3VpceError | None] = {}
