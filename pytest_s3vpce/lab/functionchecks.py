@@ -73,6 +73,15 @@ def check(request: HttpRequest) -> None:
                 raise Refused("InvalidParameterValueException", status=400, message=message)
 
 
+def has_network(request: HttpRequest) -> bool:
+    """Whether a function's settings put it into subnets."""
+    try:
+        network = json.loads(request.body or b"{}").get("VpcConfig") or {}
+        return bool(network.get("SubnetIds"))
+    except (ValueError, AttributeError, RecursionError):
+        return False
+
+
 def _faults(given: Mapping[str, Any]) -> Iterator[str]:
     name = given.get("FunctionName")
     if isinstance(name, str) and not _NAME.fullmatch(name):

@@ -72,7 +72,7 @@ class Gateway:
         self._judge = judge = Judge(state)
         self._s3 = S3(state, judge)
         self._routing = Routing(state)
-        self._rooms = Rooms(state, keys=keys, judge=judge, functions=functions, delays=delays)
+        self._rooms = Rooms(state, keys=keys, judge=judge, functions=functions, delays=delays, enforce=enforce)
         self._stacks = Stacks(self.handle, keys=keys)
         self._log = log
         self.notes: deque[dict[str, Any]] = deque(maxlen=_NOTES)

@@ -13,9 +13,10 @@ from urllib.parse import parse_qs, unquote
 
 from pytest_s3vpce.lab import functionchecks
 from pytest_s3vpce.lab.denials import lambda_denial
+from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.functionstates import FunctionStates
 from pytest_s3vpce.lab.judge import Question
-from pytest_s3vpce.lab.keys import Caller
+from pytest_s3vpce.lab.keys import Caller, SessionKind
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.wire import HttpResponse
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.lab.compute import Functions
     from pytest_s3vpce.lab.judge import Judge
-    from pytest_s3vpce.lab.resources import FunctionState
+    from pytest_s3vpce.lab.resources import FunctionState, RoleState
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.wire import HttpRequest
     from pytest_s3vpce.network.path import Path
@@ -44,11 +45,20 @@ _INVOKE_ACTION: Final = "lambda:InvokeFunction"
 class Lambda:
     """What of Lambda is not left to the state behind."""
 
-    def __init__(self, state: State, judge: Judge, functions: Functions, *, delay: float = 0.0) -> None:
+    def __init__(
+        self,
+        state: State,
+        judge: Judge,
+        functions: Functions,
+        *,
+        delay: float = 0.0,
+        enforce: Enforcement = Enforcement.DEFAULT,
+    ) -> None:
         self._state = state
         self._judge = judge
         self._functions = functions
         self._states = FunctionStates(delay=delay)
+        self._enforce = enforce
 
     def handle(
         self,
@@ -147,6 +157,25 @@ class Lambda:
         if not self._judge.decide(_LAMBDA, question).allowed:
             message = "The role defined for the function cannot be assumed by Lambda."
             raise Refused("InvalidParameterValueException", status=400, message=message)
+        if self._enforce is Enforcement.ALL and functionchecks.has_network(request):
+            self._check_interfaces(role)
+
+    def _check_interfaces(self, role: RoleState) -> None:
+        """With its role Lambda makes the interfaces of a function in a VPC.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+        """
+        who = Caller(
+            arn=f"arn:{role.arn.split(':', 2)[1]}:sts::{role.account}:assumed-role/{role.name}/lambda",
+            account=role.account,
+            principal_arn=role.arn,
+            session=SessionKind.ROLE,
+        )
+        for call in ("CreateNetworkInterface", "DescribeNetworkInterfaces", "DeleteNetworkInterface"):
+            question = Question(action=f"ec2:{call}", resource="*", owner=role.account, resource_policy=None)
+            if not self._judge.decide(who, question).allowed:
+                message = f"The provided execution role does not have permissions to call {call} on EC2"
+                raise Refused("InvalidParameterValueException", status=400, message=message)
 
     def answered(self, request: HttpRequest, answer: HttpResponse, caller: Caller, *, region: str) -> HttpResponse:
         """What the state behind answered, with what it does not know; a deleted function's workers are stopped."""

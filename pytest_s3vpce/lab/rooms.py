@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.cloudformation.service import Asker, CloudFormation
     from pytest_s3vpce.lab.compute import Functions
     from pytest_s3vpce.lab.delays import Delays
+    from pytest_s3vpce.lab.enforcement import Enforcement
     from pytest_s3vpce.lab.judge import Judge
     from pytest_s3vpce.lab.keys import Caller, Keys
     from pytest_s3vpce.lab.lambdas import Lambda
@@ -29,12 +30,22 @@ if TYPE_CHECKING:
 class Rooms:
     """Each attribute gives its room when it is called."""
 
-    def __init__(self, state: State, *, keys: Keys, judge: Judge, functions: OnUse[Functions], delays: Delays) -> None:
+    def __init__(
+        self,
+        state: State,
+        *,
+        keys: Keys,
+        judge: Judge,
+        functions: OnUse[Functions],
+        delays: Delays,
+        enforce: Enforcement,
+    ) -> None:
         self._state = state
         self._keys = keys
         self._judge = judge
         self._functions = functions
         self._delays = delays
+        self._enforce = enforce
         self.control = OnUse(self._make_control)
         self.sts = OnUse(self._make_sts)
         self.web_sessions = OnUse(self._make_web_sessions)
@@ -69,7 +80,7 @@ class Rooms:
     def _make_lambdas(self) -> Lambda:
         from pytest_s3vpce.lab.lambdas import Lambda
 
-        return Lambda(self._state, self._judge, self._functions(), delay=self._delays.functions)
+        return Lambda(self._state, self._judge, self._functions(), delay=self._delays.functions, enforce=self._enforce)
 
     def _make_rights(self) -> Rights:
         from pytest_s3vpce.lab.rights import Rights

@@ -15,7 +15,7 @@ import pytest
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.gateway import Gateway
 from pytest_s3vpce.lab.onuse import OnUse
-from tests.unit.labstage import REGION, Person, Stage, allow, make_role, refusal
+from tests.unit.labstage import REGION, Person, Stage, allow, make_role, policy, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +25,9 @@ FUNCTION = f"arn:aws:lambda:{REGION}:{MAIN}:function:s3vpce-f"
 ROLE = f"arn:aws:iam::{MAIN}:role/agents/agent"
 IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
 TAGS = [{"Key": "s3vpce:run", "Value": "r"}]
+
+
+INTERFACES = allow(["ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DeleteNetworkInterface"])
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +50,21 @@ def network(stage: Stage) -> dict[str, str]:
     trust = {"Effect": "Allow", "Principal": {"Service": services}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     iam.create_role(RoleName="agent", Path="/agents/", AssumeRolePolicyDocument=document, Tags=TAGS)
+    iam.put_role_policy(RoleName="agent", PolicyName="interfaces", PolicyDocument=policy(INTERFACES))
     iam.create_instance_profile(InstanceProfileName="probe")
     iam.add_role_to_instance_profile(InstanceProfileName="probe", RoleName="agent")
     return {"vpc": vpc, "subnet": subnet, "group": group}
+
+
+def test_a_functions_role_makes_its_interfaces(stage: Stage, network: Mapping[str, str]) -> None:
+    iam, create = stage.admin(MAIN).client("iam"), create_function(stage.admin(MAIN), network)
+    iam.put_role_policy(RoleName="agent", PolicyName="interfaces", PolicyDocument=policy(allow("ec2:Describe*")))
+    try:
+        status, code, message = refusal(create)
+    finally:
+        iam.put_role_policy(RoleName="agent", PolicyName="interfaces", PolicyDocument=policy(INTERFACES))
+    assert (status, code) == (400, "InvalidParameterValueException")
+    assert message == "The provided execution role does not have permissions to call CreateNetworkInterface on EC2"
 
 
 def zipped() -> bytes:
