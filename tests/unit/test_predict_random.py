@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 SOAK = bool(os.environ.get("S3VPCE_SOAK"))
 SETS, BUCKETS, ROLES = (5000, 120, 40) if SOAK else (200, 16, 8)
+SEED = int(os.environ.get("S3VPCE_SEED", "7"))
 OWNER, PARTNER = "730000000001", "730000000002"
 KEY = "canary"
 LOCAL = Internet()
@@ -207,7 +208,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     }
     arns = (*roles.values(), OWNER, PARTNER, f"arn:aws:iam::{OWNER}:user/ann")
     chooser = Chooser(
-        7,
+        SEED,
         values={
             "aws:SourceVpce": (named["gateway"], named["interface"], [named["abroad"], named["gateway"]]),
             "aws:SourceVpc": (named["vpc"],),
@@ -417,7 +418,7 @@ def _ask(cell: Cell, scene: Scene, request: SignedRequest) -> OutcomeKind:
 
 def test_what_is_predicted_is_what_is_measured(scene: Scene) -> None:
     assert unread(scene.snapshot) == []
-    chooser = random.Random(int(os.environ.get("S3VPCE_SEED", "11")))
+    chooser = random.Random(SEED)
     builder = ProbeBuilder(user_agent="t")
     predictor = Predictor(scene.snapshot, session_name="s3vpce-random", builder=builder)
     seen: Counter[tuple[Expected, OutcomeKind]] = Counter()
