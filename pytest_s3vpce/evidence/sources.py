@@ -77,10 +77,16 @@ def _log_group(source: Source, wanted: tuple[str, ...], since: datetime, _now: d
     for some in _parts(wanted):
         pattern = " || ".join(f'($.requestID = "{one}")' for one in some)
         for message in _messages(source, f"{{ {pattern} }}", since):
-            event = json.loads(message)
-            found = of_event(event, source=source.label) if isinstance(event, dict) else None
-            if found is not None:
-                yield found
+            yield from _records({"Records": [json.loads(message)]}, source=source.label)
+
+
+def _records(file: Any, *, source: str) -> Found:
+    """The events of a log file; what has another form is none."""
+    rows = file.get("Records") if isinstance(file, dict) else None
+    for event in rows if isinstance(rows, list) else ():
+        found = of_event(event, source=source) if isinstance(event, dict) else None
+        if found is not None:
+            yield found
 
 
 def _flow_logs(source: Source, wanted: tuple[str, ...], since: datetime, _now: datetime) -> Found:
@@ -110,10 +116,7 @@ def _trail_bucket(source: Source, _wanted: tuple[str, ...], since: datetime, now
         for key in _keys(source, prefix):
             delivered = _DELIVERED.search(key)
             if delivered is not None and datetime.strptime(f"{delivered[1]}Z", "%Y%m%dT%H%M%z") >= since - _BEFORE:
-                for event in json.loads(_body(source, key)).get("Records", ()):
-                    found = of_event(event, source=source.label)
-                    if found is not None:
-                        yield found
+                yield from _records(json.loads(_body(source, key)), source=source.label)
 
 
 def _prefixes(source: Source, since: datetime, now: datetime) -> Iterator[str]:

@@ -234,13 +234,16 @@ def test_files_of_a_trails_bucket_are_read_once_and_only_those_of_the_run(logs: 
         first: body,
         first.replace("2359Z", "1200Z"): b"older, and no JSON",
         f"{folder}/01/no-time.json.gz": b"no log file",
+        first.replace("_a.", "_b."): b'["no mapping"]',
+        first.replace("_a.", "_c."): b'{"Records": ["no event"]}',
     }
     found = source(
         logs, "trail_bucket", prefix="audit/", organization="o-1", account_ids=("1",), regions=("eu-west-1",)
     )
     result = with_evidence(matrix(cell()), [found], notify=lambda _: None, clock=wall.clock())
     assert sought(result).records[0].source == "trail bucket `here` of main"
-    assert logs.got == [first]
+    assert logs.got[0] == first
+    assert len(logs.got) == 3
     logs.asked.clear()
     wall.at += 3600
     late = {**EVENT, "requestID": "R2", "eventCategory": "NetworkActivity", "vpcEndpointId": "vpce-2"}
@@ -248,7 +251,7 @@ def test_files_of_a_trails_bucket_are_read_once_and_only_those_of_the_run(logs: 
     logs.objects[f"{network}1_CloudTrail_eu-west-1_20260302T0010Z_b.json.gz"] = json.dumps({"Records": [late]}).encode()
     result = with_evidence(matrix(cell("R2")), [found], notify=lambda _: None, clock=wall.clock())
     assert sought(result).records[0].vpc_endpoint == "vpce-2"
-    assert len(logs.got) == 2
+    assert len(logs.got) == 4
     assert [row["Prefix"] for row in logs.asked] == [
         f"audit/AWSLogs/o-1/1/{kind}/eu-west-1/2026/03/{day}/"
         for kind in ("CloudTrail", "CloudTrail-NetworkActivity")
