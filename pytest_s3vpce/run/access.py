@@ -35,6 +35,7 @@ _TRANSIENT: Final = frozenset(
 """S3's codes that ask to try again; a probe is sent a second time, once, in a batch of its own.
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 
+_READ: Final = (200, 206)
 _PATIENCE: Final = 10.0
 """Seconds without an answer after which it is told who is waited for."""
 
@@ -189,7 +190,7 @@ class AccessRun:
         for probe, target in targets.items():
             reading = readings.get(target)
             answer = None if reading is None else found.answers.get(reading)
-            if reading is not None and (answer is None or answer.status not in (200, 206)):
+            if reading is not None and (answer is None or not _is_read(answer)):
                 why = f"nothing was read at its key by {reading.cell.who}, so a write could make something there"
                 seen.refusals.setdefault(probe, f"not sent: {why}")
 
@@ -304,7 +305,9 @@ def _canary_body(answer: Answer | str) -> tuple[bytes | None, str]:
     """The canary's bytes, or why they were not got."""
     if isinstance(answer, str):
         return None, answer
-    if answer.status in (200, 206) and not answer.truncated:
+    if not _is_read(answer) and answer.status in _READ:
+        return None, "its answer carries no request id of S3's"
+    if _is_read(answer) and not answer.truncated:
         total = answer.headers.get("content-range", "").rpartition("/")[2]
         if total.isdigit() and int(total) > len(answer.body):
             return None, f"it is larger than 1 KiB ({total} bytes)"
@@ -329,11 +332,16 @@ def _outcome(probe: Probe, seen: Observed) -> Outcome:
     form = form_of(probe.cell, row)
     authorised = form.authorised if probe.cell.mutating else (*form.authorised, *seen.calibration.answers(row.name))
     outcome = classify(answer, operation=row.api_name, authorised=authorised)
-    if outcome.allowed and not _is_s3s(answer):
-        # A proxy or portal may answer 200 to everything; S3 puts its request id into every answer.
+    if (outcome.allowed or outcome.denied) and not _is_s3s(answer):
+        # A proxy or portal may answer 200, or S3's own words, to everything; S3 puts its request id into every answer.
         reason = "the answer carries no request id of S3's: something in between gave it"
         return replace(outcome, kind=OutcomeKind.INCONCLUSIVE, reason=reason)
     return outcome
+
+
+def _is_read(answer: Answer) -> bool:
+    """Whether S3 gave an object, and not something in between a page."""
+    return answer.status in _READ and _is_s3s(answer)
 
 
 def _is_s3s(answer: Answer) -> bool:
