@@ -252,11 +252,6 @@ FAULTS = {
     ),
     "no actions": ("[s3:GetObject]\n", "[]\n", "FILE:3:5: nothing is listed here; list at least one"),
     "actions are nothing": ("[s3:GetObject]\n", "\n", "FILE:3:13: a list is wanted here, not nothing"),
-    "actions are a mapping": (
-        "[s3:GetObject]\n",
-        "{action: s3:GetObject}\n",
-        "FILE:3:5: a list is wanted here, not a mapping",
-    ),
     "unknown vantage point": (
         'app:inside"]',
         'app:insid"]',
