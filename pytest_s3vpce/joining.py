@@ -43,7 +43,14 @@ def joined(matrices: Sequence[Matrix]) -> Matrix:
         accounts=tuple(dict.fromkeys(row for matrix in matrices for row in matrix.accounts)),
         buckets=tuple(dict.fromkeys(row for matrix in matrices for row in matrix.buckets)),
         endpoints=tuple(dict.fromkeys(row for matrix in matrices for row in matrix.endpoints)),
+        controls=_controls(matrices),
     )
+
+
+def _controls(matrices: Sequence[Matrix]) -> tuple[CellResult, ...]:
+    """Each once; what is a cell of one part is no control of another."""
+    cells = {row.id for matrix in matrices for row in matrix.cells}
+    return _worst(row for matrix in matrices for row in matrix.controls if row.id not in cells)
 
 
 def ordered(matrix: Matrix) -> Matrix:
@@ -54,6 +61,7 @@ def ordered(matrix: Matrix) -> Matrix:
         claims=tuple(sorted(matrix.claims, key=_declared)),
         vantages=tuple(sorted(matrix.vantages, key=lambda row: row.name)),
         calls=tuple(sorted(matrix.calls, key=lambda row: row.at)),
+        controls=tuple(sorted(matrix.controls, key=lambda row: row.id)),
     )
 
 

@@ -328,6 +328,8 @@ class Matrix:
     accounts: tuple[AccountResult, ...] = ()
     buckets: tuple[BucketResult, ...] = ()
     endpoints: tuple[EndpointResult, ...] = ()
+    controls: tuple[CellResult, ...] = ()
+    """What claims and forms sent besides the cells, without an expectation: the evidence of findings."""
 
     def to_json(self) -> str:
         """As text of format FORMAT: fields in the order they are declared in, rows in the matrix's own."""

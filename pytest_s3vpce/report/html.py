@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +18,7 @@ from pytest_s3vpce.report.picture import NARROW, SYMBOLS, WIDE, draw
 from pytest_s3vpce.report.text import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from jinja2 import Environment
 
@@ -62,28 +62,31 @@ def write(matrix: Matrix, path: Path) -> None:
 def render(matrix: Matrix) -> str:
     """The page as text."""
     shown = harmless(matrix)
-    groups = reading.networks(shown)
+    table = replace(shown, cells=reading.drawn(shown))
+    groups = reading.networks(table)
     found = reading.counts(shown)
+    known = {cell.id for cell in (*shown.cells, *shown.controls)}
     return page(
         "report.html.j2",
         matrix=shown,
+        measured=table.cells,
         counts=found,
         headline=reading.headline(found),
         where=reading.LAB if shown.mode == "lab" else reading.LIVE,
         started=reading.moment(shown.started),
         groups=groups,
-        rows=_rows(shown, groups),
-        claims=[(claim, _SIGNS[claim.verdict], _findings(claim)) for claim in shown.claims],
+        rows=_rows(table, groups),
+        claims=[(claim, _SIGNS[claim.verdict], _findings(claim, known)) for claim in shown.claims],
         failures=[cell for cell in shown.cells if cell.passed is False][:_MOST_FAILURES],
         surprises=[cell for cell in shown.cells if cell.passed and reading.is_surprise(cell)][:_MOST_FAILURES],
         more_failures=max(0, found.cells - found.met - _MOST_FAILURES),
-        pictures=[draw(shown, geometry) for geometry in (WIDE, NARROW)],
+        pictures=[draw(table, geometry) for geometry in (WIDE, NARROW)],
         calls=shown.calls[:_MOST_CALLS],
         more_calls=max(0, len(shown.calls) - _MOST_CALLS),
         what=reading.what,
         through=reading.through,
         decided_by=reading.decided_by,
-        data=_data(shown),
+        data=_data(replace(table, controls=_others(shown, table))),
     )
 
 
@@ -165,13 +168,14 @@ def _ending(cell: CellResult) -> str:
     return "open" if cell.counted.outcome is OutcomeKind.INCONCLUSIVE else "missed"
 
 
-def _findings(claim: ClaimResult) -> list[tuple[str, int, list[str]]]:
-    """What a claim rests on: bad and missing findings first, each sentence once."""
+def _findings(claim: ClaimResult, known: Collection[str]) -> list[tuple[str, int, list[tuple[str, str]]]]:
+    """What a claim rests on, with the cell that shows it: bad and missing findings first, each sentence once."""
     found = []
     for status in _ORDER:
         rows = [row for row in claim.evidence if row.status is status]
+        told = ((f"{row.kind}: {row.sentence}", row.cell if row.cell in known else "") for row in rows)
         if rows:
-            found.append((status.value, len(rows), list(dict.fromkeys(f"{row.kind}: {row.sentence}" for row in rows))))
+            found.append((status.value, len(rows), list(dict.fromkeys(told))))
     return found
 
 
@@ -182,7 +186,8 @@ def _data(matrix: Matrix) -> str:
         for row in claim.evidence:
             if row.cell:
                 concerned.setdefault(row.cell, []).append(f"{claim.id}: {row.status.value}: {row.kind}: {row.sentence}")
-    rows = matrix.plain()["cells"]
+    plain = matrix.plain()
+    rows = [*plain["cells"], *plain["controls"]]
     return Packed([_brief({**_rounded(row), "findings": concerned.get(row["id"], [])}) for row in rows]).as_json()
 
 
@@ -201,6 +206,12 @@ def _filled(value: Any) -> Any:
         return value
     parts = ((name, _filled(part)) for name, part in value.items())
     return {name: part for name, part in parts if part is not None and part not in ("", [], {})}
+
+
+def _others(matrix: Matrix, table: Matrix) -> tuple[CellResult, ...]:
+    """What the table does not show."""
+    there = {cell.id for cell in table.cells}
+    return tuple(cell for cell in matrix.controls if cell.id not in there)
 
 
 def _rounded(row: dict[str, Any]) -> dict[str, Any]:

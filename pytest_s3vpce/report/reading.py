@@ -67,6 +67,11 @@ class Network:
         return f"{self.account}, {self.vpc}" if self.vpc else f"{self.account}, network not read"
 
 
+def drawn(matrix: Matrix) -> tuple[CellResult, ...]:
+    """The cells; where none is declared, what claims sent to their own buckets."""
+    return matrix.cells or tuple(cell for cell in matrix.controls if not cell.bucket.startswith("control:"))
+
+
 def counts(matrix: Matrix) -> Counts:
     expected = [cell for cell in matrix.cells if cell.passed is not None]
     verdicts = [claim.verdict for claim in matrix.claims]

@@ -111,7 +111,7 @@ class S3vpce:
         # What reads needs no canary, and what writes one that somebody else reads where the files say who may.
         cells = tuple(replace(row, expect=Expect.DENY) for row in cells) if reads else cells
         matrix = self._session.operator.observe(cells, [], reader=None if reads else self._session.reader_of(bucket))
-        self._session.keep(replace(matrix, cells=()))
+        self._session.keep(replace(matrix, cells=(), controls=()))
         return _outcome(matrix.cells[0])
 
     @_told_at_the_caller

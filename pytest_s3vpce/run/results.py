@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce import __version__
 from pytest_s3vpce.calibration import LIVE, NONE
 from pytest_s3vpce.claims import Results, verdict_of
 from pytest_s3vpce.claims.findings import outside_readers, path_read
+from pytest_s3vpce.claims.readings import limited
+from pytest_s3vpce.claims.setting import allowances
 from pytest_s3vpce.matrix import (
     AccountResult,
     BucketResult,
@@ -36,13 +38,14 @@ from pytest_s3vpce.run.world import NOWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.claimbase import ClaimSpec
     from pytest_s3vpce.claims import Claim, EndpointFacts, Setting
     from pytest_s3vpce.expectations import ExpectedCell
     from pytest_s3vpce.inventory import Inventory
-    from pytest_s3vpce.model import Answer, SignedRequest
+    from pytest_s3vpce.model import Answer, Cell, SignedRequest
     from pytest_s3vpce.run.access import Observed
     from pytest_s3vpce.run.world import Location, World
 
@@ -98,8 +101,48 @@ def matrix_of(
             BucketResult(label=row.label, name=row.name, account=row.account) for row in setting.buckets.values()
         ),
         endpoints=tuple(_endpoint(row, accounts) for row in setting.endpoints.values()),
+        controls=tuple(_controls(seen, {row.cell for row in cells}, setting, reached)),
     )
     return without_secrets(matrix)
+
+
+def _controls(
+    seen: Observed, declared: AbstractSet[Cell], setting: Setting, reached: frozenset[tuple[str, str]]
+) -> Iterable[CellResult]:
+    """What was sent besides the declared cells, but for readings."""
+    for probe in seen.outcomes:
+        if probe.cell not in declared and not probe.canary_range and not _is_reading(probe, setting):
+            yield _measured(probe, seen, seen.counted[probe], setting, reached)
+
+
+def _is_reading(probe: Probe, setting: Setting) -> bool:
+    """Whether its session policy asks something; over plain http one only limits the session."""
+    bucket = setting.buckets[probe.cell.target.bucket]
+    return probe.session_policy not in ("", limited(allowances(probe, bucket)))
+
+
+def _measured(
+    probe: Probe, seen: Observed, counted: Outcome, setting: Setting, reached: frozenset[tuple[str, str]]
+) -> CellResult:
+    """A probe's request and answer, as a cell that nothing is expected of."""
+    cell = probe.cell
+    return CellResult(
+        id=cell.id,
+        operation=cell.operation,
+        action=cell.action,
+        variant=cell.variant,
+        bucket=cell.label,
+        principal=cell.principal,
+        vantage=cell.vantage,
+        transport=cell.transport,
+        expect=None,
+        measured=judged(seen.outcomes[probe]),
+        counted=judged(counted),
+        passed=None,
+        controlled=is_controlled(cell.principal, cell.vantage, setting, reached) if counted.denied else None,
+        sent=_sent(seen.requests.get(probe)),
+        received=_received(seen.answers.get(probe)),
+    )
 
 
 def _alarms(seen: Observed) -> Iterable[str]:
@@ -194,28 +237,18 @@ def _cell(
             code=counted.code,
             reason=_untold(results.calibration, cell.operation),
         )
+    result = _measured(probe, seen, counted, setting, reached)
     met = counted.kind in _MEETS[row.expect]
-    controlled = is_controlled(cell.principal, cell.vantage, setting, reached) if counted.denied else None
-    passed = met and not (strict and controlled is False)
-    return CellResult(
-        id=row.id,
-        operation=cell.operation,
-        action=cell.action,
-        variant=cell.variant,
-        bucket=cell.label,
-        principal=cell.principal,
-        vantage=cell.vantage,
-        transport=cell.transport,
+    passed = met and not (strict and result.controlled is False)
+    return replace(
+        result,
         expect=row.expect,
-        measured=judged(seen.outcomes[probe]),
-        counted=judged(counted),
         passed=passed,
-        controlled=controlled,
-        sent=_sent(seen.requests.get(probe)),
-        received=_received(seen.answers.get(probe)),
         hint=""
         if passed
-        else hint_of(row, counted, setting, inventory=inventory, path=paths.get(cell.vantage), controlled=controlled),
+        else hint_of(
+            row, counted, setting, inventory=inventory, path=paths.get(cell.vantage), controlled=result.controlled
+        ),
         place=row.place,
     )
 

@@ -169,7 +169,7 @@ def test_a_failed_cell_says_why_and_where_to_look(
     assert found.counted.reason == reason
     assert found.hint.startswith(hint)
     assert found.sent is not None
-    assert "?" not in found.sent.url
+    assert ("Authorization", "[redacted]") in found.sent.headers
     assert found.received is not None
     assert found.received.request_id
 

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from pytest_s3vpce.errors import RunError
-from pytest_s3vpce.joining import joined
+from pytest_s3vpce.joining import joined, ordered
 from pytest_s3vpce.matrix import FORMAT, Matrix, schema
 from tests.unit.matrices import MATRIX
 
@@ -81,6 +81,14 @@ def test_joining_keeps_one_of_each_and_the_paths_that_were_read() -> None:
     assert merged.started == 0.5
     assert merged.notes == (*MATRIX.notes, "more")
     assert joined([MATRIX, unread]).vantages == MATRIX.vantages
+
+
+def test_a_cell_of_one_part_is_no_control_of_another() -> None:
+    both = joined([replace(MATRIX, controls=MATRIX.cells[:2]), replace(MATRIX, cells=MATRIX.cells[1:])])
+    assert both.controls == ()
+    few = replace(MATRIX, cells=(), claims=(), controls=MATRIX.cells[5:6])
+    assert joined([few, few]).controls == MATRIX.cells[5:6]
+    assert ordered(few).controls == few.controls
 
 
 def test_calls_of_all_processes_are_kept() -> None:

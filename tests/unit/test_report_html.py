@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_s3vpce.matrix import Evidence, Status
 from pytest_s3vpce.report import writer_of
 from pytest_s3vpce.report.html import render
 from tests.unit.manycells import large, with_texts
@@ -88,6 +89,28 @@ def test_live_is_told_plainly() -> None:
 def test_every_cell_stands_once_in_the_matrix() -> None:
     numbers = [row["data-n"] for name, row in PAGE.elements if name == "button" and "data-n" in row]
     assert sorted(int(number or "") for number in numbers) == list(range(len(MATRIX.cells)))
+
+
+def test_findings_lead_to_the_requests_that_show_them() -> None:
+    told = Evidence(
+        kind="reach", name="r", status=Status.GOOD, sentence="it reaches", cell="GetObject/control:a/app:x/https"
+    )
+    control = replace(MATRIX.cells[5], id=told.cell, bucket="control:a", vantage="x")
+    claim = replace(MATRIX.claims[0], evidence=(told, replace(told, name="s", sentence="other", cell="unknown")))
+    page = render(replace(MATRIX, claims=(claim,), controls=(control,)))
+    assert '<a href="#cell=GetObject/control%3Aa/app%3Ax/https">reach: it reaches</a>' in page
+    assert "<li>reach: other</li>" in page
+    assert '"control:a"' in page
+    assert page.count("<button data-n=") == len(MATRIX.cells)
+
+
+def test_where_only_claims_are_declared_what_they_sent_is_drawn() -> None:
+    control = replace(MATRIX.cells[5], bucket="control:a")
+    page = Page(render(replace(MATRIX, cells=(), controls=(*MATRIX.cells[1:2], control))))
+    numbers = [row["data-n"] for name, row in page.elements if name == "button" and "data-n" in row]
+    assert numbers == ["0"]
+    assert "app: denied by bucket policy" in page.shown
+    assert page.shown.count("control:a") == 0
 
 
 def test_it_needs_and_reaches_nothing_else() -> None:

@@ -127,9 +127,10 @@
     ];
   };
   let opener = null;
+  const total = table.querySelectorAll("button[data-n]").length;
   const show = (number) => {
     const cell = cellOf(number);
-    opener = table.querySelector(`button[data-n="${number}"]`);
+    opener = table.querySelector(`button[data-n="${number}"]`) ?? document.activeElement;
     $("cell-id").textContent = idOf(data.rows[number]);
     $("evidence").replaceChildren(...evidence(cell));
     if (!dialog.open) dialog.showModal();
@@ -205,7 +206,7 @@
     }
     const narrowed = words.length || outcome || from || failed || uncontrolled || surprising;
     columns(narrowed ? used : used.map(() => true));
-    $("count").textContent = narrowed ? `${count} of ${data.rows.length} cells` : `${data.rows.length} cells`;
+    $("count").textContent = narrowed ? `${count} of ${total} cells` : `${total} cells`;
   };
   const sort = () => {
     const by = $("sort").value;
