@@ -14,7 +14,7 @@ from pytest_s3vpce.probe import ProbeBuilder
 from pytest_s3vpce.run.snapshotting import take
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.expectations import ExpectedCell
@@ -77,8 +77,15 @@ def _of_cell(row: CellResult, wanted: ExpectedCell, cells: Sequence[ExpectedCell
     if surprise:
         lines = (*telling.lines, f"surprise: predicted {found.expected.value}, measured {row.measured.outcome.value}")
     elif row.passed is False:
-        lines = telling.lines
+        lines = (*telling.lines, *_other_layer(row, found))
     return _predicted(found, telling, surprise=surprise, lines=lines)
+
+
+def _other_layer(row: CellResult, found: Prediction) -> Iterator[str]:
+    """Where both are denials, by different layers: S3 names the first that it met, or one is not what was read."""
+    named = row.measured.layer
+    if found.expected.denied and named is not None and found.layer not in (None, named.value):
+        yield f"S3 names another layer: {named.value}, not {found.layer}"
 
 
 def _predicted(found: Prediction, telling: Telling, *, surprise: bool, lines: tuple[str, ...]) -> Predicted:

@@ -11,7 +11,7 @@ import pytest
 from pytest_s3vpce.errors import CredentialError
 from pytest_s3vpce.expectations import ExpectedCell
 from pytest_s3vpce.matrix import CellResult, Expected, Judged, Matrix
-from pytest_s3vpce.model import Expect, OutcomeKind, Place, Transport
+from pytest_s3vpce.model import Expect, Layer, OutcomeKind, Place, Transport
 from pytest_s3vpce.predict import Blame
 from pytest_s3vpce.report.terminal import Colour, render
 from pytest_s3vpce.run.predicting import blame_of, is_surprise, kms_keys, predicted, with_predictions
@@ -83,6 +83,17 @@ def test_a_failure_is_explained_in_the_items_text() -> None:
     assert "denied by `Guard` of the bucket policy of reports, a resource-based policy" in lines
     assert lines[-1].startswith("fix: send it through vpce-1")
     assert (verdict.data["predicted"], verdict.data["surprise"]) == ("explicit_deny", False)
+
+
+def test_another_layer_than_predicted_is_told() -> None:
+    wanted = expected(OUTSIDE, Expect.ALLOW)
+    row = measured(OUTSIDE, DENIED, expect=Expect.ALLOW)
+    for layer, said in ((Layer.IDENTITY, True), (Layer.RESOURCE, False), (None, False)):
+        told = replace(row, measured=replace(row.measured, layer=layer))
+        found = with_predictions(matrix(told), [wanted], snapshot(GUARD), session_name="s1", builder=BUILDER)
+        assert found.cells[0].predicted is not None
+        lines = found.cells[0].predicted.explanation
+        assert (lines[-1] == "S3 names another layer: identity, not resource") is said
 
 
 def test_a_surprise_stands_apart_whether_the_cell_passed_or_not() -> None:
