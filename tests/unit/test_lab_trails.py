@@ -9,6 +9,7 @@ import re
 import time
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -53,14 +54,18 @@ class World:
         given: dict[str, Any] = {"AdvancedEventSelectors": advanced} if advanced else {"EventSelectors": list(basic)}
         trail.put_event_selectors(TrailName="main", **given)
 
-    def events(self) -> list[dict[str, Any]]:
-        logs = self.root.client("logs")
-        found = logs.filter_log_events(logGroupName=GROUP, interleaved=True)["events"]
+    @cached_property
+    def logs(self) -> Any:
+        return self.root.client("logs")
+
+    def events(self, word: str = "") -> list[dict[str, Any]]:
+        pattern = {"filterPattern": f'"{word}"'} if word else {}
+        found = self.logs.filter_log_events(logGroupName=GROUP, interleaved=True, **pattern)["events"]
         return [json.loads(row["message"]) for row in found]
 
     def of(self, request_id: str, *, count: int = 1) -> list[dict[str, Any]]:
         """The records of a request, waited for."""
-        return waited(lambda: [row for row in self.events() if row.get("requestID") == request_id], count=count)
+        return waited(lambda: self.events(request_id), count=count)
 
     def settled(self) -> None:
         """A moment after which all that was to be written is."""
@@ -82,7 +87,7 @@ def waited(look: Callable[[], list[Any]], *, count: int = 1) -> list[Any]:
     deadline = time.monotonic() + 5
     while len(found := look()) < count:
         assert time.monotonic() < deadline, found
-        time.sleep(0.01)
+        time.sleep(0.02)
     return found
 
 
