@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.expectations import load_expectations, plan_cells
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.model import Answer, OutcomeKind
@@ -77,7 +78,7 @@ class World:
         self.accounts = self
         self.canaries: dict[str, bytes] = {}
         self.canary_versions: dict[str, str] = {}
-        self.calibration = None
+        self.calibration = NONE
 
     def prepare(self, _kinds: object) -> None: ...
 
