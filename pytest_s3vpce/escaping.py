@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _T = TypeVar("_T")
+_PLAIN = frozenset({type(None), bool, int, float})
 
 
 def escaped(text: str) -> str:
@@ -32,19 +33,17 @@ def harmless(value: _T, *, escape: Callable[[str], str] = escaped) -> _T:
 
 def _walked(value: Any, escape: Callable[[str], str]) -> Any:
     """Only what differs is made anew: a large matrix holds hundreds of thousands of texts, and most are harmless."""
-    if type(value) is str:
+    kind: Any = type(value)
+    if kind is str or (isinstance(value, str) and not isinstance(value, Enum)):
         return escape(value)
-    if value is None or isinstance(value, (Enum, bool, int, float)):
+    if kind in _PLAIN or isinstance(value, Enum):
         return value
-    if isinstance(value, str):
-        return escape(value)
     if isinstance(value, (tuple, list)):
         parts = [_walked(part, escape) for part in value]
         same = all(new is old for new, old in zip(parts, value, strict=True))
         return value if same else type(value)(parts)
     if isinstance(value, dict):
         return {escape(str(key)): _walked(part, escape) for key, part in value.items()}
-    kind: Any = type(value)
     before = {name: getattr(value, name) for name in field_names(kind)}
     after = {name: new for name, old in before.items() if (new := _walked(old, escape)) is not old}
     return replace(value, **after) if after else value

@@ -68,6 +68,7 @@ _SECRETS: Final = re.compile(
         )
     )
 )
+_PLAIN: Final = frozenset({type(None), bool, int, float})
 _LONG_ENOUGH: Final = 8
 """Signs: nothing shorter is a secret that can be told from a word."""
 _ACCOUNT: Final = re.compile(r"(?<![0-9A-Za-z])[0-9]{12}(?![0-9A-Za-z])")
@@ -163,7 +164,7 @@ def _address(found: re.Match[str]) -> str:
 
 def _walked(value: Any, *, change: Callable[[str, str], str], name: str) -> Any:
     """The value with every text in it changed; `name` is the field it stands in."""
-    if value is None or isinstance(value, (Enum, bool, int, float)):
+    if type(value) in _PLAIN or isinstance(value, Enum):
         return value
     if isinstance(value, str):
         changed = change(value, name)
@@ -183,6 +184,8 @@ def _replaced(value: Any, change: Callable[[str, str], str]) -> Any:
     kind: Any = type(value)
     for name, whole in _fields_of(kind):
         before = getattr(value, name)
+        if type(before) in _PLAIN or before == "":
+            continue
         after = _walked(before, change=change, name=whole)
         if after is not before:
             new[name] = after
