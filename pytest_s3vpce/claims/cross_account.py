@@ -41,7 +41,7 @@ class CrossAccount(Claim):
         known = {principal for principal, _ in self.granted}
         strangers = [pair for pair in self.refused if pair[0] not in known]
         denied = [
-            *self._probes(self.refused, self.actions),
+            *in_every_form(self._probes(self.refused, self.actions)),
             *in_every_form(self._probes(self.granted, others)),
             *in_every_form(self._probes(strangers, others)),
         ]

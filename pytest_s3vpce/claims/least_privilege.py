@@ -53,7 +53,7 @@ class LeastPrivilege(Claim):
     def cells(self) -> Cells:
         return Cells(
             allowed=tuple(self._probes(map(row_of, self.actions), self.keys)),
-            denied=(*in_every_form(self._excess()), *self._beside()),
+            denied=tuple(in_every_form((*self._excess(), *self._beside()))),
             by=self.by,
         )
 
