@@ -248,11 +248,16 @@ class World:
             return shut and open_inside and names <= self.denies_old
         if isinstance(claim, LeastPrivilege):
             tried = {_asked(probe) for probe in (*claim.cells().allowed, *claim.cells().denied)}
-            denied = {name for name, path in self.denies if path == self.paths[claim.at]}
-            return self.app_may is not None and tried & self.app_may == LEAST and not denied & _names(claim.actions)
+            listed = (
+                "ListObjectsV2",
+                self.paths[claim.at],
+            ) not in self.denies  # objects with names have their own policy
+            return self.app_may is not None and tried & self.app_may == LEAST and listed
         if isinstance(claim, BreakGlass):
             rows = {(*pair, name) for pair in (*claim.administrators, *claim.others) for name in GLASS}
-            let = {row for row in rows if self._breaks(row[0], row[2])}
+            let = {
+                row for row in rows if self._breaks(row[0], row[2]) and (row[0], "target") not in self.identity_blocks
+            }
             return let == {row for row in rows if row[:2] in claim.administrators}
         if isinstance(claim, TagScoped):
             named = {(scope.principal, scope.key[0]) for scope in claim.scopes}
