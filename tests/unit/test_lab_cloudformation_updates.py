@@ -101,6 +101,47 @@ RESOURCES: Mapping[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any
                 "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]
             },
             "AccelerateConfiguration": {"AccelerationStatus": "Enabled"},
+            "InventoryConfigurations": [
+                {
+                    "Id": "all",
+                    "Enabled": True,
+                    "IncludedObjectVersions": "All",
+                    "ScheduleFrequency": "Weekly",
+                    "Prefix": "p/",
+                    "OptionalFields": ["Size"],
+                    "Destination": {"BucketArn": "arn:aws:s3:::replica-40", "Format": "CSV"},
+                },
+                {
+                    "Id": "some",
+                    "Enabled": False,
+                    "IncludedObjectVersions": "Current",
+                    "ScheduleFrequency": "Daily",
+                    "Destination": {"BucketArn": "arn:aws:s3:::replica-40", "Format": "ORC"},
+                },
+            ],
+            "MetricsConfigurations": [{"Id": "all"}, {"Id": "tagged", "TagFilters": [{"Key": "a", "Value": "b"}]}],
+            "AnalyticsConfigurations": [
+                {"Id": "plain", "StorageClassAnalysis": {}},
+                {
+                    "Id": "sent",
+                    "Prefix": "p/",
+                    "StorageClassAnalysis": {
+                        "DataExport": {
+                            "OutputSchemaVersion": "V_1",
+                            "Destination": {"BucketArn": "arn:aws:s3:::replica-40", "Format": "CSV"},
+                        }
+                    },
+                },
+            ],
+            "IntelligentTieringConfigurations": [
+                {
+                    "Id": "cold",
+                    "Status": "Enabled",
+                    "Prefix": "p/",
+                    "TagFilters": [{"Key": "a", "Value": "b"}],
+                    "Tierings": [{"AccessTier": "ARCHIVE_ACCESS", "Days": 90}],
+                }
+            ],
             "WebsiteConfiguration": {
                 "IndexDocument": "index.html",
                 "ErrorDocument": "oops.html",
@@ -135,7 +176,10 @@ RESOURCES: Mapping[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any
             },
             **tags(a="1"),
         },
-        {"WebsiteConfiguration": {"RedirectAllRequestsTo": {"HostName": "example.com"}}},
+        {
+            "WebsiteConfiguration": {"RedirectAllRequestsTo": {"HostName": "example.com"}},
+            "MetricsConfigurations": [{"Id": "other", "Prefix": "p/"}],
+        },
     ),
     "Log": ("Logs::LogGroup", {"LogGroupName": "updated-40"}, {"RetentionInDays": 7}, {}),
     "Trail": (
@@ -255,6 +299,11 @@ def admin() -> Person:
     return stage.admin(MAIN)
 
 
+def ids(s3: Any, kind: str) -> list[str]:
+    answer = getattr(s3, f"list_bucket_{kind}_configurations")(Bucket="updated-40")
+    return sorted(row["Id"] for name, rows in answer.items() if name.endswith("List") for row in rows)
+
+
 def replication(s3: Any) -> list[str]:
     try:
         rules = s3.get_bucket_replication(Bucket="updated-40")["ReplicationConfiguration"]["Rules"]
@@ -294,6 +343,7 @@ def seen(admin: Person, made: Mapping[str, str]) -> dict[str, Any]:
             s3.get_bucket_notification_configuration(Bucket="updated-40").keys() - {"ResponseMetadata"}
         ),
         "replication": replication(s3),
+        "lists": {kind: ids(s3, kind) for kind in ("inventory", "metrics", "analytics", "intelligent_tiering")},
         "trail": (trail.get_trail_status(Name="updated-40")["IsLogging"], described.get("S3KeyPrefix", "")),
         "selectors": [name for name in ("EventSelectors", "AdvancedEventSelectors") if selectors.get(name)],
         "retention": admin.client("logs")
@@ -335,6 +385,12 @@ FIRST = {
     "acceleration": "Enabled",
     "notifications": ["LambdaFunctionConfigurations"],
     "replication": ["all"],
+    "lists": {
+        "inventory": ["all", "some"],
+        "metrics": ["all", "tagged"],
+        "analytics": ["plain", "sent"],
+        "intelligent_tiering": ["cold"],
+    },
     "trail": (True, ""),
     "selectors": ["EventSelectors"],
     "retention": 7,
@@ -362,6 +418,7 @@ SECOND = {
     "acceleration": "Suspended",
     "notifications": [],
     "replication": [],
+    "lists": {"inventory": [], "metrics": ["other"], "analytics": [], "intelligent_tiering": []},
     "trail": (False, "after"),
     "selectors": ["AdvancedEventSelectors"],
     "retention": None,

@@ -314,8 +314,8 @@ BUCKET = {"Type": "AWS::S3::Bucket"}
     [
         ({"Topic": {"Type": "AWS::SNS::Topic"}}, "[AWS::SNS::Topic] of resource Topic"),
         (
-            {"B": {**BUCKET, "Properties": {"InventoryConfigurations": []}}},
-            "resource B (AWS::S3::Bucket): the lab does not serve the property InventoryConfigurations",
+            {"B": {**BUCKET, "Properties": {"MetadataTableConfiguration": {}}}},
+            "resource B (AWS::S3::Bucket): the lab does not serve the property MetadataTableConfiguration",
         ),
         (
             {"B": {**BUCKET, "Properties": {"VersioningConfiguration": {"Status": "Enabled", "MFADelete": "x"}}}},

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
+from pytest_s3vpce.lab.cloudformation.bucketlists import LISTS
 from pytest_s3vpce.lab.cloudformation.bucketmore import MORE
 from pytest_s3vpce.lab.cloudformation.faults import Failed
 from pytest_s3vpce.lab.cloudformation.lifecycle import LIFECYCLE, lifecycle_rules
@@ -150,6 +151,7 @@ _CONFIGURATIONS: Final[Mapping[str, tuple[Any, Callable[[Any, str, Any], None], 
         _drop_lock_rule,
     ),
     **MORE,
+    **LISTS,
 }
 """Shape, call that sets it and call that takes it away, in the order of setting."""
 
