@@ -449,7 +449,9 @@ def test_a_deployer_can_do_without_no_action(deploying: Deploying) -> None:
 
 @pytest.mark.skipif(not SOAK, reason="each action takes a whole run: `make soak`")
 def test_the_example_breaks_without_any_one_action(example: Guarded) -> None:
-    assert surplus(example) == []
+    """But for what finds again what was made and whose answer was lost: that is among everything else."""
+    found_again = {"lambda:GetFunction", "iam:GetRole"}
+    assert surplus(example, chosen=lambda action: action not in found_again) == []
 
 
 @pytest.mark.skipif(not SOAK, reason="each action takes a whole run: `make soak`")
