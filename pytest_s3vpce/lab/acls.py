@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +40,7 @@ _OF_OBJECTS: Final = frozenset(
 )
 """What the ACL of an object grants; all else is a matter of the bucket's."""
 _WRITES: Final = frozenset({"PutObject", "CopyObject", "CompleteMultipartUpload"})
+_NAME_OF_OWNER: Final = re.compile(rb"<DisplayName>[^<]*</DisplayName>|<DisplayName ?/>")
 _NEW: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
 _SHOWS_OWNERS: Final = frozenset(
     {
@@ -159,7 +161,10 @@ def settle(state: State, asked: S3Request, bucket: BucketState, caller: Caller) 
 
 
 def with_owners(state: State, answer: HttpResponse, asked: S3Request, *, account: str) -> HttpResponse:
-    """The answer with the canonical id of whom it calls the owner: `account`, or the object's own."""
+    """The answer with the canonical id of whom it calls the owner: `account`, or the object's own; names are no more.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_Owner.html
+    """
     assert asked.row is not None
     if asked.row.name not in _SHOWS_OWNERS:
         return answer
@@ -169,7 +174,7 @@ def with_owners(state: State, answer: HttpResponse, asked: S3Request, *, account
         owner = getattr(found, "s3vpce_owner", None) or account
     shown = canonical_id(owner).encode()
     body = answer.body.replace(_STORED_OWNER.encode(), shown).replace(_STORED_LISTER.encode(), shown)
-    return replace(answer, body=body)
+    return replace(answer, body=_NAME_OF_OWNER.sub(b"", body))
 
 
 def check_grantees(request: HttpRequest, asked: S3Request) -> None:

@@ -28,7 +28,7 @@ from pytest_s3vpce.lab.denials import PLAIN
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3answers import no_buckets
 from pytest_s3vpce.lab.s3context import request_keys, s3_keys
-from pytest_s3vpce.lab.s3forms import check_form, check_metadata, check_name, malformed
+from pytest_s3vpce.lab.s3forms import check_form, check_metadata, check_name, check_uri, malformed
 from pytest_s3vpce.lab.s3payload import as_stored
 from pytest_s3vpce.lab.s3requests import parse
 from pytest_s3vpce.lab.s3schema import check_location
@@ -78,6 +78,7 @@ class S3:
         request, point = accesspoints.arrival(self._state, request)
         request, source = accesspoints.copy_source(self._state, request)
         asked = parse(request)
+        check_uri(asked.key, target=request.target)
         if request.method == "OPTIONS":
             return s3cors.preflight(self._state, request, asked.bucket)
         if asked.row is None:

@@ -44,7 +44,7 @@ def no_buckets(owner: str) -> HttpResponse:
     """The list of an account that has none. https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html"""
     body = (
         '<?xml version="1.0" encoding="utf-8"?>\n<ListAllMyBucketsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-        f"<Buckets/><Owner><DisplayName>webfile</DisplayName><ID>{owner}</ID></Owner></ListAllMyBucketsResult>"
+        f"<Buckets/><Owner><ID>{owner}</ID></Owner></ListAllMyBucketsResult>"
     )
     return HttpResponse(status=200, headers=(("Content-Type", "application/xml"),), body=body.encode())
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
 from xml.etree import ElementTree as ET
 
 from pytest_s3vpce.lab.refused import Refused
@@ -76,6 +77,16 @@ def check_metadata(headers: Iterable[tuple[str, str]]) -> None:
         details = (("Size", str(size)), ("MaxSizeAllowed", str(_MOST_METADATA)))
         message = "Your metadata headers exceed the maximum allowed metadata size"
         raise Refused("MetadataTooLarge", status=400, message=message, details=details)
+
+
+def check_uri(key: str | None, *, target: str) -> None:
+    """A key is UTF-8. https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
+    if key is None or "\ufffd" not in key:
+        return
+    try:
+        unquote_to_bytes(target.partition("?")[0]).decode()
+    except UnicodeDecodeError as error:
+        raise Refused("InvalidURI", status=400, message="Couldn't parse the specified URI.") from error
 
 
 def check_name(bucket: str) -> None:

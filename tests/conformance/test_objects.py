@@ -324,6 +324,8 @@ def test_keys_that_are_none(world: World, s3: Any) -> None:
         400,
         "MetadataTooLarge",
     )
+    assert world.signed("PUT", f"/{bucket}/bad%ff", body=b"x").code == "InvalidURI"
+    assert world.signed("PUT", f"/{bucket}/good%EF%BF%BD", body=b"x").status == 200
     for key in ("/leading", "a//b", "dot/../dot", ".", "trailing/", "~tilde", "q?uery&and=", "#hash"):
         assert outcome(s3.put_object, Bucket=bucket, Key=key, Body=b"x") == OK
         assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"x"
