@@ -9,18 +9,16 @@ from pytest_s3vpce.claims.claim import OWNERS
 from pytest_s3vpce.claims.exclusion import Exclusion
 from pytest_s3vpce.claims.findings import (
     Finding,
-    Kind,
     attribution,
     canary,
     negative,
+    objects,
     positive,
     reach,
     reach_probes,
 )
 from pytest_s3vpce.claims.paths import path_probes
 from pytest_s3vpce.claims.setting import helper_probes
-from pytest_s3vpce.matrix import Status
-from pytest_s3vpce.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +55,7 @@ class Cells:
             findings.append(negative(results, probe))
             layer = attribution(results, probe, by=self.by, excluded=excluded)
             findings += [layer] if layer is not None else []
-        findings += self._objects(results)
+        findings += objects(results, self.denied)
         return [*findings, *self._canaries(results)]
 
     def _canaries(self, results: Results) -> Iterator[Finding]:
@@ -68,14 +66,6 @@ class Cells:
             checked = canary(results, bucket, operations)
             if checked is not None:
                 yield checked
-
-    def _objects(self, results: Results) -> Iterator[Finding]:
-        """Of a key where nothing is, S3 answers a caller who may not list with a 403 as well."""
-        on_keys = [probe.cell for probe in self.denied if OPERATIONS[probe.cell.operation].on_object]
-        for label in dict.fromkeys(cell.label for cell in on_keys):
-            if not results.is_there(label):
-                sentence = f"no object was shown to be there on {label}, so a denial there proves nothing"
-                yield Finding(kind=Kind.CANARY, name=f"object {label}", status=Status.MISSING, sentence=sentence)
 
 
 def _reach_probes(setting: Setting, probe: Probe) -> tuple[Probe, ...]:

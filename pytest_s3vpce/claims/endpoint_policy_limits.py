@@ -51,6 +51,7 @@ class EndpointPolicyLimits(Claim):
             yield from path_probes(setting, vantage, self.endpoints)
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
+        setting = setting.toward(self.bucket)
         inside = [through(setting, results, vantage, self.endpoints) for vantage in self.inside]
         outside = [apart(setting, results, vantage, self.endpoints) for vantage in self.outside]
         return [*inside, *outside, *used(inside, self.endpoints), *self.cells().judge(setting, results)]

@@ -54,7 +54,8 @@ class Exclusion:
         """The endpoint that requests from there go through, `` for none, None where it was not read."""
         vantage = probe.cell.vantage
         candidates = self.setting.vantage_endpoints.get(vantage, ())
-        return path_read(self.setting, self.results, vantage, candidates=candidates)
+        setting = self.setting.toward(probe.cell.target.bucket)
+        return path_read(setting, self.results, vantage, candidates=candidates)
 
     def caller(self, probe: Probe) -> str | None:
         """By the same request being allowed elsewhere, or by the caller's own policies as they were read."""

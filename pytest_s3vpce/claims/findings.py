@@ -91,8 +91,8 @@ def shown(
 
 
 def outside_readers(setting: Setting) -> tuple[str, ...]:
-    """Who reads the paths of outside vantage points: every declared role with a control bucket in its account."""
-    return setting.roles_with_control()
+    """Who reads the paths of outside vantage points: every declared role with a control bucket to read."""
+    return setting.readers()
 
 
 def outside_hypotheses(setting: Setting, vantage: str, endpoints: Sequence[str]) -> tuple[Hypothesis, ...]:
@@ -320,6 +320,15 @@ def canary(results: Results, bucket: str, operations: Iterable[str]) -> Finding 
         status=Status.GOOD if same else Status.MISSING,
         sentence=sentence,
     )
+
+
+def objects(results: Results, denied: Iterable[Probe]) -> Iterator[Finding]:
+    """Of a key where nothing is, S3 answers a caller who may not list with a 403 as well."""
+    on_keys = [probe.cell for probe in denied if OPERATIONS[probe.cell.operation].on_object]
+    for label in dict.fromkeys(cell.label for cell in on_keys):
+        if not results.is_there(label):
+            sentence = f"no object was shown to be there on {label} all along, so a denial there proves nothing"
+            yield Finding(kind=Kind.CANARY, name=f"object {label}", status=Status.MISSING, sentence=sentence)
 
 
 def _control_label(setting: Setting, principal: str) -> str:

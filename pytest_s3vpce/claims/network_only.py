@@ -14,6 +14,7 @@ from pytest_s3vpce.claims.findings import (
     attribution,
     canary,
     negative,
+    objects,
     outside_hypotheses,
     outside_readers,
     path_read,
@@ -97,6 +98,7 @@ class NetworkOnly(Claim):
         return (*own, *outside_hypotheses(setting, vantage, ()))
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
+        setting = setting.toward(self.bucket)
         findings: list[Finding] = []
         inside = {vantage: self._inside_path(setting, results, vantage) for vantage in self.inside}
         findings += inside.values()
@@ -110,6 +112,7 @@ class NetworkOnly(Claim):
                 findings.append(_reach(setting, results, principal=principal, vantage=vantage))
         for probe in self.negatives():
             findings += self._negative(setting, results, probe)
+        findings += objects(results, self.negatives())
         checked = canary(results, self.bucket, [probe.cell.operation for probe in self.positives()])
         return findings + ([checked] if checked else [])
 

@@ -52,6 +52,7 @@ class PresignedBounded(Claim):
             yield from path_probes(setting, vantage, self.endpoints)
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
+        setting = setting.toward(self.bucket)
         findings = []
         if self.endpoints:
             inside = [through(setting, results, vantage, self.endpoints) for vantage in self.inside]

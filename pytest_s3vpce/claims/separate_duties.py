@@ -57,6 +57,7 @@ class SeparateDuties(Claim):
             yield from path_probes(setting, vantage, (*self.read_through, *self.write_through))
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
+        setting = setting.toward(self.bucket)
         both = (*self.read_through, *self.write_through)
         reading = [through(setting, results, place, self.read_through, others=both) for place in self.read_at]
         writing = [through(setting, results, place, self.write_through, others=both) for place in self.write_at]

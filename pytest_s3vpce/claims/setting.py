@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.calibration import NONE, Calibration
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.operations import Operation
     from pytest_s3vpce.policy import Policies
 
-_OF_OBJECTS: Final = frozenset({"GetObject", "HeadObject", "GetObjectTagging", "GetObjectAcl", "GetObjectAttributes"})
+READINGS: Final = frozenset({"GetObject", "HeadObject", "GetObjectTagging", "GetObjectAcl", "GetObjectAttributes"})
 """Operations that succeed only where an object is."""
 NOT_SENT = Outcome(kind=OutcomeKind.INCONCLUSIVE, reason="it was not sent")
 
@@ -59,6 +59,7 @@ class BucketFacts:
     account_id: str
     key: str
     partition: str = "aws"
+    region: str = ""
 
     def arn(self, check: Check, *, key: str | None = None) -> str:
         """https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-arn-format.html"""
@@ -97,6 +98,16 @@ class Setting:
     """Principal to the policies of its own side, where they could be read."""
     public: Mapping[str, PublicFacts] = field(default_factory=dict)
     """Bucket to its public access settings, where a claim asks for them."""
+    region: str = ""
+    """The Region to which ways are asked for; empty: any."""
+
+    def toward(self, bucket: str) -> Setting:
+        """The same with the ways to a bucket's Region alone.
+
+        A gateway endpoint serves its own Region, so the way to another one's control bucket says nothing:
+        https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-s3.html
+        """
+        return replace(self, region=self.buckets[bucket].region)
 
     def control(self, principal: str) -> BucketFacts | None:
         """The control bucket of a principal's account, if one is declared."""
@@ -111,6 +122,11 @@ class Setting:
         """The declared role principals whose account has a control bucket."""
         return tuple(name for name in self.roles() if self.control(name) is not None)
 
+    def readers(self) -> tuple[str, ...]:
+        """Those of them whose control bucket lies where ways are asked for."""
+        controls = {name: self.control(name) for name in self.roles_with_control()}
+        return tuple(name for name, row in controls.items() if row and self.region in ("", row.region))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
@@ -120,6 +136,8 @@ class Results:
     canaries: Mapping[str, tuple[bool, str]] = field(default_factory=dict)
     """Bucket to (same bytes before and after the writes, sentence)."""
     calibration: Calibration = NONE
+    gone: frozenset[str] = frozenset()
+    """The labels of objects that were read, and could not be read again once all was sent."""
 
     def outcome(self, probe: Probe) -> Outcome:
         return self.outcomes.get(probe, NOT_SENT)
@@ -136,11 +154,13 @@ class Results:
         return None
 
     def is_there(self, label: str) -> bool:
-        """Whether an object was shown to be there: the canary was read, or somebody read it."""
+        """Whether an object was shown to be there all along: the canary was read, or somebody read it."""
+        if label in self.gone:
+            return False
         if self.canaries.get(label, (False, ""))[0]:
             return True
         return any(
-            outcome.allowed and probe.cell.label == label and probe.cell.operation in _OF_OBJECTS
+            outcome.allowed and probe.cell.label == label and probe.cell.operation in READINGS
             for probe, outcome in self.outcomes.items()
         )
 
@@ -158,7 +178,7 @@ class Results:
         kinds = {
             outcome.kind
             for other, outcome in self.outcomes.items()
-            if (other.cell.operation, other.cell.variant) == (cell.operation, cell.variant)
+            if (other.cell.operation, other.cell.variant) == (cell.operation, cell.variant) and not other.cell.mutating
         }
         return {OutcomeKind.ALLOWED, OutcomeKind.DENIED} <= kinds
 

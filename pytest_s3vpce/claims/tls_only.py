@@ -15,6 +15,7 @@ from pytest_s3vpce.claims.findings import (
     canary,
     describe,
     negative,
+    objects,
     outside_hypotheses,
     outside_readers,
     path_read,
@@ -108,6 +109,7 @@ class TlsOnly(Claim):
             )
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
+        setting = setting.toward(self.bucket)
         refused = self._refuses(setting)
         if refused:
             return [Finding(kind=Kind.NEGATIVE, name="denied http", status=Status.MISSING, sentence=refused)]
@@ -121,6 +123,7 @@ class TlsOnly(Claim):
             layer = attribution(results, http, by=self.by, excluded=Exclusion(setting, results))
             if layer is not None:
                 findings.append(layer)
+        findings += objects(results, [http for _, http in self.pairs(setting)])
         checked = canary(results, self.bucket, [https.cell.operation for https, _ in self.pairs(setting)])
         findings += [checked] if checked else []
         pinned = self.pinned(setting)

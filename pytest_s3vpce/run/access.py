@@ -15,6 +15,7 @@ from pytest_s3vpce.model import Answer, FailureKind, Outcome, OutcomeKind, Signe
 from pytest_s3vpce.operations import OPERATIONS, operation
 from pytest_s3vpce.outcome import classify, for_action
 from pytest_s3vpce.probe import Probe, form_of
+from pytest_s3vpce.run.objects import canary_body, canary_version, is_read, is_refusal, is_s3s, reading_of
 from pytest_s3vpce.run.plan import Reader, probes_of, readers_of, writes
 from pytest_s3vpce.run.settling import RealClock, settle
 
@@ -35,7 +36,6 @@ _TRANSIENT: Final = frozenset(
 """S3's codes that ask to try again; a probe is sent a second time, once, in a batch of its own.
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 
-_READ: Final = (200, 206)
 _PATIENCE: Final = 10.0
 """Seconds without an answer after which it is told who is waited for."""
 
@@ -54,10 +54,14 @@ class Observed:
     """Counted for the action under test."""
     flapping: dict[Probe, tuple[str, ...]] = field(default_factory=dict)
     """What probes gave whose answers did not settle, one after the other."""
+    gone: set[str] = field(default_factory=set)
+    """Labels of objects that were read, and could not be read again."""
     calibration: Calibration = NONE
 
     def results(self) -> Results:
-        return Results(outcomes=self.counted, canaries=self.canaries, calibration=self.calibration)
+        return Results(
+            outcomes=self.counted, canaries=self.canaries, calibration=self.calibration, gone=frozenset(self.gone)
+        )
 
 
 class AccessRun:
@@ -130,9 +134,11 @@ class AccessRun:
             self._settled(seen)
         finally:
             self._mutations.undo(seen.answers)
-        if any(writes(probe) for probe in seen.answers):
-            self._compare_canaries(readers, before, seen)
         self._classify(probes, seen)
+        refused = {probe.cell.label for probe in probes if is_refusal(probe, seen.outcomes)}
+        if refused & before.keys() or any(writes(probe) for probe in seen.answers):
+            self._compare_canaries(readers, before, seen)
+        self._read_again(refused - before.keys(), seen)
         return seen
 
     def _settled(self, seen: Observed) -> None:
@@ -165,12 +171,12 @@ class AccessRun:
         """Each bucket's canary through its reader; without that reading no write is signed."""
         found: dict[str, bytes] = {}
         for bucket, reader, answer in self._readings(readers, seen):
-            body, why = _canary_body(answer)
+            body, why = canary_body(answer)
             if body is None:
                 seen.canaries[bucket] = (False, f"the canary of {bucket} was not read by {reader}: {why}")
             else:
                 found[bucket] = body
-                self._world.canary_versions[bucket] = _canary_version(answer)
+                self._world.canary_versions[bucket] = canary_version(answer)
                 seen.canaries[bucket] = (True, f"the canary of {bucket} was read by {reader}")
         self._world.canaries.update(found)
         return found
@@ -190,7 +196,7 @@ class AccessRun:
         for probe, target in targets.items():
             reading = readings.get(target)
             answer = None if reading is None else found.answers.get(reading)
-            if reading is not None and (answer is None or not _is_read(answer)):
+            if reading is not None and (answer is None or not is_read(answer)):
                 why = f"nothing was read at its key by {reading.cell.who}, so a write could make something there"
                 seen.refusals.setdefault(probe, f"not sent: {why}")
 
@@ -199,12 +205,20 @@ class AccessRun:
     ) -> None:
         known = {bucket: reader for bucket, reader in readers.items() if bucket in before}
         for bucket, reader, answer in self._readings(known, seen):
-            body, why = _canary_body(answer)
+            body, why = canary_body(answer)
             if body == before[bucket]:
                 seen.canaries[bucket] = (True, f"the canary of {bucket} is as it was, says {reader}")
             else:
                 changed = "it CHANGED during the run" if body is not None else f"it could not be read again: {why}"
                 seen.canaries[bucket] = (False, f"the canary of {bucket}: {changed} (reader {reader})")
+                seen.gone.add(bucket)
+
+    def _read_again(self, labels: Iterable[str], seen: Observed) -> None:
+        """Where something was refused: of a key where nothing is any more, S3 answers with a 403, too."""
+        probes = {label: reading_of(label, seen.outcomes) for label in labels}
+        found = Observed(calibration=seen.calibration)
+        self._exchange([probe for probe in probes.values() if probe], found)
+        seen.gone.update(label for label, probe in probes.items() if probe and not _outcome(probe, found).allowed)
 
     def _readings(
         self, readers: Mapping[str, Reader | None], seen: Observed
@@ -301,26 +315,6 @@ class AccessRun:
             seen.counted[probe] = _counted(probe, seen)
 
 
-def _canary_body(answer: Answer | str) -> tuple[bytes | None, str]:
-    """The canary's bytes, or why they were not got."""
-    if isinstance(answer, str):
-        return None, answer
-    if not _is_read(answer) and answer.status in _READ:
-        return None, "its answer carries no request id of S3's"
-    if _is_read(answer) and not answer.truncated:
-        total = answer.headers.get("content-range", "").rpartition("/")[2]
-        if total.isdigit() and int(total) > len(answer.body):
-            return None, f"it is larger than 1 KiB ({total} bytes)"
-        return answer.body, ""
-    outcome = classify(answer, operation="GetObject")
-    return None, f"{outcome.kind.value}, {outcome.code or outcome.reason}"
-
-
-def _canary_version(answer: Answer | str) -> str:
-    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html"""
-    return "null" if isinstance(answer, str) else answer.headers.get("x-amz-version-id", "null")
-
-
 def _outcome(probe: Probe, seen: Observed) -> Outcome:
     if probe in seen.flapping:
         reason = f"its answers did not settle: {', '.join(seen.flapping[probe])}"
@@ -332,21 +326,11 @@ def _outcome(probe: Probe, seen: Observed) -> Outcome:
     form = form_of(probe.cell, row)
     authorised = form.authorised if probe.cell.mutating else (*form.authorised, *seen.calibration.answers(row.name))
     outcome = classify(answer, operation=row.api_name, authorised=authorised)
-    if (outcome.allowed or outcome.denied) and not _is_s3s(answer):
+    if (outcome.allowed or outcome.denied) and not is_s3s(answer):
         # A proxy or portal may answer 200, or S3's own words, to everything; S3 puts its request id into every answer.
         reason = "the answer carries no request id of S3's: something in between gave it"
         return replace(outcome, kind=OutcomeKind.INCONCLUSIVE, reason=reason)
     return outcome
-
-
-def _is_read(answer: Answer) -> bool:
-    """Whether S3 gave an object, and not something in between a page."""
-    return answer.status in _READ and _is_s3s(answer)
-
-
-def _is_s3s(answer: Answer) -> bool:
-    """https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html"""
-    return answer.request_id is not None or "x-amz-id-2" in answer.headers
 
 
 def _counted(probe: Probe, seen: Observed) -> Outcome:

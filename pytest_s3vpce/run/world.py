@@ -206,6 +206,7 @@ class World:
             account_id=self.account_id(account),
             key=made or (self.resolve(key, *section, "canary") if key else f".s3vpce/canary-{self.run_id}"),
             partition=partition_of(self.region(label)),
+            region=self.region(label),
         )
 
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, NamedTuple
+
 import pytest
 
+from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.model import Answer, Cell, OutcomeKind, Target
 from pytest_s3vpce.probe import Probe
-from pytest_s3vpce.run.access import Observed, _canary_body, _outcome
+from pytest_s3vpce.run.access import AccessRun, Observed, _outcome
+from pytest_s3vpce.run.objects import canary_body
+from pytest_s3vpce.run.plan import Reader
 
-REFUSED = (
-    b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message><RequestId>4442587FB7D0A2F9</RequestId></Error>"
-)
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+REFUSED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 IDS = {"x-amz-request-id": "4442587FB7D0A2F9"}
 
 
+def get(principal: str = "app", vantage: str = "office", *, bucket: str = "reports") -> Probe:
+    target = Target(bucket=bucket)
+    cell = Cell(operation="GetObject", action="s3:GetObject", target=target, principal=principal, vantage=vantage)
+    return Probe(cell=cell)
+
+
 def outcome(answer: Answer) -> OutcomeKind:
-    cell = Cell(
-        operation="GetObject",
-        action="s3:GetObject",
-        target=Target(bucket="reports"),
-        principal="app",
-        vantage="office",
-    )
-    return _outcome(Probe(cell=cell), Observed(answers={Probe(cell=cell): answer})).kind
+    return _outcome(get(), Observed(answers={get(): answer})).kind
 
 
 @pytest.mark.parametrize(
@@ -35,8 +40,63 @@ def test_what_carries_no_request_id_of_s3s_says_nothing(status: int, body: bytes
 
 
 def test_a_page_of_something_in_between_is_no_canary() -> None:
-    assert _canary_body(Answer(id="a", status=200, body=b"hello", headers=IDS)) == (b"hello", "")
-    assert _canary_body(Answer(id="a", status=200, body=b"log in")) == (
+    assert canary_body(Answer(id="a", status=200, body=b"hello", headers=IDS)) == (b"hello", "")
+    assert canary_body(Answer(id="a", status=200, body=b"log in")) == (
         None,
         "its answer carries no request id of S3's",
     )
+
+
+class Nothing(NamedTuple):
+    """A world where nothing is signed and nothing is changed."""
+
+    canaries: dict[str, bytes]
+    canary_versions: dict[str, str]
+    calibration: Any = NONE
+
+    @property
+    def accounts(self) -> Nothing:
+        return self
+
+    def prepare(self, _kinds: object) -> None: ...
+
+    def session(self, _probe: Probe) -> None: ...
+
+    def begin(self, _probes: object) -> dict[Probe, str]:
+        return {}
+
+    def undo(self, _answers: object) -> None: ...
+
+
+class Deleted(AccessRun):
+    """Objects are there for some batches of requests; `outsider` is refused whether or not."""
+
+    batches: int
+
+    def _batches(self, probes: Sequence[Probe], seen: Observed) -> None:
+        self.batches -= 1
+        for probe in probes:
+            gone = self.batches < 0 or probe.cell.principal == "outsider"
+            status, body = (403, REFUSED) if gone else (200, b"x")
+            seen.answers[probe] = Answer(id="a", status=status, body=body, headers=IDS)
+
+
+def sent(*probes: Probe, batches: int, reader: Reader | None = None) -> Observed:
+    world: Any = Nothing({}, {})
+    run = Deleted(world, world, builder=world, notify=lambda _: None, mutations=world)
+    run.batches = batches
+    return run.send(probes, {"reports": reader} if reader else {}, unmade={})
+
+
+@pytest.mark.parametrize("reader", [None, Reader("reports", "app", "inside")])
+def test_an_object_that_goes_while_requests_are_sent_is_told(reader: Reader | None) -> None:
+    """Of a key where nothing is, S3 answers a caller who may not list with a 403, too."""
+    probes = (get(vantage="inside"), get("outsider"))
+    first = 2 if reader else 1
+    assert sent(*probes, batches=first, reader=reader).gone == {"reports"}
+    assert sent(*probes, batches=first + 1, reader=reader).gone == set()
+
+
+def test_nothing_is_read_again_where_nobody_was_refused() -> None:
+    assert sent(get(vantage="inside"), batches=1).gone == set()
+    assert sent(get("outsider", bucket="control:main"), batches=1).gone == set()

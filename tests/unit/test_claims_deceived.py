@@ -7,11 +7,25 @@ from typing import Any
 
 import pytest
 
+from pytest_s3vpce.claims import Claim, Results, make_probe, verdict_of
 from pytest_s3vpce.matrix import Verdict
+from pytest_s3vpce.operations import OPERATIONS
+from pytest_s3vpce.probe import Probe
 from tests.unit.test_claims import (
     ALLOWED,
+    CANARIES,
+    CLAIMS,
     CROSS_ACCOUNT,
+    ENDPOINT_ONLY,
+    ENDPOINT_POLICY_LIMITS,
     LEAST_PRIVILEGE,
+    NOT_PUBLIC,
+    PRESIGNED_BOUNDED,
+    SEPARATE_DUTIES,
+    SETTING,
+    SOURCE_IP_ONLY,
+    VPC_ONLY,
+    denied,
     judged,
     outcomes_of,
 )
@@ -28,8 +42,68 @@ def test_a_write_that_is_let_in_with_an_encryption_only_refutes(claim: Any, prin
     """What others are granted, and where: one who has no rights there may have them in another form."""
     outcomes = outcomes_of(claim)
     assert judged(claim, outcomes)[0] is Verdict.PROVEN
-    denied = [probe for probe in claim.cells().denied if probe.cell.operation == "PutObject"]
-    encrypted = [probe for probe in denied if probe.cell.parameters.get("ServerSideEncryption") == "aws:kms"]
+    refused = [probe for probe in claim.cells().denied if probe.cell.operation == "PutObject"]
+    encrypted = [probe for probe in refused if probe.cell.parameters.get("ServerSideEncryption") == "aws:kms"]
     assert {probe.cell.principal for probe in encrypted} == {principal}
     for probe in encrypted:
         assert judged(claim, {**outcomes, probe: ALLOWED})[0] is Verdict.REFUTED
+
+
+def about_objects(claim: Claim) -> set[str]:
+    """The labels on which something must be refused, as the good world has it."""
+    return {
+        probe.cell.label
+        for probe, outcome in outcomes_of(claim).items()
+        if outcome.denied and not probe.session_policy.count("vpce-") and OPERATIONS[probe.cell.operation].on_object
+    }
+
+
+@pytest.mark.parametrize("claim", [row for row in CLAIMS if about_objects(row)], ids=lambda claim: claim.id)
+def test_an_object_that_went_while_requests_were_sent_shuts_nothing(claim: Claim) -> None:
+    """Who may not list gets a 403 then, whatever the bucket's policy says."""
+    for label in about_objects(claim) - {"control:main", "control:partner"}:
+        results = Results(outcomes=outcomes_of(claim), canaries=CANARIES, gone=frozenset({label}))
+        verdict, sentence, _ = verdict_of(claim.judge(SETTING, results))
+        assert verdict is Verdict.INCONCLUSIVE
+        assert f"no object was shown to be there on {label} all along" in sentence
+
+
+WAYS: list[Claim] = [
+    ENDPOINT_ONLY,
+    VPC_ONLY,
+    SOURCE_IP_ONLY,
+    CROSS_ACCOUNT,
+    NOT_PUBLIC,
+    ENDPOINT_POLICY_LIMITS,
+    SEPARATE_DUTIES,
+    PRESIGNED_BOUNDED,
+]
+
+
+@pytest.mark.parametrize("claim", WAYS, ids=lambda claim: claim.id)
+def test_the_way_to_another_region_is_not_the_way_to_the_bucket(claim: Claim) -> None:
+    """A gateway endpoint serves one Region: the bucket may be behind one, and the control bucket behind none."""
+    for control, verdict in (("eu-west-1", Verdict.PROVEN), ("us-east-1", Verdict.INCONCLUSIVE)):
+        buckets = {
+            label: replace(row, region=control if label.startswith("control:") else "eu-west-1")
+            for label, row in SETTING.buckets.items()
+        }
+        found, sentence, _ = judged(claim, outcomes_of(claim), setting=replace(SETTING, buckets=buckets))
+        assert found is verdict, sentence
+
+
+def test_one_control_bucket_in_the_buckets_region_reads_the_ways_for_all() -> None:
+    regions = {"control:partner": "us-east-1"}
+    buckets = {label: replace(row, region=regions.get(label, "eu-west-1")) for label, row in SETTING.buckets.items()}
+    assert judged(CROSS_ACCOUNT, outcomes_of(CROSS_ACCOUNT), setting=replace(SETTING, buckets=buckets))[0] is (
+        Verdict.PROVEN
+    )
+
+
+def test_what_changes_something_calibrates_no_safe_form() -> None:
+    """A form that everybody is refused would seem to tell, because its mutating sibling was let in."""
+    cell = make_probe("UploadPart", "reports", principal="app", vantage="internet").cell
+    for mutating in (True, False):
+        sibling = replace(cell, vantage="app-subnet", mutating=mutating)
+        results = Results(outcomes={Probe(cell=cell): denied(), Probe(cell=sibling): ALLOWED})
+        assert results.calibrated(cell) is not mutating

@@ -1,0 +1,61 @@
+"""What a run read of objects: a canary's bytes, and who can show that one is still there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pytest_s3vpce.claims.setting import READINGS
+from pytest_s3vpce.operations import OPERATIONS
+from pytest_s3vpce.outcome import classify
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_s3vpce.model import Answer, Outcome
+    from pytest_s3vpce.probe import Probe
+
+_READ: Final = (200, 206)
+
+
+def is_refusal(probe: Probe, outcomes: Mapping[Probe, Outcome]) -> bool:
+    """Whether it says something of an object, in a declared bucket."""
+    cell = probe.cell
+    return outcomes[probe].denied and OPERATIONS[cell.operation].on_object and ":" not in cell.label
+
+
+def reading_of(label: str, outcomes: Mapping[Probe, Outcome]) -> Probe | None:
+    """Who read an object, and would read it again."""
+    found = (row for row, outcome in outcomes.items() if outcome.allowed and row.cell.label == label)
+    return min(
+        (row for row in found if row.cell.operation in READINGS), key=lambda row: bool(row.session_policy), default=None
+    )
+
+
+def canary_body(answer: Answer | str) -> tuple[bytes | None, str]:
+    """The canary's bytes, or why they were not got."""
+    if isinstance(answer, str):
+        return None, answer
+    if not is_read(answer) and answer.status in _READ:
+        return None, "its answer carries no request id of S3's"
+    if is_read(answer) and not answer.truncated:
+        total = answer.headers.get("content-range", "").rpartition("/")[2]
+        if total.isdigit() and int(total) > len(answer.body):
+            return None, f"it is larger than 1 KiB ({total} bytes)"
+        return answer.body, ""
+    outcome = classify(answer, operation="GetObject")
+    return None, f"{outcome.kind.value}, {outcome.code or outcome.reason}"
+
+
+def canary_version(answer: Answer | str) -> str:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html"""
+    return "null" if isinstance(answer, str) else answer.headers.get("x-amz-version-id", "null")
+
+
+def is_read(answer: Answer) -> bool:
+    """Whether S3 gave an object, and not something in between a page."""
+    return answer.status in _READ and is_s3s(answer)
+
+
+def is_s3s(answer: Answer) -> bool:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html"""
+    return answer.request_id is not None or "x-amz-id-2" in answer.headers
