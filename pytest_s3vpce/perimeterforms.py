@@ -170,6 +170,9 @@ class PresignedBounded(WrittenClaim):
                 raise Fault(f"S3 itself refuses what `{name}` sends: it has expired", path=(field_name,), remedy=remedy)
         assert fresh is not None
         assert old is not None
+        if old.by != fresh.by:
+            remedy = "let them differ by their age alone"
+            raise Fault(f"`{self.old}` and `{self.fresh}` are signed by two", path=("old",), remedy=remedy)
         if old.age <= fresh.age:
             raise Fault(
                 f"`{self.old}` is not older than `{self.fresh}`", path=("old",), remedy="give it a greater `age`"

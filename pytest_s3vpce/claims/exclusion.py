@@ -28,6 +28,21 @@ _DERIVED: Final = frozenset(
     }
 )
 """Keys that follow from caller and bucket."""
+_WAYS: Final = frozenset(
+    {
+        "aws:sourceip",
+        "aws:vpcsourceip",
+        "aws:sourcevpc",
+        "aws:sourcevpcarn",
+        "aws:sourcevpce",
+        "aws:vpceaccount",
+        "aws:vpceorgid",
+        "aws:vpceorgpaths",
+        "aws:securetransport",
+        "s3:tlsversion",
+    }
+)
+"""Keys by which the same request differs from one place, or over one transport, to another."""
 _SIDE: Final = (Layer.IDENTITY, Layer.PERMISSIONS_BOUNDARY, Layer.SESSION, Layer.SCP)
 
 
@@ -62,7 +77,7 @@ class Exclusion:
         if self.setting.principals[probe.cell.principal].anonymous:
             return "nobody's policies apply to anonymous requests"
         other = self.results.allowed_elsewhere(probe)
-        if other is not None:
+        if other is not None and not reads_ways(self.setting, probe.cell.principal):
             return f"{other.cell.who} was allowed the same over {other.cell.transport.value}"
         if own_side_allows(self.setting, probe):
             return f"{probe.cell.principal}'s own policies, as they were read, allow it"
@@ -122,6 +137,12 @@ def own_side_allows(setting: Setting, probe: Probe) -> bool:
     except PolicyError:
         return False
     return bool(found) and all(_allowed_by_side(row) for row in found)
+
+
+def reads_ways(setting: Setting, principal: str) -> bool:
+    """Whether the caller's own policies, as far as they were read, tell ways apart: then elsewhere says nothing."""
+    own = setting.own_policies.get(principal)
+    return own is not None and any(document.keys & _WAYS for document in _documents(own))
 
 
 def _allowed_by_side(decision: Decision) -> bool:

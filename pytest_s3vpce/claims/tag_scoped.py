@@ -104,5 +104,8 @@ class TagScoped(Claim):
         roles = {setting.principals[scope.principal].arn for scope in self.scopes}
         if len(roles) > 1:
             yield "the principals are of different roles, which may be told apart by more than their tags"
+        for scope in self.scopes:
+            if scope.value in scope.key[1]:
+                yield f"the key of {scope.key[0]} holds `{scope.value}`: it may be its name that decides, not its tag"
         if self.untagged is None:
             yield f"no object without the tag {self.tag} was tried"

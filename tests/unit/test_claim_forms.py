@@ -28,6 +28,7 @@ principals:
   own: {ambient: true}
   link: {presigned: {by: app}}
   old: {presigned: {by: app, age: 20m, expires: 1h}}
+  another: {presigned: {by: red, age: 20m, expires: 1h}}
   expired: {presigned: {by: app, age: 2h, expires: 1h}}
 vantage_points:
   inside: {lambda: {function: f}}
@@ -179,6 +180,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("presigned-bounded", {"old": "red"}, "`red` sends no presigned URLs"),
     ("presigned-bounded", {"old": "expired"}, "S3 itself refuses what `expired` sends"),
     ("presigned-bounded", {"old": "link"}, "`link` is not older than `link`"),
+    ("presigned-bounded", {"old": "another"}, "`another` and `link` are signed by two"),
     ("presigned-bounded", {"fresh": "none"}, "unknown principal `none`"),
     ("break-glass", {"others": "app:internet"}, "`app:internet` is an administrator"),
     ("break-glass", {"administrators": "app:nowhere"}, "unknown vantage point `nowhere`"),

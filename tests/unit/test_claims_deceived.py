@@ -10,6 +10,7 @@ import pytest
 from pytest_s3vpce.claims import Claim, Results, make_probe, verdict_of
 from pytest_s3vpce.matrix import Verdict
 from pytest_s3vpce.operations import OPERATIONS
+from pytest_s3vpce.policy import Policies, parse
 from pytest_s3vpce.probe import Probe
 from tests.unit.test_claims import (
     ALLOWED,
@@ -24,6 +25,7 @@ from tests.unit.test_claims import (
     SEPARATE_DUTIES,
     SETTING,
     SOURCE_IP_ONLY,
+    TAG_SCOPED,
     VPC_ONLY,
     denied,
     judged,
@@ -107,3 +109,34 @@ def test_what_changes_something_calibrates_no_safe_form() -> None:
         sibling = replace(cell, vantage="app-subnet", mutating=mutating)
         results = Results(outcomes={Probe(cell=cell): denied(), Probe(cell=sibling): ALLOWED})
         assert results.calibrated(cell) is not mutating
+
+
+@pytest.mark.parametrize("key", ["aws:SourceVpce", "aws:SecureTransport", "aws:VpceOrgID"])
+def test_what_is_allowed_elsewhere_says_nothing_where_the_callers_own_policy_tells_ways_apart(key: str) -> None:
+    """Across accounts S3 names no layer: the partner's own policy may deny this bucket outside of its VPC."""
+    claim = replace(CROSS_ACCOUNT, refused=(("partner", "internet"),))
+    shut = parse(
+        {
+            "Statement": [
+                {"Effect": "Allow", "Action": "*", "Resource": "*"},
+                {
+                    "Effect": "Deny",
+                    "Action": "*",
+                    "Resource": "arn:aws:s3:::r*",
+                    "Condition": {"StringNotEquals": {key: "own"}},
+                },
+            ]
+        }
+    )
+    setting = replace(SETTING, own_policies={"partner": Policies(identity=(shut,))})
+    assert judged(claim, outcomes_of(claim))[0] is Verdict.PROVEN
+    verdict, sentence, _ = judged(claim, outcomes_of(claim), setting=setting)
+    assert verdict is Verdict.INCONCLUSIVE
+    assert "partner's own policies may be its cause" in sentence
+
+
+def test_a_name_that_holds_the_tags_value_may_decide_in_its_place() -> None:
+    assert not [gap for gap in TAG_SCOPED.gaps(SETTING) if "its name" in gap]
+    by_name = replace(TAG_SCOPED, given=(("red", "app", ("ours", "red/1")), *TAG_SCOPED.given[1:]))
+    (gap,) = (gap for gap in by_name.gaps(SETTING) if "its name" in gap)
+    assert gap == "the key of ours holds `red`: it may be its name that decides, not its tag"
