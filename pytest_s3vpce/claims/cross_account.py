@@ -36,14 +36,12 @@ class CrossAccount(Claim):
     by: frozenset[Layer] = OWNERS
 
     def cells(self) -> Cells:
-        """Granted ones are refused all else where they get in, and everything named elsewhere."""
+        """Granted ones are refused all else where they get in, and everything elsewhere."""
         others = beyond(self.operations, self.actions)
-        known = {principal for principal, _ in self.granted}
-        strangers = [pair for pair in self.refused if pair[0] not in known]
         denied = [
             *in_every_form(self._probes(self.refused, self.actions)),
             *in_every_form(self._probes(self.granted, others)),
-            *in_every_form(self._probes(strangers, others)),
+            *in_every_form(self._probes(self.refused, others)),
         ]
         allowed = tuple(self._probes(self.granted, self.actions))
         return Cells(allowed=allowed, denied=tuple(dict.fromkeys(denied)), by=self.by)

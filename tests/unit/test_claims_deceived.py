@@ -19,6 +19,7 @@ from tests.unit.test_claims import (
     CROSS_ACCOUNT,
     ENDPOINT_ONLY,
     ENDPOINT_POLICY_LIMITS,
+    EXACTLY,
     LEAST_PRIVILEGE,
     NOT_PUBLIC,
     PRESIGNED_BOUNDED,
@@ -140,3 +141,10 @@ def test_a_name_that_holds_the_tags_value_may_decide_in_its_place() -> None:
     by_name = replace(TAG_SCOPED, given=(("red", "app", ("ours", "red/1")), *TAG_SCOPED.given[1:]))
     (gap,) = (gap for gap in by_name.gaps(SETTING) if "its name" in gap)
     assert gap == "the key of ours holds `red`: it may be its name that decides, not its tag"
+
+
+def test_the_granted_may_do_nothing_else_from_elsewhere_either() -> None:
+    probe = make_probe("s3:PutObject", "reports", principal="partner", vantage="internet")
+    outcomes = outcomes_of(EXACTLY)
+    assert probe in outcomes
+    assert judged(EXACTLY, {**outcomes, probe: ALLOWED})[0] is Verdict.REFUTED

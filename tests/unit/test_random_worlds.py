@@ -277,13 +277,7 @@ class World:
             for pair in (*claim.granted, *claim.refused)
             for name in _names((*claim.actions, *claim.operations))
         }
-        known = {principal for principal, _ in claim.granted}
-        elsewhere = {
-            row
-            for row in asked
-            if row[:2] not in claim.granted and row[0] in known and row[2] not in _names(claim.actions)
-        }  # what a granted principal may do elsewhere that is not among the named actions is not asked
-        return {row for row in asked - elsewhere if self._lets_in(*row)} == wanted
+        return {row for row in asked if self._lets_in(*row)} == wanted
 
     def _breaks(self, principal: str, operation: str) -> bool:
         return (principal == "app") != ((principal, operation) in self.glass_flips)
