@@ -116,9 +116,10 @@ _UNREACHABLE: Final = {
     FailureKind.CONNECT_TIMEOUT: "the connection timed out",
     FailureKind.REFUSED: "the connection was refused",
 }
+UNTRUSTED: Final = "the server's certificate is not trusted"
 _FAILED: Final = {
     FailureKind.TLS_HANDSHAKE: "the TLS handshake failed",
-    FailureKind.TLS_CERTIFICATE: "the server's certificate is not trusted",
+    FailureKind.TLS_CERTIFICATE: UNTRUSTED,
     FailureKind.RESET: "the connection was reset",
     FailureKind.READ_TIMEOUT: "no answer came in time",
     FailureKind.PROTOCOL: "what answered does not speak HTTP properly",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.model import Expect, Layer, Outcome, Transport
+from pytest_s3vpce.outcome import UNTRUSTED
 from pytest_s3vpce.snapshot import NEEDS_AMBIENT, ambient_needs
 
 if TYPE_CHECKING:
@@ -96,6 +97,11 @@ def _hint(
     if outcome.code is not None and outcome.code in _CODES:
         field, remedy = _CODES[outcome.code]
         return f"{inventory.place('buckets', cell.target.bucket, field)}: {remedy}"
+    if outcome.reason.startswith(UNTRUSTED):
+        return (
+            f"what opens TLS on the way from {cell.vantage}: who does that reads requests, and paths are its own; where "
+            "it should, have its certificate trusted (`ca_bundle` of `local`, or AWS_CA_BUNDLE)"
+        )
     return outcome.reason
 
 

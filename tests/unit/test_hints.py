@@ -9,7 +9,8 @@ from pytest_s3vpce.claims import Setting
 from pytest_s3vpce.claims.setting import EndpointFacts
 from pytest_s3vpce.expectations import ExpectedCell
 from pytest_s3vpce.inventory import load_inventory
-from pytest_s3vpce.model import Cell, Expect, Layer, Outcome, OutcomeKind, Place, Target
+from pytest_s3vpce.model import Answer, Cell, Expect, FailureKind, Layer, Outcome, OutcomeKind, Place, Target
+from pytest_s3vpce.outcome import classify
 from pytest_s3vpce.run.hints import hint_of
 from pytest_s3vpce.snapshot import exemptions_of
 
@@ -25,6 +26,8 @@ INVENTORY = {
     "buckets": {"reports": {"name": "reports-1", "canary": {"key": "c"}}},
 }
 
+DENIED = Outcome(kind=OutcomeKind.DENIED, layer=Layer.RESOURCE, reason="")
+
 
 @pytest.fixture
 def inventory(tmp_path: Path) -> Inventory:
@@ -38,7 +41,14 @@ def policy(effect: str, **condition: Any) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": row})
 
 
-def hint(inventory: Inventory, principal: str, *, bucket: str = "{}", endpoint: str | None = None) -> str:
+def hint(
+    inventory: Inventory,
+    principal: str,
+    *,
+    bucket: str = "{}",
+    endpoint: str | None = None,
+    outcome: Outcome = DENIED,
+) -> str:
     cell = Cell(
         operation="GetObject",
         action="s3:GetObject",
@@ -56,7 +66,7 @@ def hint(inventory: Inventory, principal: str, *, bucket: str = "{}", endpoint: 
     )
     return hint_of(
         ExpectedCell(cell=cell, expect=Expect.ALLOW, place=Place("a.yaml", 1, 1)),
-        Outcome(kind=OutcomeKind.DENIED, layer=Layer.RESOURCE, reason=""),
+        outcome,
         setting,
         inventory=inventory,
         path=None,
@@ -81,3 +91,10 @@ def test_keys_that_only_ambient_credentials_carry_are_pointed_out(inventory: Inv
 def test_other_keys_are_not(inventory: Inventory) -> None:
     text = policy("Deny", StringNotEquals={"aws:SourceVpce": "vpce-1"})
     assert hint(inventory, "app", bucket=text, endpoint=text) == "the bucket policy of reports"
+
+
+def test_a_certificate_that_is_not_trusted_tells_who_may_have_shown_it(inventory: Inventory) -> None:
+    answer = Answer(id="a", failure=FailureKind.TLS_CERTIFICATE, detail="unable to get local issuer certificate")
+    found = hint(inventory, "app", outcome=classify(answer, operation="GetObject"))
+    assert found.startswith("what opens TLS on the way from inside")
+    assert "`ca_bundle` of `local`, or AWS_CA_BUNDLE" in found
