@@ -104,11 +104,12 @@ def limited(statements: Iterable[tuple[str, str]]) -> str:
     )
 
 
-def plain_http(action: str, resource: str) -> Hypothesis:
-    """S3 saw the request over plain http, with a session that allows nothing else.
+def plain_http(action: str, resource: str, *, way: Hypothesis | None = None) -> Hypothesis:
+    """S3 saw the request over plain http, by that way if one is given, with a session that allows nothing else.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html (aws:SecureTransport)
     """
     allow = {"Effect": "Allow", "Action": action, "Resource": resource}
     deny = {**_EVERYTHING, "Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "true"}}}
-    return Hypothesis("S3 saw plain http", _policy(allow, deny))
+    also = [row for row in json.loads(way.policy)["Statement"] if row["Effect"] == "Deny"] if way else []
+    return Hypothesis("S3 saw plain http", _policy(allow, deny, *also))

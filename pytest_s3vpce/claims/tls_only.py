@@ -25,7 +25,7 @@ from pytest_s3vpce.claims.findings import (
     readings_of,
     shown,
 )
-from pytest_s3vpce.claims.readings import limited, plain_http, tls
+from pytest_s3vpce.claims.readings import ENDPOINT, NO_ENDPOINT, limited, plain_http, tls
 from pytest_s3vpce.claims.setting import allowances, make_probe
 from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.model import Layer, Transport
@@ -34,6 +34,7 @@ from pytest_s3vpce.operations import Check, Resource
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pytest_s3vpce.claims.readings import Hypothesis
     from pytest_s3vpce.claims.setting import Results, Setting
     from pytest_s3vpce.probe import Probe
 
@@ -89,6 +90,7 @@ class TlsOnly(Claim):
         control = self._http_control(setting)
         if control is not None:
             yield control
+        yield from self._http_ways(setting).values()
         yield from readings_of(
             setting,
             "",
@@ -114,6 +116,7 @@ class TlsOnly(Claim):
         if refused:
             return [Finding(kind=Kind.NEGATIVE, name="denied http", status=Status.MISSING, sentence=refused)]
         findings = [*self._speaks(setting, results), self._http_reach(setting, results)]
+        findings += self._same_way(setting, results)
         probes = reach_probes(setting, principal=self.principal, vantage=self.at, transport=Transport.HTTPS)
         good = reach(setting, results, probes, principal=self.principal, vantage=self.at)
         cause = setting.closed_ports.get((self.at, 80), "")
@@ -171,7 +174,35 @@ class TlsOnly(Claim):
             "use a role, or set `send_credentials_in_clear: true`"
         )
 
-    def _http_control(self, setting: Setting) -> Probe | None:
+    def _http_ways(self, setting: Setting) -> dict[str, Probe]:
+        """The control bucket over http by each endpoint that may be on the way, and by none."""
+        if self.principal not in setting.readers():
+            return {}
+        ways = {
+            "": NO_ENDPOINT,
+            **{name: ENDPOINT.exactly(name) for name in setting.vantage_endpoints.get(self.at, ())},
+        }
+        found = {name: self._http_control(setting, way=way) for name, way in ways.items()}
+        return {name: probe for name, probe in found.items() if probe is not None}
+
+    def _same_way(self, setting: Setting, results: Results) -> Iterator[Finding]:
+        """Where https was seen to go one way, and http another, it may be that way which the bucket denies."""
+        ways = self._http_ways(setting)
+        read = path_read(setting, results, self.at, candidates=setting.vantage_endpoints.get(self.at, ()))
+        control = self._http_control(setting)
+        if read is None or not ways or control is None or not results.allowed(control):
+            return
+        way = read or "no endpoint"
+        if results.allowed(ways[read]):
+            status, sentence = Status.GOOD, f"https and plain http from {self.at} reach S3 through {way}"
+        else:
+            seen = [f"through {name or 'no endpoint'}" for name, probe in ways.items() if results.allowed(probe)]
+            other = ", ".join(seen) or "by a way that could not be read"
+            status = Status.MISSING
+            sentence = f"https from {self.at} reaches S3 through {way}, and plain http {other}"
+        yield Finding(kind=Kind.PATH, name=f"http way {self.at}", status=status, sentence=sentence)
+
+    def _http_control(self, setting: Setting, *, way: Hypothesis | None = None) -> Probe | None:
         """The control bucket over http, allowed only if S3 saw plain http: reach and transport in one request."""
         facts = setting.principals[self.principal]
         if not facts.role:
@@ -187,7 +218,7 @@ class TlsOnly(Claim):
             principal=self.principal,
             vantage=self.at,
             transport=Transport.HTTP,
-            session_policy=plain_http("s3:GetObject", resource).policy,
+            session_policy=plain_http("s3:GetObject", resource, way=way).policy,
         )
 
     def _http_reach(self, setting: Setting, results: Results) -> Finding:

@@ -159,8 +159,7 @@ def good(claim: Any, probe: Probe) -> Outcome:
     """The outcome that each probe has in the world where the claim holds."""
     cell = probe.cell
     if cell.target.bucket.startswith("control:"):
-        limited = cell.transport is Transport.HTTP or not probe.session_policy
-        return ALLOWED if limited else reading(probe, VANTAGES[cell.vantage])
+        return reading(probe, VANTAGES[cell.vantage]) if probe.session_policy else ALLOWED
     if isinstance(claim, TlsOnly):
         refused = {Transport.HTTP, *([Transport.TLS12] if claim.minimum == "1.3" else [])}
         return denied(Layer.RESOURCE) if cell.transport in refused else ALLOWED

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_s3vpce.claims import Claim, Results, make_probe, verdict_of
 from pytest_s3vpce.matrix import Verdict
+from pytest_s3vpce.model import Transport
 from pytest_s3vpce.operations import OPERATIONS
 from pytest_s3vpce.policy import Policies, parse
 from pytest_s3vpce.probe import Probe
@@ -27,10 +28,12 @@ from tests.unit.test_claims import (
     SETTING,
     SOURCE_IP_ONLY,
     TAG_SCOPED,
+    TLS_ONLY,
     VPC_ONLY,
     denied,
     judged,
     outcomes_of,
+    reading,
 )
 
 WRITES_REFUSED: list[tuple[Any, str]] = [
@@ -148,3 +151,17 @@ def test_the_granted_may_do_nothing_else_from_elsewhere_either() -> None:
     outcomes = outcomes_of(EXACTLY)
     assert probe in outcomes
     assert judged(EXACTLY, {**outcomes, probe: ALLOWED})[0] is Verdict.REFUTED
+
+
+@pytest.mark.parametrize(("way", "said"), [("", "plain http through no endpoint"), (None, "could not be read")])
+def test_plain_http_that_goes_another_way_proves_nothing(way: str | None, said: str) -> None:
+    """A proxy takes port 80 along, past the endpoint: the bucket that denies all else denies that way, not http."""
+    outcomes = outcomes_of(TLS_ONLY)
+    for probe in outcomes:
+        if probe.cell.label == "control:main" and probe.cell.transport is Transport.HTTP:
+            by_endpoint = "aws:SourceVpce" in probe.session_policy
+            outcomes[probe] = reading(probe, way or "") if way is not None or not by_endpoint else denied()
+    verdict, sentence, _ = judged(TLS_ONLY, outcomes)
+    assert verdict is Verdict.INCONCLUSIVE
+    assert "https from app-subnet reaches S3 through vpce-main, and plain http" in sentence
+    assert said in sentence
