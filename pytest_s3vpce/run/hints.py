@@ -99,8 +99,8 @@ def _hint(
         return f"{inventory.place('buckets', cell.target.bucket, field)}: {remedy}"
     if outcome.reason.startswith(UNTRUSTED):
         return (
-            f"what opens TLS on the way from {cell.vantage}: who does that reads requests, and paths are its own; where "
-            "it should, have its certificate trusted (`ca_bundle` of `local`, or AWS_CA_BUNDLE)"
+            f"what opens TLS on the way from {cell.vantage}: who does that reads requests, and paths are its own; "
+            "where it should, have its certificate trusted (`ca_bundle` of `local`, or AWS_CA_BUNDLE)"
         )
     return outcome.reason
 
