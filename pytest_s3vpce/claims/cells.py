@@ -11,6 +11,7 @@ from pytest_s3vpce.claims.findings import (
     Finding,
     attribution,
     canary,
+    head_probes,
     negative,
     objects,
     positive,
@@ -42,6 +43,7 @@ class Cells:
             yield probe
             yield from helper_probes(probe.cell)
             yield from _reach_probes(setting, probe)
+            yield from head_probes(setting, probe)
         for vantage in dict.fromkeys(probe.cell.vantage for probe in self.denied):
             yield from path_probes(setting, vantage)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.claims.findings import path_read
+from pytest_s3vpce.claims.findings import head_probes, path_read
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.model import Layer, Transport
-from pytest_s3vpce.operations import Check, checks, context, operation
+from pytest_s3vpce.operations import OPERATIONS, Check, checks, context, operation
 from pytest_s3vpce.policy import UNKNOWN, Effect, Policies, Request, decide, parse
 
 if TYPE_CHECKING:
@@ -52,6 +52,12 @@ class Exclusion:
 
     setting: Setting
     results: Results
+
+    def way(self, probe: Probe) -> str | None:
+        """That requests of its method come to S3 as they were signed, where S3's answer would not tell."""
+        heads = head_probes(self.setting, probe)
+        told = not OPERATIONS[probe.cell.operation].api_name.startswith("Head")
+        return "its method gets through" if told or any(map(self.results.allowed, heads)) else None
 
     def endpoint(self, probe: Probe) -> str | None:
         """By the path that was read, or by the policy of the endpoint on it."""

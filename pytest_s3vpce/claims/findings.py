@@ -137,6 +137,27 @@ def reach_probes(setting: Setting, *, principal: str, vantage: str, transport: T
     return tuple(probe for probe in found if probe is not None)
 
 
+def head_probes(setting: Setting, probe: Probe) -> tuple[Probe, ...]:
+    """HEAD requests to the control bucket, where the probe is one: its refusal has no body that tells why.
+
+    What is on the way may answer them itself, or send a GET, whose signature is another.
+    """
+    cell = probe.cell
+    if not OPERATIONS[cell.operation].api_name.startswith("Head"):
+        return ()
+    found = reach_probes(setting, principal=cell.principal, vantage=cell.vantage, transport=cell.transport)
+    return tuple(
+        make_probe(
+            "HeadObject",
+            row.cell.target.bucket,
+            principal=row.cell.principal,
+            vantage=row.cell.vantage,
+            transport=row.cell.transport,
+        )
+        for row in found
+    )
+
+
 def reach(setting: Setting, results: Results, probes: Sequence[Probe], *, principal: str, vantage: str) -> Finding:
     """Good if one of the control reads was allowed."""
     name = f"reach {principal}:{vantage}"
@@ -233,6 +254,8 @@ def negative(results: Results, probe: Probe, *, not_outside: str = "", cause: st
 class Excluding(Protocol):
     """Excludes causes of a denial that names no layer: each gives its sentence, or None where nothing does."""
 
+    def way(self, probe: Probe) -> str | None: ...
+
     def endpoint(self, probe: Probe) -> str | None: ...
 
     def caller(self, probe: Probe) -> str | None: ...
@@ -267,6 +290,8 @@ def _unnamed(results: Results, probe: Probe, *, by: Collection[Layer], excluded:
     what = f"the denial of {what_of(cell)} names no layer"
     if not results.calibrated(cell):
         return Status.MISSING, f"{what}, and its probe form is inferred: nobody was allowed the same in this run"
+    if excluded.way(probe) is None:
+        return Status.MISSING, f"{what}, and no HEAD request to the control bucket was allowed from {cell.vantage}"
     causes = (
         ({Layer.VPC_ENDPOINT}, excluded.endpoint, "the endpoint's policy could not be excluded as its cause"),
         (

@@ -13,6 +13,7 @@ from pytest_s3vpce.claims.findings import (
     Kind,
     attribution,
     canary,
+    head_probes,
     negative,
     objects,
     outside_hypotheses,
@@ -68,7 +69,9 @@ class NetworkOnly(Claim):
     def probes(self, setting: Setting) -> Iterator[Probe]:
         """The cells, the control reads, and the key readings: inside on the target, outside on the control bucket."""
         yield from self.positives()
-        yield from self.negatives()
+        for probe in self.negatives():
+            yield probe
+            yield from head_probes(setting, probe)
         for vantage in (*self.inside, *self.outside):
             for principal in self.principals:
                 yield from reach_probes(setting, principal=principal, vantage=vantage, transport=Transport.HTTPS)

@@ -14,6 +14,7 @@ from pytest_s3vpce.claims.findings import (
     attribution,
     canary,
     describe,
+    head_probes,
     negative,
     objects,
     outside_hypotheses,
@@ -86,6 +87,7 @@ class TlsOnly(Claim):
         for https, http in self.pairs(setting):
             yield https
             yield http
+            yield from head_probes(setting, http)
         yield from reach_probes(setting, principal=self.principal, vantage=self.at, transport=Transport.HTTPS)
         control = self._http_control(setting)
         if control is not None:

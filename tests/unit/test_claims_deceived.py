@@ -165,3 +165,28 @@ def test_plain_http_that_goes_another_way_proves_nothing(way: str | None, said: 
     assert verdict is Verdict.INCONCLUSIVE
     assert "https from app-subnet reaches S3 through vpce-main, and plain http" in sentence
     assert said in sentence
+
+
+HEADS: list[Claim] = [
+    replace(ENDPOINT_ONLY, actions=("HeadObject",)),
+    replace(TLS_ONLY, actions=("HeadObject",)),
+    replace(CROSS_ACCOUNT, actions=("HeadObject",)),
+]
+
+
+@pytest.mark.parametrize("claim", HEADS, ids=lambda claim: claim.id)
+def test_head_requests_that_do_not_get_through_as_they_were_signed_are_no_denials(claim: Claim) -> None:
+    """A proxy may send a GET in their place: S3 refuses the signature, and a HEAD's refusal has no body to say so."""
+    outcomes = outcomes_of(claim)
+    bare = {
+        probe: denied() if row.denied and probe.cell.operation == "HeadObject" else row
+        for probe, row in outcomes.items()
+    }
+    assert judged(claim, bare)[0] is Verdict.PROVEN
+    rewritten = {
+        probe: denied() if probe.cell.label.startswith("control:") and probe.cell.operation == "HeadObject" else row
+        for probe, row in bare.items()
+    }
+    verdict, sentence, _ = judged(claim, rewritten)
+    assert verdict is Verdict.INCONCLUSIVE
+    assert "no HEAD request to the control bucket was allowed" in sentence
