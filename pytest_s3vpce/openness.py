@@ -16,18 +16,18 @@ _NOTHING: Final = frozenset({"NoSuchPublicAccessBlockConfiguration", "NoSuchBuck
 
 
 def public_facts(s3: Any, control: Any, *, bucket: str, account_id: str) -> PublicFacts:
-    """What may not be read stays None.
+    """What may not be read, or is not said, stays None.
 
     Bucket and account each add to what is blocked:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
     """
-    status = _asked(lambda: s3.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"])
+    status = _asked(lambda: {"IsPublic": None, **s3.get_bucket_policy_status(Bucket=bucket).get("PolicyStatus", {})})
     own = _asked(lambda: s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"])
     of_account = _asked(lambda: control.get_public_access_block(AccountId=account_id)["PublicAccessBlockConfiguration"])
     blocks = None
     if own is not None and of_account is not None:
         blocks = frozenset(name for row in (own, of_account) for name, on in row.items() if on)
-    return PublicFacts(policy_is_public=None if status is None else bool(status.get("IsPublic", False)), blocks=blocks)
+    return PublicFacts(policy_is_public=None if status is None else status.get("IsPublic", False), blocks=blocks)
 
 
 def _asked(call: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
