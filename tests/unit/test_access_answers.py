@@ -10,7 +10,7 @@ from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.model import Answer, Cell, OutcomeKind, Target
 from pytest_s3vpce.probe import Probe
 from pytest_s3vpce.run.access import AccessRun, Observed, _outcome
-from pytest_s3vpce.run.objects import canary_body
+from pytest_s3vpce.run.objects import canary_body, canary_version
 from pytest_s3vpce.run.plan import Reader
 
 if TYPE_CHECKING:
@@ -45,6 +45,14 @@ def test_a_page_of_something_in_between_is_no_canary() -> None:
         None,
         "its answer carries no request id of S3's",
     )
+
+
+def test_what_is_no_canary_says_why() -> None:
+    large = Answer(id="a", status=206, body=b"x" * 1024, headers={**IDS, "content-range": "bytes 0-1023/2048"})
+    assert canary_body(large) == (None, "it is larger than 1 KiB (2048 bytes)")
+    assert canary_body(Answer(id="a", status=403, body=REFUSED, headers=IDS)) == (None, "denied, AccessDenied")
+    assert canary_body("no answer came back") == (None, "no answer came back")
+    assert canary_version("no answer came back") == canary_version(large) == "null"
 
 
 class Nothing(NamedTuple):
