@@ -148,7 +148,8 @@ def own_side_allows(setting: Setting, probe: Probe) -> bool:
 def reads_ways(setting: Setting, principal: str) -> bool:
     """Whether the caller's own policies, as far as they were read, tell ways apart: then elsewhere says nothing."""
     own = setting.own_policies.get(principal)
-    return own is not None and any(document.keys & _WAYS for document in _documents(own))
+    read = [] if own is None else [document.keys for document in _documents(own)]
+    return any(keys & _WAYS for keys in (setting.principals[principal].session_keys, *read))
 
 
 def _allowed_by_side(decision: Decision) -> bool:

@@ -35,6 +35,8 @@ class PrincipalFacts:
     anonymous: bool = False
     clear: bool = False
     limited: bool = False
+    session_keys: frozenset[str] = frozenset()
+    """The condition keys that this policy reads, in lower case."""
     presigned: bool = False
 
 

@@ -12,8 +12,9 @@ from pytest_s3vpce.calibration import NONE, Calibration, read
 from pytest_s3vpce.claims import BucketFacts, EndpointFacts, PrincipalFacts, PublicFacts, Setting
 from pytest_s3vpce.claims.readings import limited
 from pytest_s3vpce.claims.setting import allowances
-from pytest_s3vpce.errors import RunError
+from pytest_s3vpce.errors import RunError, S3VpceError
 from pytest_s3vpce.model import Cell, Transport
+from pytest_s3vpce.policy import parse
 from pytest_s3vpce.presigning import Presign
 from pytest_s3vpce.probe import Destination, Host, Probe
 
@@ -186,8 +187,17 @@ class World:
             anonymous=row.anonymous,
             clear=row.send_credentials_in_clear,
             limited=by.session_policy is not None,
+            session_keys=self._session_keys(signer),
             presigned=row.presigned is not None,
         )
+
+    def _session_keys(self, signer: str) -> frozenset[str]:
+        """Those of its session policy; with one that can't be read nobody signs in, and there it is told."""
+        try:
+            own = self.accounts.own_policy(signer)
+        except S3VpceError:
+            return frozenset()
+        return frozenset() if own is None else parse(own, name=signer).keys
 
     def _resolved_bucket(self, label: str) -> BucketFacts:
         row: Any

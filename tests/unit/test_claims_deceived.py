@@ -190,3 +190,11 @@ def test_head_requests_that_do_not_get_through_as_they_were_signed_are_no_denial
     verdict, sentence, _ = judged(claim, rewritten)
     assert verdict is Verdict.INCONCLUSIVE
     assert "no HEAD request to the control bucket was allowed" in sentence
+
+
+def test_a_session_that_tells_ways_apart_says_nothing_by_what_it_may_elsewhere() -> None:
+    claim = replace(CROSS_ACCOUNT, refused=(("partner", "internet"),))
+    for keys, verdict in (({"aws:sourcevpce"}, Verdict.INCONCLUSIVE), ({"s3:prefix"}, Verdict.PROVEN)):
+        limited = replace(SETTING.principals["partner"], limited=True, session_keys=frozenset(keys))
+        setting = replace(SETTING, principals={**SETTING.principals, "partner": limited})
+        assert judged(claim, outcomes_of(claim), setting=setting)[0] is verdict
