@@ -81,7 +81,11 @@ def hint(
 )
 def test_keys_that_only_ambient_credentials_carry_are_pointed_out(inventory: Inventory, key: str, effect: str) -> None:
     text = policy(effect, StringNotEquals={key: "${aws:SourceVpc}"})
-    for given, where in (({"bucket": text}, "`Own` asks for"), ({"endpoint": text}, "vpce-1: `Own` asks for")):
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"bucket": text}, "`Own` asks for"),
+        ({"endpoint": text}, "vpce-1: `Own` asks for"),
+    )
+    for given, where in cases:
         found = hint(inventory, "app", **given)
         assert f"{where} {key}".lower() in found.lower()
         assert found.endswith("such cells need `ambient`")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MAIN, OTHER, LATE = "350000000001", "350000000002", "350000000003"
+MAIN, OTHER, LATE = "392000000001", "392000000002", "350000000003"
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 

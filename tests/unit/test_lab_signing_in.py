@@ -13,7 +13,7 @@ from botocore import UNSIGNED
 from pytest_s3vpce.lab.mfa import code_at
 from tests.unit.labstage import Person, Stage, allow, make_role, refusal
 
-MAIN, OTHER = "310000000011", "310000000012"
+MAIN, OTHER = "391000000011", "391000000012"
 USER = f"arn:aws:iam::{MAIN}:user/s3vpce-runner"
 ALL = allow("*")
 ISSUER = "token.example.com/team"

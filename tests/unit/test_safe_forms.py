@@ -19,7 +19,7 @@ from pytest_s3vpce.run.access import Observed, _outcome
 from pytest_s3vpce.run.results import _alarms
 from tests.unit.labstage import INTERNET, LOADER, REGION, Person, Stage, allow, make_role, policy
 
-MAIN = "360000000001"
+MAIN = "393000000001"
 BUCKET, LOGS, COPIES = "safe-forms", "safe-forms-logs", "safe-forms-copies"
 KEY, BODY = "canary", b"the canary"
 USER = f"arn:aws:iam::{MAIN}:user/s3vpce-runner"
