@@ -209,7 +209,8 @@ def _effects(layers: Mapping[str, Layer], asked: Asked, *, readable: bool) -> di
         if resource.grant is Grant.NONE and resource.deny is None:
             effects["resource"] = Effect.IMPLICIT_DENY
         if "acl" in layers:
-            _by_list(effects, needed=effects["resource"] is Effect.IMPLICIT_DENY)
+            needed = effects["resource"] is Effect.IMPLICIT_DENY
+            _by_list(effects, needed=needed, without=Effect.UNKNOWN if resource.unknown else Effect.NO_IMPACT)
         return effects
     _waive(effects, "resource")
     if limitable and not grants_alone(own) and effects.get("resource") is Effect.ALLOW:
@@ -223,12 +224,15 @@ def _effects(layers: Mapping[str, Layer], asked: Asked, *, readable: bool) -> di
     return effects
 
 
-def _by_list(effects: dict[str, Effect], *, needed: bool) -> None:
-    """An ACL stands in for the resource's policy where that allows nothing; else it has no part."""
+def _by_list(effects: dict[str, Effect], *, needed: bool, without: Effect) -> None:
+    """An ACL stands in for the resource's policy where that allows nothing; else it has no part.
+
+    `without` is what the resource's policy then is: one that could not be read may still deny.
+    """
     if not needed:
         effects["acl"] = Effect.NO_IMPACT
     elif effects["acl"] is Effect.ALLOW:
-        effects["resource"] = Effect.NO_IMPACT
+        effects["resource"] = without
 
 
 def _mandatory(asked: Asked) -> bool:

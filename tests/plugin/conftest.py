@@ -99,7 +99,7 @@ def example(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Examp
     shutil.copytree(SOURCE, pytester.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".s3vpce", "__pycache__"))
     monkeypatch.setenv("COLUMNS", "160")
     # Plugins of this project's own tests, which would take half of each run's start.
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:pytest_cov --import-mode=importlib")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:pytest_cov")
     return Example(pytester)
 
 

@@ -73,7 +73,7 @@ def test_names_that_are_not_declared_are_told(example: Example, in_lab: str) -> 
 
 def test_an_outcome_carries_layer_code_and_message(example: Example, in_lab: str) -> None:
     example.pytester.makepyfile(
-        test_outcome="""
+        test_my_outcome="""
         def test_denied(s3vpce):
             outcome = s3vpce.probe("s3:GetObject", bucket="reports", principal="app", vantage="internet")
             assert outcome.denied and not outcome.allowed and not outcome.unreachable and not outcome.inconclusive
@@ -89,7 +89,7 @@ def test_an_outcome_carries_layer_code_and_message(example: Example, in_lab: str
             assert (bucket.account_id, bucket.region, bucket.canary) == ("111122223333", "eu-west-1", ".s3vpce/canary")
         """
     )
-    example.run(in_lab, "test_outcome.py").assert_outcomes(passed=3)
+    example.run(in_lab, "test_my_outcome.py").assert_outcomes(passed=3)
 
 
 def test_writes_are_probed_where_another_reads_the_canary_and_reads_need_none(example: Example, in_lab: str) -> None:

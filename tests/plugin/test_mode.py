@@ -32,8 +32,8 @@ def test_without_a_mode_each_access_file_is_one_error_that_names_both_options(ex
 
 
 def test_without_a_mode_other_tests_run(example: Example) -> None:
-    example.pytester.makepyfile(test_other="def test_other(): pass")
-    example.run("test_other.py").assert_outcomes(passed=1)
+    example.pytester.makepyfile(test_my_other="def test_other(): pass")
+    example.run("test_my_other.py").assert_outcomes(passed=1)
 
 
 def test_without_a_mode_a_broken_inventory_is_not_even_read(example: Example) -> None:

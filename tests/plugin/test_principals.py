@@ -36,7 +36,7 @@ def many(example: Example, shared_lab: SharedLab, monkeypatch: pytest.MonkeyPatc
 
 def test_each_kind_signs_as_it_says(many: Example, in_lab: str) -> None:
     many.pytester.makepyfile(
-        test_kinds="""
+        test_my_kinds="""
         import pytest
         from pytest_s3vpce.errors import ExpectationError
 
@@ -82,7 +82,7 @@ def test_each_kind_signs_as_it_says(many: Example, in_lab: str) -> None:
 def test_a_variable_that_is_not_set_is_one_error(many: Example, in_lab: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TEST_SECRET")
     many.pytester.makepyfile(
-        test_kinds="""
+        test_my_kinds="""
         def test_keys(s3vpce):
             found = s3vpce.probe("s3:GetObject", bucket="reports", principal="keys", vantage="internet")
             assert found.allowed, found.reason

@@ -233,6 +233,12 @@ def test_the_part_of_an_access_control_list(given: dict[str, Any], layers: dict[
     assert _decided(**given).layers == layers
 
 
+def test_an_access_point_that_could_not_be_read_may_refuse_what_a_list_grants() -> None:
+    found = _decided(principal="anonymous", acl=_PUBLIC_READ, access_point=UNKNOWN)
+    assert (found.effect, found.layers) == ("unknown", {"acl": "allow", "resource": "unknown"})
+    assert _decided(principal="anonymous", acl=_TO_ACCOUNT, access_point=UNKNOWN).effect == "implicit_deny"
+
+
 def test_a_request_to_kms_names_the_keys_policy_as_its_layer() -> None:
     request = Request(
         action="kms:Decrypt", resource=f"arn:aws:kms:eu-west-1:{_A}:key/1", resource_account=_A, principal=_ROLE
