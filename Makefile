@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := examples/endpoint_only
+# One worker more than CI has cores: tests of networks wait for timeouts. A file's tests share a lab, and a worker.
+TESTS := -m pytest -n 3 --dist loadfile
 
 .PHONY: demo test check lint types cover wheel bench soak clean
 
@@ -16,7 +18,7 @@ demo: $(VENV)/.made  ## the example against the embedded lab: the access matrix,
 	cd $(DEMO) && $(CURDIR)/$(BIN)/python -m pytest -p no:cacheprovider --s3vpce-lab
 
 test: $(VENV)/.made  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python $(TESTS)
 
 check: lint types cover wheel demo  ## what CI runs
 
@@ -29,7 +31,7 @@ types: $(VENV)/.made
 
 cover: $(VENV)/.made  ## all tests with branch coverage, and its limits
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m coverage run $(TESTS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --fail-under=95
 	$(BIN)/python -m coverage report --fail-under=100 \
