@@ -6,6 +6,9 @@ DEMO := examples/endpoint_only
 # One worker more than CI has cores: tests of networks wait for timeouts. A file's tests share a lab, and a worker.
 TESTS := -m pytest -n 3 --dist loadfile
 
+# Compiled modules are kept: without them every process that a test starts compiles the whole package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check lint types cover wheel bench soak clean
 
 $(VENV)/.made: pyproject.toml
