@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
 
 from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3forms import element
 from pytest_s3vpce.lab.signatures import Verified
 from pytest_s3vpce.operations import context
+from pytest_s3vpce.operations.tags import TAG_READERS, header_tags, request_tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,21 +27,6 @@ _IN_BODY: Final[Mapping[str, Mapping[str, str]]] = {
     "PutObjectRetention": {"Mode": "s3:object-lock-mode", "RetainUntilDate": "s3:object-lock-retain-until-date"},
     "PutObjectLegalHold": {"Status": "s3:object-lock-legal-hold"},
 }
-_TAG_READERS: Final = frozenset(
-    f"s3:{verb}Object{version}{part}"
-    for version in ("", "Version")
-    for verb, part in (
-        ("Get", ""),
-        ("Get", "Acl"),
-        ("Get", "Attributes"),
-        ("Get", "Tagging"),
-        ("Put", "Acl"),
-        ("Put", "Tagging"),
-        ("Delete", "Tagging"),
-    )
-)
-"""https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html"""
-_TAGGED: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
 
 
 def request_keys(request: HttpRequest, path: Path, *, region: str, now: datetime) -> dict[str, Any]:
@@ -96,7 +81,7 @@ def s3_keys(request: HttpRequest, asked: S3Request, verified: Verified | Anonymo
     until = asked.parameters.get("ObjectLockRetainUntilDate")
     if until is not None and (days := _days_until(str(until), now=now)) is not None:
         keys["s3:object-lock-remaining-retention-days"] = str(days)
-    return keys | _tags(asked.row.name, asked.parameters) | _body_keys(asked.row.name, request.body)
+    return keys | header_tags(asked.row.name, asked.parameters) | _body_keys(asked.row.name, request.body)
 
 
 def _days_until(text: str, *, now: datetime) -> int | None:
@@ -119,7 +104,7 @@ def _body_keys(operation: str, body: bytes) -> dict[str, Any]:
     if operation == "PutObjectTagging":
         names = [text for name, text in named if name == "Key"]
         values = [text for name, text in named if name == "Value"]
-        return _request_tags(dict(zip(names, values, strict=False)))
+        return request_tags(dict(zip(names, values, strict=False)))
     return {_IN_BODY[operation][name]: text for name, text in named if name in _IN_BODY[operation]}
 
 
@@ -128,20 +113,7 @@ def existing_tags(state: State, bucket: str, *, action: str, key: str | None, ve
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/tagging-and-policies.html
     """
-    if key is None or action not in _TAG_READERS:
+    if key is None or action not in TAG_READERS:
         return {}
     tags = state.object_tags(bucket, key, None if version is None else str(version))
     return {f"s3:ExistingObjectTag/{name}": value for name, value in tags.items()}
-
-
-def _tags(operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Tags that a write carries in its header."""
-    if operation not in _TAGGED or "Tagging" not in parameters:
-        return {}
-    tags = dict(parse_qsl(parameters["Tagging"], keep_blank_values=True))
-    return _request_tags(tags)
-
-
-def _request_tags(tags: Mapping[str, str]) -> dict[str, Any]:
-    keys: dict[str, Any] = {f"s3:RequestObjectTag/{name}": value for name, value in tags.items()}
-    return keys | {"s3:RequestObjectTagKeys": tuple(tags)}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.network.path import Path
 from pytest_s3vpce.operations import Resource
+from pytest_s3vpce.operations.tags import TAG_READERS
 from pytest_s3vpce.policy import UNKNOWN, Policies
 from pytest_s3vpce.predict import keys
 from pytest_s3vpce.predict.doubt import Doubt
@@ -93,7 +94,7 @@ class Asking:
 
     def _tags(self, check: Check, bucket: BucketRow, case: Case) -> tuple[dict[str, str], Doubt]:
         """The tags of the object that is there, for the actions that look at them."""
-        if check.action not in keys.TAG_READERS:
+        if check.action not in TAG_READERS:
             return {}, Doubt()
         found = self.object_(check, bucket, case)
         tags = found if isinstance(found, Unread) else {} if found is None else found.tags

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
 
 from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.model import Transport
 from pytest_s3vpce.network.path import Path
 from pytest_s3vpce.network.topology import EndpointKind
 from pytest_s3vpce.operations import context
+from pytest_s3vpce.operations.tags import header_tags, request_tags
 from pytest_s3vpce.predict.doubt import Doubt
 from pytest_s3vpce.snapshot.state import OrganizationRow, Unread
 
@@ -29,22 +29,6 @@ if TYPE_CHECKING:
 
     Keys = dict[str, Any]
 
-_TAGGED: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
-TAG_READERS: Final = frozenset(
-    f"s3:{verb}Object{version}{part}"
-    for version in ("", "Version")
-    for verb, part in (
-        ("Get", ""),
-        ("Get", "Acl"),
-        ("Get", "Attributes"),
-        ("Get", "Tagging"),
-        ("Put", "Acl"),
-        ("Put", "Tagging"),
-        ("Delete", "Tagging"),
-    )
-)
-"""Actions that look at the tags of the object that is there:
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/tagging-and-policies.html"""
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 _NEWEST: Final = "1.3"
 _NEWEST_OF_INTERFACES: Final = "1.2"
@@ -80,17 +64,11 @@ def of_request(
         "s3:x-amz-content-sha256": "x-amz-content-sha256",
     }
     keys.update({key: headers[header] for key, header in named.items() if header in headers})
-    if row.name in _TAGGED and parameters.get("Tagging"):
-        keys |= _tags(dict(parse_qsl(str(parameters["Tagging"]), keep_blank_values=True)))
+    keys |= header_tags(row.name, parameters)
     if row.api_name == "PutObjectTagging":
         given = parameters.get("Tagging") or {}
-        keys |= _tags({tag["Key"]: tag["Value"] for tag in given.get("TagSet", ())})
+        keys |= request_tags({tag["Key"]: tag["Value"] for tag in given.get("TagSet", ())})
     return keys
-
-
-def _tags(tags: Mapping[str, str]) -> Keys:
-    found: Keys = {f"s3:RequestObjectTag/{name}": value for name, value in tags.items()}
-    return found | {"s3:RequestObjectTagKeys": tuple(tags)}
 
 
 def of_time(now: float) -> Keys:

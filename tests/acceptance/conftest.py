@@ -14,6 +14,7 @@ import pytest
 
 from pytest_s3vpce.expectations import find_expectations, load_expectations, plan_cells
 from pytest_s3vpce.inventory import load_inventory
+from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.process import start_lab
 from pytest_s3vpce.run.environment import from_ready_file
 from pytest_s3vpce.run.folder import RunFolder
@@ -153,7 +154,7 @@ class Stage:
 
 
 @contextmanager
-def staged(example: str, folder: Path) -> Iterator[Stage]:
+def staged(example: str, folder: Path, *, enforce: Enforcement = Enforcement.DEFAULT) -> Iterator[Stage]:
     """An example in a lab of its own."""
     inventory = load_inventory(EXAMPLES / example / "s3vpce.yaml")
     files = [load_expectations(path, inventory) for path in find_expectations(inventory.path.parent)]
@@ -161,6 +162,7 @@ def staged(example: str, folder: Path) -> Iterator[Stage]:
         folder / "lab",
         accounts={name: (row.id, row.region) for name, row in inventory.accounts.items()},
         provision=EXAMPLES / example / "provision.py",
+        enforce=enforce,
     )
     made = Stage(
         inventory=inventory,

@@ -13,18 +13,15 @@ import pytest
 import yaml
 
 from pytest_s3vpce.evidenceforms import EvidenceSource
-from pytest_s3vpce.expectations import find_expectations, load_expectations, plan_cells
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.lab.enforcement import Enforcement
-from pytest_s3vpce.lab.process import start_lab
 from pytest_s3vpce.matrix import CellResult, Matrix, RecordKind
 from pytest_s3vpce.run.doctor import State, examine
-from pytest_s3vpce.run.environment import from_ready_file
 from pytest_s3vpce.run.evidencing import evidenced
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
 from pytest_s3vpce.run.permissions import Mode, permissions
-from tests.acceptance.conftest import EXAMPLES, Stage
+from tests.acceptance.conftest import EXAMPLES, Stage, staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,28 +35,9 @@ RUNNER = "s3vpce-runner"
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A lab that enforces all, whose runner has what is printed and nothing else."""
-    inventory = load_inventory(EXAMPLE / "s3vpce.yaml")
-    folder = tmp_path_factory.mktemp("recorded")
-    lab = start_lab(
-        folder / "lab",
-        accounts={name: (row.id, row.region) for name, row in inventory.accounts.items()},
-        provision=EXAMPLE / "provision.py",
-        enforce=Enforcement.ALL,
-    )
-    files = [load_expectations(path, inventory) for path in find_expectations(inventory.path.parent)]
-    made = Stage(
-        inventory=inventory,
-        plan=plan_cells(files, inventory),
-        environment=from_ready_file(lab.ready_file),
-        ready=json.loads(lab.ready_file.read_text(encoding="utf-8")),
-        root=folder,
-    )
-    may(made, policy_of(made))
-    try:
+    with staged("evidence", tmp_path_factory.mktemp("recorded"), enforce=Enforcement.ALL) as made:
+        may(made, policy_of(made))
         yield made
-        assert made.operator.sweep() == []
-    finally:
-        lab.stop()
 
 
 def policy_of(stage: Stage) -> dict[str, Any]:

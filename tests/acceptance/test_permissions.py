@@ -20,9 +20,7 @@ from pytest_s3vpce.errors import S3VpceError, VantageError
 from pytest_s3vpce.expectations import find_expectations, load_expectations, plan_cells
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.lab.enforcement import Enforcement
-from pytest_s3vpce.lab.process import start_lab
 from pytest_s3vpce.run.doctor import examine
-from pytest_s3vpce.run.environment import from_ready_file
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.keeping import Keepers
 from pytest_s3vpce.run.operator import Operator
@@ -33,7 +31,7 @@ from pytest_s3vpce.snapshot import closed_port
 from pytest_s3vpce.vantage import ControlPlane, DeployedLambdaVantage, Deployment, Kind, Ledger, agent_zip
 from pytest_s3vpce.vantage.removal import remove
 from pytest_s3vpce.vantage.ssm import RunCommand
-from tests.acceptance.conftest import EXAMPLES, Stage
+from tests.acceptance.conftest import EXAMPLES, Stage, staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -134,29 +132,11 @@ def actions(document: Mapping[str, Any]) -> list[str]:
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A lab that enforces all, with the example in it."""
-    inventory = load_inventory(EXAMPLE / "s3vpce.yaml")
-    folder = tmp_path_factory.mktemp("strict")
-    lab = start_lab(
-        folder / "lab",
-        accounts={name: (row.id, row.region) for name, row in inventory.accounts.items()},
-        provision=EXAMPLE / "provision.py",
-        enforce=Enforcement.ALL,
-    )
-    files = [load_expectations(path, inventory) for path in find_expectations(inventory.path.parent)]
-    made = Stage(
-        inventory=inventory,
-        plan=plan_cells(files, inventory),
-        environment=from_ready_file(lab.ready_file),
-        ready=json.loads(lab.ready_file.read_text(encoding="utf-8")),
-        root=folder,
-    )
-    try:
-        for account in inventory.accounts:
+    with staged("endpoint_only", tmp_path_factory.mktemp("strict"), enforce=Enforcement.ALL) as made:
+        for account in made.inventory.accounts:
             deploy(made, account)
         manage(made)
         yield made
-    finally:
-        lab.stop()
 
 
 def manage(stage: Stage) -> None:

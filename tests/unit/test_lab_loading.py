@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import threading
@@ -91,8 +92,12 @@ def test_instance_types_are_offered_as_ever(stage: Stage) -> None:
 
 
 def test_a_service_that_was_loaded_before_keeps_what_it_has() -> None:
+    models = importlib.import_module("moto.ec2.models.instance_types")
+    before = dict(models.INSTANCE_TYPE_OFFERINGS)
     with lightening.offerings_when_asked():
         pass
+    assert list(before) == list(models.INSTANCE_TYPE_OFFERINGS) != []
+    assert all(models.INSTANCE_TYPE_OFFERINGS[kind] is row for kind, row in before.items())
 
 
 def test_policies_of_aws_are_each_accounts_own(stage: Stage) -> None:
