@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pytest_s3vpce import claimbase
 from pytest_s3vpce.model import Layer
 
 if TYPE_CHECKING:
@@ -15,12 +16,11 @@ if TYPE_CHECKING:
     from pytest_s3vpce.claims.setting import Results, Setting
     from pytest_s3vpce.probe import Probe
 
-OWNERS: Final = frozenset({Layer.RESOURCE, Layer.RCP})
+OWNERS: Final = frozenset(claimbase.OWNERS)
 """The layers by which a bucket's owner denies."""
 CALLERS: Final = frozenset({Layer.IDENTITY, Layer.PERMISSIONS_BOUNDARY, Layer.SESSION, Layer.SCP})
 """The layers on the caller's side."""
-POLICIES: Final = OWNERS | CALLERS
-"""Whoever's, but not the endpoint's: that one speaks for a path, not for a principal."""
+POLICIES: Final = claimbase.POLICIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

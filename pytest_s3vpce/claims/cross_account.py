@@ -62,6 +62,8 @@ class CrossAccount(Claim):
         return tuple(dict.fromkeys(principal for principal, _ in (*self.granted, *self.refused)))
 
     def gaps(self, setting: Setting) -> Iterator[str]:
+        if not self.refused:
+            yield "nobody of another account was refused: whom the bucket shuts out was not tried"
         if self.untried:
             yield f"not tried of other accounts: {', '.join(self.untried)}"
         del setting

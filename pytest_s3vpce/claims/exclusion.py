@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.claims.claim import CALLERS
 from pytest_s3vpce.claims.findings import head_probes, path_read
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.model import Layer, Transport
@@ -43,7 +44,6 @@ _WAYS: Final = frozenset(
     }
 )
 """Keys by which the same request differs from one place, or over one transport, to another."""
-_SIDE: Final = (Layer.IDENTITY, Layer.PERMISSIONS_BOUNDARY, Layer.SESSION, Layer.SCP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def reads_ways(setting: Setting, principal: str) -> bool:
 
 
 def _allowed_by_side(decision: Decision) -> bool:
-    effects = {layer: decision.layers[layer] for layer in _SIDE if layer in decision.layers}
+    effects = {layer: decision.layers[layer] for layer in CALLERS if layer in decision.layers}
     return Layer.IDENTITY in effects and all(effect == "allow" for effect in effects.values())
 
 

@@ -156,6 +156,8 @@ class Gateway:
         if self._enforce is Enforcement.ALL:
             context = request_keys(request, path, region=region, now=now)
             self._authorise(request, caller, service=service, region=region, path=path, context=context, note=note)
+        if service == "lambda":
+            self._rooms.lambdas().check(request, caller, region=region)
         if service == "cloudtrail":
             self._rooms.log_writers().check_trail(request, account=caller.account, region=region)
         if service == "cloudformation":

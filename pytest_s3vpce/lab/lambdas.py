@@ -73,10 +73,6 @@ class Lambda:
         """The answer to an invocation; None for all else, which is left to the state behind."""
         invoked = _INVOKE.fullmatch(request.target)
         if invoked is None or request.method != "POST":
-            functionchecks.check(request)
-            self._check_role(request)
-            arn_of = f"arn:{caller.arn.split(':', 2)[1]}:lambda:{region}:{caller.account}:function:"
-            self._states.check_change(request, arn_of=arn_of)
             return None
         name = unquote(invoked["name"])
         named = _FUNCTION_NAME.fullmatch(name)
@@ -94,6 +90,13 @@ class Lambda:
         self._authorise(caller, arn, found, account=account, path=path, context=context, note=note)
         assert found is not None  # nobody may invoke what is not there in another account
         return self._invoke(request, found)
+
+    def check(self, request: HttpRequest, caller: Caller, *, region: str) -> None:
+        """Raises Lambda's refusal of settings that can't be, and of changes out of season: of whom may ask alone."""
+        functionchecks.check(request)
+        self._check_role(request)
+        arn_of = f"arn:{caller.arn.split(':', 2)[1]}:lambda:{region}:{caller.account}:function:"
+        self._states.check_change(request, arn_of=arn_of)
 
     def _authorise(
         self,

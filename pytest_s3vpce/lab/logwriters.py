@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.lab import trailselectors
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.keys import Caller
 from pytest_s3vpce.lab.principals import partition_of
@@ -18,6 +19,8 @@ from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.policy import Effect
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytest_s3vpce.lab.judge import Judge
     from pytest_s3vpce.lab.resources import BucketState
     from pytest_s3vpce.lab.state import State
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 _CLOUDTRAIL: Final = "cloudtrail.amazonaws.com"
 _LOGGING: Final = "logging.s3.amazonaws.com"
 _DELIVERY: Final = "http://acs.amazonaws.com/groups/s3/LogDelivery"
-_SETTERS: Final = re.compile(r"(?:[\w.]+\.)?(?:CreateTrail|UpdateTrail)")
+_SETTERS: Final = re.compile(r"(?:[\w.]+\.)?(?P<name>CreateTrail|UpdateTrail|PutEventSelectors)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,18 +74,21 @@ class LogWriters:
         )
 
     def check_trail(self, request: HttpRequest, *, account: str, region: str) -> None:
-        """Raises CloudTrail's refusal where a trail is given a bucket that does not let CloudTrail write.
+        """Raises CloudTrail's refusal of a bucket that does not let it write, and of selectors that can't be.
 
         https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_CreateTrail.html
         """
-        if not _SETTERS.fullmatch(request.header("x-amz-target") or ""):
+        setter = _SETTERS.fullmatch(request.header("x-amz-target") or "")
+        given = _document(request.body) if setter else {}
+        if setter and setter["name"] == "PutEventSelectors":
+            trailselectors.check(given)
             return
-        given = json.loads(request.body)
-        bucket = self._state.bucket(str(given.get("S3BucketName")))
-        if bucket is None:
-            return  # told by the state behind, where one is named
+        named = given.get("S3BucketName")
+        bucket = self._state.bucket(named) if isinstance(named, str) else None
+        if bucket is None or not isinstance(given.get("Name"), str):
+            return  # told by the state behind, where it is asked for one
         prefix = f"{given['S3KeyPrefix']}/" if given.get("S3KeyPrefix") else ""
-        writer = of_trail(str(given["Name"]).rpartition("/")[2], account=account, region=region)
+        writer = of_trail(given["Name"].rpartition("/")[2], account=account, region=region)
         key = f"{prefix}AWSLogs/{account}/CloudTrail/{region}/"
         looks = self._may(writer, "s3:GetBucketAcl", bucket, "", {}) is Effect.ALLOW
         if not (looks and self.may_put(writer, bucket, key)):
@@ -105,3 +111,12 @@ class LogWriters:
             },
         )
         return self._judge.decide(Caller(arn=f"service:{writer.service}"), question).effect
+
+
+def _document(body: bytes) -> Mapping[str, Any]:
+    """A call's JSON; nothing where it is none, which the state behind tells."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -92,8 +92,9 @@ class Services:
         if mend is not None:
             mend(self)
         while service == "iam" and self._runners:
-            keys, region = self._runners.pop(0)
+            keys, region = self._runners[0]
             Principals(found).make_runner(keys, region=region)
+            self._runners.pop(0)  # not before: one that could not be made is tried again
         return found
 
     def mend_s3(self) -> None:

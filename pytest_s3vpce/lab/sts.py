@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from pytest_s3vpce.network.path import Path
     from pytest_s3vpce.network.topology import Endpoint
 
-_NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
 _TARGET: Final = re.compile(r"(?:arn:aws[a-z-]*:iam::)?(?P<account>\d{12})(?::root)?", re.ASCII)
 _TASK: Final = re.compile(r"arn:aws[a-z-]*:iam::aws:policy/root-task/\w+")
 _ANYTHING: Final = '{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'

@@ -11,7 +11,9 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from pytest_s3vpce.lab.logwriters import of_access_log, of_trail
 from pytest_s3vpce.lab.origin import Internet
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 _LETTERS: Final = string.ascii_letters + string.digits
-_REASONS: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,11 @@ class Delivery:
             time.sleep(self._delay)
             with self._news:
                 pending, self._pending = self._pending, _Pending()
-            self._write(pending)
+            try:
+                self._write(pending)
+            except Exception:  # noqa: BLE001 - whatever it was, it is logged
+                # The next records are none of this one's: a thread that ended would deliver nothing again.
+                _LOG.exception("records could not be delivered")
 
     def _write(self, pending: _Pending) -> None:
         files: dict[tuple[str, ...], tuple[Trail, list[Record]]] = {}
@@ -149,7 +154,7 @@ class Delivery:
         kind = ("Content-Type", "application/json" if form else "text/plain")
         request = HttpRequest(
             method="PUT",
-            target=f"/{bucket}/{key}",
+            target=f"/{bucket}/{quote(key, safe='/-_.~')}",
             headers=(kind, *((("Content-Encoding", form),) if form else ())),
             body=body,
             host=f"s3.{home.region}.amazonaws.com",
@@ -159,7 +164,7 @@ class Delivery:
             peer="",
         )
         answer = self._state.call("s3", request, account=home.account, region=home.region, target=request.target)
-        if answer.status >= _REASONS:
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
             _LOG.warning("`%s` in `%s` was not written: %s", key, bucket, answer.status)
 
     def _log(self, trail: Trail, records: Sequence[Record], *, stream: str, now: datetime) -> None:

@@ -241,7 +241,8 @@ _IDENTITIES: Final[Mapping[SessionKind | None, str]] = {
 def _session(caller: Caller) -> Record:
     issued = caller.issued_at
     created = issued.strftime("%Y-%m-%dT%H:%M:%SZ") if issued else None
-    context: Record = {"attributes": {"creationDate": created, "mfaAuthenticated": "false"}}
+    with_mfa = "false" if caller.mfa_at is None else "true"
+    context: Record = {"attributes": {"creationDate": created, "mfaAuthenticated": with_mfa}}
     bearer = caller.bearer or ""
     if caller.session is SessionKind.ROLE:
         context["sessionIssuer"] = {

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.lab.refused import Refused
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -23,6 +25,40 @@ _OPERATORS: Final[Mapping[str, Callable[[str, str], bool]]] = {
     "StartsWith": lambda value, wanted: value.startswith(wanted),
     "EndsWith": lambda value, wanted: value.endswith(wanted),
 }
+
+
+def check(given: Mapping[str, Any]) -> None:
+    """Raises CloudTrail's refusal of selectors that can't be: what is stored is asked of every record.
+
+    https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_PutEventSelectors.html
+    """
+    basic, advanced = given.get("EventSelectors") or [], given.get("AdvancedEventSelectors") or []
+    try:
+        good = all(_is_basic(row) for row in basic) and all(_is_advanced(row) for row in advanced)
+    except (AttributeError, KeyError, TypeError):
+        good = False
+    if not good:
+        message = "The event selectors are not valid."
+        raise Refused("InvalidEventSelectorsException", status=400, message=message)
+
+
+def _is_basic(row: Mapping[str, Any]) -> bool:
+    resources = row.get("DataResources") or []
+    return (row.get("ReadWriteType") or "All") in _READ_WRITE and all(
+        isinstance(resource["Type"], str) and _is_texts(resource.get("Values") or []) for resource in resources
+    )
+
+
+def _is_advanced(row: Mapping[str, Any]) -> bool:
+    names = [f"{negation}{name}" for negation in ("", "Not") for name in _OPERATORS]
+    return bool(row["FieldSelectors"]) and all(
+        isinstance(field["Field"], str) and all(_is_texts(field.get(name) or []) for name in names)
+        for field in row["FieldSelectors"]
+    )
+
+
+def _is_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
 def takes(record: Record, *, basic: Sequence[Mapping[str, Any]], advanced: Sequence[Mapping[str, Any]]) -> bool:

@@ -164,6 +164,9 @@ def test_more_than_is_granted_is_no_owners_denial_where_the_grantees_own_policie
 
 def test_what_is_not_tried_of_other_accounts_is_no_secret() -> None:
     assert list(EXACTLY.gaps(SETTING)) == []
+    assert list(replace(EXACTLY, refused=()).gaps(SETTING)) == [
+        "nobody of another account was refused: whom the bucket shuts out was not tried"
+    ]
     assert list(replace(EXACTLY, untried=("a:b", "c:d")).gaps(SETTING)) == ["not tried of other accounts: a:b, c:d"]
 
 

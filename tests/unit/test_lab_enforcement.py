@@ -77,6 +77,14 @@ def test_a_key_is_made_by_who_may_and_used_by_whom_its_policy_lets_in(stage: Sta
     assert found[2].endswith("because no resource-based policy allows the kms:Encrypt action")
 
 
+def test_who_has_no_right_learns_nothing_of_functions(stage: Stage) -> None:
+    create = role_of(stage, "no-functions", deny("lambda:*")).client("lambda").create_function
+    given = {"FunctionName": "f", "Runtime": "nodejs18.x", "Role": USER, "Handler": "h.h", "Code": {"ZipFile": b"x"}}
+    _, code, message = refusal(create, **given)
+    assert code == "AccessDeniedException"
+    assert "lambda:CreateFunction" in message
+
+
 def test_who_has_the_right_is_served(stage: Stage) -> None:
     admin = stage.admin(MAIN)
     assert admin.client("ec2").describe_vpcs()["Vpcs"]

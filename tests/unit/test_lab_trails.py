@@ -16,8 +16,10 @@ import pytest
 from botocore import UNSIGNED
 from botocore.exceptions import ClientError
 
+from pytest_s3vpce.lab.logwriters import LogWriters
+from pytest_s3vpce.lab.wire import HttpRequest
 from tests.unit.labnetwork import make
-from tests.unit.labstage import REGION, Stage, allow, deny, make_role, policy, refusal
+from tests.unit.labstage import INTERNET, REGION, Stage, allow, deny, make_role, policy, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -549,3 +551,63 @@ def test_access_logs_need_no_trail(by: str) -> None:
     where = rf"dated/{account}/us-east-1/{of}/\d{{4}}/\d\d/\d\d/" if by == "policy" else ""
     assert re.fullmatch(rf"{where}[0-9]{{4}}(-[0-9]{{2}}){{5}}-[0-9A-F]{{16}}", key)
     assert any(" 198.51.100.10 - " in line and " 403 AccessDenied " in line for line in found)
+
+
+@pytest.mark.parametrize(
+    "selectors",
+    [
+        {"EventSelectors": [{"ReadWriteType": "Foo"}]},
+        {"EventSelectors": [{**ALL_OBJECTS, "DataResources": [{"Values": ["arn:aws:s3"]}]}]},
+        {"AdvancedEventSelectors": [{"FieldSelectors": [{"Field": "eventCategory", "Equals": []}]}, {}]},
+    ],
+)
+def test_selectors_that_can_not_be_are_refused_and_every_call_goes_on(world: World, selectors: dict[str, Any]) -> None:
+    trail = world.root.client("cloudtrail", parameter_validation=False)
+    with pytest.raises(ClientError, match="InvalidEventSelectorsException"):
+        trail.put_event_selectors(TrailName="main", **selectors)
+    assert world.root.client("s3").get_object(Bucket="trail-data", Key="k")["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+@pytest.mark.parametrize("body", [b"x", b"[]", b"{}", b'{"S3BucketName": "trail-data"}', b'{"Name": "n"}'])
+def test_a_trail_without_a_name_or_a_bucket_is_left_to_the_state_behind(world: World, body: bytes) -> None:
+    request = HttpRequest(
+        method="POST",
+        target="/",
+        headers=(("X-Amz-Target", "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.CreateTrail"),),
+        body=body,
+        host="cloudtrail.us-east-1.amazonaws.com",
+        scheme="https",
+        tls="TLSv1.3",
+        origin=INTERNET,
+        peer="",
+    )
+    writers = LogWriters(world.stage.state, world.stage.gateway._judge)
+    before = world.root.client("cloudtrail").describe_trails()["trailList"]
+    writers.check_trail(request, account=MAIN, region=REGION)
+    assert world.root.client("cloudtrail").describe_trails()["trailList"] == before
+
+
+def test_what_fails_on_its_way_does_not_keep_the_next_records(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.select({**ALL_OBJECTS})
+    with monkeypatch.context() as broken:
+        broken.setattr(LogWriters, "may_put", lambda *_: 1 / 0)
+        world.root.client("s3").put_object(Bucket="trail-data", Key="lost", Body=b"")
+        waited(lambda: [row for row in caplog.messages if row == "records could not be delivered"])
+    world.settled()
+
+
+def test_keys_of_log_files_are_what_the_prefix_says(world: World) -> None:
+    trail = world.root.client("cloudtrail")
+    (made,) = trail.describe_trails(trailNameList=["main"])["trailList"]
+    trail.create_trail(Name="odd", S3BucketName=made["S3BucketName"], S3KeyPrefix="a b?acl")
+    trail.start_logging(Name="odd")
+    s3 = world.root.client("s3")
+    try:
+        found = waited(
+            lambda: s3.list_objects_v2(Bucket=made["S3BucketName"], Prefix="a b?acl/AWSLogs/").get("Contents", [])
+        )
+    finally:
+        trail.delete_trail(Name="odd")
+    assert found[0]["Key"].endswith(".json.gz")
