@@ -47,6 +47,8 @@ class Observed:
     requests: dict[Probe, SignedRequest] = field(default_factory=dict)
     answers: dict[Probe, Answer] = field(default_factory=dict)
     refusals: dict[Probe, str] = field(default_factory=dict)
+    handed: set[Probe] = field(default_factory=set)
+    """Those that a vantage point was given to send, whether or not an answer came back."""
     canaries: dict[str, tuple[bool, str]] = field(default_factory=dict)
     outcomes: dict[Probe, Outcome] = field(default_factory=dict)
     """As classified."""
@@ -57,6 +59,17 @@ class Observed:
     gone: set[str] = field(default_factory=set)
     """Labels of objects that were read, and could not be read again."""
     calibration: Calibration = NONE
+
+    def heard(self, probe: Probe, answer: Answer) -> None:
+        """What it was refused for before no longer counts."""
+        self.answers[probe] = answer
+        self.refusals.pop(probe, None)
+
+    def unheard(self, probe: Probe, why: str) -> None:
+        """What was heard of it before no longer counts, and nobody knows that it was sent."""
+        self.refusals[probe] = why
+        self.answers.pop(probe, None)
+        self.requests.pop(probe, None)
 
     def results(self) -> Results:
         return Results(
@@ -133,10 +146,10 @@ class AccessRun:
             self._exchange(again, seen)
             self._settled(seen)
         finally:
-            self._mutations.undo(seen.answers)
+            self._mutations.undo(seen.answers, handed=seen.handed)
         self._classify(probes, seen)
         refused = {probe.cell.label for probe in probes if is_refusal(probe, seen.outcomes)}
-        if refused & before.keys() or any(writes(probe) for probe in seen.answers):
+        if refused & before.keys() or any(map(writes, seen.handed)):
             self._compare_canaries(readers, before, seen)
         self._read_again(refused - before.keys(), seen)
         return seen
@@ -159,9 +172,10 @@ class AccessRun:
         bucket = probe.cell.target.bucket
         if probe in seen.refusals:
             return False
-        if not writes(probe) or bucket in self._world.canaries:
+        # The world's canaries may be an earlier run's: what counts is that this one's reader was there.
+        read, why = seen.canaries.get(bucket, (False, f"the canary of {bucket} was not read"))
+        if read or not writes(probe):
             return True
-        _, why = seen.canaries.get(bucket, (False, f"the canary of {bucket} was not read"))
         seen.refusals[probe] = f"not sent: {why}"
         return False
 
@@ -186,19 +200,16 @@ class AccessRun:
     ) -> None:
         """A write to a declared key where nothing is could make something there: such a key is read before, too."""
         targets = {probe: (probe.cell.target.bucket, probe.cell.target.key) for probe in probes if writes(probe)}
-        readings: dict[tuple[str, str | None], Probe] = {}
+        readings: dict[tuple[str, str | None], Probe | None] = {}
         for bucket, key in dict.fromkeys(targets.values()):
-            reader = readers.get(bucket)
-            if reader is not None and key is not None and key != self._world.bucket(bucket).key:
-                readings[bucket, key] = reader.probe(key)
+            if key is not None and key != self._world.bucket(bucket).key:
+                reader = readers.get(bucket)
+                readings[bucket, key] = None if reader is None else reader.probe(key)
         found = Observed()
-        self._exchange(list(readings.values()), found)
+        self._exchange([reading for reading in readings.values() if reading is not None], found)
         for probe, target in targets.items():
-            reading = readings.get(target)
-            answer = None if reading is None else found.answers.get(reading)
-            if reading is not None and (answer is None or not is_read(answer)):
-                why = f"nothing was read at its key by {reading.cell.who}, so a write could make something there"
-                seen.refusals.setdefault(probe, f"not sent: {why}")
+            if target in readings and (why := _absent(readings[target], found)):
+                seen.refusals.setdefault(probe, f"not sent: {why}, so a write could make something there")
 
     def _compare_canaries(
         self, readers: Mapping[str, Reader | None], before: Mapping[str, bytes], seen: Observed
@@ -254,7 +265,7 @@ class AccessRun:
             try:
                 seen.requests[probe] = self._request(probe)
             except S3VpceError as error:
-                seen.refusals[probe] = str(error)
+                seen.unheard(probe, str(error))
             else:
                 by_vantage.setdefault(probe.cell.vantage, []).append(probe)
         with ThreadPoolExecutor(max(1, len(by_vantage))) as pool:
@@ -268,14 +279,15 @@ class AccessRun:
 
     def _batch(self, vantage: str, probes: Sequence[Probe], seen: Observed) -> None:
         try:
-            answers = self._vantages.get(vantage).send([seen.requests[probe] for probe in probes])
+            point = self._vantages.get(vantage)
+            seen.handed.update(probes)
+            answers = point.send([seen.requests[probe] for probe in probes])
         except S3VpceError as error:
-            seen.refusals.update(dict.fromkeys(probes, str(error)))
-            for probe in probes:  # nobody knows of any that it was sent
-                seen.requests.pop(probe, None)
+            for probe in probes:
+                seen.unheard(probe, str(error))
             return
         for probe, answer in zip(probes, answers, strict=True):
-            seen.answers[probe] = answer
+            seen.heard(probe, answer)
 
     def _request(self, probe: Probe) -> SignedRequest:
         """The signed request of a probe: one signature serves every vantage point that uses the same host."""
@@ -344,6 +356,14 @@ def _counted(probe: Probe, seen: Observed) -> Outcome:
         if helper in seen.outcomes and seen.outcomes[helper].allowed
     ]
     return for_action(seen.outcomes[probe], action=probe.cell.action, helpers=helpers, shown=shown)
+
+
+def _absent(reading: Probe | None, found: Observed) -> str:
+    """Why nothing may be at a declared key; empty where its reading got something."""
+    if reading is None:
+        return "nobody is declared who reads its key"
+    answer = found.answers.get(reading)
+    return "" if answer is not None and is_read(answer) else f"nothing was read at its key by {reading.cell.who}"
 
 
 def _is_stale(answer: Answer | None) -> bool:

@@ -10,7 +10,7 @@ from pytest_s3vpce.operations import Trace, operation
 from pytest_s3vpce.vantage import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from pytest_s3vpce.model import Answer
     from pytest_s3vpce.probe import Probe
@@ -33,6 +33,7 @@ class Mutations:
         self._canaries = canaries
         self._ledger = ledger
         self._entries: dict[tuple[str, str, Kind], Entry] = {}
+        self._begun: dict[Probe, tuple[str, str, Kind]] = {}
 
     def begin(self, probes: Iterable[Probe]) -> dict[Probe, str]:
         """Writes down what these probes will make; comes back with those that may not be sent, and why."""
@@ -48,19 +49,23 @@ class Mutations:
                     "`canary: {create: PRINCIPAL:VANTAGE_POINT}`"
                 )
             elif trace in _KINDS:
-                self._record(bucket, self._world.destination(probe.cell).run_key, _KINDS[trace])
+                at = (bucket, self._world.destination(probe.cell).run_key, _KINDS[trace])
+                self._record(*at)
+                self._begun[probe] = at
             elif probe.cell.target.key is not None:
                 refused[probe] = (
                     "not sent: it would change a declared key, and only the run's own canary may be changed"
                 )
         return refused
 
-    def undo(self, answers: Mapping[Probe, Answer]) -> None:
-        """Removes it; what can't be removed, or was never answered, stays in the ledger for the sweep."""
+    def undo(self, answers: Mapping[Probe, Answer], *, handed: Collection[Probe]) -> None:
+        """Removes it; what can't be removed, or was never answered, stays in the ledger for the sweep.
+
+        `handed` are those that a vantage point was given to send: of the others nothing was made.
+        """
         unsure: dict[tuple[str, str, Kind], str] = {}
-        for probe, answer in answers.items():
-            at = self._at(probe)
-            if at is not None and (why := self._undone(at, answer)):
+        for probe, at in self._begun.items():
+            if probe in handed and (why := self._undone(at, answers.get(probe))):
                 unsure[at] = why
         for at, entry in self._entries.items():
             if at in unsure:
@@ -68,15 +73,12 @@ class Mutations:
             else:
                 self._ledger.removed(entry)
         self._entries.clear()
+        self._begun.clear()
 
-    def _at(self, probe: Probe) -> tuple[str, str, Kind] | None:
-        trace = operation(probe.cell.operation).leaves
-        if not probe.cell.mutating or trace not in _KINDS:
-            return None
-        return probe.cell.target.bucket, self._world.destination(probe.cell).run_key, _KINDS[trace]
-
-    def _undone(self, at: tuple[str, str, Kind], answer: Answer) -> str | None:
+    def _undone(self, at: tuple[str, str, Kind], answer: Answer | None) -> str | None:
         """Takes back what one answer says was made; why it may still be there."""
+        if answer is None:
+            return "no answer came back"
         if answer.status is None or answer.status >= _UNSURE:
             return f"nobody knows whether it was made: {answer.detail or answer.failure or answer.status}"
         bucket, key, kind = at

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from pytest_s3vpce.calibration import NONE
+from pytest_s3vpce.errors import TargetError, VantageError
 from pytest_s3vpce.model import Answer, Cell, OutcomeKind, Target
 from pytest_s3vpce.probe import Probe
 from pytest_s3vpce.run.access import AccessRun, Observed, _outcome
 from pytest_s3vpce.run.objects import canary_body, canary_version
 from pytest_s3vpce.run.plan import Reader
+from tests.unit.test_settling import Counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +77,10 @@ class Nothing(NamedTuple):
     def begin(self, _probes: object) -> dict[Probe, str]:
         return {}
 
-    def undo(self, _answers: object) -> None: ...
+    def undo(self, _answers: object, *, handed: object) -> None: ...
+
+    def bucket(self, _label: str) -> Any:
+        return SimpleNamespace(key="canary")
 
 
 class Deleted(AccessRun):
@@ -108,3 +115,108 @@ def test_an_object_that_goes_while_requests_are_sent_is_told(reader: Reader | No
 def test_nothing_is_read_again_where_nobody_was_refused() -> None:
     assert sent(get(vantage="inside"), batches=1).gone == set()
     assert sent(get("outsider", bucket="control:main"), batches=1).gone == set()
+
+
+def write(*, key: str | None = None) -> Probe:
+    target = Target(bucket="reports", name=key or "", key=key)
+    cell = Cell(operation="PutObject", action="s3:PutObject", target=target, principal="app", vantage="office")
+    return Probe(cell=cell)
+
+
+READER = Reader("reports", "app", "inside")
+THERE = Answer(id="a", status=206, body=b"x", headers=IDS)
+NO = Answer(id="a", status=403, body=REFUSED, headers=IDS)
+LOST = VantageError("vantage point `office`: gone")
+UNSIGNED = TargetError("it can't be signed")
+
+
+class Script:
+    """What each probe gives, one after the other, the last one for good; every vantage point reads from it."""
+
+    def __init__(self, given: dict[Probe, list[Answer | Exception]]) -> None:
+        self.given = given
+        self.sent: list[Probe] = []
+
+    def get(self, _vantage: str) -> Script:
+        return self
+
+    def send(self, probes: Sequence[Probe]) -> list[Answer]:
+        self.sent.extend(probes)
+        return [self.next(probe) for probe in probes]
+
+    def next(self, probe: Probe) -> Answer:
+        row = self.given[probe]
+        found = row.pop(0) if len(row) > 1 else row[0]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+class Scripted(AccessRun):
+    """A probe is its own request, unless the script says that it can't be signed."""
+
+    script: Script
+
+    def _request(self, probe: Probe) -> Any:
+        return self.script.next(probe) if self.script.given[probe][0] is UNSIGNED else probe
+
+
+def scripted(
+    given: dict[Probe, list[Answer | Exception]], *, settle: float = 0, earlier: dict[str, bytes] | None = None
+) -> Scripted:
+    script: Any = Script(given)
+    world: Any = Nothing(earlier or {}, {})
+    run = Scripted(world, script, builder=world, notify=lambda _: None, mutations=world, settle=settle, clock=Counted())
+    run.script = script
+    return run
+
+
+@pytest.mark.parametrize("failure", [LOST, UNSIGNED])
+def test_what_is_never_heard_of_again_does_not_settle_on_what_it_gave_before(failure: Exception) -> None:
+    seen = scripted({get(): [THERE, failure]}, settle=30).send([get()], {}, unmade={})
+    assert (seen.answers, seen.requests) == ({}, {})
+    assert seen.counted[get()].kind is OutcomeKind.INCONCLUSIVE
+    assert seen.refusals[get()] == str(failure)
+
+
+def test_what_is_heard_of_again_is_no_longer_refused() -> None:
+    seen = scripted({get(): [THERE, LOST, THERE]}, settle=30).send([get()], {}, unmade={})
+    assert seen.counted[get()].allowed
+    assert seen.refusals == {}
+
+
+@pytest.mark.parametrize(("failure", "readings"), [(LOST, 2), (UNSIGNED, 1)])
+def test_a_write_that_was_never_answered_has_the_canary_compared(failure: Exception, readings: int) -> None:
+    changed = Answer(id="a", status=206, body=b"y", headers=IDS)
+    run = scripted({READER.probe(): [THERE, changed], write(): [failure]})
+    seen = run.send([write()], {"reports": READER}, unmade={})
+    assert run.script.sent.count(READER.probe()) == readings
+    assert seen.canaries["reports"][0] is (readings == 1)
+
+
+@pytest.mark.parametrize("reader", [None, READER])
+@pytest.mark.parametrize("key", [None, "declared"])
+def test_no_write_is_sent_on_an_earlier_runs_reading(reader: Reader | None, key: str | None) -> None:
+    run = scripted(
+        {READER.probe(): [NO], READER.probe("declared"): [THERE], write(key=key): [NO]}, earlier={"reports": b"x"}
+    )
+    seen = run.send([write(key=key)], {"reports": reader}, unmade={})
+    assert write(key=key) not in run.script.sent
+    assert seen.refusals[write(key=key)].startswith("not sent: ")
+
+
+def test_a_write_is_sent_where_this_run_read_the_canary_and_the_key() -> None:
+    declared = write(key="declared")
+    run = scripted({READER.probe(): [THERE], READER.probe("declared"): [THERE], declared: [NO]})
+    assert run.send([declared], {"reports": READER}, unmade={}).counted[declared].denied
+
+
+@pytest.mark.parametrize(("failure", "handed"), [(LOST, {get()}), (UNSIGNED, set()), (RuntimeError("ours"), {get()})])
+def test_who_takes_back_is_told_what_was_handed_to_be_sent(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, handed: set[Probe]
+) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(Nothing, "undo", lambda _self, _answers, *, handed: told.append(handed))
+    with suppress(RuntimeError):
+        scripted({get(): [failure]}).send([get()], {}, unmade={})
+    assert told == [handed]

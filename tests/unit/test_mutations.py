@@ -97,7 +97,8 @@ def test_each_thing_is_recorded_once_and_taken_back_by_its_id(
             upload: answered(200, UPLOAD),
             read: answered(206),
             tags: answered(200),
-        }
+        },
+        handed=(put, copy, upload, read, tags),
     )
     who = ("made", "admin:host")
     assert canaries.sent == [
@@ -111,7 +112,7 @@ def test_each_thing_is_recorded_once_and_taken_back_by_its_id(
 def test_what_was_refused_left_nothing(mutations: Mutations, canaries: Canaries, ledger: Ledger) -> None:
     put = probe("PutObject")
     mutations.begin([put])
-    mutations.undo({put: answered(403)})
+    mutations.undo({put: answered(403)}, handed=(put,))
     assert (canaries.sent, ledger.open_entries()) == ([], [])
 
 
@@ -123,9 +124,20 @@ def test_what_nobody_knows_of_stays_in_the_ledger(
 ) -> None:
     put = probe("PutObject")
     mutations.begin([put])
-    mutations.undo({put: answered(status)})
+    mutations.undo({put: answered(status)}, handed=(put,))
     (entry,) = ledger.open_entries()
     assert why in (entry.kept or "")
+
+
+def test_what_was_sent_and_never_answered_stays_in_the_ledger(mutations: Mutations, ledger: Ledger) -> None:
+    put, copy, upload = (probe(name) for name in ("PutObject", "CopyObject", "CreateMultipartUpload"))
+    mutations.begin([put, copy, upload])
+    mutations.undo({put: answered(403)}, handed=(put, copy))
+    (entry,) = ledger.open_entries()
+    assert (entry.kind, entry.kept) == (Kind.S3_OBJECT, "no answer came back")
+    mutations.begin([put])
+    mutations.undo({put: answered(403)}, handed=(put,))
+    assert ledger.open_entries() == [entry], "the next run's own are told apart"
 
 
 def test_what_can_not_be_removed_stays_in_the_ledger(mutations: Mutations, canaries: Canaries, ledger: Ledger) -> None:
@@ -136,7 +148,7 @@ def test_what_can_not_be_removed_stays_in_the_ledger(mutations: Mutations, canar
     ):
         canaries.status, canaries.error = status, error
         mutations.begin([put])
-        mutations.undo({put: answered(200)})
+        mutations.undo({put: answered(200)}, handed=(put,))
         assert ledger.open_entries()[-1].kept == why
 
 
