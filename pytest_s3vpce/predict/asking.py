@@ -10,7 +10,7 @@ from pytest_s3vpce.operations.tags import TAG_READERS
 from pytest_s3vpce.policy import UNKNOWN, Policies
 from pytest_s3vpce.predict import keys
 from pytest_s3vpce.predict.doubt import Doubt
-from pytest_s3vpce.predict.layers import Layers, acl_of
+from pytest_s3vpce.predict.layers import Layers, acl_of, organization_of
 from pytest_s3vpce.snapshot.buckets import ENFORCED
 from pytest_s3vpce.snapshot.state import AccessPointRow, ObjectRow, OrganizationRow, Unread
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.policy import Acl, Unknown
     from pytest_s3vpce.predict.case import Case
     from pytest_s3vpce.predict.ways import Way
-    from pytest_s3vpce.snapshot.state import AccountRow, BucketRow, Snapshot
+    from pytest_s3vpce.snapshot.state import AccountRow, BucketRow, KeyRow, Snapshot
 
 _LISTED: Final = frozenset(
     {
@@ -37,6 +37,8 @@ _LISTED: Final = frozenset(
 
 _BROUGHT: Final = Doubt(prefixes=("lambda:source", "ec2:source", "ec2:roledelivery", "aws:ec2instancesource"))
 """Keys that only a function's or an instance's own credentials carry."""
+_OF_KEYS: Final = Doubt(keys=frozenset({"kms:resourcealiases"}), prefixes=("aws:resourcetag/",))
+"""What conditions may ask of a KMS key and nobody reads."""
 
 
 class Asking:
@@ -72,9 +74,7 @@ class Asking:
             found |= {**own, **keys.of_signature(age=case.age)}
             doubt = doubt.joined(mine).joined(_BROUGHT if case.ambient else Doubt())
         for whose, account_id in self._members(bucket, way, case):
-            account = self.snapshot.account_by_id(account_id)
-            place = Unread(unread="the account is not in the inventory") if account is None else account.organization
-            more, unknown = keys.of_organization(whose, place)
+            more, unknown = self._organization(whose, account_id)
             found |= more
             doubt = doubt.joined(unknown)
         if isinstance(point, AccessPointRow):
@@ -84,6 +84,24 @@ class Asking:
         more, unknown = self._tags(check, bucket, case)
         found |= {"aws:ResourceAccount": bucket.account_id, "s3:ResourceAccount": bucket.account_id, **more}
         return found, doubt.joined(unknown)
+
+    def keys_for_kms(
+        self, check: Check, bucket: BucketRow, key: KeyRow, way: Way, case: Case
+    ) -> tuple[dict[str, Any], Doubt]:
+        """The condition keys that S3's question to KMS carries, where the key is the resource."""
+        given, doubt = self.keys(check, bucket, None, way, case)
+        found = keys.for_kms(
+            given, account=case.caller.account or None, resource=case.arn(check, bucket), region=bucket.region
+        )
+        more, unknown = self._organization("Resource", key.account)
+        doubt = doubt.without("aws:resource").joined(unknown).joined(_OF_KEYS)
+        if isinstance(key.policy, Unread) and not key.arn.startswith("arn:"):
+            # An alias that nobody could look up may be any account's.
+            return found | more, doubt.joined(Doubt(keys=frozenset({"aws:resourceaccount"})))
+        return found | more | {"aws:ResourceAccount": key.account}, doubt
+
+    def _organization(self, whose: str, account_id: str) -> tuple[dict[str, Any], Doubt]:
+        return keys.of_organization(whose, organization_of(self.snapshot.account_by_id(account_id)))
 
     def _members(self, bucket: BucketRow, way: Way, case: Case) -> Iterator[tuple[str, str]]:
         if case.caller.kind != "anonymous":
@@ -122,19 +140,34 @@ class Asking:
             self.layers.unread["acl"] = given.unread
         return acl_of(given, accounts=self._canonical)
 
-    def policies(self, bucket: BucketRow, acl: Acl | Unknown | None, way: Way, case: Case) -> Policies:
+    def policies(
+        self, bucket: BucketRow, point: AccessPointRow | Unread | None, acl: Acl | Unknown | None, way: Way, case: Case
+    ) -> Policies:
         account = self.snapshot.account(bucket.account)
-        mine = self.snapshot.account_by_id(case.caller.account) if case.caller.account else None
         endpoint: dict[str, Any] = {"vpc_endpoint": UNKNOWN}
         if isinstance(way.path, Path):
             endpoint = self.layers.of_endpoint(way.path.endpoint)
-        return self.layers.policies(
-            **self.layers.of_caller(case.caller, session=case.session, account=mine),
-            **self.layers.of_bucket(bucket, account=account, acl=acl),
+        return Policies(
+            **self._of_caller(case),
+            **self.layers.of_bucket(bucket, account=account, point=point, acl=acl),
             **endpoint,
-            principal_in_management_account=_manages(mine),
             resource_in_management_account=_manages(account),
         )
+
+    def policies_of_key(self, key: KeyRow, case: Case) -> Policies:
+        """What decides at KMS: of the key's account, which need not be the bucket's."""
+        account = self.snapshot.account_by_id(key.account)
+        return Policies(
+            **self._of_caller(case),
+            **self.layers.of_owner(account),
+            key=self.layers.document(key.policy, name=f"policy of {key.arn}", layer="kms"),
+            resource_in_management_account=_manages(account),
+        )
+
+    def _of_caller(self, case: Case) -> dict[str, Any]:
+        mine = self.snapshot.account_by_id(case.caller.account) if case.caller.account else None
+        found = self.layers.of_caller(case.caller, session=case.session, account=mine)
+        return {**found, "principal_in_management_account": _manages(mine)}
 
 
 def _manages(account: AccountRow | None) -> bool:

@@ -39,6 +39,10 @@ class Doubt:
         """Those of the keys that are in doubt."""
         return frozenset(key for key in keys if key in self.keys or key.startswith(self.prefixes))
 
+    def without(self, prefix: str) -> Doubt:
+        """Without the keys that begin so."""
+        return replace(self, keys=frozenset(key for key in self.keys if not key.startswith(prefix)))
+
     def joined(self, other: Doubt) -> Doubt:
         return Doubt(keys=self.keys | other.keys, prefixes=(*self.prefixes, *other.prefixes))
 

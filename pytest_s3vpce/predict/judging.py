@@ -19,6 +19,7 @@ from pytest_s3vpce.predict.asking import Asking
 from pytest_s3vpce.predict.case import Case, Cases
 from pytest_s3vpce.predict.doubt import Doubt, Doubted, decide_in_doubt
 from pytest_s3vpce.predict.kms import of_kms
+from pytest_s3vpce.predict.layers import blocks_of
 from pytest_s3vpce.predict.ways import ways
 from pytest_s3vpce.snapshot.state import AccessPointRow, Unread
 
@@ -201,7 +202,7 @@ class Predictor:
         holder = bucket.account_id
         if acl is not None and not isinstance(acl, Unknown) and acl.owner is not None:
             holder = acl.owner
-        policies = self._asking.policies(bucket, acl, way, case)
+        policies = self._asking.policies(bucket, point, acl, way, case)
         if holder != bucket.account_id and isinstance(policies.resource, Document):
             # Another account's object: the bucket's policy may deny access to it, not allow it.
             policies = replace(policies, resource=replace(policies.resource, allows=()))
@@ -213,14 +214,20 @@ class Predictor:
             context=given,
         )
         if point is None:
-            return self._with_block(request, policies, doubt, bucket)
+            return self._with_block(request, policies, doubt, bucket, None)
         return self._by_point(request, policies, doubt, bucket, point)
 
-    def _with_block(self, request: Request, policies: Policies, doubt: Doubt, bucket: BucketRow) -> Doubted:
+    def _with_block(
+        self,
+        request: Request,
+        policies: Policies,
+        doubt: Doubt,
+        bucket: BucketRow,
+        point: AccessPointRow | Unread | None,
+    ) -> Doubted:
         """Where Block Public Access was not read: decided with and without it."""
         found = decide_in_doubt(request, policies, doubt)
-        account = self.snapshot.account(bucket.account)
-        blocks = [bucket.block, *([] if account is None else [account.block])]
+        blocks = blocks_of(bucket, account=self.snapshot.account(bucket.account), point=point)
         bad = [row for row in blocks if isinstance(row, Unread)]
         if not bad:
             return found
@@ -243,7 +250,7 @@ class Predictor:
             resource=f"{arn}/object/{key}" if key else arn,
             resource_account=point.account if isinstance(point, AccessPointRow) else request.resource_account,
         )
-        by_point = self._with_block(at_point, replace(policies, resource=own), doubt, bucket)
+        by_point = self._with_block(at_point, replace(policies, resource=own), doubt, bucket, point)
         if by_point.decision.effect is Effect.EXPLICIT_DENY:
             return by_point
         changes: dict[str, Any] = {"access_point": own, "scps": ()}
@@ -252,6 +259,6 @@ class Predictor:
         for limit in ("permissions_boundary", "session"):
             if by_point.decision.layers.get(limit) is Effect.ALLOW:
                 changes[limit] = None
-        at_bucket = self._with_block(request, replace(policies, **changes), doubt, bucket)
+        at_bucket = self._with_block(request, replace(policies, **changes), doubt, bucket, point)
         passed = at_bucket.decision.effect is Effect.EXPLICIT_DENY or by_point.decision.allowed
         return at_bucket if passed else by_point

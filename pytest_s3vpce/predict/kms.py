@@ -5,12 +5,11 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.matrix import Expected
 from pytest_s3vpce.policy import Request
-from pytest_s3vpce.predict import keys
 from pytest_s3vpce.predict.doubt import decide_in_doubt
 from pytest_s3vpce.snapshot.buckets import MANAGED
 from pytest_s3vpce.snapshot.state import EncryptionRow, Unread
@@ -65,33 +64,28 @@ def of_kms(check: Check, way: Way, case: Case, asking: Asking) -> Asked | None:
         if case.caller.account == held.account:
             return None
         return Asked(action=action, key=held.arn, why=f"AWS's own key of {held.account} serves that account alone")
-    given, doubt = asking.keys(check, bucket, None, way, case)
-    resource = case.arn(check, bucket)
+    given, doubt = asking.keys_for_kms(check, bucket, held, way, case)
     request = Request(
         action=action,
         resource=held.arn,
         resource_account=held.account,
         principal=case.principal,
-        context=keys.for_kms(given, account=case.caller.account or None, resource=resource, region=bucket.region),
+        context=given,
     )
-    policies = replace(
-        asking.policies(bucket, None, way, case),
-        resource=None,
-        restrict_public_buckets=False,
-        vpc_endpoint=None,
-        key=asking.layers.document(held.policy, name=f"policy of {held.arn}", layer="kms"),
-    )
-    found = decide_in_doubt(request, policies, doubt)
+    found = decide_in_doubt(request, asking.policies_of_key(held, case), doubt)
     return None if found.decision.allowed else Asked(action=action, key=held.arn, doubted=found)
 
 
 def _held(check: Check, bucket: BucketRow, case: Case, asking: Asking) -> KeyRow | Unread | None:
-    """The key of an object that is there; of one that was not read, the bucket's."""
+    """The key of an object that is there; the bucket's of one that the run makes itself.
+
+    Whoever may not use an object's key may not read its head either, so that one which was not read may have any.
+    """
     found = asking.object_(check, bucket, case)
     if found is None:
         return None
     if isinstance(found, Unread):
-        return _default(bucket, asking)
+        return found if case.key(check) in bucket.objects else _default(bucket, asking)
     return _key(found.key, bucket, asking) if found.encryption in _KMS else None
 
 

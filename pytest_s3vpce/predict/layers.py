@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import PolicyError
-from pytest_s3vpce.policy import UNKNOWN, Document, Policies, Unknown, parse, parse_acl, read_document
+from pytest_s3vpce.policy import UNKNOWN, Document, Unknown, parse, parse_acl, read_document
 from pytest_s3vpce.snapshot.asking import policy
 from pytest_s3vpce.snapshot.state import BlockRow, OrganizationRow, PolicyRow, Unread
 
@@ -27,14 +27,25 @@ OPEN: Final = {
     ],
 }
 """The policy of an endpoint that was given none: https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html"""
-_NOTHING: Final = {"Version": "2012-10-17", "Statement": []}
+_NO_POLICY: Final = PolicyRow(name="access point", document={"Version": "2012-10-17", "Statement": []})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Compiled:
+    """A document and the row that it was made from: while the row is held, no other has its identity."""
+
+    row: PolicyRow
+    document: Document | Unknown
+    why: str = ""
+    """Why it is unknown."""
 
 
 class Layers:
     """Compiles each document once. `unread` collects why layers are unknown."""
 
     def __init__(self, endpoint_sources: Mapping[str, str]) -> None:
-        self._compiled: dict[tuple[str, str], Document | Unknown] = {}
+        self._compiled: dict[tuple[int, str], _Compiled] = {}
+        self._endpoints: dict[int, tuple[Endpoint, PolicyRow | Unread]] = {}
         self._endpoint_sources = endpoint_sources
         self.unread: dict[str, str] = {}
 
@@ -42,14 +53,13 @@ class Layers:
         if isinstance(row, Unread):
             self.unread[layer] = row.unread
             return UNKNOWN
-        key = (json.dumps(row.document), name or row.name)
+        key = (id(row), name or row.name)
         if key not in self._compiled:
-            try:
-                self._compiled[key] = placed(parse(row.document, name=key[1]), source=row.source)
-            except PolicyError as error:
-                self.unread[layer] = str(error)
-                self._compiled[key] = UNKNOWN
-        return self._compiled[key]
+            self._compiled[key] = _compiled(row, name=key[1])
+        found = self._compiled[key]
+        if found.why:
+            self.unread[layer] = found.why
+        return found.document
 
     def documents(self, rows: Rows | Unread, *, layer: str, form: str = "{}") -> tuple[Document, ...] | Unknown:
         """`form` makes a name for people of each policy's own."""
@@ -82,8 +92,7 @@ class Layers:
             found["session"] = (parse(session, name=f"session policy of {row.name}"),)
         if row.kind == "anonymous":
             return found
-        place = Unread(unread="the account is not in the inventory") if account is None else account.organization
-        return {**found, **self._organization(place, whose="principal")}
+        return {**found, **self._organization(organization_of(account), whose="principal")}
 
     def _boundary(self, row: PolicyRow | Unread | None, *, of: str) -> tuple[Document, ...] | Unknown | None:
         if row is None:
@@ -101,9 +110,20 @@ class Layers:
             return {field: UNKNOWN}
         return {field: self.levels(getattr(place, field), layer=layer)}
 
-    def of_bucket(self, row: BucketRow, *, account: AccountRow | None, acl: Acl | Unknown | None) -> dict[str, Any]:
-        """The bucket's policy, Block Public Access, ownership, ACL and RCPs."""
-        blocks = [row.block, Unread(unread="the account") if account is None else account.block]
+    def of_owner(self, account: AccountRow | None) -> dict[str, Any]:
+        """The RCPs of the account that a bucket or a key is of."""
+        return self._organization(organization_of(account), whose="resource")
+
+    def of_bucket(
+        self,
+        row: BucketRow,
+        *,
+        account: AccountRow | None,
+        point: AccessPointRow | Unread | None,
+        acl: Acl | Unknown | None,
+    ) -> dict[str, Any]:
+        """The bucket's policy, Block Public Access, ownership, ACL and RCPs; `point` is what it is reached by."""
+        blocks = blocks_of(row, account=account, point=point)
         return {
             "resource": None
             if row.policy is None
@@ -113,28 +133,47 @@ class Layers:
             # What is not known of the block counts as off here, and is told as unknown where it would matter.
             "restrict_public_buckets": any(isinstance(b, BlockRow) and b.restrict_public_buckets for b in blocks),
             "ignore_public_acls": any(isinstance(b, BlockRow) and b.ignore_public_acls for b in blocks),
-            **self._organization(
-                Unread(unread="the account was not read") if account is None else account.organization,
-                whose="resource",
-            ),
+            **self.of_owner(account),
         }
 
     def of_endpoint(self, endpoint: Endpoint | None) -> dict[str, Any]:
         if endpoint is None:
             return {}
-        source = self._endpoint_sources.get(endpoint.id)
-        row = policy(endpoint.policy or OPEN, name=f"policy of {endpoint.id}", source=source)
+        if id(endpoint) not in self._endpoints:
+            source = self._endpoint_sources.get(endpoint.id)
+            row = policy(endpoint.policy or OPEN, name=f"policy of {endpoint.id}", source=source)
+            self._endpoints[id(endpoint)] = (endpoint, row)
         return {
-            "vpc_endpoint": self.document(row, layer="vpc_endpoint"),
+            "vpc_endpoint": self.document(self._endpoints[id(endpoint)][1], layer="vpc_endpoint"),
             "endpoint_type": endpoint.kind.value,
         }
 
     def of_point(self, point: AccessPointRow | Unread) -> Document | Unknown:
-        row = point if isinstance(point, Unread) else point.policy or PolicyRow(name="access point", document=_NOTHING)
+        row = point if isinstance(point, Unread) else point.policy or _NO_POLICY
         return self.document(row, layer="resource")
 
-    def policies(self, **given: Any) -> Policies:
-        return Policies(**given)
+
+def organization_of(account: AccountRow | None) -> OrganizationRow | Unread | None:
+    return Unread(unread="the account is not in the inventory") if account is None else account.organization
+
+
+def blocks_of(
+    bucket: BucketRow, *, account: AccountRow | None, point: AccessPointRow | Unread | None
+) -> tuple[BlockRow | Unread, ...]:
+    """Every Block Public Access that counts, of which the strictest does.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-bpa-settings.html
+    """
+    of_account = Unread(unread="the account is not in the inventory") if account is None else account.block
+    of_point = () if point is None else (point,) if isinstance(point, Unread) else (point.block,)
+    return (bucket.block, of_account, *of_point)
+
+
+def _compiled(row: PolicyRow, *, name: str) -> _Compiled:
+    try:
+        return _Compiled(row=row, document=placed(parse(row.document, name=name), source=row.source))
+    except PolicyError as error:
+        return _Compiled(row=row, document=UNKNOWN, why=str(error))
 
 
 def acl_of(found: Mapping[str, Any] | Unread | None, *, accounts: Mapping[str, str]) -> Acl | Unknown | None:

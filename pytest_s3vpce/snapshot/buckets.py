@@ -162,13 +162,13 @@ def key(kms: Any, named: str | None, *, account: str, region: str, partition: st
         arn = f"arn:{partition}:kms:{region}:{account}:{MANAGED}"
         return KeyRow(named=named or arn, arn=arn, account=account, policy=Unread(unread="AWS's own"), managed=True)
     about = asked(lambda: kms.describe_key(KeyId=named)["KeyMetadata"])
-    known = isinstance(about, dict)
-    arn = about["Arn"] if isinstance(about, dict) else named
+    known = about if isinstance(about, dict) else {}
+    arn = known.get("Arn", named)
     found = asked(lambda: kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"])
     return KeyRow(
         named=named,
         arn=arn,
         account=arn.split(":")[4] if arn.startswith("arn:") else account,
         policy=found if isinstance(found, Unread) else policy(found, name="key policy"),
-        managed=known and about is not None and isinstance(about, dict) and about.get("KeyManager") == "AWS",
+        managed=known.get("KeyManager") == "AWS",
     )

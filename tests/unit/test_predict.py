@@ -22,6 +22,7 @@ from pytest_s3vpce.network.topology import (
     Vpc,
 )
 from pytest_s3vpce.policy import UNKNOWN, Policies, Request, decide, parse
+from pytest_s3vpce.predict import Predictor
 from pytest_s3vpce.predict.doubt import Doubt, decide_in_doubt
 from pytest_s3vpce.snapshot.state import (
     AccessPointRow,
@@ -36,9 +37,11 @@ from pytest_s3vpce.snapshot.state import (
 from tests.unit.predictions import (
     BOTH,
     BUCKET,
+    BUILDER,
     ENDPOINT,
     EVERYTHING,
     GUARD,
+    NOW,
     OTHER,
     OWNER,
     PLACES,
@@ -294,7 +297,7 @@ def test_only_what_leaves_a_cell_unknown_is_told_to_be_unread() -> None:
     lists: dict[str, Any] = {"ownership": "ObjectWriter", "acl": NO, "objects": {"canary": NO}}
     found = predict(snapshot(people=(role(boundary=NO),), **lists))
     assert set(found.unread) == {"permissions_boundary"}
-    assert predict(snapshot(**lists)).expected is Expected.ALLOW
+    assert predict(snapshot(**lists), cell("ListObjectsV2")).expected is Expected.ALLOW
 
 
 # --- who asks --------------------------------------------------------------------------------------------------------
@@ -504,6 +507,32 @@ def test_an_access_point_that_was_not_read() -> None:
         assert found.unread["resource"]
 
 
+def test_the_strictest_block_of_point_bucket_and_account_counts() -> None:
+    public = statement("Allow", Resource=f"{POINT}/object/*")
+    stranger = replace(BY_POINT, principal="partner", vantage="known")
+    trusts = statement("Allow", sid="Delegate", Principal={"AWS": OTHER})
+    assert predict(snapshot(trusts, **point(public)), stranger).expected is Expected.ALLOW
+    closed = BlockRow(restrict_public_buckets=True)
+    found = predict(snapshot(trusts, **point(public, block=closed)), stranger)
+    assert (found.expected, found.layer) == (Expected.EXPLICIT_DENY, "block_public_access")
+    assert predict(snapshot(trusts, **point(public, block=closed)), BY_POINT).expected is Expected.ALLOW
+    past = replace(stranger, target=Target(bucket="reports"))
+    assert predict(snapshot(trusts, **point(public, block=closed)), past).expected is Expected.ALLOW
+
+
+def test_an_access_points_block_is_unknown_where_the_point_is() -> None:
+    stranger = replace(BY_POINT, principal="partner", vantage="known")
+    found = predict(snapshot(statement("Allow"), points={POINT: NO}), stranger)
+    assert (found.expected, found.unread["block_public_access"]) == (Expected.UNKNOWN, NO.unread)
+
+
+def test_why_a_policy_does_not_parse_is_told_of_every_cell() -> None:
+    predictor = Predictor(snapshot(statement("Perhaps")), now=NOW, builder=BUILDER)
+    first, second = (predictor.predict(cell(name)) for name in ("GetObject", "PutObject"))
+    assert "Effect must be Allow or Deny" in first.unread["resource"]
+    assert second.unread == first.unread
+
+
 # --- keys ------------------------------------------------------------------------------------------------------------
 
 
@@ -537,11 +566,11 @@ def _with_key(*rows: KeyRow, **changes: Any) -> Any:
 
 def test_which_key_it_is() -> None:
     assert predict(_with_key(), cell()).why == f"the key that encrypts the object: key `{KEY}` was not read"
-    unread = _with_key(key(), objects={"canary": NO})
-    assert predict(unread).action == "kms:Decrypt"
-    neither = _with_key(key(), objects={"canary": NO}, encryption=NO)
+    made = _with_key(key(), objects={})
+    assert predict(made).action == "kms:Decrypt"
+    neither = _with_key(key(), objects={}, encryption=NO)
     assert predict(neither).expected is Expected.UNKNOWN
-    plain = _with_key(key(), objects={"canary": NO}, encryption=EncryptionRow(algorithm="AES256"))
+    plain = _with_key(key(), objects={}, encryption=EncryptionRow(algorithm="AES256"))
     assert predict(plain).expected is Expected.ALLOW
     assert predict(_with_key(key(), objects={"canary": None})).expected is Expected.ALLOW
     own = cell("PutObject", parameters={"ServerSideEncryption": "AES256"}, variant="a")
@@ -550,6 +579,67 @@ def test_which_key_it_is() -> None:
     assert predict(_with_key(key(), encryption=None), named).layer == "kms"
     customer = cell("PutObject", parameters={"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}, variant="c")
     assert predict(_with_key(key()), customer).expected is Expected.ALLOW
+
+
+@pytest.mark.parametrize("algorithm", ["AES256", "aws:kms"])
+def test_an_object_whose_head_was_not_read_may_have_any_key(algorithm: str) -> None:
+    encryption = EncryptionRow(algorithm=algorithm, key=KEY)
+    found = predict(_with_key(key(TRUSTS), objects={"canary": NO}, encryption=encryption))
+    assert (found.expected, found.action, found.unread) == (Expected.UNKNOWN, "kms:Decrypt", {"kms": NO.unread})
+
+
+THEIR_KEY = f"arn:aws:kms:{REGION}:{OTHER}:key/k"
+SHARED = key(statement("Allow", Action="kms:*", Resource="*"), arn=THEIR_KEY, account=OTHER)
+MANAGER = "999988887777"
+
+
+def member(*rcps: dict[str, Any], **changes: Any) -> OrganizationRow:
+    levels = ((policy(*rcps, name="rcp"),),) if rcps else ()
+    found = OrganizationRow(id="o-1", management_account=MANAGER, path="o-1/r-1/", scps=((EVERYTHING,),), rcps=levels)
+    return replace(found, **changes)
+
+
+def _of_two(mine: Any, theirs: Any, **changes: Any) -> Any:
+    accounts = (account(organization=mine), account("partner", OTHER, organization=theirs))
+    return _with_key(SHARED, accounts=accounts, **changes)
+
+
+def test_a_key_of_another_account_is_under_that_accounts_organization() -> None:
+    sealed = statement(sid="Sealed", Action="kms:*", Resource="*")
+    theirs = predict(_of_two(member(), member(sealed)))
+    assert (theirs.expected, theirs.action, theirs.layer) == (Expected.EXPLICIT_DENY, "kms:Decrypt", "rcp")
+    assert predict(_of_two(member(sealed), member())).expected is Expected.ALLOW
+    assert predict(_of_two(member(), member(sealed, management_account=OTHER))).expected is Expected.ALLOW
+    unread = predict(_of_two(member(), member(rcps=NO)))
+    assert (unread.expected, unread.unread) == (Expected.UNKNOWN, {"rcp": NO.unread})
+
+
+def _outside(**conditions: str) -> tuple[Any, ...]:
+    """An identity that may not use KMS where the resource is not what the conditions say."""
+    named = {"account": "aws:ResourceAccount", "org": "aws:ResourceOrgID", "tag": "aws:ResourceTag/class"}
+    keys = {named[name]: value for name, value in conditions.items()}
+    deny = statement(Principal=None, Action="kms:*", Resource="*", conditions={"StringNotEquals": keys})
+    return (role(identity=(EVERYTHING, policy(deny, name="perimeter"))),)
+
+
+def test_at_kms_the_resource_is_the_key() -> None:
+    assert predict(_of_two(None, None, people=_outside(account=OTHER))).expected is Expected.ALLOW
+    refused = predict(_of_two(None, None, people=_outside(account=OWNER)))
+    assert (refused.expected, refused.action) == (Expected.EXPLICIT_DENY, "kms:Decrypt")
+    other = member(id="o-2")
+    assert predict(_of_two(member(), other, people=_outside(org="o-2"))).expected is Expected.ALLOW
+    assert predict(_of_two(member(), other, people=_outside(org="o-1"))).expected is Expected.EXPLICIT_DENY
+
+
+def test_what_is_not_known_of_a_key_is_in_doubt() -> None:
+    unread = predict(_of_two(None, NO, people=_outside(org="o-1")))
+    assert (unread.expected, unread.action) == (Expected.UNKNOWN, "kms:Decrypt")
+    tagged = predict(_of_two(None, None, people=_outside(tag="open")))
+    assert tagged.why == "it depends on what is not known: aws:resourcetag/class"
+    alias = _with_key(key(named="alias/k", arn="alias/k", policy=NO), people=_outside(account=OTHER))
+    sealed = {"canary": ObjectRow(encryption="aws:kms", key="alias/k")}
+    found = predict(replace(alias, buckets=(replace(alias.buckets[0], objects=sealed),)))
+    assert (found.expected, found.action) == (Expected.UNKNOWN, "kms:Decrypt")
 
 
 def test_awss_own_key_serves_its_account_alone() -> None:
