@@ -27,10 +27,11 @@ _LAB_READY = click.option(
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="the file to write, JSON")
 def snapshot(inventory: Path | None, *, lab_ready: Path | None, output: Path) -> None:
     """Reads all that decides about an inventory's requests, with read-only rights, into a JSON file."""
+    from pytest_s3vpce.report.text import write_text
     from pytest_s3vpce.snapshot.state import unread
 
     found = _taken(_inventory(inventory), _environment(lab_ready))
-    _write(output, found.to_json())
+    write_text(found.to_json(), output, what="snapshot")
     gaps = unread(found)
     for where, why in gaps:
         click.echo(f"unknown: {where}: {why}", err=True)
@@ -76,12 +77,3 @@ def _environment(lab_ready: Path | None) -> Environment:
     from pytest_s3vpce.run.environment import Environment, from_ready_file
 
     return from_ready_file(lab_ready) if lab_ready else Environment()
-
-
-def _write(path: Path, text: str) -> None:
-    from pytest_s3vpce.errors import RunError
-
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"`{path}` can't be written: {error.strerror}", remedy="name a file") from error

@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.escaping import harmless
-from pytest_s3vpce.matrix import Status
-from pytest_s3vpce.model import OutcomeKind
+from pytest_s3vpce.matrix import Status, Verdict
+from pytest_s3vpce.model import Expect, OutcomeKind
 from pytest_s3vpce.report.markdown import MOST, code, fitted
 from pytest_s3vpce.report.reading import LAYERS
 
@@ -45,7 +45,10 @@ class Change:
 
 def changes(old: Matrix, new: Matrix) -> tuple[Change, ...]:
     """All that differs, by kind, then as the newer report has it."""
-    found = [*_cells(old, new), *_claims(old, new)]
+    cells = tuple(_cells(old, new))
+    told = {cell.id for cell in old.cells} & {cell.id for cell in new.cells}
+    told |= {change.id for change in cells if change.kind is Kind.OPENED}
+    found = [*cells, *_claims(old, new, told=told)]
     order = list(Kind)
     return tuple(sorted(found, key=lambda change: order.index(change.kind)))
 
@@ -56,7 +59,7 @@ def but_for(declared: Collection[str], found: Iterable[Change]) -> tuple[Change,
 
 
 def has_opened(found: Iterable[Change]) -> bool:
-    """Whether anything is let in that was not."""
+    """Whether anything is let in that was not, or a claim is refuted that was not."""
     return any(change.kind is Kind.OPENED for change in found)
 
 
@@ -97,12 +100,18 @@ def _cells(old: Matrix, new: Matrix) -> Iterator[Change]:
     after = {cell.id: cell for cell in new.cells}
     for name, cell in after.items():
         was = before.get(name)
-        kind = Kind.NEW if was is None else _kind(was, cell)
+        kind = _of_new(cell) if was is None else _kind(was, cell)
         if kind is not None:
             yield Change(kind, name, "" if was is None else ended(was), ended(cell))
     for name, was in before.items():
         if name not in after:
             yield Change(Kind.GONE, name, ended(was), "")
+
+
+def _of_new(cell: CellResult) -> Kind:
+    """Nobody measured it before: that it is let in where it must not be is news all the same."""
+    must_not = cell.expect not in (None, Expect.ALLOW)
+    return Kind.OPENED if must_not and cell.counted.outcome is OutcomeKind.ALLOWED else Kind.NEW
 
 
 def _kind(was: CellResult, now: CellResult) -> Kind | None:
@@ -119,16 +128,16 @@ def _kind(was: CellResult, now: CellResult) -> Kind | None:
     }[after]
 
 
-def _claims(old: Matrix, new: Matrix) -> Iterator[Change]:
-    """Claims whose verdict is another; what a claim found open now and not before has opened."""
+def _claims(old: Matrix, new: Matrix, *, told: Collection[str]) -> Iterator[Change]:
+    """Claims whose verdict is another; one newly refuted, and what one found open now and not before, has opened."""
     before = {claim.id: claim for claim in old.claims}
-    cells = {cell.id for cell in (*old.cells, *new.cells)}
     for claim in new.claims:
         was = before.pop(claim.id, None)
         if was is None or was.verdict is not claim.verdict:
-            yield Change(Kind.CLAIM, claim.id, "" if was is None else was.verdict.value, claim.verdict.value)
+            kind = Kind.OPENED if claim.verdict is Verdict.REFUTED else Kind.CLAIM
+            yield Change(kind, claim.id, "" if was is None else was.verdict.value, claim.verdict.value)
         if was is not None:
-            for name in sorted(_open(claim) - _open(was) - cells):
+            for name in sorted((_open(claim) - _open(was)).difference(told)):
                 yield Change(Kind.OPENED, f"{name} ({claim.id})", "not open", "allowed")
     for name, gone in before.items():
         yield Change(Kind.CLAIM, name, gone.verdict.value, "")

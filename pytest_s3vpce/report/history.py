@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.escaping import harmless
@@ -13,12 +13,10 @@ from pytest_s3vpce.report.html import page
 from pytest_s3vpce.report.text import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pytest_s3vpce.matrix import ClaimResult, Matrix
-
-_SIGNS: Final[Mapping[Verdict, str]] = {Verdict.PROVEN: "✔", Verdict.REFUTED: "✘", Verdict.INCONCLUSIVE: "?"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +48,7 @@ def render(runs: Sequence[Matrix]) -> str:
     once = {(run.started, run.run_id): run for run in runs}  # the newest is often kept under two names
     shown = harmless(tuple(once[key] for key in sorted(once)))
     names = list(dict.fromkeys(claim.id for run in shown for claim in run.claims))
+    lines = [(name, list(reversed(_line(name, shown)))) for name in names]
     newest = shown[-1]
     return page(
         "history.html.j2",
@@ -57,9 +56,9 @@ def render(runs: Sequence[Matrix]) -> str:
             (reading.moment(run.started), run.mode, run.run_id, reading.headline(reading.counts(run)))
             for run in reversed(shown)
         ],
-        lines=[(name, list(reversed(_line(name, shown)))) for name in names],
+        lines=lines,
+        holds=bool(lines) and all(_latest(points) == Verdict.PROVEN for _, points in lines),
         newest=reading.moment(newest.started),
-        counts=reading.counts(newest),
         headline=reading.headline(reading.counts(newest)),
         data="null",
     )
@@ -76,7 +75,12 @@ def _line(name: str, runs: Sequence[Matrix]) -> list[_Point | None]:
     return found
 
 
+def _latest(points: Sequence[_Point | None]) -> str:
+    """The verdict of the newest run that chose the claim: no other run takes it back."""
+    return next(point.verdict for point in points if point is not None)
+
+
 def _point(claim: ClaimResult, before: str | None) -> _Point:
     verdict = claim.verdict.value
     turned = "turned" if before not in (None, verdict) else ""
-    return _Point(verdict, _SIGNS[claim.verdict], claim.sentence, turned)
+    return _Point(verdict, reading.VERDICT_SIGNS[claim.verdict], claim.sentence, turned)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.escaping import harmless
-from pytest_s3vpce.matrix import Status, Verdict
+from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.model import OutcomeKind
 from pytest_s3vpce.report import reading
 from pytest_s3vpce.report.packing import Packed
@@ -18,7 +18,7 @@ from pytest_s3vpce.report.picture import NARROW, SYMBOLS, WIDE, draw
 from pytest_s3vpce.report.text import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from jinja2 import Environment
 
@@ -29,7 +29,6 @@ _TEMPLATES: Final = Path(__file__).parent / "templates"
 _MOST_FAILURES: Final = 50
 """Failed cells that are told in full above the matrix; the matrix marks all."""
 _MOST_CALLS: Final = 200
-_SIGNS: Final[Mapping[Verdict, str]] = {Verdict.PROVEN: "✔", Verdict.REFUTED: "✘", Verdict.INCONCLUSIVE: "?"}
 _ORDER: Final = (Status.BAD, Status.MISSING, Status.GOOD)
 
 
@@ -76,7 +75,7 @@ def render(matrix: Matrix) -> str:
         started=reading.moment(shown.started),
         groups=groups,
         rows=_rows(table, groups),
-        claims=[(claim, _SIGNS[claim.verdict], _findings(claim, known)) for claim in shown.claims],
+        claims=[(claim, reading.VERDICT_SIGNS[claim.verdict], _findings(claim, known)) for claim in shown.claims],
         failures=[cell for cell in shown.cells if cell.passed is False][:_MOST_FAILURES],
         surprises=[cell for cell in shown.cells if cell.passed and reading.is_surprise(cell)][:_MOST_FAILURES],
         more_failures=max(0, found.cells - found.met - _MOST_FAILURES),

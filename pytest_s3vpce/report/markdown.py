@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.escaping import harmless
-from pytest_s3vpce.matrix import Status, Verdict
+from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.report import reading
 from pytest_s3vpce.report.picture import SYMBOLS
 from pytest_s3vpce.report.text import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pytest_s3vpce.matrix import CellResult, ClaimResult, Matrix
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 MOST: Final = 60_000
 """Bytes: GitHub takes comments of 65,536 characters, and cuts nothing but refuses."""
 _LONGEST: Final = 300
-_SIGNS: Final[Mapping[Verdict, str]] = {Verdict.PROVEN: "✔", Verdict.REFUTED: "✘", Verdict.INCONCLUSIVE: "?"}
 _SPECIAL: Final = re.compile(r"[\\`*_\[\]<>#|~@$&]|:(?=\S)|(?<=www)\.")
 """What is markup within a line: https://github.github.com/gfm/"""
 
@@ -109,7 +108,8 @@ def _failures(matrix: Matrix) -> Iterator[tuple[str, str]]:
     if cells or claims or any(map(reading.is_surprise, matrix.cells)):
         yield "### Not as expected\n", "\n"
     for claim in claims:
-        yield f"- {_SIGNS[claim.verdict]} **{claim.verdict.value}** {code(claim.id)}: {words(claim.sentence)}", "\n"
+        sign = reading.VERDICT_SIGNS[claim.verdict]
+        yield f"- {sign} **{claim.verdict.value}** {code(claim.id)}: {words(claim.sentence)}", "\n"
         for row in claim.evidence:
             if row.status is not Status.GOOD:
                 yield f"  - {row.status.value}: {words(row.sentence)}", "\n"

@@ -29,6 +29,7 @@ LAYERS: Final[Mapping[Layer | None, str]] = {
     Layer.KMS: "KMS key policy",
     None: "a policy not named",
 }
+VERDICT_SIGNS: Final[Mapping[Verdict, str]] = {Verdict.PROVEN: "✔", Verdict.REFUTED: "✘", Verdict.INCONCLUSIVE: "?"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class Counts:
 
     @property
     def holds(self) -> bool:
-        return self.met == self.cells and self.proven == self.claims
+        """All is as expected and proven; where nothing was measured, nothing holds."""
+        return bool(self.cells or self.claims) and self.met == self.cells and self.proven == self.claims
 
 
 @dataclass(frozen=True, slots=True)

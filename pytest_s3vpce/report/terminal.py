@@ -259,9 +259,8 @@ class _Page:
     def _summary(self) -> Iterator[str]:
         """The verdict in one line, last: where a terminal stands."""
         found = counts(self._matrix)
-        if found.cells or found.claims:
-            sign = self._signs.good if found.holds else self._signs.bad
-            yield self._paint(f"{sign} {headline(found)}", _GREEN if found.holds else _RED)
+        sign = self._signs.good if found.holds else self._signs.bad
+        yield self._paint(f"{sign} {headline(found)}", _GREEN if found.holds else _RED)
 
     def _calls(self) -> Iterator[str]:
         """What tests sent with clients of their own, counted by who and how; how many got no answer."""

@@ -1,8 +1,9 @@
-"""Writes a report's text: whole or not at all."""
+"""Writes a report's text, or another file that is as dear: whole or not at all."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce.errors import RunError
@@ -11,11 +12,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def write_text(text: str, path: Path) -> None:
+def write_text(text: str, path: Path, *, what: str = "report") -> None:
     """RunError where the file can't be written."""
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         draft.write_text(text, encoding="utf-8", newline="")
         draft.replace(path)
     except OSError as error:
-        raise RunError(f"the report `{path}` can't be written: {error.strerror}", remedy="make its folder") from error
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise RunError(f"the {what} `{path}` can't be written: {error.strerror}", remedy="make its folder") from error

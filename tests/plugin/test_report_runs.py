@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from pytest_s3vpce.cli import main
+from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.matrix import schema
 
 if TYPE_CHECKING:
@@ -140,7 +141,38 @@ def test_what_goes_wrong_with_files_at_the_end_is_told(
     told = (
         "*left behind*",
         "the report `r.json` can't be written: Is a directory*",
-        "nothing was compared with the baseline: the report `old.json` can't be read: No such file*",
+        "not all was compared with the baseline: the report `old.json` can't be read: No such file*",
     )
     result.stdout.fnmatch_lines(told)
     assert (example.path / "r.md").exists()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED  # it can't tell whether anything opened
+
+
+def test_a_run_that_measured_nothing_does_not_pass_for_one_in_which_nothing_opened(
+    example: Example, in_lab: str
+) -> None:
+    shutil.copy(BEFORE, example.path / "old.json")
+    (example.path / "test_plain.py").write_text("def test_plain():\n    pass\n", encoding="utf-8")
+    nothing = (in_lab, FILE, "test_plain.py", "-k", "test_plain")
+    result = example.run(*nothing, "--s3vpce-baseline=old.json")
+    assert result.parseoutcomes()["passed"] == 1
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["not all was compared with the baseline: nothing was measured"])
+    assert example.run(*nothing).ret == 0
+    assert example.run(*nothing, "--s3vpce-baseline=old.json", "--collect-only").ret == 0
+
+
+def test_what_opened_is_told_and_fails_even_if_comparing_does_not_end(
+    example: Example, in_lab: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RunError("it broke")
+
+    before = json.loads(BEFORE.read_text(encoding="utf-8"))
+    (cell,) = (row for row in before["cells"] if row["id"] == CELLS[0].partition("::")[2])
+    cell["counted"]["outcome"] = "unreachable"
+    (example.path / "old.json").write_text(json.dumps(before), encoding="utf-8")
+    monkeypatch.setattr("pytest_s3vpce.report.compare.but_for", broken)
+    result = example.run(in_lab, CELLS[0], "--s3vpce-baseline=old.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["now denied (1)", "*not all was compared with the baseline: it broke"])

@@ -162,6 +162,7 @@ def test_files_that_are_no_snapshot_and_folders_that_are_not_there(
     nowhere = ("-o", str(tmp_path / "none" / "s.json"), "--lab-ready", str(shared_lab.ready_file))
     code, _, err = command("snapshot", "--inventory", inventory, *nowhere)
     assert code == 2
+    assert "the snapshot" in err
     assert "can't be written" in err
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_s3vpce.matrix import Evidence, Matrix, Status, Verdict
-from pytest_s3vpce.model import Layer, OutcomeKind
+from pytest_s3vpce.model import Expect, Layer, OutcomeKind
 from pytest_s3vpce.report.compare import FORMATS, Kind, as_json, as_markdown, as_text, but_for, changes, has_opened
 from tests.unit.manycells import with_texts
 from tests.unit.matrices import MATRIX, cell
@@ -37,7 +37,8 @@ def matrix(outcome: OutcomeKind | None, layer: Layer | None = None) -> Matrix:
         (ALLOWED, INCONCLUSIVE, Kind.UNCLEAR),
         (DENIED, INCONCLUSIVE, Kind.UNCLEAR),
         (UNREACHABLE, INCONCLUSIVE, Kind.UNCLEAR),
-        (None, ALLOWED, Kind.NEW),
+        (None, ALLOWED, Kind.OPENED),
+        (None, DENIED, Kind.NEW),
         (ALLOWED, None, Kind.GONE),
     ],
 )
@@ -66,7 +67,51 @@ def test_claims_whose_verdict_is_another_are_told() -> None:
         ("tls-only/reports", "refuted", ""),
         ("cross-account/reports", "inconclusive", ""),
     ]
-    assert not has_opened(found)
+    assert [row.kind for row in found] == [Kind.OPENED, Kind.OPENED, Kind.CLAIM, Kind.CLAIM]
+    assert {row.kind for row in changes(turned, MATRIX) if row.id == proven.id} == {Kind.CLAIM}
+
+
+@pytest.mark.parametrize("before", [Verdict.PROVEN, Verdict.INCONCLUSIVE])
+@pytest.mark.parametrize("kind", ["negative", "path", "configuration"])
+def test_a_claim_that_is_newly_refuted_has_opened_whatever_refutes_it(before: Verdict, kind: str) -> None:
+    claim = replace(MATRIX.claims[0], verdict=before)
+    bad = Evidence(kind=kind, name="n", status=Status.BAD, sentence="it is not so")
+    refuted = replace(claim, verdict=Verdict.REFUTED, evidence=(bad,))
+    old, new = replace(MATRIX, claims=(claim,)), replace(MATRIX, claims=(refuted,))
+    found = changes(old, new)
+    assert found[0].kind is Kind.OPENED
+    assert (found[0].id, found[0].before, found[0].after) == (claim.id, before.value, "refuted")
+    assert has_opened(found)
+    assert not has_opened(changes(new, old))
+    assert changes(new, new) == ()
+
+
+@pytest.mark.parametrize(
+    ("expect", "kind"),
+    [
+        (Expect.DENY, Kind.OPENED),
+        (Expect.BLOCKED, Kind.OPENED),
+        (Expect.UNREACHABLE, Kind.OPENED),
+        (Expect.ALLOW, Kind.NEW),
+        (None, Kind.NEW),
+    ],
+)
+def test_a_new_cell_has_opened_where_it_must_not_be_let_in(expect: Expect | None, kind: Kind) -> None:
+    new = replace(MATRIX, cells=(cell("inside", ALLOWED, expect=expect),), claims=())
+    (found,) = changes(matrix(None), new)
+    assert (found.kind, found.before, found.after) == (kind, "", "allowed")
+
+
+@pytest.mark.parametrize(("expect", "kinds"), [(Expect.ALLOW, [Kind.OPENED, Kind.NEW]), (Expect.DENY, [Kind.OPENED])])
+def test_a_request_of_a_claim_that_is_declared_since_has_opened(expect: Expect, kinds: list[Kind]) -> None:
+    claim, now = MATRIX.claims[1], cell("away", ALLOWED, expect=expect)
+    evidence = Evidence(kind="negative", name="n", status=Status.GOOD, sentence="kept out", cell=now.id)
+    old = replace(MATRIX, cells=(), controls=(cell("away", DENIED),), claims=(replace(claim, evidence=(evidence,)),))
+    let_in = replace(evidence, status=Status.BAD, sentence="let in")
+    new = replace(MATRIX, cells=(now,), claims=(replace(claim, evidence=(let_in,)),))
+    found = changes(old, new)
+    assert [row.kind for row in found] == kinds
+    assert found[0].id.startswith(now.id)
 
 
 def test_what_only_a_claim_found_open_has_opened() -> None:

@@ -73,6 +73,7 @@ def test_shards_are_joined_the_same_whatever_their_order(tmp_path: Path) -> None
     assert status == 0
     assert "2 cells and 1 claims of 2 reports" in out
     assert run("merge", put(tmp_path, "3.json", MATRIX))[0] == 1
+    assert run("merge", put(tmp_path, "4.json", replace(GOOD, cells=(), claims=())))[0] == 1
 
 
 def test_a_difference_is_told_and_an_opening_fails(tmp_path: Path) -> None:
@@ -108,6 +109,26 @@ def test_a_history_has_a_line_for_each_claim_and_a_column_for_each_run(tmp_path:
     assert text.index('class="point refuted turned"') < text.index('class="point proven "')
     assert "&lt;b&gt;let in&lt;/b&gt;" in text
     assert "Content-Security-Policy" in text
+
+
+@pytest.mark.parametrize(
+    ("older", "newest", "head"),
+    [
+        (Verdict.REFUTED, None, '<header class="fails">\n<h1>✘ 1 claims'),
+        (Verdict.PROVEN, None, '<header class="holds">\n<h1>✔ 1 claims'),
+        (Verdict.REFUTED, Verdict.PROVEN, '<header class="holds">\n<h1>✔ 1 claims'),
+        (Verdict.PROVEN, Verdict.INCONCLUSIVE, '<header class="fails">\n<h1>✘ 1 claims'),
+        (None, None, '<header class="fails">\n<h1>✘ 0 claims'),
+    ],
+)
+def test_a_history_holds_where_each_claim_was_proven_last(
+    tmp_path: Path, older: Verdict | None, newest: Verdict | None, head: str
+) -> None:
+    for number, verdict in enumerate((older, newest)):
+        claims = () if verdict is None else (replace(GOOD.claims[0], verdict=verdict),)
+        put(tmp_path, f"{number}.json", replace(GOOD, started=number * 9.0, run_id=f"r{number}", claims=claims))
+    assert run("history", str(tmp_path), "--output", str(tmp_path / "h.html"))[0] == 0
+    assert head in (tmp_path / "h.html").read_text(encoding="utf-8")
 
 
 def test_a_folder_without_reports_is_an_error(tmp_path: Path) -> None:
