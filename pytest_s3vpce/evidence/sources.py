@@ -27,6 +27,8 @@ _FOLDERS: Final = ("CloudTrail", "CloudTrail-NetworkActivity")
 _GZIP: Final = b"\x1f\x8b"
 _BEFORE: Final = timedelta(minutes=1)
 """Clocks differ, and file names tell minutes only."""
+_LATELY: Final = timedelta(days=1)
+"""Where the newest file is looked for first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,18 @@ class Source:
         begin, end = (datetime.fromtimestamp(at, UTC) for at in (since, now))
         return KINDS[self.kind].look(self, tuple(wanted), begin - _BEFORE, end)
 
+    def read_newest(self, now: float) -> bool:
+        """Reads the newest log file there is; False where there is none. What has no files was read by `look`."""
+        files = KINDS[self.kind].files
+        if files is None:
+            return True
+        for rows in files(self, datetime.fromtimestamp(now, UTC)):
+            newest = max(rows, key=lambda row: row["LastModified"], default=None)
+            if newest is not None:
+                self.plane.client("s3").get_object(Bucket=self.name, Key=newest["Key"])["Body"].read()
+                return True
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -70,6 +84,8 @@ class Kind:
     word: str
     group: str
     look: Callable[[Source, tuple[str, ...], datetime, datetime], Found]
+    files: Callable[[Source, datetime], Iterator[list[dict[str, Any]]]] | None = None
+    """Of what has files: those of the last days, then any."""
 
 
 def _log_group(source: Source, wanted: tuple[str, ...], since: datetime, _now: datetime) -> Found:
@@ -119,15 +135,25 @@ def _trail_bucket(source: Source, _wanted: tuple[str, ...], since: datetime, now
                 yield from _records(json.loads(_body(source, key)), source=source.label)
 
 
+def _trail_files(source: Source, now: datetime) -> Iterator[list[dict[str, Any]]]:
+    yield [row for prefix in _prefixes(source, now - _LATELY, now) for row in _rows(source, prefix)]
+    yield [row for folder in _region_folders(source) for row in _first_rows(source, folder)]
+
+
 def _prefixes(source: Source, since: datetime, now: datetime) -> Iterator[str]:
     """The folders of all days since then."""
+    for folder in _region_folders(source):
+        for day in _days(since, now):
+            yield f"{folder}{day:%Y/%m/%d}/"
+
+
+def _region_folders(source: Source) -> Iterator[str]:
     start = f"{source.prefix.rstrip('/')}/" if source.prefix else ""
     start += f"AWSLogs/{source.organization}/" if source.organization else "AWSLogs/"
     for account in source.account_ids:
         for region in source.regions:
             for folder in _FOLDERS:
-                for day in _days(since, now):
-                    yield f"{start}{account}/{folder}/{region}/{day:%Y/%m/%d}/"
+                yield f"{start}{account}/{folder}/{region}/"
 
 
 def _access_logs(source: Source, _wanted: tuple[str, ...], since: datetime, now: datetime) -> Found:
@@ -135,30 +161,46 @@ def _access_logs(source: Source, _wanted: tuple[str, ...], since: datetime, now:
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerLogs.html#server-log-keyname-format
     """
-    folders = [f"{source.prefix}{bucket}/{day:%Y/%m/%d}/" for bucket in source.buckets for day in _days(since, now)]
-    for key in _since(source, since, (source.prefix, *folders)):
+    for key in _since(source, since, now):
         for line in _body(source, key).decode("utf-8", "replace").splitlines():
             found = of_access_line(line, source=source.label)
             if found is not None:
                 yield found
 
 
-def _since(source: Source, since: datetime, prefixes: Iterable[str]) -> Iterator[str]:
-    for prefix in prefixes:
-        yield from _keys(source, prefix, after=f"{prefix}{since:%Y-%m-%d-%H-%M-%S}")
+def _access_files(source: Source, now: datetime) -> Iterator[list[dict[str, Any]]]:
+    yield list(_rows_since(source, now - _LATELY, now))
+    yield _first_rows(source, source.prefix)
+
+
+def _since(source: Source, since: datetime, now: datetime) -> Iterator[str]:
+    return (row["Key"] for row in _rows_since(source, since, now) if row["Key"] not in source._read)  # noqa: SLF001 - as below
+
+
+def _rows_since(source: Source, since: datetime, now: datetime) -> Iterator[dict[str, Any]]:
+    folders = [f"{source.prefix}{bucket}/{day:%Y/%m/%d}/" for bucket in source.buckets for day in _days(since, now)]
+    for prefix in (source.prefix, *folders):
+        yield from _rows(source, prefix, after=f"{prefix}{since:%Y-%m-%d-%H-%M-%S}")
 
 
 def _days(since: datetime, now: datetime) -> list[date]:
     return [since.date() + timedelta(days=number) for number in range((now.date() - since.date()).days + 1)]
 
 
-def _keys(source: Source, prefix: str, *, after: str = "") -> Iterator[str]:
+def _keys(source: Source, prefix: str) -> Iterator[str]:
+    return (row["Key"] for row in _rows(source, prefix) if row["Key"] not in source._read)  # noqa: SLF001 - as below
+
+
+def _first_rows(source: Source, prefix: str) -> list[dict[str, Any]]:
+    """At most a page: nobody waits for the listing of years."""
+    return list(source.plane.client("s3").list_objects_v2(Bucket=source.name, Prefix=prefix).get("Contents", ()))
+
+
+def _rows(source: Source, prefix: str, *, after: str = "") -> Iterator[dict[str, Any]]:
     pages = source.plane.client("s3").get_paginator("list_objects_v2")
     more = {"StartAfter": after} if after else {}
     for page in pages.paginate(Bucket=source.name, Prefix=prefix, **more):
-        for row in page.get("Contents", ()):
-            if row["Key"] not in source._read:  # noqa: SLF001 - the source's own function
-                yield row["Key"]
+        yield from page.get("Contents", ())
 
 
 def _body(source: Source, key: str) -> bytes:
@@ -169,7 +211,7 @@ def _body(source: Source, key: str) -> bytes:
 
 KINDS: Final[Mapping[str, Kind]] = {
     "log_group": Kind("log group", "trail", _log_group),
-    "trail_bucket": Kind("trail bucket", "trail", _trail_bucket),
-    "access_logs": Kind("access log bucket", "access log", _access_logs),
+    "trail_bucket": Kind("trail bucket", "trail", _trail_bucket, _trail_files),
+    "access_logs": Kind("access log bucket", "access log", _access_logs, _access_files),
     "flow_logs": Kind("flow log group", "flow log", _flow_logs),
 }

@@ -257,11 +257,12 @@ class _Doctor:
     # --- evidence ----------------------------------------------------------------------------------------------------
 
     def _evidence(self, number: int) -> Check:
-        """Whether a log can be read, by looking for nothing in what came just now."""
+        """Whether a log can be read: by looking for nothing in what came just now, and in its newest file."""
         source, now = source_at(self._world, self._planes, number), time.time()
         for _ in source.look(("nothing",), since=now, now=now):
             break
-        return Check(f"evidence {number + 1}", State.OK, f"{source.label} can be read")
+        found = "can be read" if source.read_newest(now) else "can be listed, and holds nothing yet"
+        return Check(f"evidence {number + 1}", State.OK, f"{source.label} {found}")
 
 
 class _Found(Exception):  # noqa: N818 - a finding on its way up

@@ -6,7 +6,9 @@ import json
 import re
 import subprocess
 import sys
+import time
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +18,7 @@ from pytest_s3vpce.evidenceforms import EvidenceSource
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.matrix import CellResult, Matrix, RecordKind
+from pytest_s3vpce.run import doctor
 from pytest_s3vpce.run.doctor import State, examine
 from pytest_s3vpce.run.evidencing import evidenced
 from pytest_s3vpce.run.folder import RunFolder
@@ -109,7 +112,8 @@ def test_each_right_to_log_files_is_needed(recorded: Stage, measured: Matrix, si
     assert [note.split("`")[1] for note in broken] == ["trail-111122223333", "access-logs-111122223333"]
 
 
-def test_the_doctor_looks_at_each_source(recorded: Stage) -> None:
+def test_the_doctor_looks_at_each_source(recorded: Stage, measured: Matrix) -> None:
+    asked(recorded, measured)  # until the files are there
     found = [check for check in examine(recorded.inventory, recorded.environment) if "evidence" in check.subject]
     assert [(check.subject, check.state, check.found) for check in found] == [
         ("evidence 1", State.OK, "log group `perimeter-trail` of main can be read"),
@@ -123,6 +127,35 @@ def test_the_doctor_looks_at_each_source(recorded: Stage) -> None:
     may(recorded, policy_of(recorded))
     assert first.state is State.PROBLEM
     assert "is not authorized to perform: logs:FilterLogEvents" in first.found
+
+
+@pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize("days", [1, 3])
+def test_the_doctor_reads_a_file_of_each_bucket(recorded: Stage, days: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest, be it days old: who may only list does not read."""
+    monkeypatch.setattr(doctor, "time", SimpleNamespace(time=lambda: time.time() + days * 86_400 - 3_600))
+    read = [check.found for check in examine(recorded.inventory, recorded.environment) if "evidence" in check.subject]
+    assert all(found.endswith("can be read") for found in read)
+    document = policy_of(recorded)
+    document["Statement"] = [row for row in document["Statement"] if row["Sid"] != "ReadRecordFiles"]
+    may(recorded, document)
+    found = [check for check in examine(recorded.inventory, recorded.environment) if "evidence" in check.subject]
+    may(recorded, policy_of(recorded))
+    assert [check.state for check in found] == [State.OK, State.PROBLEM, State.PROBLEM]
+    assert all("AccessDenied" in check.found for check in found[1:])
+
+
+def test_the_doctor_says_where_no_file_is_there_yet(recorded: Stage) -> None:
+    group, *buckets = recorded.inventory.evidence
+    empty = tuple(row.model_copy(update={"prefix": "none/"}) for row in buckets)
+    inventory = recorded.inventory.model_copy(update={"evidence": (group, *empty)})
+    may(recorded, permissions(inventory, recorded.environment).accounts[0].runner)
+    found = [check for check in examine(inventory, recorded.environment) if "evidence" in check.subject]
+    may(recorded, policy_of(recorded))
+    assert [check.found for check in found[1:]] == [
+        "trail bucket `trail-111122223333` of main can be listed, and holds nothing yet",
+        "access log bucket `access-logs-111122223333` of main can be listed, and holds nothing yet",
+    ]
 
 
 def test_rights_to_logs_are_printed_only_where_evidence_is_declared(recorded: Stage) -> None:
