@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 if TYPE_CHECKING:
-    from pytest_s3vpce.calibration import Calibration
+    from pytest_s3vpce.calibration import Calibration, Finding
 
 _WIDEST: Final = 120
 """Characters of what was seen that the table shows; the file has all."""
@@ -50,8 +50,6 @@ def calibrate(
     click.echo(_table(made))
     if output is not None:
         _write(output, made)
-    for row in left:
-        click.echo(f"left: {row}", err=True)
     if left:
         sys.exit(1)
 
@@ -66,14 +64,23 @@ def _table(made: Calibration) -> str:
         [
             name,
             escaped(found.value),
-            "" if found.agrees else f"assumed is: {RULES[name].assumed}",
+            _differs(found, RULES[name].assumed),
             textwrap.shorten(escaped(found.detail), _WIDEST),
         ]
         for name, found in made.findings.items()
     ]
-    others = sum(not found.agrees for found in made.findings.values())
-    told = f"{len(rows) - others} of {len(rows)} rules are as assumed, {others} are not, in account {made.account}"
+    as_assumed = sum(found.agrees for found in made.findings.values())
+    undecided = sum(not found.decided for found in made.findings.values())
+    others = len(rows) - as_assumed - undecided
+    open_ = f", {undecided} undecided" if undecided else ""
+    told = f"{as_assumed} of {len(rows)} rules are as assumed, {others} are not{open_}, in account {made.account}"
     return f"{tabulate(rows, headers=['rule', 'found', 'differs', 'what was seen'])}\n\n{told}"
+
+
+def _differs(found: Finding, assumed: str) -> str:
+    if not found.decided:
+        return "undecided"
+    return "" if found.agrees else f"assumed is: {assumed}"
 
 
 def _write(path: Path, made: Calibration) -> None:

@@ -7,6 +7,7 @@ assumed; one that was made in a lab says nothing about AWS.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,8 @@ POLICIES_FIRST: Final = "policies first"
 """The denied caller was denied, the allowed one got an answer of the form's."""
 OTHER_ANSWER: Final = "policies first, then another answer"
 """The denied caller was denied, the allowed one got an answer that the form does not list; from then on it counts."""
+SAME_ANSWER: Final = "the same answer to both"
+"""The form tells nothing: S3 looks at it first."""
 LIVE: Final = "live"
 
 
@@ -51,7 +54,12 @@ class Finding:
     @property
     def agrees(self) -> bool:
         """Whether AWS does what is assumed."""
-        return RULES[self.rule].assumed in (self.value, "")
+        return self.decided and RULES[self.rule].assumed in (self.value, "")
+
+    @property
+    def decided(self) -> bool:
+        """Whether it settles the rule, either way; else the experiment met something else, as `503 SlowDown`."""
+        return _DECIDED[RULES[self.rule].experiment].fullmatch(self.value) is not None
 
 
 def _forms() -> Iterable[Rule]:
@@ -140,6 +148,23 @@ _ALL: Final = (
     ),
 )
 RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in _ALL}
+_ORDERS: Final = f"{POLICIES_FIRST}|{OTHER_ANSWER}|{SAME_ANSWER}"
+_DECIDED: Final[Mapping[str, re.Pattern[str]]] = {
+    experiment: re.compile(values)
+    for experiment, values in {
+        "forms": _ORDERS,
+        "order": _ORDERS,
+        "messages": r"\w+ (explicit|implicit)|no policy is named",
+        "keys": "absent|present|empty|true|false|1000|UNSIGNED-PAYLOAD|literal|pattern",
+        "absent keys": "403|404",
+        "attributes": "both|either|s3:GetObject|s3:GetObjectAttributes",
+        "bucket policies": "allowed|denied",
+        "propagation": r"\d+\.\d",
+        "functions": "absent|present",
+        "public policies": "public|not public",
+    }.items()
+}
+"""The values that settle a rule of an experiment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +215,8 @@ class Calibration:
     def leaning(self, rules: Iterable[str]) -> str:
         """How many of these rules were checked on AWS, and when: a line for reports."""
         named = sorted({*rules} & RULES.keys())
-        checked = [name for name in named if name in self.findings] if self.mode == LIVE else []
+        decided = {name for name, found in self.findings.items() if found.decided}
+        checked = [name for name in named if name in decided] if self.mode == LIVE else []
         if not named:
             return ""
         when = f" (account {self.account}, {self.made[:10]})" if checked else ""

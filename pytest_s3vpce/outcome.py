@@ -111,6 +111,8 @@ _WHY: Final = {
     "InvalidPayer": "the payer's account is closed",
     "InvalidSecurity": "the security credentials are not valid",
 }
+INCONCLUSIVE_CODES: Final = frozenset(_WHY)
+"""They say something about who asked, when or where, and nothing about authorisation."""
 _UNREACHABLE: Final = {
     FailureKind.DNS: "the host's name did not resolve",
     FailureKind.CONNECT_TIMEOUT: "the connection timed out",

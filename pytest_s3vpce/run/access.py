@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.run.vantages import VantagePoints
     from pytest_s3vpce.run.world import World
 
-_TRANSIENT: Final = frozenset(
+TRANSIENT: Final = frozenset(
     {"SlowDown", "ServiceUnavailable", "InternalError", "ConditionalRequestConflict", "OperationAborted"}
 )
 """S3's codes that ask to try again; a probe is sent a second time, once, in a batch of its own.
@@ -372,7 +372,7 @@ def _is_stale(answer: Answer | None) -> bool:
 
 def _try_again(probe: Probe, answer: Answer) -> bool:
     """Never what really makes something: nobody would know what the first attempt made."""
-    return not probe.cell.mutating and answer.status is not None and classify(answer).code in _TRANSIENT
+    return not probe.cell.mutating and answer.status is not None and classify(answer).code in TRANSIENT
 
 
 def now() -> float:

@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
-from pytest_s3vpce.calibratecommand import calibrate
-from pytest_s3vpce.calibration import NONE
+from pytest_s3vpce.calibratecommand import _table, calibrate
+from pytest_s3vpce.calibration import NONE, Calibration, Finding
 from pytest_s3vpce.errors import CredentialError, RunError
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.model import Answer, FailureKind
@@ -36,10 +36,11 @@ buckets: {reports: {name: reports, canary: {key: k}}}
 DENIED = "User: arn:aws:sts::111122223333:assumed-role/r/s is not authorized to perform: s3:GetObject on resource: x"
 
 
-def reply(status: int | None, code: str = "", message: str = "") -> Reply:
+def reply(status: int | None, code: str = "", message: str = "", *, by: str = "ID") -> Reply:
+    """An answer of S3's, by its request id; or of something in between, without one."""
     body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>" if code else ""
     failure = FailureKind.CONNECT_TIMEOUT if status is None else None
-    headers = {"x-amz-request-id": "ID"} if status is not None else {}
+    headers = {"x-amz-request-id": by} if status is not None and by else {}
     answer = Answer(id="a", status=status, headers=headers, body=body.encode(), failure=failure)
     return Reply(answer, classify(answer, authorised=("400 BadDigest",)))
 
@@ -97,7 +98,14 @@ def refuses(question: Question) -> bool:
         (reply(400, "InvalidDigest"), reply(403, "AccessDenied", DENIED), "policies first, then another answer"),
         (reply(503, "SlowDown"), reply(403, "AccessDenied", DENIED), "other answers"),
         (reply(403, "RequestTimeTooSkewed"), reply(403, "AccessDenied", DENIED), "other answers"),
-        (reply(None), reply(None), "the same answer to both"),
+        (reply(None), reply(None), "other answers"),
+        (reply(503, "SlowDown"), reply(503, "SlowDown"), "other answers"),
+        (reply(400, "ExpiredToken"), reply(403, "AccessDenied", DENIED), "other answers"),
+        (reply(400, "AuthorizationHeaderMalformed"), reply(403, "AccessDenied", DENIED), "other answers"),
+        (reply(409, "OperationAborted"), reply(403, "AccessDenied", DENIED), "other answers"),
+        (reply(400), reply(403, "AccessDenied", DENIED), "other answers"),
+        (reply(400, "InvalidDigest", by=""), reply(403, "AccessDenied", DENIED), "other answers"),
+        (reply(400, "InvalidDigest"), reply(403, "AccessDenied", DENIED, by=""), "other answers"),
     ],
 )
 def test_an_order_is_told_by_two_answers(allowed: Reply, denied: Reply, value: str) -> None:
@@ -145,13 +153,30 @@ def test_attributes_are_told_by_two_sessions(own: bool, other: bool, value: str)
     assert found("attributes", answer) == {"attributes/actions": value}
 
 
+@pytest.mark.parametrize(("odd", "value"), [(reply(None), "connect_timeout"), (reply(503, "SlowDown"), "503 SlowDown")])
+def test_attributes_are_not_told_by_what_is_no_denial(odd: Reply, value: str) -> None:
+    assert found("attributes", lambda _: odd) == {"attributes/actions": value}
+    one = iter([reply(200), odd])
+    assert found("attributes", lambda _: next(one)) == {"attributes/actions": value}
+
+
+def test_a_policy_that_never_counts_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiments, "_SECONDS", 0.0)
+    values = found("bucket policies", lambda _: reply(403, "AccessDenied", DENIED))
+    assert values["root-arn/alone"] == "policy did not count: 403 AccessDenied"
+    counts = {"GetBucketAcl": reply(200)}
+    denied = reply(403, "AccessDenied", DENIED)
+    assert found("bucket policies", lambda row: counts.get(row.operation, denied))["root-arn/alone"] == "denied"
+
+
 def test_a_policy_that_is_not_seen_in_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(experiments, "_SECONDS", 0.05)
     monkeypatch.setattr(experiments, "_PAUSE", 0.01)
     values = found("propagation", lambda _: reply(503, "SlowDown"))
     assert set(values.values()) == {"more than 0"}
     assert float(found("propagation", lambda _: reply(200))["propagation/role-policy"]) < 1
-    values = found("bucket policies", lambda _: reply(503, "SlowDown"))
+    counts = {"GetBucketAcl": reply(200)}
+    values = found("bucket policies", lambda row: counts.get(row.operation, reply(503, "SlowDown")))
     assert values["root-arn/alone"] == "503 SlowDown"
     assert found("bucket policies", lambda _: reply(200))["root-arn/alone"] == "allowed"
 
@@ -296,6 +321,73 @@ def test_nothing_is_measured_by_a_role_that_can_not_read(monkeypatch: pytest.Mon
         calibrator.Calibrator._await_rights(waiting)
 
 
+EXPLICIT = f"{DENIED} with an explicit deny in an identity-based policy"
+
+
+def rights(late: str, after: int) -> Callable[[Question], Reply]:
+    """All roles' policies count at once, but one: it counts when it was asked so many times."""
+    asked: list[str] = []
+
+    def answer(question: Question) -> Reply:
+        asked.append(question.role)
+        counts = question.role != late or asked.count(late) > after
+        if question.role == scratch.FEW:
+            return reply(403, "AccessDenied", EXPLICIT if counts else DENIED)
+        return reply(200) if counts else reply(403, "AccessDenied", DENIED)
+
+    return answer
+
+
+@pytest.mark.parametrize("role", [scratch.ALL, scratch.FEW, scratch.BOUND])
+def test_every_roles_policy_is_waited_for(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(calibrator, "time", SimpleNamespace(sleep=slept.append))
+    waiting: Any = SimpleNamespace(_asker=Asker(rights(role, 3)))
+    calibrator.Calibrator._await_rights(waiting)
+    assert len(slept) == 3
+
+
+def test_a_bound_role_must_read_and_a_denial_without_words_is_left_to_experiments(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(calibrator, "_PAUSE", 0.0)
+    told: list[str] = []
+    waiting: Any = SimpleNamespace(_asker=Asker(rights(scratch.BOUND, 999)), _notify=told.append)
+    with pytest.raises(RunError, match="role `bound` can't read"):
+        calibrator.Calibrator._await_rights(waiting)
+    waiting._asker = Asker(rights(scratch.FEW, 999))
+    calibrator.Calibrator._await_rights(waiting)
+    assert told == ["the role `few` is still not denied explicitly; going on"]
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_what_is_left_is_told_also_where_an_experiment_fails(fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def experiment(_asker: Any) -> list[Any]:
+        if fails:
+            raise RunError("no more of this")
+        return []
+
+    monkeypatch.setitem(experiments.EXPERIMENTS, "order", experiment)
+    told: list[str] = []
+    own = SimpleNamespace(
+        make=lambda: None, remove=lambda: ["iam_role r: Lambda needs it"], account_id="1", region="eu-west-1"
+    )
+    calibration: Any = SimpleNamespace(
+        _scratch=own,
+        _experiments=["order"],
+        _notify=told.append,
+        _await_rights=lambda: None,
+        _from=lambda _name: None,
+        _environment=Environment(),
+    )
+    if fails:
+        with pytest.raises(RunError, match="no more of this"):
+            calibrator.Calibrator.run(calibration)
+    else:
+        assert calibrator.Calibrator.run(calibration)[1] == ["iam_role r: Lambda needs it"]
+    assert told == ["experiment: order", "left: iam_role r: Lambda needs it"]
+
+
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch, left: list[str], *more: str) -> Any:
     (folder / "s3vpce.yaml").write_text(INVENTORY, encoding="utf-8")
     monkeypatch.chdir(folder)
@@ -304,11 +396,18 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, left: list[str], *more: s
     return CliRunner().invoke(calibrate, ["--account", "scratch", *more])
 
 
-def test_what_is_left_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_something_is_left_the_command_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = run(tmp_path, monkeypatch, ["iam_role r: Lambda needs it"])
-    assert (done.exit_code, done.stderr) == (1, "left: iam_role r: Lambda needs it\n")
+    assert (done.exit_code, done.stderr) == (1, "")  # the calibration itself tells it
     assert "0 of 0 rules are as assumed, 0 are not" in done.stdout
     assert run(tmp_path, monkeypatch, []).exit_code == 0
+
+
+def test_the_table_tells_undecided_from_other_than_assumed() -> None:
+    values = {"attributes/actions": "503 SlowDown", "root-arn/alone": "allowed", "key/star": "literal"}
+    table = _table(Calibration(findings={rule: Finding(rule=rule, value=row) for rule, row in values.items()}))
+    assert [line.split()[-1] for line in table.splitlines()[2:5]] == ["undecided", "denied", "literal"]
+    assert "1 of 3 rules are as assumed, 1 are not, 1 undecided, in account" in table
 
 
 def test_a_file_that_can_not_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,35 @@ def test_reports_say_how_much_was_checked_and_when() -> None:
     assert MADE.leaning(["form/GetObject"]) == ""
 
 
+@pytest.mark.parametrize(
+    ("rule", "decided", "undecided"),
+    [
+        ("form/PutObject", "the same answer to both", "other answers"),
+        ("order/digest", OTHER_ANSWER, "other answers"),
+        ("message/session-implicit", "no policy is named", "not denied: 503 SlowDown"),
+        ("key/prefix-not-sent", "empty", "not told"),
+        ("key/star", "pattern", "503 SlowDown"),
+        ("absent-key/list-by-prefix", "403", "503"),
+        ("attributes/actions", "either", "connect_timeout"),
+        ("root-arn/alone", "allowed", "policy did not count: 403 AccessDenied"),
+        ("propagation/role-policy", "12.5", "more than 60"),
+        ("function/aws:SourceVpc", "present", "not allowed: 503 SlowDown"),
+        ("public/aws:VpceOrgID", "not public", "MalformedPolicy"),
+    ],
+)
+def test_only_what_settles_a_rule_was_checked(rule: str, decided: str, undecided: str) -> None:
+    found, open_ = (Finding(rule=rule, value=value) for value in (decided, undecided))
+    assert (found.decided, open_.decided, open_.agrees) == (True, False, False)
+    counted = [Calibration(mode="live", findings={rule: row}).leaning([rule])[0] for row in (found, open_)]
+    assert counted == ["1", "0"]
+
+
+def test_what_is_assumed_would_settle_its_rule() -> None:
+    assert [
+        row.name for row in RULES.values() if row.assumed and not Finding(rule=row.name, value=row.assumed).decided
+    ] == []
+
+
 def test_a_rule_that_is_gone_is_left_out(tmp_path: Path) -> None:
     data = json.loads(MADE.to_json())
     data["findings"].append({"rule": "form/Nothing", "value": "x"})

@@ -12,7 +12,7 @@ from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.probe import ProbeBuilder
 from pytest_s3vpce.run.calibrating.asking import Asker, Question
 from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, FUNCTIONS
-from pytest_s3vpce.run.calibrating.scratch import Scratch
+from pytest_s3vpce.run.calibrating.scratch import BOUND, FEW, Scratch
 from pytest_s3vpce.run.deployments import hosts_of, placed
 from pytest_s3vpce.run.planes import Planes, world_of
 from pytest_s3vpce.vantage import AgentConfig, DeployedLambdaVantage, Deployment, Ledger, LocalVantage, marks
@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.calibration import Finding
     from pytest_s3vpce.inventory import Inventory
+    from pytest_s3vpce.model import Outcome
     from pytest_s3vpce.run.environment import Environment
     from pytest_s3vpce.run.folder import RunFolder
     from pytest_s3vpce.run.world import World
 
 _TRIES: Final = 60
 _PAUSE: Final = 1.0
+_BY_ALL: Final = Question(operation="GetObject")
+_BY_BOUND: Final = Question(operation="GetObject", role=BOUND)
+_BY_FEW: Final = Question(operation="GetObjectTagging", role=FEW)
+_READERS: Final = (_BY_ALL, _BY_BOUND)
 
 
 class Calibrator:
@@ -81,6 +86,8 @@ class Calibrator:
                 findings.update((found.rule, found) for found in EXPERIMENTS[name](self._from(name)))
         finally:
             left += map(str, self._scratch.remove())
+            for row in left:
+                self._notify(f"left: {row}")
         made = Calibration(
             made=marks.stamp(dt.datetime.now(dt.UTC)),
             mode=self._environment.mode,
@@ -97,12 +104,23 @@ class Calibrator:
         return self._inside
 
     def _await_rights(self) -> None:
-        """A role's policy takes a moment to count everywhere; nothing is measured before."""
+        """A role's policy takes a moment to count everywhere; nothing is measured before any of them does."""
+        waited = [*_READERS, _BY_FEW]
         for _ in range(_TRIES):
-            if self._asker.ask([Question(operation="GetObject")])[0].outcome.allowed:
+            replies = self._asker.ask(waited)
+            waited = [row for row, reply in zip(waited, replies, strict=True) if not _counts(row, reply.outcome)]
+            if not waited:
                 return
             time.sleep(_PAUSE)
-        raise RunError("the calibration's role can't read the bucket that was made for it")
+        if waited[0] in _READERS:
+            raise RunError(f"the calibration's role `{waited[0].role}` can't read the bucket that was made for it")
+        # What its denial says is what the experiments ask.
+        self._notify(f"the role `{waited[0].role}` is still not denied explicitly; going on")
+
+
+def _counts(question: Question, outcome: Outcome) -> bool:
+    """Whether the policy of the question's role counts: who has no right at all is denied before it does, too."""
+    return outcome.allowed if question in _READERS else outcome.denied and outcome.explicit is True
 
 
 def _here(world: World, environment: Environment) -> LocalVantage:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.calibration import OTHER_ANSWER, POLICIES_FIRST, RULES, Finding
+from pytest_s3vpce.calibration import OTHER_ANSWER, POLICIES_FIRST, RULES, SAME_ANSWER, Finding
 from pytest_s3vpce.operations import Form, operation
+from pytest_s3vpce.outcome import INCONCLUSIVE_CODES
 from pytest_s3vpce.presigning import Presign
+from pytest_s3vpce.run.access import TRANSIENT
 from pytest_s3vpce.run.calibrating.asking import ABSENT, PLAIN, Question, allow, deny
 from pytest_s3vpce.run.calibrating.scratch import ALL, BOUND, FEW, document
+from pytest_s3vpce.run.objects import is_s3s
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ _DIGEST: Final = Form(
 _ANY: Final = allow("s3:*")
 _TELLING: Final = frozenset({400, 404, 405, 409, 412, 416, 501})
 """Statuses that say something about what was asked, not about who asked it or when."""
+_UNTELLING: Final = INCONCLUSIVE_CODES | TRANSIENT
+"""Codes that come with such a status, and say the opposite: a token is over, or S3 is busy."""
 FUNCTIONS: Final = "functions"
 """Asked from a function that is made for it; all others are asked from this machine."""
 
@@ -50,17 +55,24 @@ def _ordered(asker: Asker, rows: Mapping[str, Question]) -> Iterator[Finding]:
     replies = asker.ask(questions)
     for name, allowed, denied in zip(rows, replies[::2], replies[1::2], strict=True):
         answer = ""
-        if allowed.outcome.allowed and denied.outcome.denied:
+        refused = denied.outcome.denied and is_s3s(denied.answer)
+        if refused and allowed.outcome.allowed and is_s3s(allowed.answer):
             value = POLICIES_FIRST
-        elif denied.outcome.denied and allowed.answer.status in _TELLING:
+        elif refused and _tells(allowed):
             value, answer = OTHER_ANSWER, allowed.code
-        elif allowed.code == denied.code:
-            value = "the same answer to both"
+        elif allowed.code == denied.code and (_tells(allowed) or allowed.outcome.allowed):
+            value = SAME_ANSWER
         else:
             value = "other answers"
         detail = f"who may: {allowed.code}; who may not: {denied.code}"
         ids = (*allowed.request_ids, *denied.request_ids)
         yield Finding(rule=name, value=value, request_ids=ids, detail=detail, answer=answer)
+
+
+def _tells(reply: Reply) -> bool:
+    """Whether S3 answered to what was asked. Without a code it can't be told from a token that is over."""
+    code = reply.outcome.code
+    return reply.answer.status in _TELLING and code is not None and code not in _UNTELLING and is_s3s(reply.answer)
 
 
 # --- what denials say ------------------------------------------------------------------------------------------------
@@ -207,9 +219,10 @@ def attributes(asker: Asker) -> Iterator[Finding]:
         (False, True): "s3:GetObject",
         (True, True): "either",
     }
+    odd = [reply.code for reply in (own, other) if not (reply.outcome.allowed or reply.outcome.denied)]
     yield Finding(
         rule="attributes/actions",
-        value=words[own.outcome.allowed, other.outcome.allowed],
+        value=odd[0] if odd else words[own.outcome.allowed, other.outcome.allowed],
         request_ids=(*own.request_ids, *other.request_ids),
         detail=f"with s3:GetObjectAttributes alone: {own.code}; with s3:GetObject alone: {other.code}",
     )
@@ -234,9 +247,11 @@ def bucket_policies(asker: Asker) -> Iterator[Finding]:
     refused = {**deny("s3:GetObjectTagging"), "Principal": {"AWS": scratch.role_arn(ALL)}, "Resource": scratch.arns}
     marker = {**allow("s3:GetBucketAcl"), "Principal": {"AWS": scratch.role_arn(FEW)}, "Resource": scratch.arns}
     scratch.s3.put_bucket_policy(Bucket=scratch.bucket, Policy=document(marker, to_root, refused))
-    _seconds_until_allowed(asker, Question(operation="GetBucketAcl", role=FEW))
+    _, counted = _seconds_until_allowed(asker, Question(operation="GetBucketAcl", role=FEW))
     root, tagging = asker.ask([Question(operation="GetObject", role=FEW), Question(operation="GetObjectTagging")])
     value = "denied" if root.outcome.denied else "allowed" if root.outcome.allowed else root.code
+    if not counted.outcome.allowed:
+        value = f"policy did not count: {counted.code}"
     yield Finding(rule="root-arn/alone", value=value, request_ids=root.request_ids, detail=root.outcome.message or "")
     yield _said("message/resource-explicit", tagging)
     scratch.s3.delete_bucket_policy(Bucket=scratch.bucket)
