@@ -180,9 +180,9 @@ class Calibration:
     findings: Mapping[str, Finding] = field(default_factory=dict)
 
     def value(self, rule: str) -> str:
-        """What counts: as found, else as assumed."""
+        """What counts: as found where that settles the rule, else as assumed."""
         found = self.findings.get(rule)
-        return RULES[rule].assumed if found is None else found.value
+        return found.value if found is not None and found.decided else RULES[rule].assumed
 
     def settles(self, operation: str) -> bool | None:
         """Whether an operation's safe form tells allowed from denied; None where nobody looked."""

@@ -413,3 +413,9 @@ def test_the_table_tells_undecided_from_other_than_assumed() -> None:
 def test_a_file_that_can_not_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = run(tmp_path, monkeypatch, [], "--output", str(tmp_path))
     assert str(done.exception) == f"`{tmp_path}` can't be written: Is a directory; name a file"
+
+
+def test_what_settles_nothing_leaves_a_rule_as_it_was_assumed() -> None:
+    rule = "attributes/actions"
+    unclear = Calibration(findings={rule: Finding(rule=rule, value="503 SlowDown")})
+    assert unclear.value(rule) == NONE.value(rule)
