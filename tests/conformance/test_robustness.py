@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -84,8 +84,9 @@ def _is_well_afterwards(world: World) -> Iterator[None]:
 )
 def test_messages_that_are_none(world: World, raw: str, status: int) -> None:
     with connection(world) as found:
-        found.sendall(raw.encode("latin-1"))
-        found.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # the lab may have answered, and closed, before all is sent
+            found.sendall(raw.encode("latin-1"))
+            found.shutdown(socket.SHUT_WR)
         said = answer(found)
     expected = f"HTTP/1.1 {status} ".encode() if status else b""
     assert said.startswith(expected)
