@@ -6,7 +6,10 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-prefixes.html
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def mend_listings(backend_class: Any, *, marker_class: Any) -> None:
@@ -24,6 +27,24 @@ def mend_listings(backend_class: Any, *, marker_class: Any) -> None:
         return keys, folders, truncated, page[-1][0] if truncated and delimiter else None
 
     backend_class.list_objects = list_objects
+
+
+def mend_stores(store_class: Any) -> None:
+    """A bucket's objects are walked as they are at one moment: what is deleted on the way was there."""
+
+    def lists(self: Any) -> Iterator[tuple[str, list[Any]]]:
+        # A copy of the lists themselves: to look each up again fails where another request took it away.
+        return ((name, versions) for name, versions in dict.items(dict(self)) if versions)
+
+    def items(self: Any) -> Iterator[tuple[str, Any]]:
+        return ((name, versions[-1]) for name, versions in lists(self))
+
+    def values(self: Any) -> Iterator[Any]:
+        return (version for _, version in items(self))
+
+    for found in (lists, items, values):
+        for prefix in ("", "iter", "_iter"):
+            setattr(store_class, f"{prefix}{found.__name__}", found)
 
 
 def _entries(living: dict[str, Any], prefix: str, delimiter: str, marker: str) -> list[tuple[str, Any]]:

@@ -100,6 +100,7 @@ class Services:
     def mend_s3(self) -> None:
         from moto.iam.access_control import PermissionResult
         from moto.s3.models import FakeBucket, FakeDeleteMarker, PublicAccessBlock, S3Backend
+        from moto.s3.utils import _VersionedKeyStore
 
         from pytest_s3vpce.lab import listing, mending, versions
 
@@ -108,6 +109,7 @@ class Services:
             mending.mend_locks(S3Backend)
             versions.mend_versions(S3Backend, marker_class=FakeDeleteMarker)
             listing.mend_listings(S3Backend, marker_class=FakeDeleteMarker)
+            listing.mend_stores(_VersionedKeyStore)
 
     def mend_ec2(self) -> None:
         from moto.ec2.models import EC2Backend
