@@ -44,6 +44,22 @@ def _names_log_delivery(target_bucket: Any, target_prefix: str | None) -> bool:
     return b"logging.s3.amazonaws.com" in (target_bucket.policy or b"")
 
 
+def mend_objects(key_class: Any) -> None:
+    """What reads an object while another request deletes it has read it; its bytes are closed with the last reader."""
+    close, plain = key_class.dispose, key_class.etag.fget
+
+    def dispose(self: Any, garbage: bool = False) -> None:  # noqa: FBT001, FBT002 - theirs
+        if garbage:
+            close(self, garbage)
+        self.disposed = True
+
+    def etag(self: Any) -> str:
+        with self.lock:  # it is read from where others read the value
+            return str(plain(self))
+
+    key_class.dispose, key_class.etag = dispose, property(etag)
+
+
 def mend_locks(backend_class: Any) -> None:
     """Object Lock is set and changed on buckets that hold objects too, as long as they are versioned.
 

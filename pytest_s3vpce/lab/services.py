@@ -99,13 +99,14 @@ class Services:
 
     def mend_s3(self) -> None:
         from moto.iam.access_control import PermissionResult
-        from moto.s3.models import FakeBucket, FakeDeleteMarker, PublicAccessBlock, S3Backend
+        from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, PublicAccessBlock, S3Backend
         from moto.s3.utils import _VersionedKeyStore
 
         from pytest_s3vpce.lab import listing, mending, versions
 
         if not mended(FakeBucket):
             mending.mend_buckets(FakeBucket, permitted=PermissionResult.PERMITTED, block_class=PublicAccessBlock)
+            mending.mend_objects(FakeKey)
             mending.mend_locks(S3Backend)
             versions.mend_versions(S3Backend, marker_class=FakeDeleteMarker)
             listing.mend_listings(S3Backend, marker_class=FakeDeleteMarker)
