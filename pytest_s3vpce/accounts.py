@@ -20,6 +20,7 @@ from pytest_s3vpce import __version__
 from pytest_s3vpce.credential_errors import translated
 from pytest_s3vpce.errors import CredentialError, S3VpceError
 from pytest_s3vpce.infrastructure import Infrastructure
+from pytest_s3vpce.onename import UNPREFIXED, keep_to_one_name
 from pytest_s3vpce.probe import Credentials
 from pytest_s3vpce.signing_in import (
     MFA_SECONDS,
@@ -51,15 +52,13 @@ RENEWED_BEFORE: Final = 300
 """In seconds: keys that end sooner are made anew before they sign."""
 _WORKERS: Final = 16
 _UNMADE: Final = S3VpceError("these credentials were not made yet")
-_ACCOUNT_ID: Final = 12
 _CONTROL: Final = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
     connect_timeout=10,
     read_timeout=60,
     max_pool_connections=32,  # as many as threads ask at once: urllib3 warns of each one more
 )
-_UNPREFIXED: Final[Config] = _CONTROL.merge(Config(inject_host_prefix=False))
-"""For one address that stands for all hosts: an account's id in front of it would be another name."""
+_UNPREFIXED: Final[Config] = _CONTROL.merge(UNPREFIXED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +185,7 @@ class Accounts:
                         service, region_name=where, config=config, **self._connection.arguments
                     )
                 if self._connection.endpoint_url is not None:
-                    self._clients[key].meta.events.register("before-call.s3-control", _at_one_name)
+                    keep_to_one_name(self._clients[key].meta.events)
             return self._clients[key]
 
     def region(self, account: str) -> str:
@@ -392,14 +391,6 @@ class Accounts:
 
     def _resolved(self, text: str | None, place: Place) -> str | None:
         return None if text is None else self._references.resolve(text, place)
-
-
-def _at_one_name(params: dict[str, Any], **_: Any) -> None:
-    """S3 Control has a name for each account, before the Region's; a lab has one for all."""
-    scheme, _slashes, rest = params["url"].partition("://")
-    account, dot, host = rest.partition(".")
-    if dot and account.isdigit() and len(account) == _ACCOUNT_ID:
-        params["url"] = f"{scheme}://{host}"
 
 
 def _keys_in(answer: Any) -> Credentials:

@@ -165,9 +165,16 @@ def _session(keys: list[str], *, endpoint_url: str) -> Any:
     """A boto3 session whose clients and resources speak to the lab unless they are told otherwise."""
     import boto3
 
+    from pytest_s3vpce.onename import UNPREFIXED, keep_to_one_name
+
     class LabSession(boto3.Session):
         def client(self, *args: Any, **named: Any) -> Any:
-            return super().client(*args, **{"endpoint_url": endpoint_url, **named})
+            if "endpoint_url" in named:
+                return super().client(*args, **named)
+            config = UNPREFIXED.merge(named["config"]) if named.get("config") else UNPREFIXED
+            made = super().client(*args, **{**named, "endpoint_url": endpoint_url, "config": config})
+            keep_to_one_name(made.meta.events)
+            return made
 
         def resource(self, *args: Any, **named: Any) -> Any:
             return super().resource(*args, **{"endpoint_url": endpoint_url, **named})

@@ -34,7 +34,7 @@ ROOMS = [
     {"vantage"},
     {"joining", "matrix", "redaction"},
     {"accounts", "infrastructure", "signing_in", "credential_errors"},
-    {"probe", "outcome", "presigning"},
+    {"probe", "outcome", "presigning", "onename"},
     {
         "inventory",
         "kinds",

@@ -294,6 +294,27 @@ def test_a_script_may_return_nothing_and_import_what_lies_beside_it(tmp_path: Pa
     assert provisioning.run(path, endpoint_url=lab["endpoint_url"], accounts=sessions(lab), folder=tmp_path) == {}
 
 
+ACCESS_POINTS = """
+    from botocore.config import Config
+
+    def provision(accounts):
+        main = accounts["main"]
+        given = {"AccountId": main.client("sts").get_caller_identity()["Account"], "Name": "by-script"}
+        main.client("s3control").create_access_point(**given, Bucket="lab-process")
+        quick = Config(retries={"total_max_attempts": 1})
+        found = main.client("s3control", config=quick).get_access_point(**given)
+        main.client("s3control", config=quick, endpoint_url=main.client("s3").meta.endpoint_url)
+        main.client("s3control").delete_access_point(**given)
+        return {"Bucket": found["Bucket"]}
+"""
+
+
+def test_a_script_makes_access_points_as_on_aws(tmp_path: Path, lab: dict[str, Any]) -> None:
+    path = script(tmp_path, ACCESS_POINTS)
+    found = provisioning.run(path, endpoint_url=lab["endpoint_url"], accounts=sessions(lab), folder=tmp_path)
+    assert found == {"Bucket": "lab-process"}
+
+
 def test_a_script_sees_nothing_of_the_users_own_accounts() -> None:
     own = {"AWS_PROFILE": "prod", "AWS_ACCESS_KEY_ID": "AKIA", "https_proxy": "http://proxy", "PATH": "/bin"}
     found = provisioning.environment(own, endpoint_url="http://127.0.0.1:1")
