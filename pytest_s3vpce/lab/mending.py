@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pytest_s3vpce.lab.readying import mended
+from pytest_s3vpce.lab.readying import mend_once
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import address_in
 
@@ -249,8 +249,7 @@ def mend_functions(function_class: Any, *, vpc_of: Callable[[str, str, str], str
         return {**config, "VpcId": vpc_of(self.account_id, self.region, config["SubnetIds"][0]) or ""}
 
     function_class.vpc_config = property(vpc_config)
-    if not mended(function_class):
-        _mend_function_updates(function_class)
+    mend_once(function_class, lambda: _mend_function_updates(function_class))
 
 
 def _mend_function_updates(function_class: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,19 @@ _SETTINGS = {
     "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
     "MOTO_DISABLE_GLOBAL_CORS": "true",
 }
+_MARK = "_s3vpce_mended"
+_MENDING = threading.RLock()
 
 
-def mended(changed: Any) -> bool:
-    """Whether this class was mended before in this process; it counts as mended from now on."""
-    before = getattr(changed, "_s3vpce_mended", False)
-    changed._s3vpce_mended = True  # noqa: SLF001 - our own mark
-    return bool(before)
+def mend_once(changed: Any, mend: Callable[[], None]) -> None:
+    """Mend a class of the library, unless this was done before in this process.
+
+    Whoever comes while it is being done waits, since a class that is half mended answers wrongly.
+    """
+    with _MENDING:
+        if _MARK not in vars(changed):
+            mend()
+            setattr(changed, _MARK, True)
 
 
 def regions() -> frozenset[str]:
@@ -51,14 +58,20 @@ def prepare() -> None:
     except ImportError as missing:
         raise LabError("the lab needs moto", remedy="pip install 'pytest-s3vpce[lab]'") from missing
     by_account: Any = importlib.import_module("moto.core.base_backend").BackendDict
-    if not mended(by_account):
-        by_account.__getitem__ = _found(by_account.__getitem__)
+    mend_once(by_account, lambda: _mend_look_ups(by_account))
     import botocore.session
 
     session: Any = botocore.session.Session
-    if not mended(session):
-        session.get_available_regions = _quick(session.get_available_regions)
-        session._get_internal_component = _shared(session._get_internal_component)  # noqa: SLF001 - as in `_quick`
+    mend_once(session, lambda: _mend_sessions(session))
+
+
+def _mend_look_ups(by_account: Any) -> None:
+    by_account.__getitem__ = _found(by_account.__getitem__)
+
+
+def _mend_sessions(session: Any) -> None:
+    session.get_available_regions = _quick(session.get_available_regions)
+    session._get_internal_component = _shared(session._get_internal_component)  # noqa: SLF001 - as in `_quick`
 
 
 def _found(original: Callable[..., Any]) -> Callable[..., Any]:

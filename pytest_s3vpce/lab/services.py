@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.lab import accesspoints, lightening
 from pytest_s3vpce.lab.principals import Principals, mend_users
-from pytest_s3vpce.lab.readying import mended, prepare
+from pytest_s3vpce.lab.readying import mend_once, prepare
 from pytest_s3vpce.lab.s3application import application
 
 if TYPE_CHECKING:
@@ -104,13 +104,15 @@ class Services:
 
         from pytest_s3vpce.lab import listing, mending, versions
 
-        if not mended(FakeBucket):
+        def mend() -> None:
             mending.mend_buckets(FakeBucket, permitted=PermissionResult.PERMITTED, block_class=PublicAccessBlock)
             mending.mend_objects(FakeKey)
             mending.mend_locks(S3Backend)
             versions.mend_versions(S3Backend, marker_class=FakeDeleteMarker)
             listing.mend_listings(S3Backend, marker_class=FakeDeleteMarker)
             listing.mend_stores(_VersionedKeyStore)
+
+        mend_once(FakeBucket, mend)
 
     def mend_ec2(self) -> None:
         from moto.ec2.models import EC2Backend
@@ -124,13 +126,15 @@ class Services:
 
         from pytest_s3vpce.lab import mending, vpcendpoints
 
-        if not mended(EC2Backend):
+        def mend() -> None:
             vpcendpoints.mend_endpoints(VPCEndPoint, backend_class=EC2Backend, response_class=EC2Response)
             mending.mend_subnets(Subnet)
             mending.mend_routes(Route)
             mending.mend_addresses(
                 nat_class=NatGateway, backend_class=EC2Backend, address_class=ElasticAddress, public=random_public_ip
             )
+
+        mend_once(EC2Backend, mend)
 
     def mend_lambda(self) -> None:
         from moto.awslambda.models import LambdaFunction
@@ -148,32 +152,32 @@ class Services:
 
         from pytest_s3vpce.lab import mending
 
-        if not mended(User):
+        def mend() -> None:
             mending.mend_documents(models, malformed=MalformedPolicyDocument)
             lightening.share_managed_policies()
             mend_users(User, IamResponse, done=EmptyResult)
+
+        mend_once(User, mend)
 
     def mend_organizations(self) -> None:
         from moto.organizations.models import OrganizationsBackend
 
         from pytest_s3vpce.lab import organizations
 
-        if not mended(OrganizationsBackend):
-            organizations.mend_accounts(OrganizationsBackend, iam=self.backends("iam"))
+        iam = self.backends("iam")
+        mend_once(OrganizationsBackend, lambda: organizations.mend_accounts(OrganizationsBackend, iam=iam))
 
     def mend_cloudtrail(self) -> None:
         from moto.cloudtrail.models import Trail
 
         from pytest_s3vpce.lab import mending
 
-        if not mended(Trail):
-            mending.mend_selectors(Trail)
+        mend_once(Trail, lambda: mending.mend_selectors(Trail))
 
     def mend_s3control(self) -> None:
         from moto.s3control.models import S3ControlBackend
 
-        if not mended(S3ControlBackend):
-            accesspoints.mend(S3ControlBackend, home_of=self._home_of)
+        mend_once(S3ControlBackend, lambda: accesspoints.mend(S3ControlBackend, home_of=self._home_of))
 
 
 def _s3_application() -> Application:

@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +22,7 @@ from pytest_s3vpce.lab.journal import Journal
 from pytest_s3vpce.lab.keys import Keys
 from pytest_s3vpce.lab.lightening import Offerings
 from pytest_s3vpce.lab.onuse import OnUse
-from pytest_s3vpce.lab.readying import regions
+from pytest_s3vpce.lab.readying import mend_once, regions
 from pytest_s3vpce.lab.serving import Settings, serve
 from pytest_s3vpce.lab.state import State
 from tests.unit.labstage import REGION, Person, Stage
@@ -57,6 +57,59 @@ def test_a_part_is_made_once_for_all_who_use_it() -> None:
         found = list(pool.map(lambda _: part(), range(8)))
     assert found == made * 8
     assert part.made is made[0]
+
+
+def test_a_class_is_mended_once_and_whoever_comes_meanwhile_waits_until_it_is() -> None:
+    class Library:
+        answers: tuple[str, ...] = ("wrong",)
+
+    begun, let = threading.Event(), threading.Event()
+
+    def mend() -> None:
+        begun.set()
+        assert let.wait(10)
+        Library.answers = ("right", *Library.answers)
+
+    def use(_: int) -> tuple[str, ...]:
+        mend_once(Library, mend)
+        return Library.answers
+
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(use, 0)]
+        assert begun.wait(10)
+        found += [pool.submit(use, number) for number in range(3)]
+        assert not wait(found, timeout=0.05).done
+        let.set()
+        assert [one.result(10) for one in found] == [("right", "wrong")] * 4
+
+
+def test_a_class_that_could_not_be_mended_is_not_taken_for_mended() -> None:
+    class Library:
+        is_mended = False
+
+    def fail() -> None:
+        raise RuntimeError
+
+    def mend() -> None:
+        Library.is_mended = True
+
+    with pytest.raises(RuntimeError):
+        mend_once(Library, fail)
+    mend_once(Library, mend)
+    assert Library.is_mended
+
+
+def test_a_class_is_not_mended_by_what_was_done_to_the_one_above_it() -> None:
+    class Above:
+        pass
+
+    class Below(Above):
+        pass
+
+    done: list[type] = []
+    for each in (Above, Below, Below):
+        mend_once(each, lambda each=each: done.append(each))  # type: ignore[misc]
+    assert done == [Above, Below]
 
 
 def test_regions_are_all_partitions_and_no_pseudo_region_is_one() -> None:
