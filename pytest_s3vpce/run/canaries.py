@@ -55,7 +55,7 @@ class Canaries:
             if entry is None:
                 continue
             who = self._world.inventory.buckets[bucket].canary.create or ""
-            parameters = {"VersionId": entry.version_id} if entry.version_id else {}
+            parameters = {"VersionId": entry.given_id} if entry.given_id else {}
             try:
                 answer = self.send(bucket, who, "DeleteObject", parameters)
             except S3VpceError as error:
@@ -90,7 +90,7 @@ class Canaries:
             )
         version = answer.headers.get("x-amz-version-id")
         if version and version != "null":
-            self._entries[bucket] = self._ledger.version(entry, version)
+            self._entries[bucket] = self._ledger.given(entry, version)
 
     def _check_lock(self, bucket: str, who: str) -> None:
         """No canary is made under a default retention: nobody could remove it.

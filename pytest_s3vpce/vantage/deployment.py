@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import re
-import time
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +15,7 @@ from botocore.exceptions import ClientError
 from pytest_s3vpce.vantage import marks, reasons
 from pytest_s3vpce.vantage.bundle import HANDLER, agent_zip
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
+from pytest_s3vpce.vantage.freshness import TRIES, when_known
 from pytest_s3vpce.vantage.ledger import Kind
 from pytest_s3vpce.vantage.placing import Wanted, look_up
 from pytest_s3vpce.vantage.removal import ROLE_POLICY
@@ -60,10 +60,6 @@ INTERFACES: Final = {
     ],
 }
 _EXISTS: Final = frozenset({"ResourceConflictException", "EntityAlreadyExists"})
-ROLE_TRIES: Final = 30
-_ROLE_PAUSE: Final = 2.0
-# What CreateFunction says of a role that IAM has not made known everywhere yet.
-_FRESH_ROLE: Final = re.compile(r"role.*(cannot be assumed|does not have permissions)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,25 +149,6 @@ def function_arguments(
     return arguments
 
 
-def with_fresh_role(
-    call: Callable[[], dict[str, Any]], *, role: str, tries: int, notify: Callable[[str], None]
-) -> dict[str, Any]:
-    """What the call answers, made again and again while a role made a moment ago is not known everywhere yet.
-
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
-    """
-    while True:
-        tries -= 1
-        try:
-            return call()
-        except FAULTS as error:
-            fresh = code_of(error) == "InvalidParameterValueException" and _FRESH_ROLE.search(str(error))
-            if not tries or not fresh:
-                raise
-        notify(f"waiting for role {role} to become usable")
-        time.sleep(_ROLE_PAUSE)
-
-
 class Deployer:
     """Creates one vantage point's function; each thing is in the ledger before it is asked for."""
 
@@ -233,10 +210,10 @@ class Deployer:
         }
         client = self._control.client("lambda")
         create = partial(client.create_function, **whole)
-        tries = ROLE_TRIES if isinstance(self._deployment.role, RunRole) else 1
+        tries = TRIES if isinstance(self._deployment.role, RunRole) else 1
         self._created(
             Kind.LAMBDA_FUNCTION,
-            lambda: with_fresh_role(create, role=self.function, tries=tries, notify=notify),
+            lambda: when_known(create, what=f"role {self.function}", tries=tries, notify=notify),
             there=lambda: client.get_function(FunctionName=self.function),
         )
 

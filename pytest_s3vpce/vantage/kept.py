@@ -17,14 +17,13 @@ from pytest_s3vpce.vantage.base import silent
 from pytest_s3vpce.vantage.bundle import agent_zip
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
 from pytest_s3vpce.vantage.deployment import (
-    ROLE_TRIES,
     RunRole,
     function_arguments,
     interfaces_policy,
     resource_name,
     role_arguments,
-    with_fresh_role,
 )
+from pytest_s3vpce.vantage.freshness import when_known
 from pytest_s3vpce.vantage.lambda_ import LambdaVantage
 from pytest_s3vpce.vantage.ledger import Entry, Kind, Remaining
 from pytest_s3vpce.vantage.placing import Network, look_up
@@ -230,7 +229,7 @@ class Keeper:
         notify(f"creating function {self.function}")
         tags = {**self._recipe.deployment.tags, **self._tags()}
         create = partial(self._client.create_function, **arguments, Role=role, Code={"ZipFile": agent_zip()}, Tags=tags)
-        with_fresh_role(create, role=self.function, tries=ROLE_TRIES, notify=notify)
+        when_known(create, what=f"role {self.function}", notify=notify)
         waking.await_active(self._control, self.function, notify=notify, error=self._error)
 
     def _update(
@@ -245,7 +244,7 @@ class Keeper:
         network_now = {"Ipv6AllowedForDualStack": network.dual_stack, **network.arguments()}
         given = {"KMSKeyArn": "", **arguments, "Role": role, "VpcConfig": network_now}
         update = partial(self._client.update_function_configuration, **given)
-        with_fresh_role(update, role=self.function, tries=ROLE_TRIES, notify=notify)
+        when_known(update, what=f"role {self.function}", notify=notify)
         waking.settled(self._control, self.function, error=self._error)
         tags = {**self._recipe.deployment.tags, **self._tags()}
         self._client.tag_resource(Resource=found["FunctionArn"], Tags=tags)

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Mapping  # noqa: TC003 - a field's type
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
@@ -15,6 +16,7 @@ from pytest_s3vpce.vantage.base import silent
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
 from pytest_s3vpce.vantage.deployment import resource_name
 from pytest_s3vpce.vantage.ec2 import Ec2Vantage
+from pytest_s3vpce.vantage.freshness import SECONDS, is_unknown, when_known
 from pytest_s3vpce.vantage.ledger import Kind
 from pytest_s3vpce.vantage.removal import MARK, strike
 from pytest_s3vpce.vantage.ssm import ENDPOINTS
@@ -46,7 +48,7 @@ _REMEDIES: Final = {
     "InvalidSubnetID.NotFound": "name a subnet of the account and the Region",
     "InvalidGroup.NotFound": "name security groups of the subnet's VPC",
     "InvalidAMIID.NotFound": "name an `image` of the Region, with the SSM agent and Python",
-    "InvalidParameterValue": "check the instance profile's name, the account and the Region",
+    "InvalidParameterValue": "check what the inventory says of it, the account and the Region",
     "InvalidParameterCombination": "name an `image` that fits the `type`",
 }
 
@@ -96,7 +98,7 @@ class LaunchedEc2Vantage(Ec2Vantage):
 
     def prepare(self, *, notify: Callable[[str], None] = silent) -> None:
         notify(f"starting instance {self._name}")
-        self.instance = self._commands.instance = self._started()
+        self.instance = self._commands.instance = self._started(notify)
         self._await_online(notify)
         super().prepare(notify=notify)
 
@@ -109,12 +111,14 @@ class LaunchedEc2Vantage(Ec2Vantage):
             else:
                 notify(f"kept {self._entry}: {reason}")
 
-    def _started(self) -> str:
+    def _started(self, notify: Callable[[str], None]) -> str:
+        """The id of the instance; its profile may have been made a moment ago."""
         self._entry = entry = self._ledger.creating(
             Kind.EC2_INSTANCE, account=self._control.account, region=self._control.region, identifier=self._name
         )
         try:
-            answer = self._control.client("ec2").run_instances(**self._arguments(self._control.owner))
+            run = partial(self._control.client("ec2").run_instances, **self._arguments(self._control.owner))
+            answer = when_known(run, what=f"instance profile {self._launch.profile}", notify=notify)
         except FAULTS as error:
             if (
                 isinstance(error, ClientError)
@@ -122,12 +126,21 @@ class LaunchedEc2Vantage(Ec2Vantage):
             ):
                 self._ledger.removed(entry)
                 self._entry = None
-            code = code_of(error)
             raise self.error(
-                f"instance `{self._name}` can't be started: {words_of(error)}",
-                remedy=_REMEDIES.get(code) or reasons.remedy(code, otherwise="check what the inventory says of it"),
+                f"instance `{self._name}` can't be started: {words_of(error)}", remedy=self._remedy(error)
             ) from error
-        return str(answer["Instances"][0]["InstanceId"])
+        instance = str(answer["Instances"][0]["InstanceId"])
+        self._entry = self._ledger.given(entry, instance)
+        return instance
+
+    def _remedy(self, error: Exception) -> str:
+        if is_unknown(error):
+            return (
+                f"EC2 did not know instance profile `{self._launch.profile}`, or a role in it, for {SECONDS} s: "
+                "check its name and the account"
+            )
+        code = code_of(error)
+        return _REMEDIES.get(code) or reasons.remedy(code, otherwise="check what the inventory says of it")
 
     def _arguments(self, owner: str) -> dict[str, Any]:
         launch = self._launch

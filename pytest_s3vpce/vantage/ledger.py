@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,8 @@ class Kind(StrEnum):
 class Entry:
     """One thing that a run created, or was about to.
 
-    `identifier` is the name of a function, role or instance, or `bucket/key`. `kept` says why it could not be removed.
+    `identifier` is the name of a function, role or instance, or `bucket/key`; `given_id` is what AWS called it besides,
+    an object's version or an instance's id, where it has told. `kept` says why it could not be removed.
     """
 
     token: str
@@ -39,12 +40,14 @@ class Entry:
     account: str
     region: str
     identifier: str
-    version_id: str | None = None
+    given_id: str | None = None
     kept: str | None = None
+    made: float = field(default=0.0, compare=False)
+    """When it was asked for, in seconds since 1970."""
 
     def __str__(self) -> str:
-        version = f" (version {self.version_id})" if self.version_id else ""
-        return f"{self.kind.value} {self.identifier}{version} in account {self.account}, {self.region}"
+        given = f" ({self.given_id})" if self.given_id else ""
+        return f"{self.kind.value} {self.identifier}{given} in account {self.account}, {self.region}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,14 @@ class Ledger:
 
     def creating(self, kind: Kind, *, account: str, region: str, identifier: str) -> Entry:
         """Record a creation; ask AWS for it only after this has returned."""
-        entry = Entry(token=secrets.token_hex(8), kind=kind, account=account, region=region, identifier=identifier)
+        entry = Entry(
+            token=secrets.token_hex(8),
+            kind=kind,
+            account=account,
+            region=region,
+            identifier=identifier,
+            made=time.time(),
+        )
         self._append(
             event="creating",
             token=entry.token,
@@ -81,10 +91,10 @@ class Ledger:
         )
         return entry
 
-    def version(self, entry: Entry, version_id: str) -> Entry:
-        """Record the version id that S3 gave the object."""
-        self._append(event="version", token=entry.token, version_id=version_id)
-        return replace(entry, version_id=version_id)
+    def given(self, entry: Entry, given_id: str) -> Entry:
+        """Record the id that AWS gave what was made."""
+        self._append(event="given", token=entry.token, given_id=given_id)
+        return replace(entry, given_id=given_id)
 
     def kept(self, entry: Entry, reason: str) -> None:
         """Record why it can't be removed yet; it stays open."""
@@ -132,11 +142,11 @@ def _open(lines: list[str]) -> list[Entry]:
         token = line["token"]
         if line["event"] == "creating":
             fields = {name: line[name] for name in ("token", "account", "region", "identifier")}
-            entries[token] = Entry(kind=Kind(line["kind"]), **fields)
+            entries[token] = Entry(kind=Kind(line["kind"]), made=float(line.get("at", 0.0)), **fields)
         elif line["event"] == "removed":
             entries.pop(token, None)
-        elif token in entries and line["event"] == "version":
-            entries[token] = replace(entries[token], version_id=line["version_id"])
+        elif token in entries and line["event"] == "given":
+            entries[token] = replace(entries[token], given_id=line["given_id"])
         elif token in entries:
             entries[token] = replace(entries[token], kept=line["reason"])
     return list(entries.values())

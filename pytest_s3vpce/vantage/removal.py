@@ -41,6 +41,10 @@ _AT_ONCE: Final = 8
 _BUSY: Final = "ResourceConflictException"
 _BUSY_TRIES: Final = 15
 _BUSY_PAUSE: Final = 2.0
+_UNSEEN_AGE: Final = 120.0
+"""Seconds for which EC2 may not know an instance that it has started."""
+_UNSEEN_TRIES: Final = 10
+_UNSEEN_PAUSE: Final = 2.0
 
 
 def remove(entry: Entry, control: ControlPlane) -> str | None:
@@ -66,18 +70,35 @@ def _remove_function(entry: Entry, control: ControlPlane) -> str | None:
 
 
 def _remove_instance(entry: Entry, control: ControlPlane) -> str | None:
-    """By the name in its tag; EC2 takes a while to terminate it, but nothing more can be done with it from then on."""
+    """EC2 takes a while to terminate it, but nothing more can be done with it from then on.
+
+    One that was started a moment ago may not be known yet, and would go on if that were believed:
+    https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+    """
     client = control.client("ec2", region=entry.region)
+    for left in reversed(range(_UNSEEN_TRIES if time.time() - entry.made < _UNSEEN_AGE else 1)):
+        known = {entry.given_id} if entry.given_id else set()
+        try:
+            if ids := known.union(_instances(client, entry.identifier)):
+                client.terminate_instances(InstanceIds=sorted(ids))
+                return None
+        except FAULTS as error:
+            if code_of(error) not in GONE:
+                raise
+        if left:
+            time.sleep(_UNSEEN_PAUSE)
+    return None
+
+
+def _instances(client: Any, name: str) -> list[str]:
+    """The ids of those that have the name in their tag, for where no id was told, or not of all."""
     pages = client.get_paginator("describe_instances").paginate(
         Filters=[
-            {"Name": f"tag:{MARK}", "Values": [entry.identifier]},
+            {"Name": f"tag:{MARK}", "Values": [name]},
             {"Name": "instance-state-name", "Values": list(LIVING)},
         ]
     )
-    ids = [row["InstanceId"] for page in pages for group in page["Reservations"] for row in group["Instances"]]
-    if ids:
-        client.terminate_instances(InstanceIds=ids)
-    return None
+    return [row["InstanceId"] for page in pages for group in page["Reservations"] for row in group["Instances"]]
 
 
 def _remove_role(entry: Entry, control: ControlPlane) -> str | None:
@@ -113,7 +134,7 @@ def _remove_object(entry: Entry, control: ControlPlane) -> str | None:
     """By version id; where none is known (the run died before it was told), every version of the run's own key."""
     bucket, _, key = entry.identifier.partition("/")
     client = control.client("s3", region=entry.region)
-    versions = [entry.version_id] if entry.version_id else _versions(client, bucket, key)
+    versions = [entry.given_id] if entry.given_id else _versions(client, bucket, key)
     for version in versions:
         client.delete_object(Bucket=bucket, Key=key, VersionId=version)
     return None
@@ -122,12 +143,16 @@ def _remove_object(entry: Entry, control: ControlPlane) -> str | None:
 def _remove_uploads(entry: Entry, control: ControlPlane) -> str | None:
     """All to that key, which is one run's own."""
     bucket, _, key = entry.identifier.partition("/")
-    client = control.client("s3", region=entry.region)
-    for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=key):
-        for found in page.get("Uploads", ()):
-            if found["Key"] == key:
-                client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=found["UploadId"])
+    _abort(control.client("s3", region=entry.region), bucket, to=lambda found: found == key, Prefix=key)
     return None
+
+
+def _abort(client: Any, bucket: str, *, to: Callable[[str], bool] = lambda _: True, **listed: str) -> None:
+    """End the uploads to some keys, of those that are listed."""
+    for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, **listed):
+        for found in page.get("Uploads", ()):
+            if to(found["Key"]):
+                client.abort_multipart_upload(Bucket=bucket, Key=found["Key"], UploadId=found["UploadId"])
 
 
 def _remove_bucket(entry: Entry, control: ControlPlane) -> str | None:
@@ -136,9 +161,7 @@ def _remove_bucket(entry: Entry, control: ControlPlane) -> str | None:
         return f"its name does not begin with {SCRATCH}, so it is none that was made here"
     client = control.client("s3", region=entry.region)
     bucket = {"Bucket": entry.identifier}
-    for page in client.get_paginator("list_multipart_uploads").paginate(**bucket):
-        for found in page.get("Uploads", ()):
-            client.abort_multipart_upload(**bucket, Key=found["Key"], UploadId=found["UploadId"])
+    _abort(client, entry.identifier)
     for page in client.get_paginator("list_object_versions").paginate(**bucket):
         for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
             client.delete_object(**bucket, Key=found["Key"], VersionId=found["VersionId"])

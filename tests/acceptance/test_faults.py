@@ -20,11 +20,11 @@ from pytest_s3vpce.accounts import Connection
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
-from pytest_s3vpce.vantage import ssm
+from pytest_s3vpce.vantage import launch, ssm
 from tests.acceptance import faulty
 from tests.acceptance.faulty import Fault, Way
 from tests.acceptance.test_kill import made
-from tests.acceptance.test_kinds import Example
+from tests.acceptance.test_kinds import Example, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -325,6 +325,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def hasty(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """No command is waited for long, and no answer where there is none."""
     monkeypatch.setattr(ssm, "_UNKNOWN_SECONDS", 1)
+    monkeypatch.setattr(launch, "_ONLINE_SECONDS", 1)
     row = getattr(request.node, "callspec", SimpleNamespace(params={})).params.get("row")
     if row is None or not re.search("unanswered|never told", row.id):
         return
@@ -371,13 +372,25 @@ class Faulty:
 
 
 @pytest.fixture
-def run(stage: Stage, way: Way, tmp_path: Path) -> Iterator[Faulty]:
+def run_of(way: Way, tmp_path: Path) -> Iterator[Callable[[Stage], Faulty]]:
+    """The faulty run of a stage, and what it leaves removed."""
+    runs: list[Faulty] = []
+
+    def made_for(stage: Stage) -> Faulty:
+        way.faults = ()
+        way.calls.clear()
+        runs.append(Faulty(stage, way, tmp_path))
+        return runs[-1]
+
+    yield made_for
     way.faults = ()
-    way.calls.clear()
-    found = Faulty(stage, way, tmp_path)
-    yield found
-    way.faults = ()
-    found.sweep()
+    for found in runs:
+        found.sweep()
+
+
+@pytest.fixture
+def run(stage: Stage, run_of: Callable[[Stage], Faulty]) -> Faulty:
+    return run_of(stage)
 
 
 @pytest.fixture(scope="module")
@@ -418,11 +431,11 @@ def check_message(text: str, wanted: str) -> None:
 TAKEN: Final = [row for row in ROWS if row.fast or os.environ.get("S3VPCE_SOAK")]
 
 
-@pytest.mark.parametrize("row", TAKEN, ids=[row.id.replace(" ", "-") for row in TAKEN])
-def test_no_wrong_verdict_and_nothing_left(row: Row, run: Faulty, truth: Matrix, stage: Stage, clock: Clock) -> None:
+def check(row: Row, run: Faulty, truth: Matrix, clock: Clock, *, only: Collection[str] = ()) -> None:
+    """The row's run: what it says, and what can be removed while the fault lasts and after it."""
     faults = row.faults()
     try:
-        found = run.run(faults)
+        found = run.run(faults, only=only)
     except S3VpceError as error:
         reasons = [str(error)]
     else:
@@ -438,6 +451,11 @@ def test_no_wrong_verdict_and_nothing_left(row: Row, run: Faulty, truth: Matrix,
         check_message(line, row.left)
     run.way.faults = ()
     assert run.sweep() == []
+
+
+@pytest.mark.parametrize("row", TAKEN, ids=[row.id.replace(" ", "-") for row in TAKEN])
+def test_no_wrong_verdict_and_nothing_left(row: Row, run: Faulty, truth: Matrix, stage: Stage, clock: Clock) -> None:
+    check(row, run, truth, clock)
     assert [name for name in made(stage) if run.run_id in name] == []
 
 
@@ -531,6 +549,8 @@ def known(**facts: str) -> Any:
     )
 
 
+nobody: Final = faulty.document(lambda _found: {"InstanceInformationList": []})
+
 BY_SSM: Final = (
     Row(id="output at its limit", faults=always(FOLLOW, after=cut(24_000))),
     Row(id="output cut short", faults=always(FOLLOW, after=cut(500)), lost="cut off|not all", fast=True),
@@ -572,10 +592,45 @@ BY_SSM: Final = (
 )
 
 
+RUN: Final = r"ec2:RunInstances"
+UNKNOWN: Final = "Value (probe) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name"
+"""https://github.com/aws/aws-sdk-js-v3/issues/5253"""
+LAUNCHED: Final = (
+    Row(
+        id="a profile that EC2 does not know yet",
+        faults=always(RUN, faulty.error("InvalidParameterValue", UNKNOWN), times=3),
+        fast=True,
+    ),
+    Row(
+        id="a profile that EC2 never knows",
+        faults=always(RUN, faulty.error("InvalidParameterValue", UNKNOWN)),
+        lost="can't be started.*did not know instance profile `probe`",
+    ),
+    Row(id="ec2 throttled", faults=always(r"ec2:.*", faulty.throttled, times=2)),
+    Row(id="ec2 always throttled", faults=always(RUN, faulty.throttled), lost=THROTTLED),
+    Row(id="no capacity", faults=always(RUN, faulty.error("InsufficientInstanceCapacity", status=500)), lost="subnet"),
+    Row(id="instances started, their answers lost", faults=always(RUN, after=faulty.answer_lost, times=1)),
+    Row(
+        id="instances started, their answers always lost", faults=always(RUN, after=faulty.answer_lost), lost="network"
+    ),
+    Row(
+        id="instances can be started, not ended",
+        faults=always(r"ec2:TerminateInstances", faulty.throttled),
+        left="Rate exceeded",
+    ),
+    Row(
+        id="an instance that is not there when it connects",
+        faults=always(r"ec2:DescribeInstances", faulty.error("InvalidInstanceID.NotFound"), times=2),
+    ),
+    Row(id="connects late", faults=always(KNOWN, after=nobody, times=4)),
+    Row(id="never connects", faults=always(KNOWN, after=nobody), lost="did not connect to SSM.*ssmmessages"),
+)
+
+
 @pytest.fixture(scope="module")
-def by_ssm(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    """The example with an instance in place of the function of `app-subnet`."""
-    iam, ec2 = stage.client("iam"), stage.client("ec2")
+def profile(stage: Stage) -> str:
+    """An instance profile as SSM wants it."""
+    iam = stage.client("iam")
     trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
     iam.create_role(
         RoleName="probe", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
@@ -583,44 +638,52 @@ def by_ssm(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Stage:
     iam.attach_role_policy(RoleName="probe", PolicyArn="arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore")
     iam.create_instance_profile(InstanceProfileName="probe")
     iam.add_role_to_instance_profile(InstanceProfileName="probe", RoleName="probe")
-    made = ec2.run_instances(
+    return "probe"
+
+
+def with_instance(stage: Stage, folder: Path, point: str) -> Stage:
+    """The example with an instance in place of the function of `app-subnet`."""
+    example = Example(stage, folder, {"app-subnet": f"{{ec2: {{{point}}}}}"})
+    return replace(stage, inventory=example.inventory, plan=example.plan, root=folder, _operator=None)
+
+
+@pytest.fixture(scope="module")
+def by_ssm(stage: Stage, profile: str, tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    made = stage.client("ec2").run_instances(
         ImageId="ami-12345678",
         MinCount=1,
         MaxCount=1,
         SubnetId=stage.outputs["AppSubnet"],
         SecurityGroupIds=[stage.outputs["ProbeGroup"]],
-        IamInstanceProfile={"Name": "probe"},
+        IamInstanceProfile={"Name": profile},
     )
-    point = f"{{ec2: {{instance: {made['Instances'][0]['InstanceId']}}}}}"
-    folder = tmp_path_factory.mktemp("by-ssm")
-    example = Example(stage, folder, {"app-subnet": point})
-    return replace(stage, inventory=example.inventory, plan=example.plan, root=folder, _operator=None)
+    return with_instance(stage, tmp_path_factory.mktemp("by-ssm"), f"instance: {made['Instances'][0]['InstanceId']}")
+
+
+@pytest.fixture(scope="module")
+def launched(stage: Stage, profile: str, tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    point = f'subnet: "${{out:AppSubnet}}", security_groups: ["${{out:ProbeGroup}}"], profile: {profile}'
+    return with_instance(stage, tmp_path_factory.mktemp("launched"), point)
 
 
 BY_SSM_TAKEN: Final = [row for row in BY_SSM if row.fast or os.environ.get("S3VPCE_SOAK")]
-
-
-@pytest.fixture
-def run_by_ssm(by_ssm: Stage, way: Way, tmp_path: Path) -> Faulty:
-    way.faults = ()
-    return Faulty(by_ssm, way, tmp_path)
+LAUNCHED_TAKEN: Final = [row for row in LAUNCHED if row.fast or os.environ.get("S3VPCE_SOAK")]
 
 
 @pytest.mark.parametrize("row", BY_SSM_TAKEN, ids=[row.id.replace(" ", "-") for row in BY_SSM_TAKEN])
-def test_no_wrong_verdict_by_ssm(row: Row, by_ssm: Stage, run_by_ssm: Faulty, truth: Matrix, clock: Clock) -> None:
-    run = run_by_ssm
-    faults = row.faults()
-    only = {row.id for row in by_ssm.plan.cells if row.id.split(":")[1].startswith("app-subnet")}
-    try:
-        found = run.run(faults, only=only)
-    except S3VpceError as error:
-        reasons = [str(error)]
-    else:
-        reasons = lost_cells(found, truth)
-    run.way.faults = ()
-    assert run.sweep() == []
-    assert any(fault.seen for fault in faults)
-    assert clock.paused < PAUSES
-    assert bool(reasons) is (row.lost != WHOLE), reasons
-    for reason in reasons:
-        check_message(reason, row.lost)
+def test_no_wrong_verdict_by_ssm(
+    row: Row, by_ssm: Stage, run_of: Callable[[Stage], Faulty], truth: Matrix, clock: Clock
+) -> None:
+    check(row, run_of(by_ssm), truth, clock, only=of_instance(by_ssm))
+
+
+@pytest.mark.parametrize("row", LAUNCHED_TAKEN, ids=[row.id.replace(" ", "-") for row in LAUNCHED_TAKEN])
+def test_no_wrong_verdict_and_nothing_left_of_an_instance_that_is_started(
+    row: Row, launched: Stage, run_of: Callable[[Stage], Faulty], truth: Matrix, clock: Clock
+) -> None:
+    check(row, run_of(launched), truth, clock, only=of_instance(launched))
+    assert [found["InstanceId"] for found in running(launched)] == []
+
+
+def of_instance(stage: Stage) -> set[str]:
+    return {row.id for row in stage.plan.cells if row.id.split(":")[1].startswith("app-subnet")}

@@ -164,15 +164,15 @@ def test_an_instance_started_for_the_run_gives_the_same_and_is_terminated(
     assert "and about $0.0050 for each hour or part of it that the instances run" in text
     try:
         assert told(example.run()) == wanted
-        running = _running(stage)
-        assert len(running) == 1
-        assert {"Key": "cost", "Value": "probes"} in running[0]["Tags"]
+        started = running(stage)
+        assert len(started) == 1
+        assert {"Key": "cost", "Value": "probes"} in started[0]["Tags"]
     finally:
         assert example.operator.sweep() == []
-    assert _running(stage) == []
+    assert running(stage) == []
 
 
-def _running(stage: Stage) -> list[dict[str, Any]]:
+def running(stage: Stage) -> list[dict[str, Any]]:
     answer = stage.client("ec2").describe_instances(
         Filters=[
             {"Name": "tag-key", "Values": ["s3vpce:run"]},

@@ -19,8 +19,15 @@ INSTANCE = "i-0123456789abcdef0"
 LAUNCH = Launch(subnet="subnet-1", security_groups=("sg-1",), profile="probe", tags={"cost": "7"})
 
 
-def refused(code: str, status: int = 400) -> ClientError:
-    answer: Any = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+FRESH = {
+    "name": "Value (probe) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name",
+    "arn": "Value (arn:aws:iam::1:p) for parameter iamInstanceProfile.arn is invalid. Invalid IAM Instance Profile ARN",
+    "role": 'IAM Instance Profile "arn:aws:iam::1:instance-profile/probe" has no associated IAM Roles',
+}
+
+
+def refused(code: str, status: int = 400, message: str = "no") -> ClientError:
+    answer: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(answer, "Operation")
 
 
@@ -33,6 +40,7 @@ class Cloud(ControlPlane):
         self.connects_after = 2
         self.row: dict[str, Any] = {"InstanceId": INSTANCE, "State": {"Name": "running"}}
         self.refusal: Exception | None = None
+        self.refuses = 1_000
         self.unseen = False
         self.started: list[dict[str, Any]] = []
         self.terminated: list[str] = []
@@ -47,7 +55,8 @@ class Cloud(ControlPlane):
         return self
 
     def run_instances(self, **given: Any) -> dict[str, Any]:
-        if self.refusal:
+        if self.refusal and self.refuses:
+            self.refuses -= 1
             raise self.refusal
         self.started.append(given)
         return {"Instances": [self.row]}
@@ -159,6 +168,45 @@ def test_an_instance_that_cannot_be_started_is_one_error_and_in_the_ledger_if_it
     assert str(caught.value).startswith(f"s3vpce.yaml:12:3: vantage point `inside`: instance `{NAME}` can't be started")
     assert wanted in str(caught.value)
     assert len(ledger.open_entries()) == kept
+
+
+@pytest.mark.parametrize("said", FRESH.values(), ids=FRESH)
+def test_a_profile_made_a_moment_ago_is_waited_for(
+    cloud: Cloud, ledger: Ledger, pauses: list[float], said: str
+) -> None:
+    cloud.refusal, cloud.refuses, cloud.connects_after = refused("InvalidParameterValue", message=said), 3, 0
+    vantage = make(cloud, ledger)
+    told: list[str] = []
+    vantage.prepare(notify=told.append)
+    assert told.count("waiting for instance profile probe to become usable") == 3
+    assert pauses == [2.0, 2.0, 2.0]
+    assert len(cloud.started) == 1
+
+
+def test_a_profile_that_stays_unknown_is_one_error_and_nothing_is_left(
+    cloud: Cloud, ledger: Ledger, pauses: list[float]
+) -> None:
+    cloud.refusal = refused("InvalidParameterValue", message=FRESH["name"])
+    with pytest.raises(VantageError, match="EC2 did not know instance profile `probe`, or a role in it, for 58 s"):
+        make(cloud, ledger).prepare()
+    assert sum(pauses) == 58
+    assert ledger.open_entries() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("InvalidParameterValue", "Value (x) for parameter groupId is invalid. The value cannot be empty"),
+        ("InvalidParameterCombination", FRESH["name"]),
+    ],
+)
+def test_what_is_plainly_wrong_is_not_tried_again(
+    cloud: Cloud, ledger: Ledger, pauses: list[float], code: str, said: str
+) -> None:
+    cloud.refusal = refused(code, message=said)
+    with pytest.raises(VantageError, match="can't be started"):
+        make(cloud, ledger).prepare()
+    assert pauses == []
 
 
 def test_an_instance_that_ends_at_once_is_told_with_ec2s_reason(

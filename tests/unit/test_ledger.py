@@ -43,7 +43,7 @@ def test_a_thing_removed_twice_stays_removed(ledger: Ledger) -> None:
     entry = creating(ledger)
     ledger.removed(entry)
     ledger.removed(entry)
-    ledger.version(entry, "v1")
+    ledger.given(entry, "v1")
     ledger.kept(entry, "late")
     assert ledger.open_entries() == []
 
@@ -56,10 +56,10 @@ def test_the_same_name_may_be_created_again(ledger: Ledger) -> None:
 
 def test_an_objects_version_is_remembered(ledger: Ledger) -> None:
     entry = creating(ledger, Kind.S3_OBJECT, "bucket/.s3vpce/a/b")
-    known = ledger.version(entry, "v1")
+    known = ledger.given(entry, "v1")
     assert ledger.open_entries() == [known]
-    assert known.version_id == "v1"
-    assert str(known) == "s3_object bucket/.s3vpce/a/b (version v1) in account main, eu-west-1"
+    assert known.given_id == "v1"
+    assert str(known) == "s3_object bucket/.s3vpce/a/b (v1) in account main, eu-west-1"
 
 
 def test_why_it_could_not_be_removed_is_remembered(ledger: Ledger) -> None:

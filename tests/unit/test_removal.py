@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -62,20 +63,78 @@ def role_goes(aws: dict[str, Stubber]) -> None:
 # --- instances
 
 
-@pytest.mark.parametrize("ids", [["i-1"], ["i-1", "i-2"], []])
-def test_an_instance_is_terminated_by_the_name_in_its_tag(
-    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, ids: list[str]
-) -> None:
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    found: list[float] = []
+    monkeypatch.setattr(time, "sleep", found.append)
+    return found
+
+
+def seen(aws: dict[str, Stubber], *ids: str) -> None:
     wanted = [
         {"Name": "tag:s3vpce:name", "Values": [NAME]},
         {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
     ]
     found = [{"Instances": [{"InstanceId": name}]} for name in ids]
     aws["ec2"].add_response("describe_instances", {"Reservations": found}, {"Filters": wanted})
-    if ids:
-        aws["ec2"].add_response("terminate_instances", {}, {"InstanceIds": ids})
+
+
+@pytest.mark.parametrize("ids", [["i-1"], ["i-1", "i-2"]])
+def test_an_instance_whose_id_was_not_told_is_terminated_by_the_name_in_its_tag(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, ids: list[str]
+) -> None:
+    seen(aws, *ids)
+    aws["ec2"].add_response("terminate_instances", {}, {"InstanceIds": ids})
     assert strike(ledger, entry(ledger, Kind.EC2_INSTANCE), control) is None
     assert ledger.open_entries() == []
+
+
+def test_an_instance_started_a_moment_ago_is_looked_for_until_it_is_seen(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, pauses: list[float]
+) -> None:
+    seen(aws)
+    seen(aws)
+    seen(aws, "i-1")
+    aws["ec2"].add_response("terminate_instances", {}, {"InstanceIds": ["i-1"]})
+    assert strike(ledger, entry(ledger, Kind.EC2_INSTANCE), control) is None
+    assert pauses == [2.0, 2.0]
+
+
+def test_an_instance_that_can_not_be_known_yet_by_its_id_is_terminated_a_little_later(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, pauses: list[float]
+) -> None:
+    known = ledger.given(entry(ledger, Kind.EC2_INSTANCE), "i-2")
+    seen(aws)
+    aws["ec2"].add_client_error("terminate_instances", "InvalidInstanceID.NotFound", http_status_code=400)
+    seen(aws, "i-1", "i-2")
+    aws["ec2"].add_response("terminate_instances", {}, {"InstanceIds": ["i-1", "i-2"]})
+    assert strike(ledger, known, control) is None
+    assert pauses == [2.0]
+
+
+def test_an_instance_that_stays_unseen_is_gone(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, pauses: list[float]
+) -> None:
+    for _ in range(10):
+        seen(aws)
+    assert strike(ledger, entry(ledger, Kind.EC2_INSTANCE), control) is None
+    assert sum(pauses) == 18
+    old = replace(ledger.given(entry(ledger, Kind.EC2_INSTANCE), "i-1"), made=0.0)
+    seen(aws)
+    aws["ec2"].add_client_error("terminate_instances", "InvalidInstanceID.NotFound", http_status_code=400)
+    assert strike(ledger, old, control) is None
+    assert sum(pauses) == 18
+    assert ledger.open_entries() == []
+
+
+def test_an_instance_that_may_not_be_terminated_stays(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, pauses: list[float]
+) -> None:
+    known = ledger.given(entry(ledger, Kind.EC2_INSTANCE), "i-1")
+    seen(aws)
+    aws["ec2"].add_client_error("terminate_instances", "UnauthorizedOperation", http_status_code=403)
+    assert str(strike(ledger, known, control)).startswith("UnauthorizedOperation")
+    assert pauses == []
 
 
 # --- functions
@@ -145,7 +204,7 @@ def test_a_role_is_kept_while_lambda_needs_it(aws: dict[str, Stubber], control: 
 
 
 def test_an_object_is_deleted_by_its_version(aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger) -> None:
-    known = ledger.version(entry(ledger, Kind.S3_OBJECT, "bucket/a/b"), "v1")
+    known = ledger.given(entry(ledger, Kind.S3_OBJECT, "bucket/a/b"), "v1")
     aws["s3"].add_response("delete_object", {}, {"Bucket": "bucket", "Key": "a/b", "VersionId": "v1"})
     assert strike(ledger, known, control) is None
 
