@@ -7,13 +7,15 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from pytest_s3vpce.policy.doubts import EMPTY_LIST_IS_ABSENT
+from pytest_s3vpce.policy.conditions import Literal
+from pytest_s3vpce.policy.doubts import EMPTY_LIST_IS_ABSENT, USUAL
 from pytest_s3vpce.policy.principals import LIMITABLE, Caller, CallerKind, caller_of, with_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_s3vpce.policy.documents import Statement
+    from pytest_s3vpce.policy.doubts import Doubts
 
 
 _BUCKET: Final = re.compile(r"arn:[^:]+:s3:::[^/]+(?:/(?P<key>.*))?", re.DOTALL)
@@ -37,10 +39,13 @@ class Request:
 class Asked:
     """A request in the form that statements are matched against: action and keys in lower case, derived keys added."""
 
-    __slots__ = ("action", "bounded", "caller", "resource", "resource_account", "same", "values", "written")
+    __slots__ = ("action", "bounded", "caller", "doubts", "resource", "resource_account", "same", "values", "written")
 
-    def __init__(self, request: Request, *, bounded: bool) -> None:
+    def __init__(self, request: Request, *, bounded: bool, doubts: Doubts = USUAL) -> None:
+        self.doubts = doubts
         self.values = _values(request.context)
+        if not doubts.wildcards_in_variables:
+            self.values = Literal(self.values)
         self.caller = with_context(caller_of(request.principal), self.values)
         self.written = request.action
         self.action = request.action.lower()

@@ -16,7 +16,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.policy.doubts import LONE_STAR_IS_EVERY_ARN, SUBSTITUTED_WILDCARDS_IN_LIKE
+from pytest_s3vpce.policy.doubts import LONE_STAR_IS_EVERY_ARN
 from pytest_s3vpce.policy.patterns import (
     STAR,
     any_glob,
@@ -48,6 +48,10 @@ _EPOCH_DIGITS: Final = 5
 """From this many digits on, a number is seconds since the epoch, not a year."""
 
 
+class Literal(dict[str, tuple[str, ...]]):
+    """Values of a request whose `*` and `?` are no wildcards where a policy's variable stands for them."""
+
+
 def _never(_actual: str) -> bool:
     return False
 
@@ -65,7 +69,7 @@ def _templated(tokens: tuple[Token, ...], make: Callable[[tuple[Token, ...]], Ma
         return _constant(make(tokens))
 
     def bind(values: Values) -> Match:
-        bound = substituted(tokens, values, wildcards=wildcards)
+        bound = substituted(tokens, values, wildcards=wildcards and not isinstance(values, Literal))
         return _never if bound is None else make(bound)
 
     return bind
@@ -85,7 +89,7 @@ def _folded(text: str, *, variables: bool) -> Bind:
 
 def _like(text: str, *, variables: bool) -> Bind:
     tokens = tokens_of(text, variables=variables, wildcards=True)
-    return _templated(tokens, glob, wildcards=SUBSTITUTED_WILDCARDS_IN_LIKE)
+    return _templated(tokens, glob, wildcards=True)
 
 
 def _arn(text: str, *, variables: bool) -> Bind:
@@ -93,10 +97,11 @@ def _arn(text: str, *, variables: bool) -> Bind:
     parts = split_arn(tokens)
     if parts is None or not has_variables(tokens):
         # A variable may hold several parts, up to the whole ARN.
-        return _templated(tokens, _arn_match, wildcards=SUBSTITUTED_WILDCARDS_IN_LIKE)
+        return _templated(tokens, _arn_match, wildcards=True)
 
     def bind(values: Values) -> Match:
-        bound = tuple(substituted(part, values, wildcards=SUBSTITUTED_WILDCARDS_IN_LIKE) for part in parts)
+        wildcards = not isinstance(values, Literal)
+        bound = tuple(substituted(part, values, wildcards=wildcards) for part in parts)
         known = tuple(part for part in bound if part is not None)
         return arn_glob(known) if len(known) == len(bound) else _never
 

@@ -14,7 +14,7 @@ from pytest_s3vpce.policy.acl import ALL_USERS, Acl, AclGrant
 from pytest_s3vpce.policy.asked import Asked
 from pytest_s3vpce.policy.encryption import question_to_kms
 from pytest_s3vpce.policy.layers import Layer, Policies, Unknown, grants_alone, layers_of
-from pytest_s3vpce.policy.principals import LIMITABLE, Caller, CallerKind, Grant, caller_of
+from pytest_s3vpce.policy.principals import LIMITABLE, CallerKind, Grant, caller_of
 from pytest_s3vpce.policy.reasons import reason_of
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ def decide(request: Request, policies: Policies) -> Decision:
     if isinstance(policies.acl, Unknown):
         return _with_any_acl(request, policies)
     # A boundary that could not be read may not be there: it leaves the request undecided by itself.
-    asked = Asked(request, bounded=isinstance(policies.permissions_boundary, tuple))
+    bounded = isinstance(policies.permissions_boundary, tuple)
+    asked = Asked(request, bounded=bounded, doubts=policies.doubts)
     question = question_to_kms(asked, policies)
     kms = None if question is None else decide(*question)
     if kms is not None and asked.action.startswith(_KMS):
@@ -199,12 +200,12 @@ def _effects(layers: Mapping[str, Layer], asked: Asked, *, readable: bool) -> di
     own = Grant.NONE if readable and resource.unknown else resource.grant
     grant = max(own, acl.grant)
     limitable = asked.caller.kind in LIMITABLE
-    needed = effects.get("identity") is not Effect.ALLOW and not grants_alone(own)
-    if asked.same and grants_alone(grant):
+    needed = effects.get("identity") is not Effect.ALLOW and not grants_alone(own, asked)
+    if asked.same and grants_alone(grant, asked):
         _waive(effects, "identity")
-        if _bypasses(grant, asked.caller, sessions="session" in layers):
-            _waive(effects, "permissions_boundary")
-            _waive(effects, "session")
+        for limit in ("permissions_boundary", "session"):
+            if _bypasses(grant, asked, limit=limit, sessions="session" in layers):
+                _waive(effects, limit)
     if not asked.same or _mandatory(asked):
         if resource.grant is Grant.NONE and resource.deny is None:
             effects["resource"] = Effect.IMPLICIT_DENY
@@ -213,13 +214,13 @@ def _effects(layers: Mapping[str, Layer], asked: Asked, *, readable: bool) -> di
             _by_list(effects, needed=needed, without=Effect.UNKNOWN if resource.unknown else Effect.NO_IMPACT)
         return effects
     _waive(effects, "resource")
-    if limitable and not grants_alone(own) and effects.get("resource") is Effect.ALLOW:
+    if limitable and not grants_alone(own, asked) and effects.get("resource") is Effect.ALLOW:
         effects["resource"] = Effect.NO_IMPACT
     if asked.caller.kind is CallerKind.ROOT and "resource" in effects and asked.action in _OWNER_ROOT_KEEPS:
         # Its denies do not count; a grant that could not be read may still let in what the session does not allow.
         limited = "session" in layers and not layers["session"].allows
         effects["resource"] = Effect.UNKNOWN if resource.unknown and limited else Effect.NO_IMPACT
-    if "acl" in layers and not (limitable and needed and grants_alone(acl.grant)):
+    if "acl" in layers and not (limitable and needed and grants_alone(acl.grant, asked)):
         effects["acl"] = Effect.NO_IMPACT
     return effects
 
@@ -248,15 +249,17 @@ def _own(row: Layer) -> Effect:
     return Effect.ALLOW if row.allows else Effect.IMPLICIT_DENY
 
 
-def _bypasses(grant: Grant, caller: Caller, *, sessions: bool) -> bool:
-    """Whether implicit denies of boundary and session do not limit the resource's grant, in one account.
+def _bypasses(grant: Grant, asked: Asked, *, limit: str, sessions: bool) -> bool:
+    """Whether implicit denies of a boundary or session do not limit the resource's grant, in one account.
 
     A user with a session policy is a federated session of the user: a grant to the user is limited there.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     """
-    if grant in (Grant.SESSION, Grant.EVERYBODY):
+    if grant is Grant.EVERYBODY:
+        return limit in asked.doubts.everybody_passes
+    if grant is Grant.SESSION:
         return True
-    return grant is Grant.USER and caller.kind is CallerKind.USER and not sessions
+    return grant is Grant.USER and asked.caller.kind is CallerKind.USER and not sessions
 
 
 def _waive(effects: dict[str, Effect], name: str) -> None:

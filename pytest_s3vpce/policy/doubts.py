@@ -1,15 +1,9 @@
-"""What AWS does not document, one constant each, so that a live finding can flip it in one place."""
+"""What AWS does not document, in one place, so that a live finding can flip it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
-
-SUBSTITUTED_WILDCARDS_IN_LIKE: Final = True
-"""Whether `*` and `?` in the value of a policy variable are wildcards under the Like operators."""
-
-ROOT_GRANT_NEEDS_IDENTITY: Final = True
-"""Whether an Allow to the account's root, in the same account, needs an identity policy's allow as well: it delegates.
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html"""
 
 EMPTY_LIST_IS_ABSENT: Final = True
 """Whether a condition key with no values counts as absent."""
@@ -20,3 +14,23 @@ say what type of endpoint it passed. Without that rule the policy is decided by 
 
 LONE_STAR_IS_EVERY_ARN: Final = True
 """Whether the ARN operators match any ARN by the value `*`, which has not the six parts of an ARN."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubts:
+    """What `s3vpce calibrate` tries out; each as it is taken for true until then."""
+
+    wildcards_in_variables: bool = True
+    """Whether `*` and `?` in the value of a policy variable are wildcards under the Like operators."""
+    root_delegates: bool = True
+    """Whether an Allow to the account's root, in the same account, needs an identity policy's allow as well.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html"""
+    everybody_passes: frozenset[str] = frozenset({"permissions_boundary", "session"})
+    """The layers that do not limit an Allow to everybody, in the same account, where they allow nothing."""
+    fixed_keys: frozenset[str] = frozenset()
+    """Condition keys, in lower case, by which Block Public Access takes a policy for a restricted one, besides those
+    that are documented."""
+
+
+USUAL: Final = Doubts()
+"""What is taken for true without a calibration."""

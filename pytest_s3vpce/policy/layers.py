@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.policy.acl import Acl
-from pytest_s3vpce.policy.doubts import ROOT_GRANT_NEEDS_IDENTITY, UNNAMED_ENDPOINT_IS_GATEWAY
+from pytest_s3vpce.policy.doubts import UNNAMED_ENDPOINT_IS_GATEWAY, USUAL, Doubts
 from pytest_s3vpce.policy.principals import LIMITABLE, CallerKind, Grant
 from pytest_s3vpce.policy.public import Owner, public_statements
 
@@ -56,6 +56,8 @@ class Policies:
     """`gateway` or `interface`."""
     principal_in_management_account: bool = False
     resource_in_management_account: bool = False
+    doubts: Doubts = USUAL
+    """What is taken for true where AWS says nothing."""
 
 
 @dataclass(slots=True)
@@ -189,9 +191,9 @@ def _resource(document: Document | Unknown, asked: Asked, *, ignored: Grant = Gr
     return found
 
 
-def grants_alone(grant: Grant) -> bool:
+def grants_alone(grant: Grant, asked: Asked) -> bool:
     """Whether the resource's grant is enough without an identity policy's, in one account."""
-    return grant > (Grant.ACCOUNT if ROOT_GRANT_NEEDS_IDENTITY else Grant.NONE)
+    return grant > (Grant.ACCOUNT if asked.doubts.root_delegates else Grant.NONE)
 
 
 def ignored_by(endpoint_type: str | None, asked: Asked) -> Grant:
@@ -229,7 +231,7 @@ def _restricted(policies: Policies, asked: Asked) -> Layer:
         documents.append((policies.access_point, Owner.ACCESS_POINT))
     for document, owner in documents:
         if document is not None and not isinstance(document, Unknown):
-            for statement in public_statements(document, owner=owner):
+            for statement in public_statements(document, owner=owner, fixed=asked.doubts.fixed_keys):
                 return Layer(deny=(document, statement), allows=True)
     return Layer(unknown=any(document is UNKNOWN for document, _ in documents), allows=True)
 

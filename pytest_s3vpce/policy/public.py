@@ -80,23 +80,27 @@ class PublicVerdict:
     says: str
 
 
-def public_statements(document: Document, *, owner: Owner = Owner.BUCKET) -> tuple[Statement, ...]:
+def public_statements(
+    document: Document, *, owner: Owner = Owner.BUCKET, fixed: frozenset[str] = frozenset()
+) -> tuple[Statement, ...]:
     """The statements that make the policy public: none where it is not. Denies count neither way."""
-    return tuple(verdict.statement for verdict in public_verdicts(document, owner=owner) if verdict.public)
+    return tuple(verdict.statement for verdict in public_verdicts(document, owner=owner, fixed=fixed) if verdict.public)
 
 
-def public_verdicts(document: Document, *, owner: Owner = Owner.BUCKET) -> tuple[PublicVerdict, ...]:
-    """The test's verdict on each Allow statement, with its reason."""
-    return tuple(_verdict(statement, owner) for statement in document.allows)
+def public_verdicts(
+    document: Document, *, owner: Owner = Owner.BUCKET, fixed: frozenset[str] = frozenset()
+) -> tuple[PublicVerdict, ...]:
+    """The test's verdict on each Allow statement, with its reason. `fixed` are further keys, as a calibration found."""
+    return tuple(_verdict(statement, owner, fixed) for statement in document.allows)
 
 
-def _verdict(statement: Statement, owner: Owner) -> PublicVerdict:
+def _verdict(statement: Statement, owner: Owner, fixed: frozenset[str]) -> PublicVerdict:
     principals = statement.principals
     if principals is None and statement.not_principals is None:
         return PublicVerdict(statement, public=False, says="it names no principal")
     if principals is not None and not principals.everybody and all(map(_fixed, principals.arns)):
         return PublicVerdict(statement, public=False, says="its principals are fixed")
-    narrowing = next((condition for condition in statement.conditions if _narrows(condition, owner)), None)
+    narrowing = next((condition for condition in statement.conditions if _narrows(condition, owner, fixed)), None)
     if narrowing is not None:
         values = ", ".join(narrowing.wanted)
         says = f"{narrowing.written} {narrowing.shown} [{values}] leaves fixed callers only"
@@ -106,13 +110,13 @@ def _verdict(statement: Statement, owner: Owner) -> PublicVerdict:
     return PublicVerdict(statement, public=True, says=says)
 
 
-def _narrows(condition: Condition, owner: Owner) -> bool:
+def _narrows(condition: Condition, owner: Owner, more: frozenset[str]) -> bool:
     """Whether a condition leaves only fixed callers: one that an absent key meets does not."""
     if condition.if_exists or condition.quantifier == "forallvalues":
         return False
     if condition.name not in _NARROWING and not (condition.name == "IpAddress" and condition.key == "aws:sourceip"):
         return False
-    fixed = _FIXED_BY_KEY.get(condition.key)
+    fixed = _FIXED_BY_KEY.get(condition.key, _fixed if condition.key in more else None)
     if fixed is _access_point and owner is Owner.ACCESS_POINT:
         fixed = _fixed
     return fixed is not None and bool(condition.wanted) and all(map(fixed, condition.wanted))

@@ -104,7 +104,7 @@ def _candidates(name: str, policies: Policies, asked: Asked) -> Iterator[_Near]:
     elif name == "resource" or (name == "identity" and asked.same):
         for own in (policies.resource, policies.access_point):
             for document, statement in _naming(own, asked, ignored=Grant.NONE):
-                if name == "resource" or grants_alone(statement.grant(asked.caller)):
+                if name == "resource" or grants_alone(statement.grant(asked.caller), asked):
                     yield document, statement
 
 
