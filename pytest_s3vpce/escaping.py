@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass, replace
-from enum import Enum
-from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
+
+from pytest_s3vpce.rewriting import rewritten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _T = TypeVar("_T")
-_PLAIN = frozenset({type(None), bool, int, float})
 
 
 def escaped(text: str) -> str:
@@ -28,28 +26,4 @@ def in_xml(text: str) -> str:
 
 def harmless(value: _T, *, escape: Callable[[str], str] = escaped) -> _T:
     """The value with every text in it escaped."""
-    return cast("_T", _walked(value, escape))
-
-
-def _walked(value: Any, escape: Callable[[str], str]) -> Any:
-    """Only what differs is made anew: a large matrix holds hundreds of thousands of texts, and most are harmless."""
-    kind: Any = type(value)
-    if kind is str or (isinstance(value, str) and not isinstance(value, Enum)):
-        return escape(value)
-    if kind in _PLAIN or isinstance(value, Enum):
-        return value
-    if isinstance(value, (tuple, list)):
-        parts = [_walked(part, escape) for part in value]
-        same = all(new is old for new, old in zip(parts, value, strict=True))
-        return value if same else type(value)(parts)
-    if isinstance(value, dict):
-        return {escape(str(key)): _walked(part, escape) for key, part in value.items()}
-    before = {name: getattr(value, name) for name in field_names(kind)}
-    after = {name: new for name, old in before.items() if (new := _walked(old, escape)) is not old}
-    return replace(value, **after) if after else value
-
-
-@cache
-def field_names(kind: type) -> tuple[str, ...]:
-    """The fields of a dataclass; none of anything else."""
-    return tuple(row.name for row in fields(kind)) if is_dataclass(kind) else ()
+    return rewritten(value, lambda _: escape)

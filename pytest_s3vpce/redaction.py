@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, field, replace
-from enum import Enum, StrEnum
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from pytest_s3vpce.escaping import field_names
 from pytest_s3vpce.model import SECRET_HEADERS
+from pytest_s3vpce.rewriting import rewritten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from pytest_s3vpce.matrix import Matrix
 
@@ -68,7 +68,6 @@ _SECRETS: Final = re.compile(
         )
     )
 )
-_PLAIN: Final = frozenset({type(None), bool, int, float})
 _LONG_ENOUGH: Final = 8
 """Signs: nothing shorter is a secret that can be told from a word."""
 _ACCOUNT: Final = re.compile(r"(?<![0-9A-Za-z])[0-9]{12}(?![0-9A-Za-z])")
@@ -106,12 +105,13 @@ def header_pairs(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...
 
 def without_secrets(value: _T) -> _T:
     """The value with every text in it scrubbed."""
-    return cast("_T", _walked(value, change=lambda text, _: scrubbed(text), name=""))
+    return rewritten(value, lambda _: scrubbed)
 
 
 def redacted(value: _T, *, level: Level, names: Names) -> _T:
     """The value with every text in it scrubbed, and without what the level takes out."""
-    return cast("_T", _walked(value, change=_Redaction(level, names), name=""))
+    change = _Redaction(level, names).changed
+    return rewritten(value, lambda field: scrubbed if field in _OWN else change)
 
 
 def names_of(matrix: Matrix) -> Names:
@@ -129,16 +129,9 @@ class _Redaction:
         self._accounts = names.accounts
         # Longest first: a bucket's name may be the beginning of another's.
         self._buckets = sorted(names.buckets.items(), key=lambda row: -len(row[0]))
-        self._known: dict[str, str] = {}
 
-    def __call__(self, text: str, name: str) -> str:
-        if name in _OWN:
-            return scrubbed(text)
-        if text not in self._known:
-            self._known[text] = self._changed(scrubbed(text))
-        return self._known[text]
-
-    def _changed(self, text: str) -> str:
+    def changed(self, text: str) -> str:
+        text = scrubbed(text)
         if self._level.takes(Level.BUCKETS):
             for real, label in self._buckets:
                 text = re.sub(rf"(?<![a-z0-9.-]){re.escape(real)}(?![a-z0-9-])", f"[bucket {label}]", text)
@@ -160,39 +153,3 @@ def _address(found: re.Match[str]) -> str:
     except ValueError:
         return found[0]
     return "[address]"
-
-
-def _walked(value: Any, *, change: Callable[[str, str], str], name: str) -> Any:
-    """The value with every text in it changed; `name` is the field it stands in."""
-    if type(value) in _PLAIN or isinstance(value, Enum):
-        return value
-    if isinstance(value, str):
-        changed = change(value, name)
-        return value if changed == value else changed
-    if isinstance(value, (tuple, list)):
-        parts = [_walked(part, change=change, name=name) for part in value]
-        same = all(new is old for new, old in zip(parts, value, strict=True))
-        return value if same else type(value)(parts)
-    if isinstance(value, dict):
-        return {key: _walked(part, change=change, name=name) for key, part in value.items()}
-    return _replaced(value, change)
-
-
-def _replaced(value: Any, change: Callable[[str, str], str]) -> Any:
-    """Only what differs is made anew: most of a large matrix holds no secret."""
-    new = {}
-    kind: Any = type(value)
-    for name, whole in _fields_of(kind):
-        before = getattr(value, name)
-        if type(before) in _PLAIN or before == "":
-            continue
-        after = _walked(before, change=change, name=whole)
-        if after is not before:
-            new[name] = after
-    return replace(value, **new) if new else value
-
-
-@cache
-def _fields_of(kind: type) -> tuple[tuple[str, str], ...]:
-    """The fields of a dataclass, and what they are called with its name."""
-    return tuple((name, f"{kind.__name__}.{name}") for name in field_names(kind))

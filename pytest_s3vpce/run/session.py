@@ -19,7 +19,6 @@ from pytest_s3vpce.joining import joined
 from pytest_s3vpce.matrix import Call, Matrix
 from pytest_s3vpce.model import Expect
 from pytest_s3vpce.redaction import Level, names_of, redacted
-from pytest_s3vpce.run import evidencing
 from pytest_s3vpce.run.environment import Environment, from_ready_file
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
@@ -78,6 +77,8 @@ class RunSession:
         self._operator: Operator | None = None
         self._own: Matrix | None = None
         """What this process probed itself."""
+        self._shown: tuple[Matrix, Matrix] | None = None
+        """What was shown last, as it was measured and as it may be seen."""
         self._verdicts: dict[str, ItemVerdict] = {}
         self._error: S3VpceError | None = None
         self._lab: LabProcess | None = None
@@ -95,6 +96,8 @@ class RunSession:
         if self._inventory is None:
             self._inventory = load_inventory(find_inventory(self.settings.root, self.settings.inventory))
             if self.settings.evidence:
+                from pytest_s3vpce.run import evidencing
+
                 evidencing.check(self._inventory)
         return self._inventory
 
@@ -300,8 +303,8 @@ class RunSession:
         calls = [Call(**row) for row in self._folder.lines(CALLS)]
         if calls:
             found.append(self._calls(calls))
-        if not found:
-            return None
+        if len(found) < 2:
+            return found[0] if found else None
         return joined(found)
 
     @property
@@ -311,7 +314,9 @@ class RunSession:
 
     def shown(self, matrix: Matrix) -> Matrix:
         """The matrix as people may see it: without what the settings take out."""
-        return redacted(matrix, level=self.settings.redact, names=names_of(matrix))
+        if self._shown is None or self._shown[0] is not matrix:
+            self._shown = matrix, redacted(matrix, level=self.settings.redact, names=names_of(matrix))
+        return self._shown[1]
 
     def _calls(self, calls: list[Call]) -> Matrix:
         """What tests sent with clients of their own, as a matrix without cells."""
@@ -337,6 +342,8 @@ class RunSession:
         """With what logs say of it, where that is wanted."""
         if matrix is None or not self.settings.evidence:
             return matrix
+        from pytest_s3vpce.run import evidencing
+
         return evidencing.evidenced(matrix, self.operator.world, self.environment, notify=self._notify)
 
     def _sweep_command(self) -> str:

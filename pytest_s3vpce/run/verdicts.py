@@ -47,9 +47,8 @@ def _property(value: object) -> str:
 
 def verdicts_of(matrix: Matrix) -> dict[str, ItemVerdict]:
     """By id, every cell and claim of the matrix."""
-    found = {row.id: _of_cell(harmless(row)) for row in matrix.cells}
-    found.update((row.id, _of_claim(harmless(row))) for row in matrix.claims)
-    return found
+    cells, claims = harmless((matrix.cells, matrix.claims))
+    return {row.id: _of_cell(row) for row in cells} | {row.id: _of_claim(row) for row in claims}
 
 
 def _of_cell(row: CellResult) -> ItemVerdict:

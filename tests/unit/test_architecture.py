@@ -61,6 +61,7 @@ ROOMS = [
     {"operations", "calibration"},
     {"model"},
     {"errors", "escaping"},
+    {"rewriting"},
 ]
 LEVEL = {name: number for number, names in enumerate(ROOMS) for name in names}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.name != "__init__.py")
