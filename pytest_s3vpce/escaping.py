@@ -19,11 +19,6 @@ def escaped(text: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
-def in_xml(text: str) -> str:
-    """The text as it stands in XML, as `xml.sax.saxutils.escape` writes it, which loads half of `urllib` first."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def harmless(value: _T, *, escape: Callable[[str], str] = escaped) -> _T:
     """The value with every text in it escaped."""
     return rewritten(value, lambda _: escape)

@@ -8,9 +8,9 @@ import random
 import uuid
 from typing import TYPE_CHECKING, Final
 
-from pytest_s3vpce.escaping import in_xml as escape
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.wire import HttpResponse
+from pytest_s3vpce.markup import DECLARATION, elements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 # No secret, and drawn without a call of the system's, at which a thread among many waits for its next turn.
 _IDS = random.Random()  # noqa: S311
-_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
 def document(refused: Refused, *, service: str, request: HttpRequest) -> HttpResponse:
@@ -55,35 +54,33 @@ def _json(refused: Refused, request_id: str) -> HttpResponse:
 
 def _query(refused: Refused, request_id: str) -> HttpResponse:
     text = (
-        f"<ErrorResponse><Error><Type>Sender</Type><Code>{escape(refused.code)}</Code>"
-        f"<Message>{escape(refused.message)}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+        f"<ErrorResponse><Error><Type>Sender</Type>{_said(refused)}</Error>"
+        f"<RequestId>{request_id}</RequestId></ErrorResponse>"
     )
     return _xml(refused.status, text, request_id)
 
 
 def _ec2(refused: Refused, request_id: str) -> HttpResponse:
-    text = (
-        f"<Response><Errors><Error><Code>{escape(refused.code)}</Code><Message>{escape(refused.message)}</Message>"
-        f"</Error></Errors><RequestID>{request_id}</RequestID></Response>"
-    )
+    text = f"<Response><Errors><Error>{_said(refused)}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
     return _xml(refused.status, text, request_id)
 
 
 def _s3(refused: Refused, _: str = "") -> HttpResponse:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
     request_id, host_id = s3_ids()
-    details = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in refused.details)
-    text = (
-        f"<Error><Code>{escape(refused.code)}</Code><Message>{escape(refused.message)}</Message>{details}"
-        f"<RequestId>{request_id}</RequestId><HostId>{host_id}</HostId></Error>"
-    )
+    details = "".join(elements(**{name: value}) for name, value in refused.details)
+    text = f"<Error>{_said(refused)}{details}{elements(RequestId=request_id, HostId=host_id)}</Error>"
     headers = (
         ("Content-Type", "application/xml"),
         ("x-amz-request-id", request_id),
         ("x-amz-id-2", host_id),
         *refused.headers,
     )
-    return HttpResponse(status=refused.status, headers=headers, body=(_DECLARATION + text).encode())
+    return HttpResponse(status=refused.status, headers=headers, body=(DECLARATION + text).encode())
+
+
+def _said(refused: Refused) -> str:
+    return elements(Code=refused.code, Message=refused.message)
 
 
 def s3_ids() -> tuple[str, str]:
@@ -94,7 +91,7 @@ def s3_ids() -> tuple[str, str]:
 
 def _xml(status: int, text: str, request_id: str) -> HttpResponse:
     headers = (("Content-Type", "application/xml"), ("x-amz-request-id", request_id))
-    return HttpResponse(status=status, headers=headers, body=(_DECLARATION + text).encode())
+    return HttpResponse(status=status, headers=headers, body=(DECLARATION + text).encode())
 
 
 _WRITERS: dict[str, Callable[[Refused, str], HttpResponse]] = {

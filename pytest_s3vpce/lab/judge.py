@@ -7,12 +7,15 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.lab.keys import SessionKind
 from pytest_s3vpce.policy import Decision, Document, Effect, Policies, Request, decide, parse
+from pytest_s3vpce.policy.doubts import Doubts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.lab.accesspoints import AccessPoint
     from pytest_s3vpce.lab.keys import Caller
     from pytest_s3vpce.lab.organizations import Level, Membership
@@ -82,8 +85,11 @@ class Relation(StrEnum):
 class Judge:
     """Decides. Policies are read at each decision and parsed once for each text."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, *, calibration: Calibration = NONE) -> None:
         self._state = state
+        self.calibration = calibration
+        """What is found of AWS where AWS says nothing."""
+        self._doubts = Doubts(**calibration.engine)
 
     def decide(self, caller: Caller, question: Question) -> Decision:
         """The engine's decision under everything that applies to this caller and resource."""
@@ -130,7 +136,7 @@ class Judge:
                 **_organization_keys("Principal", principal),
                 **_organization_keys("Resource", owner),
                 **self._endpoint_keys(question.endpoint),
-                **_resource_keys(question),
+                **({} if question.action.lower() in self._doubts.ownerless else _resource_keys(question)),
             },
         )
         policies = self._policies(caller, question, principal=principal, owner=owner)
@@ -171,6 +177,7 @@ class Judge:
             rcps=() if owner is None else _levels(owner.rcps),
             principal_in_management_account=principal is not None and principal.is_management,
             resource_in_management_account=owner is not None and owner.is_management,
+            doubts=self._doubts,
         )
 
     def _identity(self, caller: Caller) -> tuple[Document, ...]:

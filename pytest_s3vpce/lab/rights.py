@@ -10,10 +10,10 @@ import json
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
 
 from pytest_s3vpce.lab.controlplane import Asked, asked_of
 from pytest_s3vpce.lab.principals import Principals
+from pytest_s3vpce.lab.queryprotocol import form_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -232,8 +232,7 @@ def _given(request: HttpRequest) -> dict[str, Any]:
     try:
         found = json.loads(request.body or b"")
     except ValueError:
-        text = request.body.decode("utf-8", "replace") or request.target.partition("?")[2]
-        return dict(parse_qsl(text, keep_blank_values=True))
+        return dict[str, Any](form_of(request))
     return found if isinstance(found, dict) else {}
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.lab.faultdocuments import s3_ids
 from pytest_s3vpce.lab.wire import HttpResponse
+from pytest_s3vpce.markup import S3, document, elements
 
 if TYPE_CHECKING:
     from pytest_s3vpce.lab.wire import HttpRequest
@@ -40,13 +41,18 @@ def finish(answer: HttpResponse, request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=answer.status, headers=tuple(headers), body=body)
 
 
+def answered(root: str, content: str, *, namespace: str = S3) -> HttpResponse:
+    """The answer that is one document."""
+    return of_document(document(root, content, namespace=namespace))
+
+
+def of_document(body: bytes) -> HttpResponse:
+    return HttpResponse(status=200, headers=(("Content-Type", "application/xml"),), body=body)
+
+
 def no_buckets(owner: str) -> HttpResponse:
     """The list of an account that has none. https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html"""
-    body = (
-        '<?xml version="1.0" encoding="utf-8"?>\n<ListAllMyBucketsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-        f"<Buckets/><Owner><ID>{owner}</ID></Owner></ListAllMyBucketsResult>"
-    )
-    return HttpResponse(status=200, headers=(("Content-Type", "application/xml"),), body=body.encode())
+    return answered("ListAllMyBucketsResult", f"<Buckets/><Owner>{elements(ID=owner)}</Owner>")
 
 
 def _kept(name: str, answer: HttpResponse, request: HttpRequest) -> bool:

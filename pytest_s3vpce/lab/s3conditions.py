@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3checks import copy_source, precondition, same_etag
 from pytest_s3vpce.lab.s3forms import element
+from pytest_s3vpce.markup import below
 
 if TYPE_CHECKING:
     from pytest_s3vpce.lab.resources import BucketState
@@ -86,7 +87,7 @@ def _time(text: Any) -> datetime | None:
 
 def _check_order(body: bytes) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html"""
-    texts = [row.text or "" for row in element(body).iter() if row.tag.rpartition("}")[2] == "PartNumber"]
+    texts = [row.text or "" for row in below(element(body), "PartNumber")]
     numbers = [int(text) for text in texts if text.isdecimal()]
     if numbers != sorted(set(numbers)):
         message = "The list of parts was not in ascending order. Parts must be ordered by part number."

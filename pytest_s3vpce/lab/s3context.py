@@ -9,6 +9,7 @@ from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3forms import element
 from pytest_s3vpce.lab.signatures import Verified
+from pytest_s3vpce.markup import name_of
 from pytest_s3vpce.operations import context
 from pytest_s3vpce.operations.tags import TAG_READERS, header_tags, request_tags
 
@@ -100,7 +101,7 @@ def _body_keys(operation: str, body: bytes) -> dict[str, Any]:
         rows = list(element(body).iter())
     except Refused:
         return {}
-    named = [(row.tag.rpartition("}")[2], row.text or "") for row in rows]
+    named = [(name_of(row), row.text or "") for row in rows]
     if operation == "PutObjectTagging":
         names = [text for name, text in named if name == "Key"]
         values = [text for name, text in named if name == "Value"]

@@ -10,15 +10,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
-from xml.sax.saxutils import escape
 
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.lab import accesspoints, s3public
 from pytest_s3vpce.lab.denials import s3_blocked, s3_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3answers import answered
 from pytest_s3vpce.lab.s3forms import element
-from pytest_s3vpce.lab.wire import HttpResponse
+from pytest_s3vpce.markup import below, elements
 from pytest_s3vpce.policy import parse
 
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.judge import Judge
     from pytest_s3vpce.lab.keys import Caller
     from pytest_s3vpce.lab.state import State
-    from pytest_s3vpce.lab.wire import HttpRequest
+    from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
     from pytest_s3vpce.network.path import Path
 
 _ROOT: Final = "/v20180820"
+_NAMESPACE: Final = "http://awss3control.amazonaws.com/doc/2018-08-20/"
 _ACCOUNT_HOST: Final = re.compile(r"(?P<account>\d{12})\.(?:s3-control|control\.vpce-)")
 _ACTIONS: Final[tuple[tuple[str, str, str], ...]] = (
     ("GET", "/accesspoint", "ListAccessPoints"),
@@ -142,7 +143,7 @@ class S3Control:
 
     def _refused_policy(self, body: bytes, point: AccessPoint) -> str | None:
         """Why an access point's policy is not taken, as the end of S3's sentence."""
-        text = next((row.text or "" for row in element(body).iter() if row.tag.rpartition("}")[2] == "Policy"), "")
+        text = next((row.text or "" for row in below(element(body), "Policy")), "")
         try:
             statements = parse(text, name="access point").statements
         except PolicyError as error:
@@ -190,12 +191,8 @@ def _point_keys(asked: _Asked, request: HttpRequest) -> dict[str, str]:
 
 def _policy_status(point: AccessPoint) -> HttpResponse:
     public = point.policy is not None and point.vpc is None and s3public.is_public(point.policy)
-    text = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n<GetAccessPointPolicyStatusResult '
-        'xmlns="http://awss3control.amazonaws.com/doc/2018-08-20/"><PolicyStatus><IsPublic>'
-        f"{escape(str(public).lower())}</IsPublic></PolicyStatus></GetAccessPointPolicyStatusResult>"
-    )
-    return HttpResponse(status=200, headers=(("Content-Type", "application/xml"),), body=text.encode())
+    status = f"<PolicyStatus>{elements(IsPublic=str(public).lower())}</PolicyStatus>"
+    return answered("GetAccessPointPolicyStatusResult", status, namespace=_NAMESPACE)
 
 
 def _malformed(message: str) -> Refused:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.escaping import in_xml as escape
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3answers import answered
 from pytest_s3vpce.lab.s3forms import element, malformed
 from pytest_s3vpce.lab.wire import HttpResponse
+from pytest_s3vpce.markup import children, elements, texts
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree as ET
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.wire import HttpRequest
 
-_NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 _KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
 _DEFAULT: Final = "ApplyServerSideEncryptionByDefault"
 _SSE_C: Final = "SSE-C"
@@ -60,7 +60,7 @@ def _put(home: Any, body: bytes) -> HttpResponse:
     rules = list(element(body))
     if len(rules) != 1:
         raise malformed()
-    parts = {_name(part): part for part in rules[0]}
+    parts = children(rules[0])
     if _DEFAULT in parts:
         enabled = (parts["BucketKeyEnabled"].text or "false") if "BucketKeyEnabled" in parts else "false"
         home.encryption = {"Rule": {_DEFAULT: _default(parts[_DEFAULT]), "BucketKeyEnabled": enabled.strip()}}
@@ -70,7 +70,7 @@ def _put(home: Any, body: bytes) -> HttpResponse:
 
 
 def _default(given: ET.Element) -> dict[str, str]:
-    found = {_name(part): (part.text or "").strip() for part in given}
+    found = {name: text.strip() for name, text in texts(given).items()}
     if not found.get("SSEAlgorithm"):
         raise malformed()
     if "KMSMasterKeyID" in found and found["SSEAlgorithm"] not in _KMS:
@@ -81,16 +81,8 @@ def _default(given: ET.Element) -> dict[str, str]:
 
 def _shown(home: Any) -> HttpResponse:
     rule = home.encryption["Rule"]
-    default = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in rule[_DEFAULT].items())
-    blocked = "".join(
-        f"<EncryptionType>{escape(name)}</EncryptionType>" for name in getattr(home, "s3vpce_blocked", ())
-    )
-    content = f"<{_DEFAULT}>{default}</{_DEFAULT}><BucketKeyEnabled>{rule['BucketKeyEnabled']}</BucketKeyEnabled>"
+    blocked = "".join(elements(EncryptionType=name) for name in getattr(home, "s3vpce_blocked", ()))
+    content = f"<{_DEFAULT}>{elements(**rule[_DEFAULT])}</{_DEFAULT}>"
+    content += elements(BucketKeyEnabled=rule["BucketKeyEnabled"])
     content += f"<BlockedEncryptionTypes>{blocked}</BlockedEncryptionTypes>" if blocked else ""
-    root = "ServerSideEncryptionConfiguration"
-    text = f'<?xml version="1.0" encoding="UTF-8"?>\n<{root} xmlns="{_NAMESPACE}"><Rule>{content}</Rule></{root}>'
-    return HttpResponse(status=200, headers=(("Content-Type", "application/xml"),), body=text.encode())
-
-
-def _name(part: ET.Element) -> str:
-    return part.tag.rpartition("}")[2]
+    return answered("ServerSideEncryptionConfiguration", f"<Rule>{content}</Rule>")

@@ -9,9 +9,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pytest_s3vpce.escaping import in_xml as escape
+from pytest_s3vpce.lab.s3answers import answered
 from pytest_s3vpce.lab.s3forms import element, malformed
 from pytest_s3vpce.lab.wire import HttpResponse
+from pytest_s3vpce.markup import elements, name_of, named, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.lab.refused import Refused
 
-_NAMESPACE: Final = re.compile(r"\{[^}]*\}")
 _END: Final = b"</DeleteResult>"
 _MOST: Final = 1000
 
@@ -41,15 +41,15 @@ class Deletion:
 def read(body: bytes) -> tuple[tuple[Deletion, ...], bool]:
     """The entries, and whether the caller wants to hear of failures only."""
     root = element(body)
-    entries = tuple(_deletion(child) for child in root if _name(child) == "Object")
-    if _name(root) != "Delete" or not 0 < len(entries) <= _MOST:
+    entries = tuple(_deletion(child) for child in named(root, "Object"))
+    if name_of(root) != "Delete" or not 0 < len(entries) <= _MOST:
         raise malformed()
-    quiet = any(_name(child) == "Quiet" and (child.text or "").strip().lower() == "true" for child in root)
+    quiet = any((child.text or "").strip().lower() == "true" for child in named(root, "Quiet"))
     return entries, quiet
 
 
 def _deletion(element: ET.Element) -> Deletion:
-    fields = {_name(child): child.text or "" for child in element}
+    fields = texts(element)
     if not fields.get("Key"):
         raise malformed()
     return Deletion(key=fields["Key"], version=fields.get("VersionId"), etag=fields.get("ETag"))
@@ -57,37 +57,25 @@ def _deletion(element: ET.Element) -> Deletion:
 
 def written(entries: Iterable[Deletion]) -> bytes:
     """The list of what is to be deleted."""
-    objects = "".join(
-        f"<Object><Key>{_escaped(entry.key)}</Key>"
-        + (f"<VersionId>{_escaped(entry.version)}</VersionId>" if entry.version is not None else "")
-        + "</Object>"
-        for entry in entries
-    )
-    return f"<Delete>{objects}</Delete>".encode()
+    return f"<Delete>{''.join(f'<Object>{_written(entry)}</Object>' for entry in entries)}</Delete>".encode()
 
 
 def nothing_deleted() -> HttpResponse:
     """The answer to a list of which nothing was left."""
-    text = '<?xml version="1.0" encoding="UTF-8"?>\n<DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-    return HttpResponse(status=200, headers=(("Content-Type", "application/xml"),), body=text.encode() + _END)
+    return answered("DeleteResult", "")
 
 
 def with_failures(answer: HttpResponse, failures: Iterable[tuple[Deletion, Refused]], *, quiet: bool) -> HttpResponse:
     """The answer with an Error for each entry that was refused; a quiet one names nothing else."""
     errors = "".join(
-        f"<Error><Key>{_escaped(entry.key)}</Key>"
-        + (f"<VersionId>{_escaped(entry.version)}</VersionId>" if entry.version is not None else "")
-        + f"<Code>{refused.code}</Code><Message>{escape(refused.message)}</Message></Error>"
+        f"<Error>{_written(entry)}{elements(Code=refused.code, Message=refused.message)}</Error>"
         for entry, refused in failures
     )
     body = re.sub(rb"<Deleted>.*?</Deleted>", b"", answer.body, flags=re.DOTALL) if quiet else answer.body
     return HttpResponse(status=answer.status, headers=answer.headers, body=body.replace(_END, errors.encode() + _END))
 
 
-def _escaped(text: str) -> str:
-    """A bare carriage return would become a line feed."""
-    return escape(text).replace("\r", "&#13;")
-
-
-def _name(element: ET.Element) -> str:
-    return _NAMESPACE.sub("", element.tag)
+def _written(entry: Deletion) -> str:
+    """The object that an entry names; a bare carriage return would become a line feed."""
+    version = {} if entry.version is None else {"VersionId": entry.version}
+    return elements(Key=entry.key, **version).replace("\r", "&#13;")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
-from xml.sax.saxutils import escape
 
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3answers import answered, of_document
 from pytest_s3vpce.lab.s3forms import element
 from pytest_s3vpce.lab.wire import HttpResponse
+from pytest_s3vpce.markup import DECLARATION, S3, document, elements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,17 +22,13 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.wire import HttpRequest
 
-_NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
-_DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _KINDS: Final[Mapping[str, str]] = {
     "Analytics": "ListBucketAnalyticsConfigurationResult",
     "IntelligentTiering": "ListBucketIntelligentTieringConfigurationsOutput",
     "Inventory": "ListInventoryConfigurationsResult",
     "Metrics": "ListMetricsConfigurationsResult",
 }
-_PAYER: Final = (
-    f'<RequestPaymentConfiguration xmlns="{_NAMESPACE}"><Payer>BucketOwner</Payer></RequestPaymentConfiguration>'
-)
+_PAYER: Final = document("RequestPaymentConfiguration", elements(Payer="BucketOwner")).decode()
 
 
 def answer(state: State, request: HttpRequest, asked: S3Request, bucket: BucketState) -> HttpResponse | None:
@@ -61,7 +58,7 @@ def _payment(home: Any, request: HttpRequest, name: str) -> HttpResponse:
     if name.startswith("Put"):
         _kept(home)["payment", ""] = request.body.decode("utf-8", "replace")
         return HttpResponse(status=200)
-    return _xml(_kept(home).get(("payment", ""), _PAYER))
+    return _given_back(_kept(home).get(("payment", ""), _PAYER))
 
 
 def _logging(home: Any) -> HttpResponse | None:
@@ -74,14 +71,11 @@ def _logging(home: Any) -> HttpResponse | None:
     if not form or settings.get("TargetGrants"):
         return None
     source = (form.get("PartitionedPrefix") or {}).get("PartitionDateSource")
-    dated = f"<PartitionDateSource>{source}</PartitionDateSource>" if source else ""
+    dated = elements(PartitionDateSource=source) if source else ""
     name = "PartitionedPrefix" if "PartitionedPrefix" in form else "SimplePrefix"
-    told = {each: settings.get(each) or "" for each in ("TargetBucket", "TargetPrefix")}
-    parts = "".join(f"<{each}>{escape(value)}</{each}>" for each, value in told.items())
+    parts = elements(**{each: settings.get(each) or "" for each in ("TargetBucket", "TargetPrefix")})
     parts += f"<TargetObjectKeyFormat><{name}>{dated}</{name}></TargetObjectKeyFormat>"
-    return _xml(
-        f'<BucketLoggingStatus xmlns="{_NAMESPACE}"><LoggingEnabled>{parts}</LoggingEnabled></BucketLoggingStatus>'
-    )
+    return answered("BucketLoggingStatus", f"<LoggingEnabled>{parts}</LoggingEnabled>")
 
 
 def requester_pays(state: State, bucket: str) -> bool:
@@ -94,8 +88,7 @@ def _configuration(home: Any, request: HttpRequest, asked: S3Request, kind: str)
     kept, at = _kept(home), (kind, str(asked.parameters.get("Id", "")))
     if asked.row.name.startswith("List"):
         rows = "".join(_bare(text) for (found, _), text in sorted(kept.items()) if found == kind)
-        root = _KINDS[kind]
-        return _xml(f'<{root} xmlns="{_NAMESPACE}"><IsTruncated>false</IsTruncated>{rows}</{root}>')
+        return answered(_KINDS[kind], f"<IsTruncated>false</IsTruncated>{rows}")
     if asked.row.name.startswith("Put"):
         kept[at] = request.body.decode("utf-8", "replace")
         return HttpResponse(status=200)
@@ -104,15 +97,14 @@ def _configuration(home: Any, request: HttpRequest, asked: S3Request, kind: str)
     if asked.row.name.startswith("Delete"):
         del kept[at]
         return HttpResponse(status=204)
-    return _xml(kept[at])
+    return _given_back(kept[at])
 
 
 def _bare(text: str) -> str:
     """The document as part of another one."""
-    ET.register_namespace("", _NAMESPACE)
+    ET.register_namespace("", S3)
     return ET.tostring(element(text.encode()), encoding="unicode")
 
 
-def _xml(text: str) -> HttpResponse:
-    body = text if text.startswith("<?xml") else f"{_DECLARATION}{text}"
-    return HttpResponse(status=200, headers=(("Content-Type", "application/xml"),), body=body.encode())
+def _given_back(text: str) -> HttpResponse:
+    return of_document((text if text.startswith("<?xml") else f"{DECLARATION}{text}").encode())

@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 from xml.etree import ElementTree as ET
 
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.markup import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,7 +66,7 @@ def check_form(asked: S3Request, body: bytes) -> None:
         return
     if not body:
         raise Refused("MissingRequestBodyError", status=400, message="Request Body is empty")
-    if element(body).tag.rpartition("}")[2] != asked.document:
+    if name_of(element(body)) != asked.document:
         raise malformed()
 
 

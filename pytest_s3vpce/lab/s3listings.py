@@ -9,7 +9,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
-from xml.sax.saxutils import unescape
+
+from pytest_s3vpce.markup import from_xml
 
 if TYPE_CHECKING:
     from pytest_s3vpce.lab.s3requests import S3Request
@@ -28,5 +29,5 @@ def settle(asked: S3Request, answer: HttpResponse) -> HttpResponse:
     plain = _PLAIN.get(asked.row.name)
     if plain is None or asked.parameters.get("EncodingType") != "url":
         return answer
-    text = plain.sub(lambda found: f"<{found[1]}>{quote(unescape(found[2]))}</", answer.body.decode())
+    text = plain.sub(lambda found: f"<{found[1]}>{quote(from_xml(found[2]))}</", answer.body.decode())
     return replace(answer, body=text.encode())

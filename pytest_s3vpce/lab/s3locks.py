@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3answers import answered
 from pytest_s3vpce.lab.s3forms import element, malformed
 from pytest_s3vpce.lab.wire import HttpResponse
+from pytest_s3vpce.markup import children, elements, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +29,6 @@ _MODES: Final = frozenset({"GOVERNANCE", "COMPLIANCE"})
 _HOLDS: Final = frozenset({"ON", "OFF"})
 _LONGEST: Final = {"Days": 36_500, "Years": 100}
 _WRITES: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
-_NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 _BYPASS: Final = "BypassGovernanceRetention"
 
 
@@ -74,11 +75,11 @@ def _case(state: State, request: HttpRequest, asked: S3Request, bucket: BucketSt
 
 def _check_configuration(case: _Case) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectLockConfiguration.html"""
-    given = _children(element(case.request.body))
+    given = children(element(case.request.body))
     if given.get("ObjectLockEnabled", _NONE).text != "Enabled":
         raise malformed()
     if "Rule" in given:
-        rule = _children(given["Rule"])
+        rule = children(given["Rule"])
         if "DefaultRetention" not in rule:
             raise malformed()
         _check_default(_texts(rule["DefaultRetention"]))
@@ -112,9 +113,9 @@ def _configuration(case: _Case) -> HttpResponse:
         name, count = (
             ("Years", home.default_lock_years) if home.default_lock_years else ("Days", home.default_lock_days)
         )
-        mode = f"<Mode>{home.default_lock_mode}</Mode>"
-        rule = f"<Rule><DefaultRetention>{mode}<{name}>{count}</{name}></DefaultRetention></Rule>"
-    return _document("ObjectLockConfiguration", f"<ObjectLockEnabled>Enabled</ObjectLockEnabled>{rule}")
+        default = elements(Mode=home.default_lock_mode, **{name: str(count)})
+        rule = f"<Rule><DefaultRetention>{default}</DefaultRetention></Rule>"
+    return answered("ObjectLockConfiguration", elements(ObjectLockEnabled="Enabled") + rule)
 
 
 def _check_versioning(case: _Case) -> None:
@@ -181,7 +182,7 @@ def _retention(case: _Case) -> HttpResponse:
     mode, until = case.object.lock_mode, case.object.lock_until
     if not mode or not until:
         raise _unlocked()
-    return _document("Retention", f"<Mode>{mode}</Mode><RetainUntilDate>{until}</RetainUntilDate>")
+    return answered("Retention", elements(Mode=mode, RetainUntilDate=until))
 
 
 def _hold(case: _Case) -> HttpResponse:
@@ -189,7 +190,7 @@ def _hold(case: _Case) -> HttpResponse:
     status = case.object.lock_legal_status
     if status not in _HOLDS:
         raise _unlocked()
-    return _document("LegalHold", f"<Status>{status}</Status>")
+    return answered("LegalHold", elements(Status=status))
 
 
 def _check_lockable(case: _Case) -> None:
@@ -264,12 +265,8 @@ def _date(text: str | None) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _children(parent: ET.Element) -> dict[str, ET.Element]:
-    return {child.tag.rpartition("}")[2]: child for child in parent}
-
-
 def _texts(parent: ET.Element) -> dict[str, str]:
-    return {name: (child.text or "").strip() for name, child in _children(parent).items()}
+    return {name: text.strip() for name, text in texts(parent).items()}
 
 
 def _protected() -> Refused:
@@ -288,11 +285,6 @@ def _state(message: str) -> Refused:
 def _argument(message: str, name: str, value: str) -> Refused:
     details = (("ArgumentName", name), ("ArgumentValue", value))
     return Refused("InvalidArgument", status=400, message=message, details=details)
-
-
-def _document(root: str, content: str) -> HttpResponse:
-    text = f'<?xml version="1.0" encoding="UTF-8"?>\n<{root} xmlns="{_NAMESPACE}">{content}</{root}>'
-    return HttpResponse(status=200, headers=(("Content-Type", "application/xml"),), body=text.encode())
 
 
 _NONE: Final = element(b"<None/>")

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode
-from xml.sax.saxutils import escape
 
 from pytest_s3vpce.lab.authorization import ALGORITHM, credential_of, query_error
 from pytest_s3vpce.lab.postpolicy import check_policy
 from pytest_s3vpce.lab.refused import Refused
-from pytest_s3vpce.lab.s3forms import element
 from pytest_s3vpce.lab.s3requests import virtual_bucket
+from pytest_s3vpce.lab.s3tags import in_document
 from pytest_s3vpce.lab.signatures import Anonymous, Verified, instant, mismatch, secret_of, signing_key
 from pytest_s3vpce.lab.signaturev2 import VERSION, sign
 from pytest_s3vpce.lab.wire import HttpResponse
+from pytest_s3vpce.markup import DECLARATION, elements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -226,9 +226,7 @@ def _write(request: HttpRequest, form: Form) -> HttpRequest:
 
 def _tags(document: str) -> str:
     """A form's tags are a document, a write's header is a query."""
-    rows = [row for row in element(document.encode()).iter() if row.tag.rpartition("}")[2] == "Tag"]
-    parts = [{part.tag.rpartition("}")[2]: part.text or "" for part in row} for row in rows]
-    return urlencode([(part.get("Key", ""), part.get("Value", "")) for part in parts])
+    return urlencode(in_document(document.encode()))
 
 
 def _answered(answer: HttpResponse, request: HttpRequest, form: Form) -> HttpResponse:
@@ -249,9 +247,8 @@ def _answered(answer: HttpResponse, request: HttpRequest, form: Form) -> HttpRes
     headers.append(("Location", location))
     if status != 201:
         return HttpResponse(status=status, headers=tuple(headers))
-    rows = {"Location": location, "Bucket": form.bucket, "Key": form.key, "ETag": etag}
-    text = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in rows.items())
-    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<PostResponse>{text}</PostResponse>'
+    text = elements(Location=location, Bucket=form.bucket, Key=form.key, ETag=etag)
+    body = f"{DECLARATION}<PostResponse>{text}</PostResponse>"
     return HttpResponse(status=201, headers=(*headers, ("Content-Type", "application/xml")), body=body.encode())
 
 

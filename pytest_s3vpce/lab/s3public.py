@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import PublicAccessBlock
-from pytest_s3vpce.lab.wire import HttpResponse
+from pytest_s3vpce.lab.s3answers import answered
+from pytest_s3vpce.markup import elements
 from pytest_s3vpce.policy import parse
 from pytest_s3vpce.policy.public import public_statements
 
 if TYPE_CHECKING:
     from pytest_s3vpce.lab.resources import BucketState
     from pytest_s3vpce.lab.s3requests import S3Request
+    from pytest_s3vpce.lab.wire import HttpResponse
 
 ENFORCED: Final = "BucketOwnerEnforced"
 _OWNERSHIPS: Final = frozenset({ENFORCED, "BucketOwnerPreferred", "ObjectWriter"})
@@ -113,8 +115,4 @@ def policy_status(bucket: BucketState) -> HttpResponse:
             message="The bucket policy does not exist",
             details=(("BucketName", bucket.name),),
         )
-    text = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n<PolicyStatus xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-        f"<IsPublic>{str(is_public(bucket.policy)).lower()}</IsPublic></PolicyStatus>"
-    )
-    return HttpResponse(status=200, headers=(("Content-Type", "application/xml"),), body=text.encode())
+    return answered("PolicyStatus", elements(IsPublic=str(is_public(bucket.policy)).lower()))

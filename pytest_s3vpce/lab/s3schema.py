@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3forms import element, malformed
+from pytest_s3vpce.markup import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -48,7 +49,7 @@ def check_location(body: bytes) -> None:
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucketConfiguration.html
     """
-    place = next(_named(element(body), "LocationConstraint"), None) if body else None
+    place = next(named(element(body), "LocationConstraint"), None) if body else None
     if place is not None and place.text and place.text not in _regions():
         message = "The specified location-constraint is not valid"
         details = (("LocationConstraint", place.text),)
@@ -72,7 +73,7 @@ def _fits(found: ET.Element, shape: Any) -> bool:
 
 
 def _member_fits(found: ET.Element, member: Any, required: bool) -> bool:  # noqa: FBT001 - what the schema says
-    children = list(_named(found, member.serialization["name"]))
+    children = list(named(found, member.serialization["name"]))
     if not children:
         return not required
     one = member.member if member.serialization.get("flattened") else member
@@ -84,10 +85,6 @@ def _members(shape: Any) -> Iterator[tuple[str, Any]]:
         if not member.serialization.get("xmlAttribute"):
             member.serialization.setdefault("name", name)
             yield name, member
-
-
-def _named(found: ET.Element, name: str) -> Iterator[ET.Element]:
-    return (child for child in found if child.tag.rpartition("}")[2] == name)
 
 
 @cache
@@ -124,7 +121,7 @@ def _regions() -> frozenset[str]:
 
 def _check_access_list(found: ET.Element) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_AccessControlPolicy.html"""
-    complete = all(any(_named(found, name)) for name in ("Owner", "AccessControlList"))
+    complete = all(any(named(found, name)) for name in ("Owner", "AccessControlList"))
     if not complete or not _fits(found, _document("PutBucketAcl")):
         message = "The XML you provided was not well-formed or did not validate against our published schema"
         raise Refused("MalformedACLError", status=400, message=message)
@@ -133,7 +130,7 @@ def _check_access_list(found: ET.Element) -> None:
 def _check_methods(found: ET.Element) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CORSRule.html"""
     for rule in found:
-        for method in _named(rule, "AllowedMethod"):
+        for method in named(rule, "AllowedMethod"):
             if method.text not in _METHODS:
                 message = f"Found unsupported HTTP method in CORS config. Unsupported method is {method.text}"
                 raise Refused("InvalidRequest", status=400, message=message)
@@ -141,8 +138,8 @@ def _check_methods(found: ET.Element) -> None:
 
 def _check_index(found: ET.Element) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_IndexDocument.html"""
-    for document in _named(found, "IndexDocument"):
-        for suffix in _named(document, "Suffix"):
+    for document in named(found, "IndexDocument"):
+        for suffix in named(document, "Suffix"):
             if not suffix.text or "/" in suffix.text:
                 message = "The IndexDocument Suffix is not well formed"
                 raise Refused("InvalidArgument", status=400, message=message)

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3forms import element
+from pytest_s3vpce.markup import below, texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,7 @@ def check(asked: S3Request, body: bytes) -> None:
     assert asked.row is not None
     name = asked.row.name
     if name in _MOST:
-        _check_tags(_in_document(body), *_MOST[name])
+        _check_tags(in_document(body), *_MOST[name])
     elif "Tagging" in asked.parameters:
         text = str(asked.parameters["Tagging"])
         tags = parse_qsl(text, keep_blank_values=True)
@@ -46,7 +47,7 @@ def check(asked: S3Request, body: bytes) -> None:
 def as_done(asked: S3Request, request: HttpRequest) -> HttpRequest:
     """An object's tags are none: the state behind knows that as their deletion."""
     assert asked.row is not None
-    empty = asked.row.name == "PutObjectTagging" and not _in_document(request.body)
+    empty = asked.row.name == "PutObjectTagging" and not in_document(request.body)
     return replace(request, method="DELETE", body=b"") if empty else request
 
 
@@ -57,10 +58,10 @@ def settle(asked: S3Request, answer: HttpResponse) -> HttpResponse:
     return replace(answer, status=200) if emptied else answer
 
 
-def _in_document(body: bytes) -> list[tuple[str, str]]:
-    rows = [row for row in element(body).iter() if row.tag.rpartition("}")[2] == "Tag"]
-    parts = [{part.tag.rpartition("}")[2]: part.text or "" for part in row} for row in rows]
-    return [(part.get("Key", ""), part.get("Value", "")) for part in parts]
+def in_document(body: bytes) -> list[tuple[str, str]]:
+    """The tags that a document holds, in its order and as often as they are there."""
+    rows = (texts(row) for row in below(element(body), "Tag"))
+    return [(row.get("Key", ""), row.get("Value", "")) for row in rows]
 
 
 def _check_tags(tags: Sequence[tuple[str, str]], what: str, most: int) -> None:

@@ -20,7 +20,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from pytest_s3vpce.errors import LabError
-from pytest_s3vpce.escaping import in_xml as escape
 from pytest_s3vpce.lab.listener import Acceptor, Listener
 from pytest_s3vpce.lab.origin import Proxied
 from pytest_s3vpce.lab.wire import (
@@ -34,6 +33,7 @@ from pytest_s3vpce.lab.wire import (
     encode,
     parse_head,
 )
+from pytest_s3vpce.markup import in_xml
 
 if TYPE_CHECKING:
     import ssl
@@ -338,7 +338,7 @@ def _error(status: int, *, code: str, message: str) -> HttpResponse:
     request_id = uuid.uuid4().hex[:16].upper()
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{code}</Code><Message>{escape(message)}</Message><RequestId>{request_id}</RequestId></Error>"
+        f"<Error><Code>{code}</Code><Message>{in_xml(message)}</Message><RequestId>{request_id}</RequestId></Error>"
     )
     headers = (("Content-Type", "application/xml"), ("x-amz-request-id", request_id))
     return HttpResponse(status=status, headers=headers, body=body.encode())

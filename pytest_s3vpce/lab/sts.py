@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
 
 from pytest_s3vpce.lab.denials import sts_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.keys import Caller, SessionKind, merged
 from pytest_s3vpce.lab.mfa import Devices
+from pytest_s3vpce.lab.queryprotocol import form_of
 from pytest_s3vpce.lab.refused import Refused
-from pytest_s3vpce.lab.stsanswers import answered, credentials, elements, packed
+from pytest_s3vpce.lab.stsanswers import answered, credentials, packed
 from pytest_s3vpce.lab.stsforms import (
     SHORTEST,
     SessionForm,
@@ -25,6 +25,7 @@ from pytest_s3vpce.lab.stsforms import (
     seconds,
     session_form,
 )
+from pytest_s3vpce.markup import elements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -67,8 +68,7 @@ class Sts:
         self, request: HttpRequest, caller: Caller, *, path: Path, context: Mapping[str, Any], now: datetime
     ) -> HttpResponse:
         """The answer to a verified request; Refused where it is denied, wrong or not served."""
-        query = request.body.decode("utf-8", errors="replace") or request.target.partition("?")[2]
-        form = dict(parse_qsl(query, keep_blank_values=True))
+        form = form_of(request)
         name = form.get("Action", "")
         action = self._actions.get(name)
         if action is None:

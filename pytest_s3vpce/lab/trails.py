@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
-from xml.sax.saxutils import unescape
 
 from pytest_s3vpce.lab import accesslogs
 from pytest_s3vpce.lab.signatures import Verified
 from pytest_s3vpce.lab.traildelivery import Delivery, LogTarget, Trail
 from pytest_s3vpce.lab.trailrecords import Seen, api_event, network_event
 from pytest_s3vpce.lab.trailselectors import takes
+from pytest_s3vpce.markup import from_xml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -158,7 +158,7 @@ def _found(pattern: re.Pattern[bytes], body: bytes) -> str | None:
     if match is None:
         return None
     text = next(group for group in match.groups() if group is not None)
-    return unescape(text.decode("utf-8", "replace"), {"&quot;": '"', "&apos;": "'"})
+    return from_xml(text.decode("utf-8", "replace"))
 
 
 def _trails(state: State) -> Iterator[Trail]:

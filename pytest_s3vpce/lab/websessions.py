@@ -6,12 +6,12 @@ https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentit
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
 
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.keys import ANONYMOUS
+from pytest_s3vpce.lab.queryprotocol import form_of
 from pytest_s3vpce.lab.refused import Refused
-from pytest_s3vpce.lab.stsanswers import answered, credentials, elements, packed
+from pytest_s3vpce.lab.stsanswers import answered, credentials, packed
 from pytest_s3vpce.lab.stsforms import (
     attached,
     check_name,
@@ -22,6 +22,7 @@ from pytest_s3vpce.lab.stsforms import (
     session_form,
 )
 from pytest_s3vpce.lab.webidentities import OPERATION, identity_in, trust_of
+from pytest_s3vpce.markup import elements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,8 +50,7 @@ class WebSessions:
 
     def handle(self, request: HttpRequest, *, path: Path, context: Mapping[str, Any], now: datetime) -> HttpResponse:
         """The answer to an unsigned request; Refused where it is denied or wrong."""
-        query = request.body.decode("utf-8", errors="replace") or request.target.partition("?")[2]
-        form = dict(parse_qsl(query, keep_blank_values=True))
+        form = form_of(request)
         arn = form.get("RoleArn", "")
         check_role_arn(arn)
         name = check_name(form, "RoleSessionName", longest=64)

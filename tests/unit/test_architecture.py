@@ -60,7 +60,7 @@ ROOMS = [
     {"policy"},
     {"operations", "calibration"},
     {"model"},
-    {"errors", "escaping"},
+    {"errors", "escaping", "markup"},
     {"rewriting"},
 ]
 LEVEL = {name: number for number, names in enumerate(ROOMS) for name in names}

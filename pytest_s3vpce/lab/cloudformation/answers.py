@@ -1,4 +1,4 @@
-"""Requests and answers of CloudFormation's API: forms in, XML out.
+"""The lists in requests to CloudFormation, and its answers.
 
 https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
 """
@@ -6,26 +6,19 @@ https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
 from __future__ import annotations
 
 import re
-import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
-from xml.sax.saxutils import escape
 
-from pytest_s3vpce.lab.wire import HttpResponse
+from pytest_s3vpce.lab.queryprotocol import answered
+from pytest_s3vpce.markup import in_xml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_s3vpce.lab.wire import HttpRequest
+    from pytest_s3vpce.lab.wire import HttpResponse
 
 _NAMESPACE: Final = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
 _UNPRINTABLE: Final = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def form(request: HttpRequest) -> dict[str, str]:
-    text = request.body.decode("utf-8", "replace") or request.target.partition("?")[2]
-    return dict(parse_qsl(text, keep_blank_values=True))
 
 
 def members(given: Mapping[str, str], name: str) -> list[dict[str, str]]:
@@ -44,13 +37,7 @@ def texts(given: Mapping[str, str], name: str) -> list[str]:
 
 
 def answer(operation: str, result: Mapping[str, Any]) -> HttpResponse:
-    request_id = str(uuid.uuid4())
-    body = (
-        f'<{operation}Response xmlns="{_NAMESPACE}"><{operation}Result>{_inner(result)}</{operation}Result>'
-        f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{operation}Response>"
-    )
-    headers = (("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id))
-    return HttpResponse(status=200, headers=headers, body=body.encode())
+    return answered(operation, _inner(result), namespace=_NAMESPACE)
 
 
 def _inner(value: Any) -> str:
@@ -62,4 +49,4 @@ def _inner(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
-    return escape(_UNPRINTABLE.sub("?", str(value)))
+    return in_xml(_UNPRINTABLE.sub("?", str(value)))

@@ -24,6 +24,7 @@ from pytest_s3vpce.lab.cloudformation.planning import Surroundings
 from pytest_s3vpce.lab.cloudformation.sources import template_text
 from pytest_s3vpce.lab.cloudformation.stacks import Stack
 from pytest_s3vpce.lab.cloudformation.template import parse
+from pytest_s3vpce.lab.queryprotocol import form_of
 from pytest_s3vpce.lab.refused import Refused
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class CloudFormation:
 
     def handle(self, request: HttpRequest, asker: Asker) -> HttpResponse:
         """The answer; Refused where there is none."""
-        given = answers.form(request)
+        given = form_of(request)
         operation = given.get("Action", "")
         serve = _OPERATIONS.get(operation)
         if serve is None:
