@@ -180,6 +180,23 @@ class Predicted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Why cells of a claim gave what they gave: one for all that the same statements decided."""
+
+    wanted: Expect
+    """What the claim demands of these cells."""
+    cells: tuple[str, ...]
+    predicted: Predicted
+    """Of the first of them; its explanation begins with what decided."""
+
+    @property
+    def of(self) -> str:
+        """The cells in a few words."""
+        more = len(self.cells) - 1
+        return f"{self.cells[0]} and {more} more" if more else self.cells[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CellResult:
     """One cell. `expect` is None for controls; `counted` decides whether it passed."""
 
@@ -287,6 +304,8 @@ class ClaimResult:
     coverage: Coverage = field(default_factory=Coverage)
     passed: bool = False
     place: Place | None = None
+    explanations: tuple[Explanation, ...] = ()
+    """Where it is not proven and predictions were wanted: which statements decided, and how to mend it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

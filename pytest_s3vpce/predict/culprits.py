@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 NETWORK: Final = ("aws:sourcevpce", "aws:sourcevpc", "aws:sourceip", "aws:vpcsourceip", "aws:vpce")
 _TLS: Final = ("aws:securetransport", "s3:tlsversion")
 _ENCRYPTION: Final = ("s3:x-amz-server-side-encryption",)
+_HTTP, _VERSION, _SEALED, _WAY = "plain http", "the version of TLS", "encryption", "the way that it came by"
+_SUBJECTS: Final = {_HTTP: _TLS, _VERSION: _TLS, _SEALED: _ENCRYPTION, _WAY: NETWORK}
+"""What a cell may differ by from allowed ones, and the condition keys that tell it."""
 _LAYERS: Final = (
     "resource",
     "vpc_endpoint",
@@ -153,17 +156,21 @@ def nearest_deny(decision: Decision, cell: Cell) -> Suspect | None:
 def irrelevance(row: Suspect, cell: Cell) -> int:
     """How little a deny has to do with how the cell was sent: by the keys of its conditions."""
     keys = [condition.key for condition in row.statement.conditions]
-    if cell.transport is not Transport.HTTPS:
-        telling: tuple[str, ...] = _TLS
-    elif any("SSE" in name or "Encryption" in name for name in cell.parameters):
-        telling = _ENCRYPTION
-    else:
-        telling = NETWORK
+    telling = _SUBJECTS[subject_of(cell)]
     if any(key.startswith(telling) for key in keys):
         return 0
     # A write that asks for no encryption is what a deny about encryption may be about.
     others = (*_TLS, *NETWORK) if cell.action == "s3:PutObject" else (*_TLS, *_ENCRYPTION, *NETWORK)
     return 2 if keys and all(key.startswith(others) for key in keys) else 1
+
+
+def subject_of(cell: Cell) -> str:
+    """What tells the cell from allowed ones, in words."""
+    if cell.transport is not Transport.HTTPS:
+        return _HTTP if cell.transport.scheme == "http" else _VERSION
+    if any("SSE" in name or "Encryption" in name for name in cell.parameters):
+        return _SEALED
+    return _WAY
 
 
 def _closeness(row: Suspect) -> int:

@@ -12,7 +12,7 @@ from pytest_s3vpce.matrix import Expected
 from pytest_s3vpce.policy import Request
 from pytest_s3vpce.predict.doubt import decide_in_doubt
 from pytest_s3vpce.snapshot.buckets import MANAGED
-from pytest_s3vpce.snapshot.state import EncryptionRow, Unread
+from pytest_s3vpce.snapshot.state import EncryptionRow, KeyRow, Unread
 
 if TYPE_CHECKING:
     from pytest_s3vpce.operations import Check
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from pytest_s3vpce.predict.case import Case
     from pytest_s3vpce.predict.doubt import Doubted
     from pytest_s3vpce.predict.ways import Way
-    from pytest_s3vpce.snapshot.state import BucketRow, KeyRow
+    from pytest_s3vpce.snapshot.state import BucketRow
 
 _KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
+_OWN: Final = Unread(unread="AWS's own")
 _READS: Final = frozenset(
     {"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"}
 )
@@ -104,10 +105,9 @@ def _default(bucket: BucketRow, asking: Asking) -> KeyRow | Unread | None:
 
 
 def _key(named: str | None, bucket: BucketRow, asking: Asking) -> KeyRow | Unread:
-    """The key by its name; AWS's own where none is named."""
+    """The key by its name; AWS's own where none is named, of which there is nothing to read."""
     rows = asking.snapshot.keys
     if named is not None:
-        found = asking.snapshot.key(named)
-    else:
-        found = next((row for row in rows if row.managed and row.account == bucket.account_id), None)
-    return found or Unread(unread=f"key `{named or MANAGED}` was not read")
+        return asking.snapshot.key(named) or Unread(unread=f"key `{named}` was not read")
+    found = next((row for row in rows if row.managed and row.account == bucket.account_id), None)
+    return found or KeyRow(named=MANAGED, arn=MANAGED, account=bucket.account_id, policy=_OWN, managed=True)

@@ -10,7 +10,7 @@ from pytest_s3vpce.escaping import escaped
 from pytest_s3vpce.matrix import Expected
 from pytest_s3vpce.policy.reasons import WORDS
 from pytest_s3vpce.predict import fixes
-from pytest_s3vpce.predict.culprits import decider, granters, nearest_allow, nearest_deny
+from pytest_s3vpce.predict.culprits import decider, granters, irrelevance, nearest_allow, nearest_deny, subject_of
 
 if TYPE_CHECKING:
     from pytest_s3vpce.predict.culprits import Suspect
@@ -27,6 +27,7 @@ class Blame(Enum):
     PLACE = "where it came from: a deny should have matched"
     WAY = "how it came there: it was to reach nothing"
     GRANT = "who or what was allowed: other requests from there are to be allowed, so that a grant is too wide"
+    ENDPOINT = "what the endpoint's policy lets through: it is that policy which is to limit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,8 @@ class Telling:
     """An explanation. `statement` decided, or should have; `lines` say it all, for people."""
 
     lines: tuple[str, ...]
+    decisive: tuple[str, ...] = ()
+    """Of the lines, those that say what decided."""
     layer: str | None = None
     policy: str | None = None
     statement: str | None = None
@@ -70,6 +73,7 @@ def tell(prediction: Prediction, snapshot: Snapshot, *, answered: str = "", blam
     decided = part.suspect
     return Telling(
         lines=tuple(map(escaped, lines)),
+        decisive=tuple(map(escaped, part.lines)),
         layer=prediction.layer,
         policy=None if decided is None else decided.policy,
         statement=None if decided is None else decided.statement.name,
@@ -85,7 +89,8 @@ def _fix(prediction: Prediction, part: _Part, blame: Blame | None) -> str:
     if blame is Blame.WAY:
         way = prediction.way
         return f"close the way that it takes: {way.words}" if reached and way is not None else ""
-    return "" if blame in (Blame.PLACE, Blame.GRANT) and prediction.expected.denied else part.fix
+    wanted = blame in (Blame.PLACE, Blame.GRANT, Blame.ENDPOINT) and prediction.expected.denied
+    return "" if wanted else part.fix
 
 
 def _head(prediction: Prediction, answered: str) -> list[str]:
@@ -124,14 +129,18 @@ def _of_allow(prediction: Prediction, *, blame: Blame) -> _Part:
     lines = [f"allowed by {row.name}{f', because {row.met}' if row.met else ''}" for row in allows]
     if not allows:
         lines = ["allowed by the access control list" if "acl" in decision.layers else "allowed to the owner itself"]
-    first = allows[0] if allows else None
+    to_blame = [row for row in allows if row.layer == "vpc_endpoint"] if blame is Blame.ENDPOINT else allows
+    first = next(iter(to_blame), None)
     if blame is Blame.NOTHING:
         return _Part(lines=tuple(lines), suspect=first)
-    if blame is Blame.GRANT and first is not None:
+    if blame in (Blame.GRANT, Blame.ENDPOINT) and first is not None:
         return _Part(lines=tuple(lines), suspect=first, fix=fixes.of_grant(prediction, first))
     missed = nearest_deny(decision, prediction.cell)
     if missed is None:
         lines.append("no deny stands in any policy that was read")
+    elif irrelevance(missed, prediction.cell) > 1:
+        about = subject_of(prediction.cell)
+        lines.append(f"no deny that was read is about {about}; the nearest is {missed.name}, but {missed.but}")
     else:
         lines.append(f"the deny that should have matched is {missed.name}, but {missed.but}")
     fix = fixes.of_hole(prediction, missed, first, bucket=prediction.cell.target.bucket)

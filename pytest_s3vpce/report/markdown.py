@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MOST: Final = 60_000
 """Bytes: GitHub takes comments of 65,536 characters, and cuts nothing but refuses."""
 _LONGEST: Final = 300
+_LONGEST_WHY: Final = 1_200
+"""Of a line that names a statement, with the files, ARNs and values that go with it."""
 _SPECIAL: Final = re.compile(r"[\\`*_\[\]<>#|~@$&]|:(?=\S)|(?<=www)\.")
 """What is markup within a line: https://github.github.com/gfm/"""
 
@@ -84,9 +86,9 @@ def code(text: str) -> str:
     return f"{fence}{pad}{short or ' '}{pad}{fence}"
 
 
-def words(text: str) -> str:
+def words(text: str, *, longest: int = _LONGEST) -> str:
     """The text as plain words: what Markdown, HTML and GitHub read something into is escaped."""
-    short = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    short = text if len(text) <= longest else f"{text[: longest - 1]}…"
     return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", short)
 
 
@@ -110,6 +112,10 @@ def _failures(matrix: Matrix) -> Iterator[tuple[str, str]]:
     for claim in claims:
         sign = reading.VERDICT_SIGNS[claim.verdict]
         yield f"- {sign} **{claim.verdict.value}** {code(claim.id)}: {words(claim.sentence)}", "\n"
+        for one in claim.explanations:
+            more = f" and {len(one.cells) - 1} more" if len(one.cells) > 1 else ""
+            told = "".join(f"  \n    {words(line, longest=_LONGEST_WHY)}" for line in one.predicted.explanation)
+            yield f"  - why {code(one.cells[0])}{more}:{told}", "\n"
         for row in claim.evidence:
             if row.status is not Status.GOOD:
                 yield f"  - {row.status.value}: {words(row.sentence)}", "\n"
@@ -126,7 +132,9 @@ def _missed(cell: CellResult) -> str:
     counted = cell.counted
     by = f" by the {words(reading.decided_by(cell))}" if counted.layer else ""
     look = f"  \n  look at: {words(cell.hint)}" if cell.hint else ""
-    look += "".join(f"  \n  {words(line)}" for line in (cell.predicted.explanation if cell.predicted else ()))
+    look += "".join(
+        f"  \n  {words(line, longest=_LONGEST_WHY)}" for line in (cell.predicted.explanation if cell.predicted else ())
+    )
     return (
         f"{SYMBOLS[counted.outcome]} {code(cell.id)}: expected **{wanted}**, got **{counted.outcome.value}**{by}: "
         f"{words(counted.reason)}{look}"

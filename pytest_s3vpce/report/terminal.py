@@ -225,9 +225,16 @@ class _Page:
             yield from self._wrapped(f"recorded: {cell.evidence.sentence}")
         if cell.hint and cell.hint != cell.counted.reason:
             yield from self._wrapped(f"look at: {cell.hint}")
+        if cell.passed is False and cell.predicted is not None and not cell.predicted.surprise:
+            for line in cell.predicted.explanation:
+                yield from self._wrapped(line)
 
     def _failed_claim(self, claim: ClaimResult) -> Iterator[str]:
         yield self._paint(f"{self._signs.bad} {claim.id}", _RED) + f"  {claim.verdict.value} ({claim.place})"
+        for one in claim.explanations:
+            yield from self._wrapped(f"why {one.of}:")
+            for line in one.predicted.explanation:
+                yield from self._wrapped(line, "      ")
         shown: dict[str, None] = {}
         for finding in claim.evidence:
             if finding.status is not Status.GOOD:

@@ -11,8 +11,9 @@ from pytest_s3vpce.expectations import find_expectations, load_expectations, pla
 from pytest_s3vpce.model import Cell, Target, Transport
 from pytest_s3vpce.operations import operation
 from pytest_s3vpce.predict import Blame, Predictor, tell
+from pytest_s3vpce.run.foreseen import blame_of
 from pytest_s3vpce.run.planes import world_of
-from pytest_s3vpce.run.predicting import blame_of, kms_keys
+from pytest_s3vpce.run.predicting import kms_keys
 from pytest_s3vpce.run.snapshotting import take
 from pytest_s3vpce.snapshot import Snapshot
 

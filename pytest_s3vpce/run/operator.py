@@ -71,6 +71,8 @@ class Operator:
         self.canaries = Canaries(self.world, self.vantages, Ledger(folder.ledger), builder=self._builder)
         self._mutations = Mutations(self.world, self.canaries, Ledger(folder.ledger))
         self._guarded: set[str] = set()
+        self.sent: dict[str, Cell] = {}
+        """By id, the cell of everything that was to be sent: declared ones, those of claims, and controls."""
 
     @property
     def user_agent(self) -> str:
@@ -111,6 +113,7 @@ class Operator:
             seen = run.observe(cells, claims, setting, declared_readers=declared, unmade=unmade)
         finally:
             self.canaries.remove(buckets)
+        self.sent.update((probe.cell.id, probe.cell) for probe in seen.outcomes)
         return matrix_of(
             seen,
             cells=cells,

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING
 
 from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.errors import S3VpceError
-from pytest_s3vpce.matrix import Predicted
-from pytest_s3vpce.model import Expect, OutcomeKind
-from pytest_s3vpce.predict import Blame, Predictor, tell
+from pytest_s3vpce.model import Expect
+from pytest_s3vpce.predict import Predictor, tell
 from pytest_s3vpce.probe import ProbeBuilder
+from pytest_s3vpce.run.explaining import with_explanations
+from pytest_s3vpce.run.foreseen import answered, blame_of, is_surprise, predicted_of, surprising
 from pytest_s3vpce.run.snapshotting import take
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.expectations import ExpectedCell
-    from pytest_s3vpce.matrix import CellResult, Expected, Matrix
+    from pytest_s3vpce.matrix import CellResult, Matrix, Predicted
     from pytest_s3vpce.model import Cell
-    from pytest_s3vpce.predict import Prediction, Telling
+    from pytest_s3vpce.predict import Prediction
     from pytest_s3vpce.run.operator import Operator
     from pytest_s3vpce.snapshot import Snapshot
 
@@ -33,7 +34,9 @@ def predicted(matrix: Matrix, cells: Sequence[ExpectedCell], operator: Operator)
     world = operator.world
     try:
         operator.accounts.guard(world.inventory.accounts)
-        snapshot = take(world, operator.environment, kms_keys=kms_keys(row.cell for row in cells))
+        snapshot = take(
+            world, operator.environment, kms_keys=kms_keys([*(row.cell for row in cells), *operator.sent.values()])
+        )
     except S3VpceError as error:
         return replace(matrix, notes=(*matrix.notes, f"nothing was predicted: {error}"))
     return with_predictions(
@@ -43,6 +46,7 @@ def predicted(matrix: Matrix, cells: Sequence[ExpectedCell], operator: Operator)
         session_name=f"s3vpce-{world.run_id}",
         builder=ProbeBuilder(user_agent=operator.user_agent, loader=operator.accounts.loader),
         calibration=world.calibration,
+        sent=operator.sent,
     )
 
 
@@ -54,8 +58,9 @@ def with_predictions(
     session_name: str | None,
     builder: ProbeBuilder | None = None,
     calibration: Calibration = NONE,
+    sent: Mapping[str, Cell] | None = None,
 ) -> Matrix:
-    """The same from a snapshot that is there."""
+    """The same from a snapshot that is there. `sent` is all that was sent, by id: what claims sent is explained."""
     predictor = Predictor(
         snapshot, session_name=session_name, builder=builder, now=matrix.started, calibration=calibration
     )
@@ -64,21 +69,20 @@ def with_predictions(
         replace(row, predicted=_of_cell(row, known[row.id], cells, predictor)) if row.id in known else row
         for row in matrix.cells
     ]
-    return replace(matrix, cells=tuple(rows))
+    allowed = [row.cell for row in cells if row.expect is Expect.ALLOW]
+    return with_explanations(replace(matrix, cells=tuple(rows)), sent or {}, predictor, allowed=allowed)
 
 
 def _of_cell(row: CellResult, wanted: ExpectedCell, cells: Sequence[ExpectedCell], predictor: Predictor) -> Predicted:
     found = predictor.predict(wanted.cell)
     surprise = is_surprise(found.expected, row.measured.outcome)
-    telling = tell(
-        found, predictor.snapshot, answered=_answered(row), blame=blame_of(wanted.cell, wanted.expect, cells)
-    )
+    telling = tell(found, predictor.snapshot, answered=answered(row), blame=blame_of(wanted.cell, wanted.expect, cells))
     lines: tuple[str, ...] = ()
     if surprise:
-        lines = (*telling.lines, f"surprise: predicted {found.expected.value}, measured {row.measured.outcome.value}")
+        lines = (*telling.lines, surprising(found, row))
     elif row.passed is False:
         lines = (*telling.lines, *_other_layer(row, found))
-    return _predicted(found, telling, surprise=surprise, lines=lines)
+    return predicted_of(found, telling, surprise=surprise, lines=lines)
 
 
 def _other_layer(row: CellResult, found: Prediction) -> Iterator[str]:
@@ -86,48 +90,6 @@ def _other_layer(row: CellResult, found: Prediction) -> Iterator[str]:
     named = row.measured.layer
     if found.expected.denied and named is not None and found.layer not in (None, named.value):
         yield f"S3 names another layer: {named.value}, not {found.layer}"
-
-
-def _predicted(found: Prediction, telling: Telling, *, surprise: bool, lines: tuple[str, ...]) -> Predicted:
-    return Predicted(
-        expected=found.expected,
-        layer=telling.layer,
-        policy=telling.policy,
-        statement=telling.statement,
-        place=telling.place,
-        missed=telling.missed,
-        action=found.action,
-        path="" if found.way is None else found.way.words,
-        reason=found.why,
-        fix=telling.fix,
-        surprise=surprise,
-        explanation=lines,
-    )
-
-
-def is_surprise(expected: Expected, measured: OutcomeKind) -> bool:
-    """What nobody can say is no surprise, and what was not measured is none either."""
-    return expected.outcome is not None and measured not in (expected.outcome, OutcomeKind.INCONCLUSIVE)
-
-
-def _answered(row: CellResult) -> str:
-    """What S3 said, in words."""
-    judged = row.measured
-    code = f" ({judged.code})" if judged.code else ""
-    return f"{judged.outcome.value}{code}: {judged.reason}"
-
-
-def blame_of(cell: Cell, expect: Expect | None, cells: Iterable[ExpectedCell]) -> Blame:
-    """What is wrong if the cell is allowed: the same request may be allowed from elsewhere, or others from there."""
-    if expect is Expect.ALLOW:
-        return Blame.NOTHING
-    if expect is Expect.UNREACHABLE:
-        return Blame.WAY
-    allowed = [row.cell for row in cells if row.expect is Expect.ALLOW and row.cell.target.bucket == cell.target.bucket]
-    same = [row for row in allowed if (row.action, row.principal) == (cell.action, cell.principal)]
-    if same or cell.transport.value != "https":
-        return Blame.PLACE
-    return Blame.GRANT if any(row.vantage == cell.vantage for row in allowed) else Blame.PLACE
 
 
 def kms_keys(cells: Iterable[Cell]) -> list[str]:

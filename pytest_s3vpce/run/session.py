@@ -231,9 +231,7 @@ class RunSession:
                 )
             folder.started.touch()
             try:
-                matrix = self.operator.run(self.plan, set(chosen))
-                if self.settings.predict:
-                    matrix = self._predicted(matrix)
+                matrix = self.foreseen(self.operator.run(self.plan, set(chosen)))
             except S3VpceError as error:
                 folder.write("failed.json", {"error": str(error)})
                 raise
@@ -241,7 +239,10 @@ class RunSession:
             self._own = matrix
             return matrix
 
-    def _predicted(self, matrix: Matrix) -> Matrix:
+    def foreseen(self, matrix: Matrix) -> Matrix:
+        """With what the accounts' policies and networks say of it now, where predictions are wanted."""
+        if not self.settings.predict:
+            return matrix
         from pytest_s3vpce.run.predicting import predicted
 
         self.say("reading what decides, to predict the cells")

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.escaping import escaped, harmless
-from pytest_s3vpce.matrix import Status
+from pytest_s3vpce.matrix import Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_s3vpce.matrix import CellResult, ClaimResult, Matrix
 
+UNEXPLAINED: Final = "look at: `--s3vpce-predict` reads the policies and names the statement that decided"
 _LONGEST: Final = 1900
 """Bytes of an item's property; JUnit files stay readable."""
 _LONGEST_PART: Final = 500
@@ -94,12 +95,25 @@ def _lines(row: CellResult) -> Iterator[str]:
 
 def _of_claim(row: ClaimResult) -> ItemVerdict:
     data = {"id": row.id, "verdict": row.verdict.value, "sentence": row.sentence[:800], "passed": row.passed}
-    lines = [f"{row.verdict.value}: {escaped(row.sentence)}", f"claim: {row.id}", f"declared: {row.place}"]
-    lines += [f"cell: {cell}" for cell in row.cells]
-    lines += [
-        f"{finding.status.value}: {finding.name}: {escaped(finding.sentence)}"
-        for finding in row.evidence
-        if finding.status is not Status.GOOD
-    ]
-    lines += [f"not covered: {escaped(gap)}" for gap in row.coverage.gaps]
-    return ItemVerdict(row.id, row.passed, "\n".join(lines), data)
+    if row.explanations:
+        first = row.explanations[0].predicted
+        names = ("layer", "policy", "statement", "place", "missed", "fix")
+        data |= {name: value for name in names if (value := getattr(first, name))}
+    return ItemVerdict(row.id, row.passed, "\n".join(_claim_lines(row)), data)
+
+
+def _claim_lines(row: ClaimResult) -> Iterator[str]:
+    """What is wrong and why first: somebody has ten seconds."""
+    yield f"{row.verdict.value}: {escaped(row.sentence)}"
+    for one in row.explanations:
+        yield f"why {escaped(one.of)}:"
+        yield from (f"  {escaped(line)}" for line in one.predicted.explanation)
+    if row.verdict is Verdict.REFUTED and not row.explanations:
+        yield UNEXPLAINED
+    yield f"claim: {row.id}"
+    yield f"declared: {row.place}"
+    yield from (f"cell: {cell}" for cell in row.cells)
+    for finding in row.evidence:
+        if finding.status is not Status.GOOD:
+            yield f"{finding.status.value}: {finding.name}: {escaped(finding.sentence)}"
+    yield from (f"not covered: {escaped(gap)}" for gap in row.coverage.gaps)

@@ -21,12 +21,9 @@ GALLERY = Path(__file__).parent.parent.parent / "examples" / "gallery"
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
 ROW = re.compile(r"^\| (?P<mistake>[a-z0-9-]*) ?\| .* \| (?P<cell>\S+/\S+) \| (?P<named>.*) \|$", re.MULTILINE)
 TABLE = [(row["cell"], row["named"]) for row in ROW.finditer((GALLERY / "README.md").read_text(encoding="utf-8"))]
-CLAIMS = {
-    "endpoint-only/objects-only",
-    "tls-only/without-tls",
-    "encrypted-writes/unencrypted",
-    "endpoint-policy-limits/open-endpoint",
-}
+CLAIM = re.compile(r"^\| (?P<claim>[a-z-]+/[a-z-]+) \| (?P<named>\S+) \|$", re.MULTILINE)
+CLAIMS = {row["claim"]: row["named"] for row in CLAIM.finditer((GALLERY / "README.md").read_text(encoding="utf-8"))}
+SAYS = ("denied by", "allowed by", "the deny that should have matched", "no answer", "fix")
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Run:
 
     def failure(self, cell: str) -> str:
         """What pytest prints of a failed cell."""
-        return re.split(r"^_+ ", self.shown.partition(f" {cell} ___")[2], maxsplit=1, flags=re.MULTILINE)[0]
+        return re.split(r"^[_=]+ ", self.shown.partition(f" {cell} ___")[2], maxsplit=1, flags=re.MULTILINE)[0]
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +70,7 @@ def test_exactly_the_tables_cells_fail(run: Run) -> None:
 
 def test_the_claims_are_refuted(run: Run) -> None:
     assert {row.id: row.verdict.value for row in run.matrix.claims} == dict.fromkeys(CLAIMS, "refuted")
+    assert len(CLAIMS) == 4
 
 
 def test_nothing_is_a_surprise(run: Run) -> None:
@@ -84,15 +82,36 @@ def test_nothing_is_a_surprise(run: Run) -> None:
 @pytest.mark.parametrize(("cell", "named"), TABLE, ids=[cell for cell, _ in TABLE])
 def test_the_failure_names_what_is_wrong(run: Run, cell: str, named: str) -> None:
     shown = run.failure(cell)
-    said = [
-        line
-        for line in shown.splitlines()
-        if line.startswith(("denied by", "allowed by", "the deny that should have matched", "no answer", "fix"))
-    ]
+    said = [line for line in shown.splitlines() if line.startswith(SAYS)]
     assert said, shown
     assert any(named in line for line in said), said
     fix = [line for line in said if line.startswith("fix: ")]
     assert len(fix) == 1
+
+
+@pytest.mark.parametrize(("claim", "named"), CLAIMS.items(), ids=list(CLAIMS))
+def test_a_refuted_claim_names_what_is_wrong_itself(run: Run, claim: str, named: str) -> None:
+    shown = run.failure(claim).splitlines()
+    assert shown[2].startswith("why "), shown
+    said = [line.strip() for line in shown if line.strip().startswith(SAYS)]
+    assert any(named in line for line in said), said
+    assert sum(line.startswith("fix: ") for line in said) == len([line for line in shown if line.startswith("why ")])
+
+
+def test_the_documentation_shows_what_is_printed(run: Run) -> None:
+    page = (GALLERY.parent.parent / "docs" / "predict.md").read_text(encoding="utf-8")
+    block = page.partition("```\nrefuted: ")[2].partition("```")[0].strip().splitlines()
+    shown = run.failure("endpoint-only/objects-only").splitlines()[1:7]
+    folder, bucket = f"{GALLERY}{os.sep}", "gallery-objects-only-111122223333"
+    said = [line.replace(folder, "").replace(bucket, "BUCKET") for line in shown]
+    assert [line.removeprefix("refuted: ") for line in said] == block
+
+
+def test_counterexamples_of_one_statement_are_told_once(run: Run) -> None:
+    (found,) = next(row for row in run.matrix.claims if row.id == "encrypted-writes/unencrypted").explanations
+    assert len(found.cells) == 3
+    assert (found.predicted.missed, found.predicted.fix[:29]) == ("OnlyEncryptedByKms", "write StringNotEquals for Str")
+    assert (found.predicted.place or "").count(".json:") <= 1
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from pytest_s3vpce.matrix import CellResult, Expected, Judged, Matrix
 from pytest_s3vpce.model import Expect, Layer, OutcomeKind, Place, Transport
 from pytest_s3vpce.predict import Blame
 from pytest_s3vpce.report.terminal import Colour, render
-from pytest_s3vpce.run.predicting import blame_of, is_surprise, kms_keys, predicted, with_predictions
+from pytest_s3vpce.run.foreseen import blame_of, is_surprise
+from pytest_s3vpce.run.predicting import kms_keys, predicted, with_predictions
 from pytest_s3vpce.run.verdicts import verdicts_of
 from pytest_s3vpce.snapshot.state import Unread
 from tests.unit.predictions import BUILDER, GUARD, NOW, cell, snapshot

@@ -1,0 +1,70 @@
+"""One cell's prediction beside what was measured: surprises, in short, and what is to blame where it is allowed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_s3vpce.matrix import Predicted
+from pytest_s3vpce.model import Expect, OutcomeKind
+from pytest_s3vpce.predict import Blame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_s3vpce.expectations import ExpectedCell
+    from pytest_s3vpce.matrix import CellResult, Expected
+    from pytest_s3vpce.model import Cell
+    from pytest_s3vpce.predict import Prediction, Telling
+
+
+def predicted_of(found: Prediction, telling: Telling, *, surprise: bool, lines: tuple[str, ...]) -> Predicted:
+    return Predicted(
+        expected=found.expected,
+        layer=telling.layer,
+        policy=telling.policy,
+        statement=telling.statement,
+        place=telling.place,
+        missed=telling.missed,
+        action=found.action,
+        path="" if found.way is None else found.way.words,
+        reason=found.why,
+        fix=telling.fix,
+        surprise=surprise,
+        explanation=lines,
+    )
+
+
+def is_surprise(expected: Expected, measured: OutcomeKind) -> bool:
+    """What nobody can say is no surprise, and what was not measured is none either."""
+    return expected.outcome is not None and measured not in (expected.outcome, OutcomeKind.INCONCLUSIVE)
+
+
+def surprising(found: Prediction, row: CellResult) -> str:
+    """That policies and network promised something else, in a line."""
+    return f"surprise: predicted {found.expected.value}, measured {row.measured.outcome.value}"
+
+
+def answered(row: CellResult) -> str:
+    """What S3 said, in words."""
+    judged = row.measured
+    code = f" ({judged.code})" if judged.code else ""
+    return f"{judged.outcome.value}{code}: {judged.reason}"
+
+
+def blame_of(cell: Cell, expect: Expect | None, cells: Iterable[ExpectedCell]) -> Blame:
+    """What is wrong if the cell is allowed: the same request may be allowed from elsewhere, or others from there."""
+    if expect is Expect.ALLOW:
+        return Blame.NOTHING
+    if expect is Expect.UNREACHABLE:
+        return Blame.WAY
+    return blame_beside(cell, [row.cell for row in cells if row.expect is Expect.ALLOW])
+
+
+def blame_beside(cell: Cell, allowed: Iterable[Cell]) -> Blame:
+    """The same, of a cell that is to be denied beside those that are to be allowed."""
+    beside = [row for row in allowed if row.target.bucket == cell.target.bucket]
+    how = (cell.vantage, cell.transport, cell.variant)
+    same = [row for row in beside if (row.action, row.principal) == (cell.action, cell.principal)]
+    if cell.transport.value != "https" or any((row.vantage, row.transport, row.variant) != how for row in same):
+        return Blame.PLACE
+    return Blame.GRANT if any(row.vantage == cell.vantage for row in beside) else Blame.PLACE

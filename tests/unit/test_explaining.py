@@ -1,0 +1,221 @@
+"""Why a claim is not proven: the statements that decided, each once, in every report; and what mends it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_s3vpce.matrix import CellResult, ClaimResult, Evidence, Judged, Matrix, Status, Verdict
+from pytest_s3vpce.model import Expect, OutcomeKind, Place, Target, Transport
+from pytest_s3vpce.report import html, markdown
+from pytest_s3vpce.report.terminal import Colour, render
+from pytest_s3vpce.run.predicting import with_predictions
+from pytest_s3vpce.run.verdicts import UNEXPLAINED, verdicts_of
+from tests.unit.predictions import BUCKET, BUILDER, GUARD, NOW, cell, snapshot, statement, topology
+
+if TYPE_CHECKING:
+    from pytest_s3vpce.model import Cell
+    from pytest_s3vpce.snapshot import Snapshot
+
+ALLOWED, DENIED, LOST = OutcomeKind.ALLOWED, OutcomeKind.DENIED, OutcomeKind.UNREACHABLE
+OBJECTS_ONLY = {**GUARD, "Resource": f"{BUCKET}/*"}
+GRANT = statement("Allow", sid="Grant")
+OUTSIDE, INSIDE = cell("ListObjectsV2", "app:known"), cell("ListObjectsV2", "app:inside")
+MISSED = (
+    "the deny that should have matched is `Guard` of the bucket policy of reports, but Resource "
+    f"{BUCKET}/* does not match {BUCKET}"
+)
+
+
+def row(sent: Cell, outcome: OutcomeKind) -> CellResult:
+    judged = Judged(outcome=outcome, reason="it was so")
+    return CellResult(
+        id=sent.id,
+        operation=sent.operation,
+        action=sent.action,
+        variant=sent.variant,
+        bucket=sent.label,
+        principal=sent.principal,
+        vantage=sent.vantage,
+        transport=sent.transport,
+        expect=None,
+        measured=judged,
+        counted=judged,
+        passed=None,
+    )
+
+
+def finding(kind: str, sent: Cell, status: Status = Status.BAD) -> Evidence:
+    return Evidence(kind=kind, name=f"{kind} {sent.id}", status=status, sentence="it was found", cell=sent.id)
+
+
+def claimed(
+    found: Snapshot, *rows: tuple[str, Cell, OutcomeKind, Status], kind: str = "endpoint-only", **more: Any
+) -> Matrix:
+    """A claim that rests on these findings, explained from the snapshot."""
+    claim = ClaimResult(
+        id=f"{kind}/reports",
+        kind=kind,
+        bucket="reports",
+        verdict=more.pop("verdict", Verdict.REFUTED),
+        sentence="it does not hold",
+        cells=tuple(sent.id for _, sent, _, _ in rows),
+        evidence=tuple(finding(name, sent, status) for name, sent, _, status in rows),
+        place=Place("test_a.access.yaml", 3),
+    )
+    matrix = Matrix(
+        mode="lab",
+        run_id="r",
+        version="1",
+        started=NOW,
+        seconds=1.0,
+        claims=(claim,),
+        controls=tuple(row(sent, outcome) for _, sent, outcome, _ in rows),
+    )
+    sent = more.pop("sent", {sent.id: sent for _, sent, _, _ in rows})
+    return with_predictions(matrix, [], found, session_name="s1", builder=BUILDER, sent=sent)
+
+
+def lines(matrix: Matrix) -> list[str]:
+    return verdicts_of(matrix)[matrix.claims[0].id].text.splitlines()
+
+
+LEAKS = claimed(
+    snapshot(GRANT, OBJECTS_ONLY),
+    ("positive", INSIDE, ALLOWED, Status.GOOD),
+    ("negative", OUTSIDE, ALLOWED, Status.BAD),
+)
+
+
+def test_a_refuted_claim_names_the_statements_and_the_fix_before_anything_else() -> None:
+    told = lines(LEAKS)
+    assert told[:8] == [
+        "refuted: it does not hold",
+        f"why {OUTSIDE.id}:",
+        "  allowed by `Grant` of the bucket policy of reports",
+        "  allowed by `All` of the identity policy inline of app",
+        f"  {MISSED}",
+        "  path: the internet, from 198.51.100.7, by no endpoint",
+        f"  fix: add {BUCKET} to Resource of `Guard`",
+        "claim: endpoint-only/reports",
+    ]
+
+
+def test_every_report_says_it() -> None:
+    wanted = ("the deny that should have matched is `Guard` of the bucket policy of reports", "to Resource of `Guard`")
+    text = render(LEAKS, colour=Colour.PLAIN, width=400)
+    assert all(part in text for part in wanted)
+    for part in ("Guard", "should have matched"):
+        assert part in html.render(LEAKS)
+        assert part in markdown.render(LEAKS)
+    again = Matrix.from_json(LEAKS.to_json())
+    assert again == LEAKS
+    assert again.claims[0].explanations[0].predicted.missed == "Guard"
+    verdict = verdicts_of(LEAKS)["endpoint-only/reports"]
+    assert (verdict.data["missed"], verdict.data["statement"]) == ("Guard", "Grant")
+    assert dict(verdict.properties())["s3vpce.fix"] == f"add {BUCKET} to Resource of `Guard`"
+    assert json.loads(verdict.short())["policy"] == "bucket policy of reports"
+
+
+def test_what_one_statement_decided_is_told_once_and_counterexamples_come_first() -> None:
+    many = [cell("ListObjectsV2", f"app:{place}") for place in ("known", "internet")]
+    found = claimed(
+        snapshot(GRANT, OBJECTS_ONLY),
+        ("reach", cell("GetObject", "app:known"), DENIED, Status.MISSING),
+        *(("negative", sent, ALLOWED, Status.BAD) for sent in many),
+    ).claims[0]
+    first, second = found.explanations
+    assert first.cells == tuple(sent.id for sent in many)
+    assert first.of == f"{many[0].id} and 1 more"
+    assert (second.wanted, second.predicted.statement) == (Expect.ALLOW, "Guard")
+    assert second.predicted.explanation[0].startswith("denied by `Guard` of the bucket policy of reports")
+
+
+def test_controls_have_their_predictions_and_cells_that_nobody_sent_none() -> None:
+    controls = {row.id: row.predicted for row in LEAKS.controls}
+    assert controls[INSIDE.id] is None
+    explained = controls[OUTSIDE.id]
+    assert explained is not None
+    assert explained.fix
+    unsent = claimed(snapshot(GRANT), ("negative", OUTSIDE, ALLOWED, Status.BAD), sent={})
+    assert unsent.claims[0].explanations == ()
+    assert UNEXPLAINED in lines(unsent)
+    assert UNEXPLAINED not in lines(LEAKS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "status", "said"),
+    [
+        ("layer", DENIED, Status.MISSING, "denied by `Guard`"),
+        ("reach", DENIED, Status.MISSING, "denied by `Guard`"),
+        ("positive", LOST, Status.MISSING, "denied by `Guard`"),
+        ("positive", OutcomeKind.INCONCLUSIVE, Status.MISSING, ""),
+        ("negative", ALLOWED, Status.MISSING, ""),
+        ("canary", DENIED, Status.MISSING, ""),
+        ("negative", DENIED, Status.GOOD, ""),
+    ],
+)
+def test_an_open_claim_is_explained_where_a_policy_or_the_network_left_it_open(
+    kind: str, outcome: OutcomeKind, status: Status, said: str
+) -> None:
+    found = claimed(snapshot(GUARD), (kind, OUTSIDE, outcome, status), verdict=Verdict.INCONCLUSIVE).claims[0]
+    told = [line for one in found.explanations for line in one.predicted.explanation]
+    assert bool(told) is bool(said)
+    assert not said or told[0].startswith(said)
+    fixes = [line for line in told if line.startswith("fix: ")]
+    assert len(fixes) == (1 if kind in ("reach", "positive") and said else 0)
+
+
+def test_a_proven_claim_needs_no_explanation() -> None:
+    found = claimed(snapshot(GUARD), ("layer", OUTSIDE, DENIED, Status.MISSING), verdict=Verdict.PROVEN)
+    assert found.claims[0].explanations == ()
+
+
+def test_what_the_policies_do_not_say_is_told_as_a_surprise() -> None:
+    found = claimed(snapshot(GUARD), ("negative", OUTSIDE, ALLOWED, Status.BAD))
+    (one,) = found.claims[0].explanations
+    assert one.predicted.surprise
+    assert "surprise: predicted explicit_deny, measured allowed" in one.predicted.explanation
+    assert "fix" not in "".join(one.predicted.explanation)
+
+
+def test_over_http_no_deny_about_the_way_should_have_matched() -> None:
+    plain = cell(who="app:inside", transport=Transport.HTTP)
+    found = claimed(
+        snapshot(GUARD),
+        ("positive", cell(who="app:inside"), ALLOWED, Status.GOOD),
+        ("negative", plain, ALLOWED, Status.BAD),
+        kind="tls-only",
+    )
+    told = lines(found)
+    assert any(line.startswith("  no deny that was read is about plain http; the nearest is `Guard`") for line in told)
+    assert not any("should have matched" in line for line in told)
+    assert "  fix: add a deny of s3:* to the bucket policy of reports where Bool aws:SecureTransport is false" in told
+
+
+def test_a_wide_endpoint_policy_is_what_its_claim_blames() -> None:
+    wide = statement("Allow", sid="Everything", Resource="*")
+    text = json.dumps({"Version": "2012-10-17", "Statement": [wide]})
+    network = topology(endpoints=(replace(topology().endpoints[0], policy=text),))
+    found = claimed(
+        snapshot(GRANT, network=network),
+        ("negative", cell(who="app:inside"), ALLOWED, Status.BAD),
+        kind="endpoint-policy-limits",
+    )
+    (one,) = found.claims[0].explanations
+    assert (one.predicted.layer, one.predicted.statement) == (None, "Everything")
+    assert one.predicted.fix.startswith("narrow `Everything` of the policy of vpce-1")
+
+
+def test_another_key_that_is_allowed_makes_a_grant_too_wide_and_no_way() -> None:
+    own, other = (cell(who="app:inside", target=Target(bucket="reports", name=name, key=name)) for name in ("a", "b"))
+    found = claimed(
+        snapshot(GRANT),
+        ("positive", own, ALLOWED, Status.GOOD),
+        ("negative", other, ALLOWED, Status.BAD),
+        kind="tag-scoped",
+    )
+    assert found.claims[0].explanations[0].predicted.fix.startswith("narrow `Grant` of the bucket policy of reports")
