@@ -313,8 +313,10 @@ def _unnamed(results: Results, probe: Probe, *, by: Collection[Layer], excluded:
 
 
 def what_of(cell: Cell) -> str:
-    """A cell in words: `GetObject by app:app-subnet`, with the key's name and the encryption where there is one."""
+    """A cell in words: `GetObject by app:app-subnet`, with the key's name, the prefix and the encryption it has."""
     on = f" on {cell.label}" if cell.target.name else ""
+    if "Prefix" in cell.parameters:
+        on = f" of prefix `{cell.parameters['Prefix']}`"
     how = words(cell.parameters)
     return f"{cell.operation} by {cell.who}{on}{how and f' {how}'}"
 

@@ -10,7 +10,7 @@ from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import POLICIES, Claim
 from pytest_s3vpce.claims.encryptions import in_every_form
 from pytest_s3vpce.claims.setting import make_probe, row_of
-from pytest_s3vpce.operations import OPERATIONS, Operation, Resource
+from pytest_s3vpce.operations import OPERATIONS, Fill, Operation, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -62,8 +62,8 @@ class LeastPrivilege(Claim):
         for row in rows:
             if row.on_object and keys:
                 yield from (self._probe(row, key) for key in keys)
-            elif "Prefix" in row.keys and keys:
-                yield from (self._listing(row, key) for key in keys)
+            elif _lists(row) and keys:
+                yield from (self._listing(row, f"of-{name}", text) for name, text in keys)
             else:
                 yield self._probe(row, None)
 
@@ -74,20 +74,39 @@ class LeastPrivilege(Claim):
         action = missing[0] if missing else probe.cell.action
         return replace(probe, cell=replace(probe.cell, action=action, inferred=self.inferred))
 
-    def _listing(self, row: Operation, key: Key) -> Probe:
-        name, text = key
+    def _listing(self, row: Operation, variant: str, prefix: str) -> Probe:
         probe = self._probe(row, None)
-        return replace(probe, cell=replace(probe.cell, variant=f"of-{name}", parameters={"Prefix": text}))
+        return replace(probe, cell=replace(probe.cell, variant=variant, parameters={"Prefix": prefix}))
 
     def _excess(self) -> Iterator[Probe]:
-        rows = [OPERATIONS[name] for name in self.operations if self._is_asked(OPERATIONS[name])]
-        for row in rows:
-            yield from self._probes([row], self.keys) if row.on_object else [self._probe(row, None)]
+        """What is not granted: neither on the keys nor on their neighbours, nor as a listing of either."""
+        for row in (OPERATIONS[name] for name in self.operations if self._is_asked(OPERATIONS[name])):
+            if row.on_object:
+                yield from self._probes([row], self.keys)
+                yield from self._probes([row], self.neighbours) if self.neighbours else ()
+            else:
+                yield self._probe(row, None)
+                yield from self._listings(row, (*self.keys, *self.neighbours)) if _lists(row) else ()
 
     def _beside(self) -> Iterator[Probe]:
-        """What is granted, on the neighbours."""
-        scoped = [row for row in map(row_of, self.actions) if row.on_object or "Prefix" in row.keys]
-        yield from self._probes(scoped, self.neighbours) if self.neighbours else ()
+        """What is granted, on the neighbours: listings of all that lies there among it, and of the whole bucket."""
+        if not self.neighbours:
+            return
+        for row in map(row_of, self.actions):
+            if row.on_object:
+                yield from self._probes([row], self.neighbours)
+            elif _lists(row):
+                yield from [self._probe(row, None)] if self.keys else []
+                yield from self._listings(row, self.neighbours)
+
+    def _listings(self, row: Operation, keys: Sequence[Key]) -> Iterator[Probe]:
+        """Of each key, of the folder around it where none of the granted keys lies, and of all by an empty prefix."""
+        for name, text in keys:
+            yield self._listing(row, f"of-{name}", text)
+            folder = text[: text.rfind("/") + 1]
+            if folder and not any(own.startswith(folder) for _, own in self.keys):
+                yield self._listing(row, f"around-{name}", folder)
+        yield from [self._listing(row, "empty-prefix", "")] if self.keys else []
 
     def _granted(self) -> frozenset[str]:
         return frozenset(action for text in self.actions for action in row_of(text).actions)
@@ -134,9 +153,23 @@ class LeastPrivilege(Claim):
                 found.setdefault(self._why_not(row) or Reason.TOGETHER, []).append(row.name)
         for reason, names in found.items():
             yield f"not covered, since {reason.value}: {', '.join(names)}"
+        beside = [
+            name for name in self.operations if self._is_asked(OPERATIONS[name]) and _asks_beside(OPERATIONS[name])
+        ]
+        if beside:
+            what = "tried beside each key, where nothing is, so that rights to that key alone don't show"
+            yield f"{what}: {', '.join(beside)}"
         if not self.neighbours:
             yield "no neighbouring key was tried"
         del setting
 
     def _excess_of(self, name: str) -> list[str]:
         return self._missing(OPERATIONS[name])
+
+
+def _lists(row: Operation) -> bool:
+    return "Prefix" in row.keys
+
+
+def _asks_beside(row: Operation) -> bool:
+    return row.safe is not None and row.safe.parameters.get("Key") is Fill.ABSENT_KEY

@@ -198,3 +198,46 @@ def test_a_session_that_tells_ways_apart_says_nothing_by_what_it_may_elsewhere()
         limited = replace(SETTING.principals["partner"], limited=True, session_keys=frozenset(keys))
         setting = replace(SETTING, principals={**SETTING.principals, "partner": limited})
         assert judged(claim, outcomes_of(claim), setting=setting)[0] is verdict
+
+
+BEYOND = [
+    ("DeleteObject", "next", "", {}),
+    ("PutObject", "next", "", {}),
+    ("ListObjectsV2", "", "", {}),
+    ("ListObjectsV2", "", "empty-prefix", {"Prefix": ""}),
+    ("ListObjectsV2", "", "around-next", {"Prefix": "n/"}),
+    ("ListObjectVersions", "", "", {}),
+    ("ListObjectVersions", "", "of-mine", {"Prefix": "k/mine"}),
+    ("ListObjectVersions", "", "of-next", {"Prefix": "n/next"}),
+]
+
+
+@pytest.mark.parametrize(("operation", "name", "variant", "parameters"), BEYOND)
+def test_rights_to_the_neighbours_and_to_wider_listings_are_beyond_the_grant(
+    operation: str, name: str, variant: str, parameters: dict[str, str]
+) -> None:
+    """A policy may let in beside the keys what it denies on them, and lists all where no prefix is asked for."""
+    claim = replace(LEAST_PRIVILEGE, operations=(*LEAST_PRIVILEGE.operations, "ListObjectVersions"))
+    outcomes = outcomes_of(claim)
+    assert judged(claim, outcomes)[0] is Verdict.PROVEN
+    (probe,) = (
+        row
+        for row in claim.cells().denied
+        if (row.cell.operation, row.cell.target.name, row.cell.variant) == (operation, name, variant)
+    )
+    assert probe.cell.parameters == parameters
+    verdict, sentence, _ = judged(claim, {**outcomes, probe: ALLOWED})
+    assert verdict is Verdict.REFUTED
+    assert all(f"of prefix `{text}`" in sentence for text in parameters.values())
+
+
+def test_a_folder_that_the_keys_share_with_their_neighbours_is_no_neighbour() -> None:
+    claim = replace(LEAST_PRIVILEGE, keys=(("mine", "k/mine"),), neighbours=(("next", "k/next"), ("top", "top")))
+    variants = {row.cell.variant for row in claim.cells().denied if row.cell.operation == "ListObjectsV2"}
+    assert variants == {"", "of-next", "of-top", "empty-prefix"}
+
+
+def test_what_is_asked_for_beside_a_key_says_so() -> None:
+    claim = replace(LEAST_PRIVILEGE, operations=("PutObject", "PutObjectTagging"))
+    (gap,) = (gap for gap in claim.gaps(SETTING) if "beside each key" in gap)
+    assert gap.endswith("rights to that key alone don't show: PutObjectTagging")
