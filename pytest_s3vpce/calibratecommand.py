@@ -57,8 +57,8 @@ def calibrate(
 def _table(made: Calibration) -> str:
     from tabulate import tabulate
 
-    from pytest_s3vpce.calibration import RULES
     from pytest_s3vpce.escaping import escaped
+    from pytest_s3vpce.undocumented import RULES
 
     rows = [
         [

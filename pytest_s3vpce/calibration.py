@@ -1,18 +1,17 @@
-"""What this project takes for true of AWS although AWS documents it nowhere: rules, and what a calibration found.
+"""What a calibration found of the rules that AWS documents nowhere, and what follows from it.
 
-Each rule names the experiment of `s3vpce calibrate` that settles it. A calibration's file takes the place of what is
-assumed; one that was made in a lab says nothing about AWS.
+A calibration's file takes the place of what is assumed; one that was made in a lab says nothing about AWS.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import RunError
-from pytest_s3vpce.operations import OPERATIONS
+from pytest_s3vpce.operations import context
+from pytest_s3vpce.undocumented import OTHER_ANSWER, POLICIES_FIRST, RULES, SAME_ANSWER, STREAMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,23 +20,10 @@ if TYPE_CHECKING:
     from pytest_s3vpce.operations import Check, Operation
 
 _VERSION: Final = 1
-POLICIES_FIRST: Final = "policies first"
-"""The denied caller was denied, the allowed one got an answer of the form's."""
-OTHER_ANSWER: Final = "policies first, then another answer"
-"""The denied caller was denied, the allowed one got an answer that the form does not list; from then on it counts."""
-SAME_ANSWER: Final = "the same answer to both"
-"""The form tells nothing: S3 looks at it first."""
 LIVE: Final = "live"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """Something that is taken for true. `assumed` is its value as long as nobody has looked."""
-
-    name: str
-    experiment: str
-    says: str
-    assumed: str
+NOT_RUN: Final = "not run"
+_LIMITS: Final = ("permissions_boundary", "session")
+_OWNERLESS: Final = {"ListBuckets": "s3:listallmybuckets", "CreateBucket": "s3:createbucket"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +36,8 @@ class Finding:
     detail: str = ""
     answer: str = ""
     """With `OTHER_ANSWER`: status and code."""
+    samples: tuple[float, ...] = ()
+    """Of a measure: each, in seconds."""
 
     @property
     def agrees(self) -> bool:
@@ -59,112 +47,12 @@ class Finding:
     @property
     def decided(self) -> bool:
         """Whether it settles the rule, either way; else the experiment met something else, as `503 SlowDown`."""
-        return _DECIDED[RULES[self.rule].experiment].fullmatch(self.value) is not None
+        return RULES[self.rule].settled_by(self.value)
 
-
-def _forms() -> Iterable[Rule]:
-    for row in OPERATIONS.values():
-        if row.safe is not None and (row.writes or not row.safe.documented):
-            yield Rule(
-                name=f"form/{row.name}",
-                experiment="forms",
-                says=f"the safe form of {row.name} is looked at by policies first, then refused: {row.safe.note}",
-                assumed=POLICIES_FIRST,
-            )
-
-
-def _rules(experiment: str, *rows: tuple[str, str, str]) -> Iterable[Rule]:
-    return (Rule(name=name, experiment=experiment, says=says, assumed=assumed) for name, assumed, says in rows)
-
-
-_CREATION: Final = "s3:ObjectCreationOperation of"
-_ALL: Final = (
-    *_forms(),
-    *_rules(
-        "order",
-        ("order/digest", POLICIES_FIRST, "a body that is not what its digest says is refused after policies"),
-    ),
-    *_rules(
-        "messages",
-        ("message/session-explicit", "session explicit", "a denial by a session policy's Deny names it"),
-        ("message/session-implicit", "session implicit", "a denial by a session policy without an Allow names it"),
-        ("message/identity-explicit", "identity explicit", "a denial by an identity policy's Deny names it"),
-        ("message/identity-implicit", "identity implicit", "a denial for want of an identity policy names it"),
-        (
-            "message/boundary-implicit",
-            "permissions_boundary implicit",
-            "a denial by a permissions boundary without an Allow names it",
-        ),
-        ("message/resource-explicit", "resource explicit", "a denial by a bucket policy's Deny names it"),
-    ),
-    *_rules(
-        "keys",
-        ("key/prefix-not-sent", "absent", "s3:prefix of a listing that sends none"),
-        ("key/delimiter-not-sent", "absent", "s3:delimiter of a listing that sends none"),
-        ("key/max-keys-not-sent", "1000", "s3:max-keys of a listing that sends none"),
-        ("key/creation/PutObject", "true", f"{_CREATION} PutObject"),
-        ("key/creation/CopyObject", "true", f"{_CREATION} CopyObject"),
-        ("key/creation/CreateMultipartUpload", "true", f"{_CREATION} CreateMultipartUpload"),
-        ("key/creation/CompleteMultipartUpload", "true", f"{_CREATION} CompleteMultipartUpload"),
-        ("key/creation/UploadPart", "false", f"{_CREATION} UploadPart"),
-        ("key/creation/UploadPartCopy", "false", f"{_CREATION} UploadPartCopy"),
-        ("key/content-sha256-presigned", "absent", "s3:x-amz-content-sha256 of a presigned URL"),
-        ("key/star", "literal", "a `*` that a request sends, before StringLike"),
-        ("key/resource-account/ListBuckets", "present", "aws:ResourceAccount of ListBuckets"),
-        ("key/resource-account/CreateBucket", "present", "aws:ResourceAccount of CreateBucket"),
-    ),
-    *_rules(
-        "absent keys",
-        ("absent-key/list-without-get", "403", "an absent key, to one who may s3:ListBucket and not s3:GetObject"),
-        ("absent-key/list-by-prefix", "404", "an absent key, to one who may s3:ListBucket where the key is the prefix"),
-        ("absent-key/list-elsewhere", "403", "an absent key, to one who may s3:ListBucket of another prefix"),
-    ),
-    *_rules(
-        "attributes",
-        ("attributes/actions", "both", "whether GetObjectAttributes asks for s3:GetObject, for its own action or both"),
-    ),
-    *_rules(
-        "bucket policies",
-        ("root-arn/alone", "denied", "a bucket policy's Allow to its own account's root, to a role without any policy"),
-    ),
-    *_rules(
-        "propagation",
-        ("propagation/bucket-policy", "", "seconds until a bucket policy was seen to count, at most"),
-        ("propagation/role-policy", "", "seconds until a role's policy was seen to count, at most"),
-    ),
-    *_rules(
-        "functions",
-        ("function/aws:SourceIp", "present", "aws:SourceIp of a function outside of VPCs"),
-        ("function/aws:SourceVpc", "absent", "aws:SourceVpc of a function outside of VPCs"),
-        ("function/aws:SourceVpce", "absent", "aws:SourceVpce of a function outside of VPCs"),
-    ),
-    *_rules(
-        "public policies",
-        ("public/aws:PrincipalArn", "public", "Allow to everybody if aws:PrincipalArn is a role"),
-        ("public/aws:PrincipalAccount", "public", "Allow to everybody if aws:PrincipalAccount is an account"),
-        ("public/aws:SourceVpcArn", "public", "Allow to everybody if aws:SourceVpcArn is a VPC"),
-        ("public/aws:VpceAccount", "public", "Allow to everybody if aws:VpceAccount is an account"),
-        ("public/aws:VpceOrgID", "public", "Allow to everybody if aws:VpceOrgID is an organization"),
-    ),
-)
-RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in _ALL}
-_ORDERS: Final = f"{POLICIES_FIRST}|{OTHER_ANSWER}|{SAME_ANSWER}"
-_DECIDED: Final[Mapping[str, re.Pattern[str]]] = {
-    experiment: re.compile(values)
-    for experiment, values in {
-        "forms": _ORDERS,
-        "order": _ORDERS,
-        "messages": r"\w+ (explicit|implicit)|no policy is named",
-        "keys": "absent|present|empty|true|false|1000|UNSIGNED-PAYLOAD|literal|pattern",
-        "absent keys": "403|404",
-        "attributes": "both|either|s3:GetObject|s3:GetObjectAttributes",
-        "bucket policies": "allowed|denied",
-        "propagation": r"\d+\.\d",
-        "functions": "absent|present",
-        "public policies": "public|not public",
-    }.items()
-}
-"""The values that settle a rule of an experiment."""
+    @property
+    def ran(self) -> bool:
+        """Whether its experiment was done at all."""
+        return not self.value.startswith(NOT_RUN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +82,44 @@ class Calibration:
         found = self.findings.get(f"form/{operation}")
         return (found.answer,) if found is not None and found.value == OTHER_ANSWER and found.answer else ()
 
-    def unsent(self, row: Operation) -> dict[str, str]:
+    @property
+    def early(self) -> frozenset[str]:
+        """The operations that S3 looks at before it asks policies, as far as their safe forms go."""
+        return frozenset(
+            name.removeprefix("form/")
+            for name, found in self.findings.items()
+            if name.startswith("form/") and found.value == SAME_ANSWER
+        )
+
+    @property
+    def engine(self) -> dict[str, Any]:
+        """What the engine of policies takes for true (`policy.doubts`), by its names."""
+        public = [name for name in RULES if name.startswith("public/")]
+        ownerless = [
+            action for name, action in _OWNERLESS.items() if self.value(f"key/resource-account/{name}") == "absent"
+        ]
+        return {
+            "root_delegates": self.value("root-arn/alone") == "denied",
+            "wildcards_in_variables": self.value("key/star-in-variable") == "wildcard",
+            "everybody_passes": frozenset(row for row in _LIMITS if self.value(f"everybody/{row}") == "allowed"),
+            "fixed_keys": frozenset(
+                name.removeprefix("public/").lower() for name in public if self.value(name) == "not public"
+            ),
+            "ownerless": frozenset(ownerless),
+        }
+
+    def seconds(self, rule: str) -> float:
+        """A measure; 0 where nobody took it."""
+        return float(self.value(rule) or 0)
+
+    def keys(self, row: Operation, parameters: Mapping[str, Any]) -> dict[str, str]:
+        """The condition keys that S3 sets from an operation and its parameters, with those that nobody sends."""
+        found = {**self._unsent(row), **context(row, parameters)}
+        if parameters.get("MaxKeys") is None and self.value("key/max-keys-not-sent") == "absent":
+            found.pop("s3:max-keys", None)
+        return found
+
+    def _unsent(self, row: Operation) -> dict[str, str]:
         """Condition keys of an operation that no parameter of it gives, where AWS does not say what they hold."""
         found = {}
         for name in ("prefix", "delimiter"):
@@ -204,6 +129,20 @@ class Calibration:
         if rule in RULES and self.value(rule) in ("true", "false"):
             found["s3:ObjectCreationOperation"] = self.value(rule)
         return found
+
+    def place(self, row: Operation, body: bytes) -> dict[str, str]:
+        """s3:locationconstraint of a bucket that is made without saying where."""
+        empty = row.api_name == "CreateBucket" and not body and self.value("key/location-not-sent") == "empty"
+        return {"s3:locationconstraint": ""} if empty else {}
+
+    def payload(self, sent: str | None, *, presigned: bool = False) -> dict[str, str]:
+        """s3:x-amz-content-sha256 of a request with this header, or none."""
+        value = sent
+        if sent == STREAMED:
+            value = self.value("key/content-sha256-trailer")
+        elif sent is None and presigned:
+            value = self.value("key/content-sha256-presigned")
+        return {} if value in (None, "absent") else {"s3:x-amz-content-sha256": str(value)}
 
     def asked(self, row: Operation, checks: Sequence[Check]) -> tuple[Check, ...]:
         """Of the checks of an operation, those that S3 makes, where AWS's documents contradict each other."""
@@ -265,5 +204,6 @@ def _check_version(found: object) -> None:
 
 def _finding(row: Mapping[str, Any]) -> Finding:
     ids = tuple(str(name) for name in row.get("request_ids", ()))
+    samples = tuple(float(value) for value in row.get("samples", ()))
     texts = {name: str(row.get(name, "")) for name in ("detail", "answer")}
-    return Finding(rule=row["rule"], value=str(row["value"]), request_ids=ids, **texts)
+    return Finding(rule=row["rule"], value=str(row["value"]), request_ids=ids, samples=samples, **texts)

@@ -6,16 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.calibration import NONE
+from pytest_s3vpce.lab.authorization import QUERY
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3forms import element
 from pytest_s3vpce.lab.signatures import Verified
 from pytest_s3vpce.markup import name_of
-from pytest_s3vpce.operations import context
 from pytest_s3vpce.operations.tags import TAG_READERS, header_tags, request_tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.lab.s3requests import S3Request
     from pytest_s3vpce.lab.signatures import Anonymous
     from pytest_s3vpce.lab.state import State
@@ -62,23 +63,30 @@ def _via_keys(via: str | None) -> dict[str, Any]:
     }
 
 
-def s3_keys(request: HttpRequest, asked: S3Request, verified: Verified | Anonymous, *, now: datetime) -> dict[str, Any]:
-    """S3's own keys.
+def s3_keys(
+    request: HttpRequest,
+    asked: S3Request,
+    verified: Verified | Anonymous,
+    *,
+    now: datetime,
+    calibration: Calibration = NONE,
+) -> dict[str, Any]:
+    """S3's own keys, as a calibration found them where AWS does not say what they hold.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html and
     https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html
     """
     assert asked.row is not None
-    keys: dict[str, Any] = {**NONE.unsent(asked.row), **context(asked.row, asked.parameters)}
+    keys: dict[str, Any] = {**calibration.keys(asked.row, asked.parameters)}
     if request.tls is not None:
         keys["s3:TlsVersion"] = request.tls.removeprefix("TLSv")
     if isinstance(verified, Verified):
         keys["s3:authType"] = verified.auth_type
         keys["s3:signatureversion"] = verified.signature_version
         keys["s3:signatureAge"] = str(verified.signature_age_ms)
-    payload = request.header("x-amz-content-sha256")
-    if payload is not None:
-        keys["s3:x-amz-content-sha256"] = payload
+    presigned = isinstance(verified, Verified) and verified.auth_type == QUERY
+    keys |= calibration.payload(request.header("x-amz-content-sha256"), presigned=presigned)
+    keys |= calibration.place(asked.row, request.body)
     until = asked.parameters.get("ObjectLockRetainUntilDate")
     if until is not None and (days := _days_until(str(until), now=now)) is not None:
         keys["s3:object-lock-remaining-retention-days"] = str(days)

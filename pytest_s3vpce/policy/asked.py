@@ -53,7 +53,8 @@ class Asked:
         self.resource_account = request.resource_account
         self.bounded = bounded and self.caller.kind in LIMITABLE
         self.same = self.caller.account is not None and self.caller.account == request.resource_account
-        _derive(self.values, self.caller, request.resource_account)
+        owner = None if self.action in doubts.ownerless else request.resource_account
+        _derive(self.values, self.caller, owner)
 
     def by_access_point(self) -> Asked:
         """The same, on the access point that the context names: what its own policy is matched against.
@@ -80,7 +81,7 @@ def _values(context: Mapping[str, str | Sequence[str]]) -> dict[str, tuple[str, 
     return found
 
 
-def _derive(values: dict[str, tuple[str, ...]], caller: Caller, resource_account: str) -> None:
+def _derive(values: dict[str, tuple[str, ...]], caller: Caller, owner: str | None) -> None:
     """Keys that follow from who asks and whose the resource is.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
@@ -91,5 +92,6 @@ def _derive(values: dict[str, tuple[str, ...]], caller: Caller, resource_account
         values.setdefault("aws:principalaccount", (account,))
     if caller.principal_arn is not None:
         values.setdefault("aws:principalarn", (caller.principal_arn,))
-    values.setdefault("aws:resourceaccount", (resource_account,))
-    values.setdefault("s3:resourceaccount", (resource_account,))
+    if owner is not None:
+        values.setdefault("aws:resourceaccount", (owner,))
+        values.setdefault("s3:resourceaccount", (owner,))

@@ -31,6 +31,9 @@ class Doubts:
     """Condition keys, in lower case, by which Block Public Access takes a policy for a restricted one, besides those
     that are documented."""
 
+    ownerless: frozenset[str] = frozenset()
+    """Actions, in lower case, whose requests carry no aws:ResourceAccount."""
+
 
 USUAL: Final = Doubts()
 """What is taken for true without a calibration."""

@@ -13,7 +13,6 @@ from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.model import Transport
 from pytest_s3vpce.network.path import Path
 from pytest_s3vpce.network.topology import EndpointKind
-from pytest_s3vpce.operations import context
 from pytest_s3vpce.operations.tags import header_tags, request_tags
 from pytest_s3vpce.predict.doubt import Doubt
 from pytest_s3vpce.snapshot.state import OrganizationRow, Unread
@@ -57,11 +56,10 @@ def of_request(
     """What the request itself says: its headers, its parameters, its kind."""
     headers = {name.lower(): value for name, value in request.headers}
     keys: Keys = {"aws:ViaAWSService": "false", "aws:RequestedRegion": region}
-    keys |= {**calibration.unsent(row), **context(row, parameters)}
+    keys |= calibration.keys(row, parameters) | calibration.payload(headers.get("x-amz-content-sha256"))
     named = {
         "aws:UserAgent": "user-agent",
         "aws:Referer": "referer",
-        "s3:x-amz-content-sha256": "x-amz-content-sha256",
     }
     keys.update({key: headers[header] for key, header in named.items() if header in headers})
     keys |= header_tags(row.name, parameters)
@@ -79,9 +77,10 @@ def _instant(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def of_signature(*, age: int | None) -> Keys:
+def of_signature(*, age: int | None, calibration: Calibration = NONE) -> Keys:
     """Of a signed request; `age` is that of a presigned URL in seconds."""
     return {
+        **({} if age is None else calibration.payload(None, presigned=True)),
         "s3:authType": "REST-HEADER" if age is None else "REST-QUERY-STRING",
         "s3:signatureversion": _ALGORITHM,
         "s3:signatureAge": str((age or 0) * 1000),

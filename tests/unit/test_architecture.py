@@ -58,7 +58,7 @@ ROOMS = [
     },
     {"network"},
     {"policy"},
-    {"operations", "calibration"},
+    {"operations", "undocumented", "calibration"},
     {"model"},
     {"errors", "escaping", "markup"},
     {"rewriting"},

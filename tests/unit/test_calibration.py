@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_s3vpce.calibration import NONE, OTHER_ANSWER, POLICIES_FIRST, RULES, Calibration, Finding, read
+from pytest_s3vpce.calibration import NONE, Calibration, Finding, read
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.operations import OPERATIONS, checks
+from pytest_s3vpce.policy.doubts import USUAL, Doubts
+from pytest_s3vpce.undocumented import OTHER_ANSWER, POLICIES_FIRST, RULES, STREAMED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,8 +74,8 @@ def test_reports_say_how_much_was_checked_and_when() -> None:
         ("order/digest", OTHER_ANSWER, "other answers"),
         ("message/session-implicit", "no policy is named", "not denied: 503 SlowDown"),
         ("key/prefix-not-sent", "empty", "not told"),
-        ("key/star", "pattern", "503 SlowDown"),
-        ("absent-key/list-by-prefix", "403", "503"),
+        ("key/star-in-variable", "letter", "503 SlowDown"),
+        ("absent-key/list-by-prefix", "403", "503 SlowDown"),
         ("attributes/actions", "either", "connect_timeout"),
         ("root-arn/alone", "allowed", "policy did not count: 403 AccessDenied"),
         ("propagation/role-policy", "12.5", "more than 60"),
@@ -131,15 +133,72 @@ def test_an_unreadable_file_is_told(tmp_path: Path) -> None:
         read(tmp_path / "list.json")
 
 
+def found(**values: str) -> Calibration:
+    """A calibration that found these; a rule's name has `__` for its slashes and `_` for its dashes here."""
+    names = {name.replace("__", "/").replace("_", "-"): value for name, value in values.items()}
+    return Calibration(findings={name: Finding(rule=name, value=value) for name, value in names.items()})
+
+
 def test_condition_keys_that_nobody_sends_are_as_found() -> None:
     listing, part, put = (OPERATIONS[name] for name in ("ListObjectsV2", "UploadPart", "PutObject"))
-    assert (NONE.unsent(listing), MADE.unsent(listing)) == ({}, {"s3:prefix": ""})
+    many = {"s3:max-keys": "1000"}
+    assert (NONE.keys(listing, {}), MADE.keys(listing, {})) == (many, {"s3:prefix": "", **many})
+    assert MADE.keys(listing, {"Prefix": "a"}) == {"s3:prefix": "a", **many}
+    uncounted = found(key__max_keys_not_sent="absent")
+    assert (uncounted.keys(listing, {}), uncounted.keys(listing, {"MaxKeys": "2"})) == ({}, {"s3:max-keys": "2"})
     creation = "s3:ObjectCreationOperation"
-    assert (NONE.unsent(part), NONE.unsent(put)) == ({creation: "false"}, {creation: "true"})
-    rule = "key/creation/PutObject"
-    other = Calibration(findings={rule: Finding(rule=rule, value="absent")})
-    assert other.unsent(put) == {}
-    assert NONE.unsent(OPERATIONS["GetObject"]) == {}
+    assert (NONE.keys(part, {}), NONE.keys(put, {})) == ({creation: "false"}, {creation: "true"})
+    assert found(key__creation__PutObject="absent").keys(put, {}) == {}
+    assert NONE.keys(OPERATIONS["GetObject"], {}) == {}
+
+
+def test_the_digest_that_policies_see_is_as_found() -> None:
+    key = "s3:x-amz-content-sha256"
+    assert (NONE.payload("0a"), NONE.payload(None), NONE.payload(None, presigned=True)) == ({key: "0a"}, {}, {})
+    unsigned = {key: "UNSIGNED-PAYLOAD"}
+    assert found(key__content_sha256_presigned="UNSIGNED-PAYLOAD").payload(None, presigned=True) == unsigned
+    assert NONE.payload(STREAMED) == {key: STREAMED}
+    assert found(key__content_sha256_trailer="UNSIGNED-PAYLOAD").payload(STREAMED) == unsigned
+    assert found(key__content_sha256_trailer="absent").payload(STREAMED) == {}
+
+
+def test_the_place_of_a_bucket_that_says_none_is_as_found() -> None:
+    create, empty = OPERATIONS["CreateBucket"], found(key__location_not_sent="empty")
+    assert (NONE.place(create, b""), empty.place(create, b"")) == ({}, {"s3:locationconstraint": ""})
+    assert (empty.place(create, b"<a/>"), empty.place(OPERATIONS["PutObject"], b"")) == ({}, {})
+
+
+def test_the_engine_takes_for_true_what_was_found() -> None:
+    """By the names that `policy.doubts` has, which knows nothing of calibrations."""
+    assert Doubts(**NONE.engine) == USUAL
+    flipped = found(
+        root_arn__alone="allowed",
+        key__star_in_variable="letter",
+        everybody__session="denied",
+        key__resource_account__CreateBucket="absent",
+    )
+    rule = "public/aws:VpceOrgID"
+    flipped = Calibration(findings={**flipped.findings, rule: Finding(rule=rule, value="not public")})
+    assert Doubts(**flipped.engine) == Doubts(
+        root_delegates=False,
+        wildcards_in_variables=False,
+        everybody_passes=frozenset({"permissions_boundary"}),
+        fixed_keys=frozenset({"aws:vpceorgid"}),
+        ownerless=frozenset({"s3:createbucket"}),
+    )
+
+
+def test_measures_are_numbers() -> None:
+    rule = "propagation/role-policy"
+    measured = Calibration(findings={rule: Finding(rule=rule, value="2.5", samples=(0.5, 2.5))})
+    assert (measured.seconds(rule), NONE.seconds(rule)) == (2.5, 0.0)
+
+
+def test_forms_that_tell_nothing_are_looked_at_early() -> None:
+    assert (NONE.early, found(form__PutObject="the same answer to both").early) == (
+        frozenset(),
+        frozenset({"PutObject"}),
+    )
 
 
 @pytest.mark.parametrize(

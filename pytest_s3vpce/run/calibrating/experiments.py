@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.calibration import OTHER_ANSWER, POLICIES_FIRST, RULES, SAME_ANSWER, Finding
+from pytest_s3vpce.calibration import Finding
 from pytest_s3vpce.operations import Form, operation
 from pytest_s3vpce.outcome import INCONCLUSIVE_CODES
 from pytest_s3vpce.presigning import Presign
@@ -13,6 +13,7 @@ from pytest_s3vpce.run.access import TRANSIENT
 from pytest_s3vpce.run.calibrating.asking import ABSENT, PLAIN, Question, allow, deny
 from pytest_s3vpce.run.calibrating.scratch import ALL, BOUND, FEW, document
 from pytest_s3vpce.run.objects import is_s3s
+from pytest_s3vpce.undocumented import OTHER_ANSWER, POLICIES_FIRST, RULES, SAME_ANSWER
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
 
 if TYPE_CHECKING:
