@@ -133,11 +133,13 @@ class NetworkOnly(Claim):
             ):
                 sentence = f"requests from {vantage} reach {self.bucket} through {endpoint}"
                 return _path(vantage, Status.GOOD, sentence)
-        if shown(
-            setting, results, self.key.none_of(self.named), bucket=self.bucket, principals=readers, vantage=vantage
-        ):
-            sentence = f"{self.bucket} let a request from {vantage} in although S3 saw none of {', '.join(self.named)}"
-            return _path(vantage, Status.BAD, sentence)
+        none = self.key.none_of(self.named)
+        for reader in readers:
+            if shown(setting, results, none, bucket=self.bucket, principals=[reader], vantage=vantage):
+                saw = f"although S3 saw none of {', '.join(self.named)}"
+                found = _path(vantage, Status.BAD, f"{self.bucket} let a request from {vantage} in {saw}")
+                cell = make_probe("GetObject", self.bucket, principal=reader, vantage=vantage).cell
+                return replace(found, cell=cell.id)
         return self._inside_cause(setting, results, vantage)
 
     def _inside_cause(self, setting: Setting, results: Results, vantage: str) -> Finding:

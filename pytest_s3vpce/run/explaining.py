@@ -67,8 +67,9 @@ class _Explaining:
     def of(self, claim: ClaimResult) -> tuple[Explanation, ...]:
         """Counterexamples first; what the same statements decided stands together."""
         groups: dict[tuple[object, ...], Explanation] = {}
-        for name, wanted in self._told(claim).items():
-            row = self._predicted(claim, name, wanted)
+        for name, finding in self._told(claim).items():
+            wanted = _WANTED[finding.kind]
+            row = self._predicted(claim, finding)
             key = _key(wanted, row)
             if key in groups:
                 groups[key] = replace(groups[key], cells=(*groups[key].cells, name))
@@ -76,11 +77,11 @@ class _Explaining:
                 groups[key] = Explanation(wanted=wanted, cells=(name,), predicted=row)
         return tuple(groups.values())
 
-    def _told(self, claim: ClaimResult) -> dict[str, Expect]:
-        """The cells that are explained, and what is demanded of each; what is against the claim first."""
-        found: dict[str, Expect] = {}
+    def _told(self, claim: ClaimResult) -> dict[str, Evidence]:
+        """The cells that are explained, and the finding of each; what is against the claim first."""
+        found: dict[str, Evidence] = {}
         for row in self._decided(sorted(claim.evidence, key=lambda row: row.status is not Status.BAD)):
-            found.setdefault(row.cell, _WANTED[row.kind])
+            found.setdefault(row.cell, row)
         return found
 
     def _decided(self, rows: Sequence[Evidence]) -> Iterator[Evidence]:
@@ -93,10 +94,11 @@ class _Explaining:
             if row.status is Status.BAD or outcome in (OutcomeKind.DENIED, OutcomeKind.UNREACHABLE):
                 yield row
 
-    def _predicted(self, claim: ClaimResult, name: str, wanted: Expect) -> Predicted:
+    def _predicted(self, claim: ClaimResult, finding: Evidence) -> Predicted:
+        name = finding.cell
         cell, row = self._sent[name], self._known.get(name)
         found = self._predictor.predict(cell)
-        blame = Blame.NOTHING if wanted is Expect.ALLOW else _BLAMES.get(claim.kind) or self._blame(claim, cell)
+        blame = self._blame(claim, finding)
         telling = tell(found, self._predictor.snapshot, answered="" if row is None else answered(row), blame=blame)
         surprise = row is not None and is_surprise(found.expected, row.measured.outcome)
         lines = [*telling.decisive]
@@ -108,9 +110,13 @@ class _Explaining:
         self.found[name] = made
         return made
 
-    def _blame(self, claim: ClaimResult, cell: Cell) -> Blame:
+    def _blame(self, claim: ClaimResult, finding: Evidence) -> Blame:
+        if _WANTED[finding.kind] is Expect.ALLOW:
+            return Blame.NOTHING
+        if finding.kind == "path":
+            return Blame.PLACE
         own = [self._sent[row.cell] for row in claim.evidence if row.kind == "positive" and row.cell in self._sent]
-        return blame_beside(cell, [*own, *self._allowed])
+        return _BLAMES.get(claim.kind) or blame_beside(self._sent[finding.cell], [*own, *self._allowed])
 
 
 def _key(wanted: Expect, row: Predicted) -> tuple[object, ...]:

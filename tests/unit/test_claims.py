@@ -285,6 +285,7 @@ BREAK_GLASS = BreakGlass(
     others=(("partner", "partner-vpc"), ("anonymous", "internet")),
     inferred=True,
 )
+GLASS_GONE = replace(BREAK_GLASS, id="break-glass/reports+gone", mutating=True)
 LEAST_PRIVILEGE = LeastPrivilege(
     id="least-privilege/reports",
     bucket="reports",
@@ -313,8 +314,10 @@ CLAIMS: list[Claim] = [
     TAG_SCOPED,
     PRESIGNED_BOUNDED,
     BREAK_GLASS,
+    GLASS_GONE,
     LEAST_PRIVILEGE,
 ]
+PUT_BACK = {"reports": (True, "the policy of reports reads as it did, byte for byte")}
 CANARIES = dict.fromkeys(("reports", "elsewhere"), (True, "the canary is as it was"))
 
 
@@ -329,7 +332,7 @@ def judged(
     setting: Setting = SETTING,
     canaries: dict[str, tuple[bool, str]] | None = None,
 ) -> tuple[Verdict, str, tuple[str, ...]]:
-    results = Results(outcomes=outcomes, canaries=CANARIES if canaries is None else canaries)
+    results = Results(outcomes=outcomes, canaries=CANARIES if canaries is None else canaries, policies=PUT_BACK)
     return verdict_of(claim.judge(setting, results))
 
 

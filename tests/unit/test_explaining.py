@@ -219,3 +219,11 @@ def test_another_key_that_is_allowed_makes_a_grant_too_wide_and_no_way() -> None
         kind="tag-scoped",
     )
     assert found.claims[0].explanations[0].predicted.fix.startswith("narrow `Grant` of the bucket policy of reports")
+
+
+def test_a_path_that_was_let_in_lacks_a_deny_about_the_way() -> None:
+    inside = cell(who="app:inside")
+    found = claimed(snapshot(GRANT), ("positive", inside, ALLOWED, Status.GOOD), ("path", inside, ALLOWED, Status.BAD))
+    (one,) = found.claims[0].explanations
+    assert one.wanted is Expect.DENY
+    assert one.predicted.fix.startswith("add a deny of s3:* on the bucket and its objects to the bucket policy")
