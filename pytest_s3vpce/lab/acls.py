@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3public import ENFORCED
+from pytest_s3vpce.operations.creations import CREATIONS
 from pytest_s3vpce.policy.acl import ALL_USERS, Acl, AclGrant
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ _OF_OBJECTS: Final = frozenset(
 """What the ACL of an object grants; all else is a matter of the bucket's."""
 _WRITES: Final = frozenset({"PutObject", "CopyObject", "CompleteMultipartUpload"})
 _NAME_OF_OWNER: Final = re.compile(rb"<DisplayName>[^<]*</DisplayName>|<DisplayName ?/>")
-_NEW: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
 _SHOWS_OWNERS: Final = frozenset(
     {
         "GetBucketAcl",
@@ -104,7 +104,7 @@ def of_new(bucket: BucketState, asked: S3Request, caller: Caller, *, action: str
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-bucket-policies.html#example-bucket-policies-acl-2
     """
     assert asked.row is not None
-    if action != "s3:PutObjectAcl" or asked.row.name not in _NEW or bucket.ownership == ENFORCED:
+    if action != "s3:PutObjectAcl" or asked.row.name not in CREATIONS or bucket.ownership == ENFORCED:
         return None
     grant = AclGrant(caller.account or ALL_USERS, "FULL_CONTROL")
     return Acl(grants=(grant,), owner=caller.account or bucket.account)

@@ -14,6 +14,7 @@ from pytest_s3vpce.lab.s3encryption import check_source
 from pytest_s3vpce.lab.s3forms import check_form
 from pytest_s3vpce.lab.s3payload import check_digests
 from pytest_s3vpce.lab.s3schema import check_document
+from pytest_s3vpce.operations.creations import CREATIONS
 from pytest_s3vpce.policy import parse, validate_bucket_policy
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _UPLOAD_OPERATIONS: Final = frozenset(
     {"UploadPart", "UploadPartCopy", "CompleteMultipartUpload", "AbortMultipartUpload", "ListParts"}
 )
 _ACL_WRITES: Final = frozenset({"PutObjectAcl", "PutBucketAcl"})
-_ACL_OPERATIONS: Final = _ACL_WRITES | {"PutObject", "CopyObject", "CreateMultipartUpload"}
+_ACL_OPERATIONS: Final = _ACL_WRITES | CREATIONS
 _CHANGES: Final = frozenset({"StorageClass", "ServerSideEncryption", "SSECustomerAlgorithm", "WebsiteRedirectLocation"})
 _FAILED: Final = "At least one of the pre-conditions you specified did not hold"
 

@@ -13,6 +13,7 @@ from pytest_s3vpce.lab.s3answers import answered
 from pytest_s3vpce.lab.s3forms import element, malformed
 from pytest_s3vpce.lab.wire import HttpResponse
 from pytest_s3vpce.markup import children, elements, texts
+from pytest_s3vpce.operations.creations import CREATIONS, WITH_KMS
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree as ET
@@ -22,10 +23,9 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.wire import HttpRequest
 
-_KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
 _DEFAULT: Final = "ApplyServerSideEncryptionByDefault"
 _SSE_C: Final = "SSE-C"
-_WRITES: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload", "UploadPart", "UploadPartCopy"})
+_WRITES: Final = CREATIONS | {"UploadPart", "UploadPartCopy"}
 
 
 def answer(state: State, request: HttpRequest, asked: S3Request, bucket: BucketState) -> HttpResponse | None:
@@ -73,7 +73,7 @@ def _default(given: ET.Element) -> dict[str, str]:
     found = {name: text.strip() for name, text in texts(given).items()}
     if not found.get("SSEAlgorithm"):
         raise malformed()
-    if "KMSMasterKeyID" in found and found["SSEAlgorithm"] not in _KMS:
+    if "KMSMasterKeyID" in found and found["SSEAlgorithm"] not in WITH_KMS:
         message = "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse"
         raise Refused("InvalidArgument", status=400, message=message, details=(("ArgumentName", _DEFAULT),))
     return found

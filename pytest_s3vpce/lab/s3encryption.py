@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.operations.creations import ENCRYPTIONS, WITH_KMS
 
 if TYPE_CHECKING:
     from pytest_s3vpce.lab.resources import BucketState
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
 
-_METHODS: Final = frozenset({"AES256", "aws:kms", "aws:kms:dsse"})
-_KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
 _READS: Final = frozenset({"GetObject", "HeadObject", "GetObjectAttributes"})
 _WRITES: Final = frozenset({"PutObject", "CopyObject"})
 _PARTS: Final = frozenset({"UploadPart", "UploadPartCopy"})
@@ -81,9 +80,9 @@ def _check_headers(asked: S3Request, own: _Given) -> None:
         raise _argument(
             "Server Side Encryption with Customer provided key is incompatible with the encryption method specified"
         )
-    if method is not None and method not in _METHODS:
+    if method is not None and method not in ENCRYPTIONS:
         raise _argument("The encryption method specified is not supported")
-    if key_id is not None and method not in _KMS:
+    if key_id is not None and method not in WITH_KMS:
         raise _argument(
             "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : "
             "aws:kms"

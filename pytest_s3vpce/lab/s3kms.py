@@ -14,6 +14,7 @@ from pytest_s3vpce.lab.authorization import ALGORITHM
 from pytest_s3vpce.lab.denials import kms_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.operations.creations import CREATIONS, DECRYPTING, KEYS_OF_PARTS, MANAGED, WITH_KMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,21 +25,9 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.s3requests import S3Request
     from pytest_s3vpce.lab.state import State
 
-_KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
-_READS: Final = frozenset(
-    {"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"}
-)
-_CREATIONS: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
-_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "UploadPart": ("kms:GenerateDataKey", "kms:Decrypt"),
-    "UploadPartCopy": ("kms:GenerateDataKey", "kms:Decrypt"),
-    "CompleteMultipartUpload": ("kms:Decrypt",),
-}
-"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions"""
 _ARN: Final = re.compile(
     r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):(?P<name>(?:key|alias)/.+)", re.ASCII
 )
-_MANAGED: Final = "alias/aws/s3"
 _NETWORK: Final = ("aws:SourceVpc", "aws:SourceVpce", "aws:SourceVpcArn", "aws:VpcSourceIp", "aws:Vpce")
 """Not kept where S3 asks for somebody: its call does not come through the caller's endpoint."""
 _S3: Final = "s3.amazonaws.com"
@@ -76,20 +65,20 @@ class Kms:
     ) -> None:
         """Raises S3's words where the caller may not use the key that this check leads to, if to any."""
         assert asked.row is not None
-        if action in _READS and key is not None:
+        if action in DECRYPTING and key is not None:
             held = self._of_object(bucket, key, version)
             self._ask(caller, held, "kms:Decrypt", resource=resource, region=bucket.region, context=context)
-        elif action == "s3:PutObject" and asked.row.name in _CREATIONS:
+        elif action == "s3:PutObject" and asked.row.name in CREATIONS:
             held = self._of_write(asked, bucket, caller)
             self._ask(caller, held, "kms:GenerateDataKey", resource=resource, region=bucket.region, context=context)
-        elif action == "s3:PutObject" and asked.row.name in _PARTS:
+        elif action == "s3:PutObject" and asked.row.name in KEYS_OF_PARTS:
             held = self._of_upload(asked, bucket)
-            for needed in _PARTS[asked.row.name]:
+            for needed in KEYS_OF_PARTS[asked.row.name]:
                 self._ask(caller, held, needed, resource=resource, region=bucket.region, context=context)
 
     def _of_object(self, bucket: BucketState, key: str, version: object) -> Key | None:
         found = self._state.stored(bucket.name, key, None if version is None else str(version))
-        if getattr(found, "encryption", None) not in _KMS:
+        if getattr(found, "encryption", None) not in WITH_KMS:
             return None
         return self._key(found.kms_key_id, account=bucket.account, region=bucket.region)
 
@@ -101,7 +90,7 @@ class Kms:
         sent, named = asked.parameters.get("ServerSideEncryption"), asked.parameters.get("SSEKMSKeyId")
         if sent is not None:
             account = caller.account if named is not None else bucket.account
-            return self._key(named, account=account or "", region=bucket.region) if sent in _KMS else None
+            return self._key(named, account=account or "", region=bucket.region) if sent in WITH_KMS else None
         return self._of_bucket(bucket)
 
     def _of_upload(self, asked: S3Request, bucket: BucketState) -> Key | None:
@@ -110,7 +99,7 @@ class Kms:
             return None
         if upload.sse_encryption is None:
             return self._of_bucket(bucket)
-        if upload.sse_encryption not in _KMS:
+        if upload.sse_encryption not in WITH_KMS:
             return None
         return self._key(upload.kms_key_id, account=bucket.account, region=bucket.region)
 
@@ -118,7 +107,7 @@ class Kms:
         rule = ((self._state.stored(bucket.name).encryption or {}).get("Rule") or {}).get(
             "ApplyServerSideEncryptionByDefault", {}
         )
-        if rule.get("SSEAlgorithm") not in _KMS:
+        if rule.get("SSEAlgorithm") not in WITH_KMS:
             return None
         return self._key(rule.get("KMSMasterKeyID"), account=bucket.account, region=bucket.region)
 
@@ -127,10 +116,10 @@ class Kms:
         if arn is not None:
             account, place, name = arn["account"], arn["region"], arn["name"].removeprefix("key/")
         else:
-            place, name = region, named or _MANAGED
+            place, name = region, named or MANAGED
         backends = self._state.backends("kms")
         found = None
-        if name != _MANAGED and place == region and account in backends:
+        if name != MANAGED and place == region and account in backends:
             backend = backends[account][region]
             found = backend.keys.get(backend.get_key_id_from_alias(name) if name.startswith("alias/") else name)
         if found is not None:
@@ -140,7 +129,7 @@ class Kms:
             if arn is not None
             else f"arn:aws:kms:{region}:{account}:{name if name[:6] == 'alias/' else f'key/{name}'}"
         )
-        if name != _MANAGED:
+        if name != MANAGED:
             raise Refused("KMS.NotFoundException", status=400, message=f"Key '{shown}' does not exist")
         return Key(arn=shown or "", account=account, policy=None, state="Enabled", managed=True)
 

@@ -15,6 +15,7 @@ from pytest_s3vpce.lab.s3answers import answered
 from pytest_s3vpce.lab.s3forms import element, malformed
 from pytest_s3vpce.lab.wire import HttpResponse
 from pytest_s3vpce.markup import children, elements, texts
+from pytest_s3vpce.operations.creations import CREATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 _MODES: Final = frozenset({"GOVERNANCE", "COMPLIANCE"})
 _HOLDS: Final = frozenset({"ON", "OFF"})
 _LONGEST: Final = {"Days": 36_500, "Years": 100}
-_WRITES: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
 _BYPASS: Final = "BypassGovernanceRetention"
 
 
@@ -296,7 +296,7 @@ _CHECKS: Final[Mapping[str, Callable[[_Case], None]]] = {
     "GetObjectRetention": _check_lockable,
     "GetObjectLegalHold": _check_lockable,
     "DeleteObject": _check_delete,
-    **dict.fromkeys(sorted(_WRITES), _check_write),
+    **dict.fromkeys(sorted(CREATIONS), _check_write),
 }
 _ANSWERS: Final[Mapping[str, Callable[[_Case], HttpResponse]]] = {
     "GetObjectLockConfiguration": _configuration,

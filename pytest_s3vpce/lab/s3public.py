@@ -13,6 +13,7 @@ from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import PublicAccessBlock
 from pytest_s3vpce.lab.s3answers import answered
 from pytest_s3vpce.markup import elements
+from pytest_s3vpce.operations.creations import CREATIONS
 from pytest_s3vpce.policy import parse
 from pytest_s3vpce.policy.public import public_statements
 
@@ -26,8 +27,8 @@ _OWNERSHIPS: Final = frozenset({ENFORCED, "BucketOwnerPreferred", "ObjectWriter"
 _PUBLIC_ACLS: Final = frozenset({"public-read", "public-read-write", "authenticated-read"})
 _GROUPS: Final = ("http://acs.amazonaws.com/groups/global/",)
 """All users, and all users with an account: https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html"""
-_ACL_WRITES: Final = frozenset({"PutBucketAcl", "PutObjectAcl", "PutObject", "CopyObject", "CreateMultipartUpload"})
 _ACL_DOCUMENTS: Final = frozenset({"PutBucketAcl", "PutObjectAcl"})
+_ACL_WRITES: Final = _ACL_DOCUMENTS | CREATIONS
 _OWNERSHIP: Final = re.compile(rb"<ObjectOwnership>\s*(\w+)\s*</ObjectOwnership>")
 POLICIES_BLOCKED: Final = "because public policies are blocked by the BlockPublicPolicy block public access setting."
 _ACLS_BLOCKED: Final = (

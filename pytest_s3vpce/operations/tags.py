@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
+from pytest_s3vpce.operations.creations import CREATIONS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -26,12 +28,11 @@ TAG_READERS: Final = frozenset(
     )
 )
 """Actions that look at the tags of the object that is there."""
-_TAGGED: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
 
 
 def header_tags(operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of the tags that a write carries in its header; none where it carries none."""
-    if operation not in _TAGGED or not parameters.get("Tagging"):
+    if operation not in CREATIONS or not parameters.get("Tagging"):
         return {}
     return request_tags(dict(parse_qsl(str(parameters["Tagging"]), keep_blank_values=True)))
 
