@@ -182,7 +182,16 @@ class BreakGlass(WrittenClaim):
     others: Several[Text] | None = None
     """By default every other declared principal, from every vantage point."""
     inferred: Flag = False
+    mutating: Flag = False
+    """Whether the policy is really deleted, and put back: only in a bucket that is `scratch`."""
     by: Several[Deciding] = tuple(sorted(POLICIES))
+
+    @model_validator(mode="after")
+    def _is_scratch(self, info: ValidationInfo) -> Self:
+        if self.mutating and not inventory_of(info).buckets[self.bucket].scratch:
+            remedy = "where its policy may be gone for a moment, set `scratch: true` on it in the inventory"
+            raise Fault(f"`{self.bucket}` is no scratch bucket", path=("mutating",), remedy=remedy)
+        return self
 
     @model_validator(mode="after")
     def _are_apart(self) -> Self:

@@ -108,6 +108,8 @@ class Bucket(Strict):
     canary: _Canary
     requester_pays: Flag = False
     """Whether requests say that who sends them pays, as a bucket may ask of other accounts."""
+    scratch: Flag = False
+    """Whether its policy may really be deleted, and put back, by what is `mutating`."""
     keys: dict[Name, Text] = Field(default_factory=dict)
     hosts: dict[Name, Annotated[str, AfterValidator(forms.HOST)]] = Field(default_factory=dict)
     policy_file: Text | None = None

@@ -137,6 +137,8 @@ class Results:
     outcomes: Mapping[Probe, Outcome]
     canaries: Mapping[str, tuple[bool, str]] = field(default_factory=dict)
     """Bucket to (same bytes before and after the writes, sentence)."""
+    policies: Mapping[str, tuple[bool, str]] = field(default_factory=dict)
+    """Of buckets whose policies were really deleted: (put back byte for byte, sentence)."""
     calibration: Calibration = NONE
     gone: frozenset[str] = frozenset()
     """The labels of objects that were read, and could not be read again once all was sent."""

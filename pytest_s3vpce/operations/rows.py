@@ -136,6 +136,8 @@ class Trace(StrEnum):
     """An upload to the run's own key."""
     CANARY = "canary"
     """Something of the canary, which the run made and removes itself."""
+    POLICY = "policy"
+    """A scratch bucket without its policy, which the run puts back."""
 
 
 def on_object(action: str, *, versioned: str | None = None, when: str | None = None) -> Requirement:

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.operations.objects import ACL_REFUSED, NO_ACL
@@ -18,6 +19,7 @@ from pytest_s3vpce.operations.rows import (
     ERRORS,
     Form,
     Operation,
+    Trace,
     on_bucket,
 )
 
@@ -96,7 +98,15 @@ _SECURITY: Final = (
         "400 MalformedPolicy",
         note="a policy without statements; a caller of another account gets MethodNotAllowed",
     ),
-    _delete("DeleteBucketPolicy", "delete_bucket_policy", "s3:DeleteBucketPolicy", default=True),
+    replace(
+        _delete("DeleteBucketPolicy", "delete_bucket_policy", "s3:DeleteBucketPolicy", default=True),
+        mutating=Form(
+            documented=True,
+            source=f"{API}DeleteBucketPolicy.html",
+            note="really deletes the policy of a scratch bucket, last of all in a run, and it is put back at once",
+        ),
+        leaves=Trace.POLICY,
+    ),
     _put(
         "PutBucketAcl",
         "put_bucket_acl",

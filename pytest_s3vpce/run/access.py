@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
-from pytest_s3vpce.calibration import NONE, Calibration
-from pytest_s3vpce.claims import Results
-from pytest_s3vpce.claims.setting import helper_probes
 from pytest_s3vpce.errors import S3VpceError
-from pytest_s3vpce.model import Answer, FailureKind, Outcome, OutcomeKind, SignedRequest
-from pytest_s3vpce.operations import OPERATIONS, operation
-from pytest_s3vpce.outcome import classify, for_action
-from pytest_s3vpce.probe import Probe, form_of
-from pytest_s3vpce.run.objects import canary_body, canary_version, is_read, is_refusal, is_s3s, reading_of
+from pytest_s3vpce.model import Answer, FailureKind, SignedRequest
+from pytest_s3vpce.outcome import classify
+from pytest_s3vpce.run.deletions import Sender, is_deletion, shows_policy
+from pytest_s3vpce.run.objects import canary_body, canary_version, is_read, is_refusal, reading_of
+from pytest_s3vpce.run.observed import Observed, counted_of, outcome_of
 from pytest_s3vpce.run.plan import Reader, probes_of, readers_of, writes
 from pytest_s3vpce.run.settling import RealClock, settle
 
@@ -24,7 +21,8 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.claims import Claim, Setting
     from pytest_s3vpce.expectations import ExpectedCell
-    from pytest_s3vpce.probe import ProbeBuilder
+    from pytest_s3vpce.probe import Probe, ProbeBuilder
+    from pytest_s3vpce.run.deletions import Deletions
     from pytest_s3vpce.run.mutations import Mutations
     from pytest_s3vpce.run.settling import Clock
     from pytest_s3vpce.run.vantages import VantagePoints
@@ -40,43 +38,6 @@ _PATIENCE: Final = 10.0
 """Seconds without an answer after which it is told who is waited for."""
 
 
-@dataclass(slots=True)
-class Observed:
-    """What a run saw: each probe's request and answer, or why there is none."""
-
-    requests: dict[Probe, SignedRequest] = field(default_factory=dict)
-    answers: dict[Probe, Answer] = field(default_factory=dict)
-    refusals: dict[Probe, str] = field(default_factory=dict)
-    handed: set[Probe] = field(default_factory=set)
-    """Those that a vantage point was given to send, whether or not an answer came back."""
-    canaries: dict[str, tuple[bool, str]] = field(default_factory=dict)
-    outcomes: dict[Probe, Outcome] = field(default_factory=dict)
-    """As classified."""
-    counted: dict[Probe, Outcome] = field(default_factory=dict)
-    """Counted for the action under test."""
-    flapping: dict[Probe, tuple[str, ...]] = field(default_factory=dict)
-    """What probes gave whose answers did not settle, one after the other."""
-    gone: set[str] = field(default_factory=set)
-    """Labels of objects that were read, and could not be read again."""
-    calibration: Calibration = NONE
-
-    def heard(self, probe: Probe, answer: Answer) -> None:
-        """What it was refused for before no longer counts."""
-        self.answers[probe] = answer
-        self.refusals.pop(probe, None)
-
-    def unheard(self, probe: Probe, why: str) -> None:
-        """What was heard of it before no longer counts, and nobody knows that it was sent."""
-        self.refusals[probe] = why
-        self.answers.pop(probe, None)
-        self.requests.pop(probe, None)
-
-    def results(self) -> Results:
-        return Results(
-            outcomes=self.counted, canaries=self.canaries, calibration=self.calibration, gone=frozenset(self.gone)
-        )
-
-
 class AccessRun:
     """Sends the probes of cells and claims, from every vantage point at once."""
 
@@ -88,6 +49,7 @@ class AccessRun:
         builder: ProbeBuilder,
         notify: Callable[[str], None],
         mutations: Mutations,
+        deletions: Deletions | None = None,
         settle: float = 0.0,
         clock: Clock | None = None,
     ) -> None:
@@ -98,6 +60,7 @@ class AccessRun:
         self._builder = builder
         self._notify = notify
         self._mutations = mutations
+        self._deletions = deletions
         self._signed: dict[tuple[object, ...], SignedRequest] = {}
 
     def observe(
@@ -123,7 +86,23 @@ class AccessRun:
     def send(
         self, probes: Sequence[Probe], readers: Mapping[str, Reader | None], *, unmade: Mapping[str, str]
     ) -> Observed:
-        """Reads the canaries, sends all probes, reads the canaries again, and classifies what came back."""
+        """Reads the canaries, sends all probes, reads the canaries again, and classifies what came back.
+
+        What deletes policies is sent last, while no process of this run measures anything.
+        """
+        last = [probe for probe in probes if is_deletion(probe.cell)]
+        with nullcontext() if self._deletions is None else self._deletions.waiting():
+            seen = self._sent([probe for probe in probes if probe not in last], readers, unmade=unmade)
+        if last and self._deletions is not None:
+            with self._deletions.alone():
+                self._delete(last, seen, deletions=self._deletions)
+        self._classify(last, seen)
+        return seen
+
+    def _sent(
+        self, probes: Sequence[Probe], readers: Mapping[str, Reader | None], *, unmade: Mapping[str, str]
+    ) -> Observed:
+        """All of it but what deletes policies."""
         seen = Observed(calibration=self._world.calibration)
         for bucket, why in unmade.items():
             seen.canaries[bucket] = (False, why)
@@ -154,6 +133,26 @@ class AccessRun:
         self._read_again(refused - before.keys(), seen)
         return seen
 
+    def _delete(self, probes: Sequence[Probe], seen: Observed, *, deletions: Deletions) -> None:
+        """Nobody else's answers tell anything while a policy is gone."""
+        self._world.accounts.prepare(self._world.session(probe) for probe in probes)
+        known = dict(seen.outcomes)
+
+        def is_denied(probe: Probe) -> bool:
+            found = Observed(calibration=seen.calibration)
+            self._exchange([probe], found)
+            return outcome_of(probe, found).denied
+
+        deletions.send(
+            probes,
+            seen,
+            Sender(
+                send=lambda probe: self._exchange([probe], seen),
+                is_denied=is_denied,
+                watch=lambda bucket: next((row for row in known if shows_policy(row, known[row], bucket=bucket)), None),
+            ),
+        )
+
     def _settled(self, seen: Observed) -> None:
         """Where a window is asked for: sends again until answers agree; what changes something is sent once."""
         windows = {
@@ -164,7 +163,7 @@ class AccessRun:
         seen.flapping = settle(
             windows,
             send=lambda probes: self._exchange(probes, seen),
-            kind=lambda probe: _outcome(probe, seen).kind.value,
+            kind=lambda probe: outcome_of(probe, seen).kind.value,
             clock=self._clock,
         )
 
@@ -229,7 +228,7 @@ class AccessRun:
         probes = {label: reading_of(label, seen.outcomes) for label in labels}
         found = Observed(calibration=seen.calibration)
         self._exchange([probe for probe in probes.values() if probe], found)
-        seen.gone.update(label for label, probe in probes.items() if probe and not _outcome(probe, found).allowed)
+        seen.gone.update(label for label, probe in probes.items() if probe and not outcome_of(probe, found).allowed)
 
     def _readings(
         self, readers: Mapping[str, Reader | None], seen: Observed
@@ -322,40 +321,9 @@ class AccessRun:
 
     def _classify(self, probes: Sequence[Probe], seen: Observed) -> None:
         for probe in probes:
-            seen.outcomes[probe] = _outcome(probe, seen)
+            seen.outcomes[probe] = outcome_of(probe, seen)
         for probe in probes:
-            seen.counted[probe] = _counted(probe, seen)
-
-
-def _outcome(probe: Probe, seen: Observed) -> Outcome:
-    if probe in seen.flapping:
-        reason = f"its answers did not settle: {', '.join(seen.flapping[probe])}"
-        return Outcome(kind=OutcomeKind.INCONCLUSIVE, reason=reason)
-    answer = seen.answers.get(probe)
-    if answer is None:
-        return Outcome(kind=OutcomeKind.INCONCLUSIVE, reason=seen.refusals.get(probe, "it was not sent"))
-    row = operation(probe.cell.operation)
-    form = form_of(probe.cell, row)
-    authorised = form.authorised if probe.cell.mutating else (*form.authorised, *seen.calibration.answers(row.name))
-    outcome = classify(answer, operation=row.api_name, authorised=authorised)
-    if (outcome.allowed or outcome.denied) and not is_s3s(answer):
-        # A proxy or portal may answer 200, or S3's own words, to everything; S3 puts its request id into every answer.
-        reason = "the answer carries no request id of S3's: something in between gave it"
-        return replace(outcome, kind=OutcomeKind.INCONCLUSIVE, reason=reason)
-    return outcome
-
-
-def _counted(probe: Probe, seen: Observed) -> Outcome:
-    form = OPERATIONS[probe.cell.operation].safe
-    if form is None or not form.helpers or probe.cell.mutating:
-        return for_action(seen.outcomes[probe], action=probe.cell.action, helpers=(), shown=())
-    helpers = [helper.action for helper in form.helpers]
-    shown = [
-        helper.cell.action
-        for helper in helper_probes(probe.cell)
-        if helper in seen.outcomes and seen.outcomes[helper].allowed
-    ]
-    return for_action(seen.outcomes[probe], action=probe.cell.action, helpers=helpers, shown=shown)
+            seen.counted[probe] = counted_of(probe, seen)
 
 
 def _absent(reading: Probe | None, found: Observed) -> str:

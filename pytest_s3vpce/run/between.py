@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_s3vpce.model import Answer
-    from pytest_s3vpce.run.access import Observed
+    from pytest_s3vpce.run.observed import Observed
 
 _ISSUERS: Final = frozenset({"Amazon", "DigiCert Inc", "DigiCert, Inc."})
 """Of AWS's certificates: https://www.amazontrust.com/repository/ and, in older Regions and partitions, DigiCert."""

@@ -94,6 +94,16 @@ class RunFolder:
         finally:
             os.close(descriptor)
 
+    @contextmanager
+    def shared(self, name: str) -> Iterator[None]:
+        """Holds such a lock together with others that share it."""
+        descriptor = os.open(self.path / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
+
     def write(self, name: str, value: Any) -> None:
         """Writes JSON so that a reader sees all of it or nothing."""
         self.write_text(name, json.dumps(value))

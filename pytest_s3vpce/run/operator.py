@@ -17,9 +17,11 @@ from pytest_s3vpce.probe import ProbeBuilder
 from pytest_s3vpce.references import References
 from pytest_s3vpce.run.access import AccessRun
 from pytest_s3vpce.run.canaries import Canaries
+from pytest_s3vpce.run.deletions import Deletions
 from pytest_s3vpce.run.describing import describe
 from pytest_s3vpce.run.mutations import Mutations
 from pytest_s3vpce.run.results import matrix_of
+from pytest_s3vpce.run.settling import RealClock
 from pytest_s3vpce.run.vantages import VantagePoints
 from pytest_s3vpce.run.world import World
 from pytest_s3vpce.vantage import Ledger, sweep
@@ -34,9 +36,9 @@ if TYPE_CHECKING:
     from pytest_s3vpce.matrix import Matrix
     from pytest_s3vpce.model import Cell
     from pytest_s3vpce.probe import Probe
-    from pytest_s3vpce.run.access import Observed
     from pytest_s3vpce.run.environment import Environment
     from pytest_s3vpce.run.folder import RunFolder
+    from pytest_s3vpce.run.observed import Observed
     from pytest_s3vpce.vantage import Remaining
 
 
@@ -70,6 +72,7 @@ class Operator:
         self._builder = ProbeBuilder(user_agent=self.user_agent, loader=self.accounts.loader)
         self.canaries = Canaries(self.world, self.vantages, Ledger(folder.ledger), builder=self._builder)
         self._mutations = Mutations(self.world, self.canaries, Ledger(folder.ledger))
+        self._deletions = Deletions(self.world, folder, clock=RealClock())
         self._guarded: set[str] = set()
         self.sent: dict[str, Cell] = {}
         """By id, the cell of everything that was to be sent: declared ones, those of claims, and controls."""
@@ -162,6 +165,7 @@ class Operator:
             builder=self._builder,
             notify=self._notify,
             mutations=self._mutations,
+            deletions=self._deletions,
             settle=self._settle,
         )
 

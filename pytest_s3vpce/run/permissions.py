@@ -176,6 +176,8 @@ NEEDS: Final = (
     # snapshot.py: what explains paths and denials; what can't be read is reported as unknown
     Need(sid="ExplainPaths", actions=("ec2:DescribeVpcEndpoints",), on="places", modes=_LOOKING),
     Need(sid="ExplainBuckets", actions=("s3:GetBucketPolicy",), on="buckets", modes=_LOOKING),
+    # run/deletions.py, and vantage/removal.py after a run that was killed
+    Need(sid="PutPoliciesBack", actions=("s3:GetBucketPolicy", "s3:PutBucketPolicy"), on="scratch_buckets", modes=_ALL),
     # ownside.py: where a claim is about principals of other accounts
     Need(
         sid="ReadCallers",

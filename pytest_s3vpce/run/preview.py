@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.operations import OPERATIONS
+from pytest_s3vpce.run.deletions import is_deletion
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from pytest_s3vpce.claimbase import ClaimSpec
     from pytest_s3vpce.expectations import ExpectedCell, Plan
     from pytest_s3vpce.inventory import Inventory
 
@@ -44,6 +46,8 @@ def _lines(plan: Plan, inventory: Inventory, chosen: frozenset[str]) -> Iterator
     yield "would be created and removed again:"
     created = [*_machines(inventory, named), *_canaries(inventory, {row.cell.target.bucket for row in cells})]
     yield from created or ["  nothing"]
+    deleted = list(_policies(cells, claims))
+    yield from ["would be deleted and put back each time:", *deleted] if deleted else []
     instances = [inventory.vantage_points[name].ec2 for name in named]
     started = sum(instance is not None and instance.subnet is not None for instance in instances)
     yield f"would cost about ${_cost(cells, len(named)):.4f} in requests and invocations, controls included"
@@ -76,6 +80,16 @@ def _canaries(inventory: Inventory, buckets: Collection[str]) -> Iterator[str]:
     for name, bucket in inventory.buckets.items():
         if name in buckets and bucket.canary.create:
             yield f"  bucket {name}: a canary object, by {bucket.canary.create}"
+
+
+def _policies(cells: Collection[ExpectedCell], claims: Collection[ClaimSpec]) -> Iterator[str]:
+    """The buckets whose policy somebody is to delete, and how often that may be."""
+    asked = Counter(row.cell.target.bucket for row in cells if is_deletion(row.cell))
+    for claim in claims:
+        who = (*claim.fields.get("administrators", ()), *claim.fields.get("others", ()))
+        asked.update([claim.bucket] * len(who) if claim.fields.get("mutating") else [])
+    for bucket, times in asked.items():
+        yield f"  bucket {bucket}: its policy, for each of {times} who are asked to delete it and can"
 
 
 def _cost(cells: Collection[ExpectedCell], vantages: int) -> float:

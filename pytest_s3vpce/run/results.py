@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.expectations import ExpectedCell
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.model import Answer, Cell, SignedRequest
-    from pytest_s3vpce.run.access import Observed
+    from pytest_s3vpce.run.observed import Observed
     from pytest_s3vpce.run.world import Location, World
 
 _SUCCESSES = range(200, 300)
@@ -90,7 +90,7 @@ def matrix_of(
         claims=tuple(_claim(spec, claim, setting, results, strict=strict) for spec, claim in claims),
         vantages=tuple(rows),
         notes=(
-            *(sentence for same, sentence in seen.canaries.values() if not same),
+            *(sentence for same, sentence in (*seen.canaries.values(), *seen.policies.values()) if not same),
             *_alarms(seen),
             *between(seen, certified=mode == LIVE),
             *_leaning(seen, mode),

@@ -323,6 +323,8 @@ class _Reader:
         facts = self._world.bucket(label)
         arn = f"arn:{_partition(self._world.region(label))}:s3:::{facts.name}"
         self._add(facts.account, "buckets", arn)
+        if label in self._inventory.buckets and self._inventory.buckets[label].scratch:
+            self._add(facts.account, "scratch_buckets", arn)
         if made:
             self._add(facts.account, "canary_buckets", arn)
             self._add(facts.account, "canaries", f"{arn}/.s3vpce/canary-*")

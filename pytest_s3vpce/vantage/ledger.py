@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Kind(StrEnum):
     """What can be created, in the order in which it has to be removed."""
 
+    BUCKET_POLICY = "bucket_policy"
+    """One that a run deletes and puts back: what is removed is that it is gone."""
     S3_UPLOAD = "s3_upload"
     S3_OBJECT = "s3_object"
     S3_BUCKET = "s3_bucket"
@@ -32,7 +34,8 @@ class Entry:
     """One thing that a run created, or was about to.
 
     `identifier` is the name of a function, role or instance, or `bucket/key`; `given_id` is what AWS called it besides,
-    an object's version or an instance's id, where it has told. `kept` says why it could not be removed.
+    an object's version or an instance's id, where it has told. `content` is what is to be put back. `kept` says why it
+    could not be removed.
     """
 
     token: str
@@ -41,6 +44,7 @@ class Entry:
     region: str
     identifier: str
     given_id: str | None = None
+    content: str | None = field(default=None, repr=False)
     kept: str | None = None
     made: float = field(default=0.0, compare=False)
     """When it was asked for, in seconds since 1970."""
@@ -71,7 +75,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def creating(self, kind: Kind, *, account: str, region: str, identifier: str) -> Entry:
+    def creating(self, kind: Kind, *, account: str, region: str, identifier: str, content: str | None = None) -> Entry:
         """Record a creation; ask AWS for it only after this has returned."""
         entry = Entry(
             token=secrets.token_hex(8),
@@ -79,6 +83,7 @@ class Ledger:
             account=account,
             region=region,
             identifier=identifier,
+            content=content,
             made=time.time(),
         )
         self._append(
@@ -88,6 +93,7 @@ class Ledger:
             account=account,
             region=region,
             identifier=identifier,
+            **({} if content is None else {"content": content}),
         )
         return entry
 
@@ -142,7 +148,8 @@ def _open(lines: list[str]) -> list[Entry]:
         token = line["token"]
         if line["event"] == "creating":
             fields = {name: line[name] for name in ("token", "account", "region", "identifier")}
-            entries[token] = Entry(kind=Kind(line["kind"]), made=float(line.get("at", 0.0)), **fields)
+            when = float(line.get("at", 0.0))
+            entries[token] = Entry(kind=Kind(line["kind"]), content=line.get("content"), made=when, **fields)
         elif line["event"] == "removed":
             entries.pop(token, None)
         elif token in entries and line["event"] == "given":

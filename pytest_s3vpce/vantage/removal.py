@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import S3VpceError
+from pytest_s3vpce.vantage import policies
 from pytest_s3vpce.vantage.base import silent
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
 from pytest_s3vpce.vantage.ledger import Kind, Remaining
@@ -37,6 +38,7 @@ GONE: Final = frozenset(
 )
 SCRATCH: Final = "s3vpce-calibration-"
 """Of the names of all buckets that are made: no other is ever emptied or removed."""
+_DOING: Final = {Kind.BUCKET_POLICY: "putting back"}
 _AT_ONCE: Final = 8
 _BUSY: Final = "ResourceConflictException"
 _BUSY_TRIES: Final = 15
@@ -169,6 +171,11 @@ def _remove_bucket(entry: Entry, control: ControlPlane) -> str | None:
     return None
 
 
+def _put_policy_back(entry: Entry, control: ControlPlane) -> str | None:
+    client = control.client("s3", region=entry.region)
+    return policies.put_back(client, entry.identifier, text=entry.content or "", sleep=time.sleep)
+
+
 def _versions(client: Any, bucket: str, key: str) -> list[str]:
     pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
     return [
@@ -180,6 +187,7 @@ def _versions(client: Any, bucket: str, key: str) -> list[str]:
 
 
 _REMOVERS: Final[Mapping[Kind, Callable[[Entry, ControlPlane], str | None]]] = {
+    Kind.BUCKET_POLICY: _put_policy_back,
     Kind.S3_UPLOAD: _remove_uploads,
     Kind.S3_OBJECT: _remove_object,
     Kind.S3_BUCKET: _remove_bucket,
@@ -223,7 +231,7 @@ def clear(
     """Take these away, users before what they use; what remains, and why."""
 
     def taken(entry: Entry) -> Remaining | None:
-        notify(f"removing {entry}")
+        notify(f"{_DOING.get(entry.kind, 'removing')} {entry}")
         try:
             reason = take(entry)
         except S3VpceError as error:

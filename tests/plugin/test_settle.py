@@ -20,7 +20,7 @@ from tests.unit.test_settling import Counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_s3vpce.run.access import Observed
+    from pytest_s3vpce.run.observed import Observed
     from tests.plugin.conftest import Example, SharedLab
 
 ONE = ("-k", "GetObject and app and internet and not partner", "test_reports.access.yaml")

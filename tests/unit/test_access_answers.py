@@ -12,8 +12,9 @@ from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.errors import TargetError, VantageError
 from pytest_s3vpce.model import Answer, Cell, OutcomeKind, Target
 from pytest_s3vpce.probe import Probe
-from pytest_s3vpce.run.access import AccessRun, Observed, _outcome
+from pytest_s3vpce.run.access import AccessRun
 from pytest_s3vpce.run.objects import canary_body, canary_version
+from pytest_s3vpce.run.observed import Observed, outcome_of
 from pytest_s3vpce.run.plan import Reader
 from tests.unit.test_settling import Counted
 
@@ -31,7 +32,7 @@ def get(principal: str = "app", vantage: str = "office", *, bucket: str = "repor
 
 
 def outcome(answer: Answer) -> OutcomeKind:
-    return _outcome(get(), Observed(answers={get(): answer})).kind
+    return outcome_of(get(), Observed(answers={get(): answer})).kind
 
 
 @pytest.mark.parametrize(

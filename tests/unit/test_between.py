@@ -6,8 +6,8 @@ from typing import Any
 
 from pytest_s3vpce.model import Answer, Cell, SignedRequest, Target
 from pytest_s3vpce.probe import Probe
-from pytest_s3vpce.run.access import Observed
 from pytest_s3vpce.run.between import between
+from pytest_s3vpce.run.observed import Observed
 
 HOST = "reports.s3.eu-west-1.amazonaws.com"
 

@@ -184,6 +184,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("presigned-bounded", {"fresh": "none"}, "unknown principal `none`"),
     ("break-glass", {"others": "app:internet"}, "`app:internet` is an administrator"),
     ("break-glass", {"administrators": "app:nowhere"}, "unknown vantage point `nowhere`"),
+    ("break-glass", {"mutating": True}, "`reports` is no scratch bucket"),
     ("least-privilege", {"keys": "no", "witness": "app:inside"}, "`no`"),
     ("least-privilege", {"keys": "one"}, "named keys need a `witness`"),
     (

@@ -15,6 +15,7 @@ from pytest_s3vpce.claims import (
     Results,
     Setting,
     make_probe,
+    verdict_of,
 )
 from pytest_s3vpce.claims.encryptions import words
 from pytest_s3vpce.claims.not_public import BLOCKS
@@ -23,12 +24,14 @@ from pytest_s3vpce.matrix import Status, Verdict
 from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
 from pytest_s3vpce.operations import OPERATIONS, Resource
 from pytest_s3vpce.policy import UNKNOWN, Policies, parse
+from pytest_s3vpce.probe import Probe
 from tests.unit.test_claims import (
     ALLOWED,
     BREAK_GLASS,
     ENDPOINT_POLICY_LIMITS,
     EVERYTHING,
     EXACTLY,
+    GLASS_GONE,
     LEAST_PRIVILEGE,
     MAIN,
     NOT_PUBLIC,
@@ -387,11 +390,40 @@ def test_what_is_not_tried_of_the_policy_is_told() -> None:
     assert {probe.cell.operation for probe in careful.cells().allowed} == {"GetBucketPolicy"}
     assert list(careful.gaps(SETTING)) == [
         "s3:PutBucketPolicy was not tried: its form is inferred: set `inferred: true`",
-        "s3:DeleteBucketPolicy was not tried: the request takes nothing that S3 could refuse it for",
+        (
+            "s3:DeleteBucketPolicy was not tried: the request takes nothing that S3 could refuse it for: "
+            "set `mutating: true`, in a scratch bucket"
+        ),
         "not tried: user:internet",
     ]
     assert len(list(BREAK_GLASS.gaps(SETTING))) == 1
     assert all(probe.cell.inferred for probe in BREAK_GLASS.cells().denied)
+
+
+def test_a_policy_that_is_really_deleted_leaves_nothing_untried() -> None:
+    assert list(GLASS_GONE.gaps(SETTING)) == []
+    deleting = [probe.cell for probe in GLASS_GONE.probes(SETTING) if probe.cell.operation == "DeleteBucketPolicy"]
+    assert [cell.mutating for cell in deleting] == [True] * 3
+    assert [cell.who for cell in deleting] == ["partner:partner-vpc", "anonymous:internet", "app:app-subnet"]
+    assert list(GLASS_GONE.probes(SETTING))[-3:] == [Probe(cell=cell) for cell in deleting], "last of all"
+    assert not any(probe.cell.mutating for probe in BREAK_GLASS.probes(SETTING))
+
+
+@pytest.mark.parametrize(
+    ("policies", "words"),
+    [
+        ({}, "the policy of reports was not deleted"),
+        ({"reports": (False, "the policy of reports may not be as it was: x")}, "may not be as it was: x"),
+    ],
+)
+def test_a_policy_that_is_not_back_proves_nothing(policies: dict[str, tuple[bool, str]], words: str) -> None:
+    results = Results(outcomes=outcomes_of(GLASS_GONE), policies=policies)
+    found, sentence, _ = verdict_of(GLASS_GONE.judge(SETTING, results))
+    assert found is Verdict.INCONCLUSIVE
+    assert words in sentence
+    others = next(probe for probe in GLASS_GONE.cells().denied if probe.cell.mutating)
+    let = Results(outcomes={**outcomes_of(GLASS_GONE), others: ALLOWED}, policies=policies)
+    assert verdict_of(GLASS_GONE.judge(SETTING, let))[0] is Verdict.REFUTED, "whoever could is told all the same"
 
 
 def test_a_form_that_tells_nobody_apart_breaks_no_glass() -> None:

@@ -54,6 +54,13 @@ def test_the_same_name_may_be_created_again(ledger: Ledger) -> None:
     assert ledger.open_entries() == [again]
 
 
+def test_what_is_to_be_put_back_is_remembered_and_not_printed(ledger: Ledger) -> None:
+    entry = ledger.creating(Kind.BUCKET_POLICY, account="main", region="eu-west-1", identifier="b", content='{"a": 1}')
+    assert [row.content for row in ledger.open_entries()] == ['{"a": 1}']
+    assert "{" not in f"{entry} {entry!r}".replace("Entry(", "")
+    assert creating(ledger).content is None
+
+
 def test_an_objects_version_is_remembered(ledger: Ledger) -> None:
     entry = creating(ledger, Kind.S3_OBJECT, "bucket/.s3vpce/a/b")
     known = ledger.given(entry, "v1")

@@ -33,3 +33,14 @@ def test_what_would_be_made_of_a_function(tmp_path: Path, settings: str, shown: 
     plan = plan_cells([load_expectations(row, inventory) for row in find_expectations(folder)], inventory)
     lines = preview(plan, inventory, [row.id for row in plan.cells]).splitlines()
     assert f"  vantage point app-subnet: {shown}" in lines
+
+
+def test_whose_policy_would_be_deleted_is_told() -> None:
+    folder = EXAMPLE.parent / "every_claim"
+    inventory = load_inventory(folder / "s3vpce.yaml")
+    plan = plan_cells([load_expectations(row, inventory) for row in find_expectations(folder)], inventory)
+    lines = preview(plan, inventory, [row.id for row in plan.claims]).splitlines()
+    at = lines.index("would be deleted and put back each time:")
+    assert lines[at + 1] == "  bucket glass: its policy, for each of 4 who are asked to delete it and can"
+    others = [row.id for row in plan.claims if row.kind != "break-glass"]
+    assert "would be deleted" not in preview(plan, inventory, others)

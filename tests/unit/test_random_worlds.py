@@ -46,6 +46,7 @@ from tests.unit.test_claims import (
     ENDPOINT_POLICY_LIMITS,
     EVERYTHING,
     EXACTLY,
+    GLASS_GONE,
     LEAST_PRIVILEGE,
     MAIN,
     NOT_PUBLIC,
@@ -84,7 +85,7 @@ MAY = [
     ("DeleteObject", "mine"),
     ("GetBucketAcl", ""),
 ]
-GLASS = ("GetBucketPolicy", "PutBucketPolicy")
+GLASS = ("GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy")
 OWN = ("app", "link", "old-link")
 BUCKETS = ("reports", "reports+plain", "elsewhere", "control:main", "control:partner")
 RESOURCES = {"target": "arn:aws:s3:::r*", "control": "arn:aws:s3:::c*", "elsewhere": "arn:aws:s3:::x*"}
@@ -125,6 +126,8 @@ class World:
     """(operation, object's name) that `app`'s own policies allow on the bucket under test; None: everything."""
     glass_flips: frozenset[tuple[str, str]]
     """(principal, operation on the policy) that are let in although not `app`, or kept out although `app`."""
+    lost: bool
+    """Whether a policy that was really deleted is not back."""
     denies_old: frozenset[str]
     """Operations that the bucket's own policy denies to old signatures."""
     tag_flips: frozenset[tuple[str, str]]
@@ -255,11 +258,13 @@ class World:
             ) not in self.denies  # objects with names have their own policy
             return self.app_may is not None and tried & self.app_may == LEAST and listed
         if isinstance(claim, BreakGlass):
-            rows = {(*pair, name) for pair in (*claim.administrators, *claim.others) for name in GLASS}
+            asked_of = GLASS if claim.mutating else GLASS[:2]
+            rows = {(*pair, name) for pair in (*claim.administrators, *claim.others) for name in asked_of}
             let = {
                 row for row in rows if self._breaks(row[0], row[2]) and (row[0], "target") not in self.identity_blocks
             }
-            return let == {row for row in rows if row[:2] in claim.administrators}
+            back = not (claim.mutating and self.lost)
+            return back and let == {row for row in rows if row[:2] in claim.administrators}
         if isinstance(claim, TagScoped):
             named = {(scope.principal, scope.key[0]) for scope in claim.scopes}
             tried = {(who, key) for who, _ in named for key in ("ours", "theirs", "plain")}
@@ -330,6 +335,7 @@ GOOD = World(
     endpoint_blocks=frozenset(),
     app_may=None,
     glass_flips=frozenset(),
+    lost=False,
     denies_old=frozenset(ACTIONS),
     tag_flips=frozenset(),
     mistagged=frozenset(),
@@ -364,6 +370,7 @@ def bent(dice: random.Random, base: World) -> World:
             replace(base, endpoint_blocks=base.endpoint_blocks ^ {(dice.choice([MAIN, PARTNER]), kind)}),
             base if base.app_may is None else replace(base, app_may=base.app_may ^ {dice.choice(MAY)}),
             replace(base, glass_flips=base.glass_flips ^ {(dice.choice([who, "anonymous"]), dice.choice(GLASS))}),
+            replace(base, lost=not base.lost),
             replace(base, denies_old=base.denies_old ^ {operation}),
             replace(base, tag_flips=base.tag_flips ^ {(who, dice.choice(["ours", "theirs", "plain"]))}),
             replace(base, mistagged=base.mistagged ^ {dice.choice(["app", "partner", "ours", "theirs"])}),
@@ -391,7 +398,9 @@ def verdict(claim: Claim, world: World) -> tuple[Verdict, str]:
         name: (name not in world.no_canary, "the canary's reading")
         for name in ("reports", "reports+plain", "elsewhere")
     }
-    found, sentence, _ = verdict_of(claim.judge(setting, Results(outcomes=outcomes, canaries=canaries)))
+    policies = {"reports": (not world.lost, "the policy's reading")}
+    results = Results(outcomes=outcomes, canaries=canaries, policies=policies)
+    found, sentence, _ = verdict_of(claim.judge(setting, results))
     return found, sentence
 
 
@@ -430,6 +439,7 @@ CLAIMS: list[Claim] = [
     TAG_SCOPED,
     PRESIGNED_BOUNDED,
     BREAK_GLASS,
+    GLASS_GONE,
     LEAST_PRIVILEGE,
 ]
 

@@ -349,3 +349,45 @@ def test_clients_reach_a_lab_where_one_is_given() -> None:
     client = control.client("lambda")
     assert (client.meta.endpoint_url, client.meta.region_name) == ("http://127.0.0.1:9", "eu-west-1")
     assert client.meta.config.retries == {"mode": "standard", "total_max_attempts": 5}
+
+
+# --- policies
+
+POLICY = '{"Statement": []}'
+
+
+def policy_entry(ledger: Ledger) -> Entry:
+    return ledger.creating(Kind.BUCKET_POLICY, account="main", region="eu-west-1", identifier="b", content=POLICY)
+
+
+def test_a_policy_that_is_gone_is_put_back_and_read(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    aws["s3"].add_client_error("get_bucket_policy", "NoSuchBucketPolicy", http_status_code=404)
+    aws["s3"].add_response("put_bucket_policy", {}, {"Bucket": "b", "Policy": POLICY})
+    aws["s3"].add_client_error("get_bucket_policy", "NoSuchBucketPolicy", http_status_code=404)
+    aws["s3"].add_response("get_bucket_policy", {"Policy": POLICY}, {"Bucket": "b"})
+    policy_entry(ledger)
+    said: list[str] = []
+    assert sweep(ledger, lambda _: control, notify=said.append) == []
+    assert said == ["putting back bucket_policy b in account main, eu-west-1"]
+    assert len(pauses) == 1
+    assert ledger.open_entries() == []
+
+
+def test_a_policy_that_somebody_put_since_is_left(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger
+) -> None:
+    aws["s3"].add_response("get_bucket_policy", {"Policy": "{}"}, {"Bucket": "b"})
+    assert strike(ledger, policy_entry(ledger), control) == "it has another policy by now, which is left as it is"
+    assert len(ledger.open_entries()) == 1
+
+
+def test_a_policy_whose_bucket_is_gone_is_nobodys_any_more(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger
+) -> None:
+    aws["s3"].add_client_error("get_bucket_policy", "NoSuchBucket", http_status_code=404)
+    assert strike(ledger, policy_entry(ledger), control) is None
+    assert ledger.open_entries() == []

@@ -80,7 +80,7 @@ principals:
 """
     found = needed(tmp_path, principals=principals, points=ALL_POINTS + EVIDENCE)
     reached = set(statements(found)) | set(statements(found, "other"))
-    of_others = {"EncryptSettings", "ReadStacks", "ReadParameters", *OF_CLAIMS}
+    of_others = {"EncryptSettings", "ReadStacks", "ReadParameters", "PutPoliciesBack", *OF_CLAIMS}
     assert reached == set(names) - {need.sid for need in NEEDS if need.modes == {Mode.DEPLOY}} - of_others
     rows = statements(found)
     assert rows["SendCommandsByTags"]["Condition"] == {
@@ -341,6 +341,15 @@ def test_a_key_that_encrypts_settings_is_used_by_who_makes_the_function(tmp_path
     found = statements(needed(tmp_path, points=points))["EncryptSettings"]
     assert (found["Action"], found["Resource"]) == (["kms:Encrypt", "kms:CreateGrant"], [key])
     assert "EncryptSettings" not in statements(needed(tmp_path, points=points, mode=Mode.KEEP))
+
+
+def test_policies_of_scratch_buckets_are_put_back_and_no_others(tmp_path: Path) -> None:
+    assert "s3:PutBucketPolicy" not in allowed(needed(tmp_path))
+    path = tmp_path / "s3vpce.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("canary: {key: k}", "canary: {key: k}, scratch: true"))
+    found = statements(permissions(load_inventory(path), Environment(), mode=Mode.ASSUME))["PutPoliciesBack"]
+    assert found["Resource"] == ["arn:aws:s3:::plain-bucket"]
+    assert found["Action"] == ["s3:GetBucketPolicy", "s3:PutBucketPolicy"]
 
 
 def test_the_pages_name_what_is_printed(tmp_path: Path) -> None:

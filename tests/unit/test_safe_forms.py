@@ -15,7 +15,7 @@ from pytest_s3vpce.model import Answer, Cell, Layer, Outcome, OutcomeKind, Targe
 from pytest_s3vpce.operations import OPERATIONS, Operation, default_operation, operation
 from pytest_s3vpce.outcome import classify
 from pytest_s3vpce.probe import Credentials, Destination, Probe, ProbeBuilder
-from pytest_s3vpce.run.access import Observed, _outcome
+from pytest_s3vpce.run.observed import Observed, outcome_of
 from pytest_s3vpce.run.results import _alarms
 from tests.unit.labstage import INTERNET, LOADER, REGION, Person, Stage, allow, make_role, policy
 
@@ -350,4 +350,4 @@ def test_an_answer_that_a_calibration_found_counts(answer: str, kind: OutcomeKin
     probe = Probe(cell=cell)
     body = b"<Error><Code>Odd</Code><Message>odd</Message></Error>"
     given = Answer(id="r", status=400, headers={"x-amz-request-id": "ID"}, body=body)
-    assert _outcome(probe, Observed(answers={probe: given}, calibration=made)).kind is kind
+    assert outcome_of(probe, Observed(answers={probe: given}, calibration=made)).kind is kind
