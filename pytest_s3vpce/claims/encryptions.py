@@ -8,14 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.operations import Fill
+from pytest_s3vpce.operations.creations import ENCRYPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from pytest_s3vpce.probe import Probe
 
-ENCRYPTIONS: Final = ("AES256", "aws:kms", "aws:kms:dsse")
-"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/serv-side-encryption.html"""
 CUSTOMERS: Final[Mapping[str, Any]] = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": Fill.CUSTOMER_KEY}
 _WRITE: Final = "PutObject"
 

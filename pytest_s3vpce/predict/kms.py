@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.matrix import Expected
+from pytest_s3vpce.operations.creations import CREATIONS, DECRYPTING, MANAGED, WITH_KMS
 from pytest_s3vpce.policy import Request
 from pytest_s3vpce.predict.doubt import decide_in_doubt
-from pytest_s3vpce.snapshot.buckets import MANAGED
 from pytest_s3vpce.snapshot.state import EncryptionRow, KeyRow, Unread
 
 if TYPE_CHECKING:
@@ -22,12 +22,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.predict.ways import Way
     from pytest_s3vpce.snapshot.state import BucketRow
 
-_KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
 _OWN: Final = Unread(unread="AWS's own")
-_READS: Final = frozenset(
-    {"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"}
-)
-_WRITES: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
 _UNSIGNED: Final = "S3 answers unsigned requests for what a KMS key encrypts with a 400, which is no denial"
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html"""
 
@@ -48,9 +43,9 @@ class Asked:
 def of_kms(check: Check, way: Way, case: Case, asking: Asking) -> Asked | None:
     """What stands in the way at KMS; None where S3 asks nothing there, or is let through."""
     bucket = case.owner(check, asking.snapshot)
-    if check.action in _READS:
+    if check.action in DECRYPTING:
         action, held = "kms:Decrypt", _held(check, bucket, case, asking)
-    elif check.action == "s3:PutObject" and case.row.name in _WRITES:
+    elif check.action == "s3:PutObject" and case.row.name in CREATIONS:
         action, held = "kms:GenerateDataKey", _written(bucket, case, asking)
     else:
         return None
@@ -87,20 +82,20 @@ def _held(check: Check, bucket: BucketRow, case: Case, asking: Asking) -> KeyRow
         return None
     if isinstance(found, Unread):
         return found if case.key(check) in bucket.objects else _default(bucket, asking)
-    return _key(found.key, bucket, asking) if found.encryption in _KMS else None
+    return _key(found.key, bucket, asking) if found.encryption in WITH_KMS else None
 
 
 def _written(bucket: BucketRow, case: Case, asking: Asking) -> KeyRow | Unread | None:
     sent, named = case.parameters.get("ServerSideEncryption"), case.parameters.get("SSEKMSKeyId")
     if sent is not None:
-        return _key(named, bucket, asking) if sent in _KMS else None
+        return _key(named, bucket, asking) if sent in WITH_KMS else None
     return None if case.parameters.get("SSECustomerAlgorithm") else _default(bucket, asking)
 
 
 def _default(bucket: BucketRow, asking: Asking) -> KeyRow | Unread | None:
     rule = bucket.encryption
     if isinstance(rule, EncryptionRow):
-        return _key(rule.key, bucket, asking) if rule.algorithm in _KMS else None
+        return _key(rule.key, bucket, asking) if rule.algorithm in WITH_KMS else None
     return rule
 
 

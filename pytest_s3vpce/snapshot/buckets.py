@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.operations.creations import MANAGED, WITH_KMS
 from pytest_s3vpce.snapshot.asking import asked, policy
 from pytest_s3vpce.snapshot.state import AccessPointRow, BlockRow, EncryptionRow, KeyRow, ObjectRow, Unread
 
@@ -32,8 +33,6 @@ KEY_ACTIONS: Final = ("kms:DescribeKey", "kms:GetKeyPolicy")
 _WRITER: Final = "ObjectWriter"
 """What counts where nothing is set: https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html"""
 ENFORCED: Final = "BucketOwnerEnforced"
-_KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
-MANAGED: Final = "alias/aws/s3"
 
 
 def bucket(s3: Any, row: BucketRow, *, keys: Iterable[str]) -> BucketRow:
@@ -148,8 +147,8 @@ def key_names(row: BucketRow) -> list[str | None]:
     return [
         found.key
         for found in held
-        if (isinstance(found, EncryptionRow) and found.algorithm in _KMS)
-        or (isinstance(found, ObjectRow) and found.encryption in _KMS)
+        if (isinstance(found, EncryptionRow) and found.algorithm in WITH_KMS)
+        or (isinstance(found, ObjectRow) and found.encryption in WITH_KMS)
     ]
 
 
