@@ -65,14 +65,22 @@ def nothing_deleted() -> HttpResponse:
     return answered("DeleteResult", "")
 
 
-def with_failures(answer: HttpResponse, failures: Iterable[tuple[Deletion, Refused]], *, quiet: bool) -> HttpResponse:
-    """The answer with an Error for each entry that was refused; a quiet one names nothing else."""
+def with_others(
+    answer: HttpResponse, failures: Iterable[tuple[Deletion, Refused]], *, idle: Iterable[Deletion], quiet: bool
+) -> HttpResponse:
+    """The answer with an Error for each entry that was refused; a quiet one names nothing else.
+
+    `idle` are entries that nothing had to be done for, which S3 says are deleted.
+    """
+    done = "".join(f"<Deleted>{_written(entry)}</Deleted>" for entry in idle if not quiet)
     errors = "".join(
         f"<Error>{_written(entry)}{elements(Code=refused.code, Message=refused.message)}</Error>"
         for entry, refused in failures
     )
     body = re.sub(rb"<Deleted>.*?</Deleted>", b"", answer.body, flags=re.DOTALL) if quiet else answer.body
-    return HttpResponse(status=answer.status, headers=answer.headers, body=body.replace(_END, errors.encode() + _END))
+    return HttpResponse(
+        status=answer.status, headers=answer.headers, body=body.replace(_END, f"{done}{errors}".encode() + _END)
+    )
 
 
 def _written(entry: Deletion) -> str:

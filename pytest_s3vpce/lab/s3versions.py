@@ -8,11 +8,33 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.lab.reading import newest
+from pytest_s3vpce.lab.wire import HttpResponse
+
 if TYPE_CHECKING:
+    from pytest_s3vpce.lab.resources import BucketState
     from pytest_s3vpce.lab.s3requests import S3Request
-    from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
+    from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.lab.wire import HttpRequest
 
 _SUCCESS: Final = 300
+
+
+def is_absent(home: Any, key: str, version: str | None) -> bool:
+    """Whether a version is named that is not there: its deletion does nothing, in a bucket without versions either.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html
+    """
+    return version is not None and newest(home, key, version) is None
+
+
+def answer(state: State, _request: HttpRequest, asked: S3Request, bucket: BucketState) -> HttpResponse | None:
+    """The answer to a deletion that does nothing; None for all else."""
+    assert asked.row is not None
+    version = asked.parameters.get("VersionId")
+    if asked.row.name != "DeleteObject" or not is_absent(state.stored(bucket.name), asked.key or "", version):
+        return None
+    return HttpResponse(status=204, headers=(("x-amz-version-id", str(version)),))
 
 
 def as_done(asked: S3Request, request: HttpRequest, home: Any) -> HttpRequest:

@@ -174,6 +174,13 @@ class Services:
 
         mend_once(Trail, lambda: mending.mend_selectors(Trail))
 
+    def mend_kms(self) -> None:
+        from moto.kms import responses
+
+        from pytest_s3vpce.lab import mending
+
+        mend_once(responses.KmsResponse, lambda: mending.mend_keys(responses))
+
     def mend_s3control(self) -> None:
         from moto.s3control.models import S3ControlBackend
 
@@ -197,4 +204,5 @@ _MENDINGS: Mapping[str, Callable[[Services], None]] = {
     "organizations": Services.mend_organizations,
     "s3control": Services.mend_s3control,
     "cloudtrail": Services.mend_cloudtrail,
+    "kms": Services.mend_kms,
 }

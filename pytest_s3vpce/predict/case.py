@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.calibration import NONE, Calibration
@@ -12,7 +12,8 @@ from pytest_s3vpce.model import Transport
 from pytest_s3vpce.operations import Check, Resource, checks, operation
 from pytest_s3vpce.probe import Credentials, Destination, Host, Probe, ProbeBuilder, form_of, parameters_of
 from pytest_s3vpce.signing_in import session_policy
-from pytest_s3vpce.snapshot.state import AccessPointRow, PrincipalRow, Unread
+from pytest_s3vpce.snapshot.buckets import ENFORCED
+from pytest_s3vpce.snapshot.state import AccessPointRow, BlockRow, PrincipalRow, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,11 +68,30 @@ class Case:
         return self.calibration.asked(self.row, every)
 
     def owner(self, check: Check, snapshot: Snapshot) -> BucketRow:
-        """The bucket that a check is about: a copy's source may be another one."""
+        """The bucket that a check is about: a copy's source may be another one, and one to be made is nobody's yet."""
+        if check.resource is Resource.NONE or self.row.api_name == "CreateBucket":
+            return self._own(snapshot)
         if check.resource is Resource.SOURCE:
             name = str(self.parameters.get("CopySource", "")).partition("/")[0]
             return next((row for row in snapshot.buckets if row.name == name), self.bucket)
         return self.bucket
+
+    def _own(self, snapshot: Snapshot) -> BucketRow:
+        """What stands for the caller's own account: whatever the policies of a bucket that is there say.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
+        """
+        name = next((row.name for row in snapshot.accounts if row.id == self.caller.account), "")
+        return replace(
+            self.bucket,
+            account=name,
+            account_id=self.caller.account,
+            policy=None,
+            block=BlockRow(),
+            ownership=ENFORCED,
+            acl=None,
+            points={},
+        )
 
     def key(self, check: Check) -> str:
         """The object's key, of the source for a copy's source."""

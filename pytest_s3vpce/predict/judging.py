@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.errors import S3VpceError
@@ -38,6 +38,13 @@ _EVERYTHING = parse(
     json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}),
     name="identity",
 )
+
+
+_OWNERS_ALONE: Final = frozenset({"GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"})
+"""Operations that S3 answers other accounts than the bucket's with a 405, if it does not deny them.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketPolicy.html
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +138,9 @@ class Predictor:
                 return seen
             if last is found or check.action == case.cell.action:
                 last = seen
+        if case.row.api_name in _OWNERS_ALONE and case.caller.account != case.bucket.account_id:
+            why = "S3 answers other accounts than the bucket's with a 405, which is no denial"
+            return replace(last, expected=Expected.UNKNOWN, why=why)
         return last
 
     def _kms(self, check: Check, way: Way, case: Case) -> Prediction | None:
@@ -209,7 +219,7 @@ class Predictor:
         request = Request(
             action=check.action,
             resource=resource,
-            resource_account=case.caller.account if check.resource is Resource.NONE else holder,
+            resource_account=holder,
             principal=case.principal,
             context=given,
         )

@@ -183,3 +183,11 @@ def test_other_signatures_than_version_4_do_not_do(stage: Stage, s3: Any) -> Non
     words = "Requests specifying Server Side Encryption with AWS KMS managed keys require AWS Signature Version 4."
     old = stage.admin(MAIN).client("s3", signature_version="s3")
     assert refusal(old.get_object, Bucket=BUCKET, Key="signed") == (400, "InvalidArgument", words)
+
+
+def test_a_key_whose_policy_denies_somebody_is_described_to_others(stage: Stage) -> None:
+    elsewhere = {"StringNotEquals": {"kms:CallerAccount": MAIN}}
+    key = new_key(stage, OF_ACCOUNT, deny("kms:*", Principal="*", Condition=elsewhere))
+    kms = stage.admin(MAIN).client("kms")
+    kms.create_alias(AliasName="alias/described", TargetKeyId=key)
+    assert kms.describe_key(KeyId="alias/described")["KeyMetadata"]["Arn"] == key

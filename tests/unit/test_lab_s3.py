@@ -322,6 +322,20 @@ def test_a_key_is_deleted_only_if_its_condition_holds(s3: Any) -> None:
     assert "k" not in names(s3)
 
 
+def test_a_version_that_is_not_there_is_deleted_without_the_object(stage: Stage) -> None:
+    s3 = stage.admin(MAIN).client("s3")
+    name = {"Bucket": "lab-s3-unversioned"}
+    s3.create_bucket(**name)
+    s3.put_object(**name, Key="k", Body=b"x")
+    s3.delete_object(**name, Key="k", VersionId="s3vpce.no.such.version.000000000")
+    entry = {"Key": "k", "VersionId": "s3vpce.no.such.version.000000000"}
+    assert s3.delete_objects(**name, Delete={"Objects": [entry]})["Deleted"] == [entry]
+    assert "Deleted" not in s3.delete_objects(**name, Delete={"Objects": [entry], "Quiet": True})
+    assert s3.get_object(**name, Key="k")["Body"].read() == b"x"
+    s3.delete_object(**name, Key="k", VersionId="null")
+    assert refusal(s3.get_object, **name, Key="k")[:2] == (404, "NoSuchKey")
+
+
 def test_a_version_is_deleted_by_its_own_action(stage: Stage, s3: Any) -> None:
     s3.create_bucket(Bucket="lab-s3-versions")
     s3.put_bucket_versioning(Bucket="lab-s3-versions", VersioningConfiguration={"Status": "Enabled"})

@@ -40,6 +40,7 @@ from tests.unit.predictions import (
     BUILDER,
     ENDPOINT,
     EVERYTHING,
+    FOREIGN,
     GUARD,
     NOW,
     OTHER,
@@ -437,6 +438,31 @@ def test_keys_and_hosts_by_name() -> None:
 
 LIST = {"Owner": {"ID": "c1"}, "Grants": [{"Grantee": {"ID": "c1"}, "Permission": "FULL_CONTROL"}]}
 ALL_USERS = {"Grantee": {"URI": "http://acs.amazonaws.com/groups/global/AllUsers"}, "Permission": "READ"}
+
+
+def test_what_is_of_no_bucket_is_of_the_callers_account() -> None:
+    shut = snapshot(statement(), statement("Allow", sid="Public"), block=BlockRow(restrict_public_buckets=True))
+    for name in ("CreateBucket", "ListBuckets"):
+        for who in ("app:known", "partner:known"):
+            found = predict(shut, cell(name, who, inferred=True))
+            assert found.expected is Expected.ALLOW, found.why
+    mine = statement("Allow", sid="Mine", Action="s3:CreateBucket", Resource="*", Principal=None)
+    own = {**mine, "Condition": {"StringEquals": {"aws:ResourceAccount": OTHER}}}
+    people = [role("partner", arn=f"arn:aws:iam::{OTHER}:role/partner", identity=(policy(own),))]
+    assert predict(snapshot(people=people), cell("CreateBucket", "partner:known", inferred=True)).expected is (
+        Expected.ALLOW
+    )
+
+
+@pytest.mark.parametrize("name", ["GetBucketPolicy", "PutBucketPolicy"])
+def test_policies_are_shown_to_the_bucket_owners_account_alone(name: str) -> None:
+    open_to_all = snapshot(statement("Allow", sid="All"), people=[role(), role("partner", FOREIGN)])
+    assert predict(open_to_all, cell(name, "app:known", inferred=True)).expected is Expected.ALLOW
+    found = predict(open_to_all, cell(name, "partner:known", inferred=True))
+    assert found.expected is Expected.UNKNOWN
+    assert found.why == "S3 answers other accounts than the bucket's with a 405, which is no denial"
+    closed = snapshot(people=[role("partner", FOREIGN)])
+    assert predict(closed, cell(name, "partner:known", inferred=True)).expected is Expected.IMPLICIT_DENY
 
 
 def test_access_control_lists() -> None:
