@@ -144,6 +144,13 @@ class Calibration:
             value = self.value("key/content-sha256-presigned")
         return {} if value in (None, "absent") else {"s3:x-amz-content-sha256": str(value)}
 
+    def alternatives(self, row: Operation, checks: Sequence[Check]) -> tuple[tuple[Check, ...], ...]:
+        """The checks that S3 makes, one of each group being enough."""
+        asked = self.asked(row, checks)
+        if row.api_name == "GetObjectAttributes" and self.value("attributes/actions") == "either":
+            return (asked,)
+        return tuple((check,) for check in asked)
+
     def asked(self, row: Operation, checks: Sequence[Check]) -> tuple[Check, ...]:
         """Of the checks of an operation, those that S3 makes, where AWS's documents contradict each other."""
         actions = _ATTRIBUTES.get(self.value("attributes/actions"))

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pytest_s3vpce.lab.origin import Internet
+from pytest_s3vpce.lab.origin import OUTSIDE_OF_VPCS
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.runtime import Frame, Worker, WorkerExited, WorkerOverMemory, WorkerTimedOut
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from pytest_s3vpce.lab.origin import Placement
+    from pytest_s3vpce.lab.origin import Internet, Placement
     from pytest_s3vpce.lab.placement import Placements
 
     Credentials = Callable[["FunctionSpec"], Mapping[str, str]]
@@ -96,7 +96,7 @@ class Functions:
         self._placements = placements
         self._ca_pem = ca_pem
         self._credentials = credentials
-        self._without_vpc = without_vpc or Internet(address="203.0.113.20")
+        self._without_vpc = without_vpc or OUTSIDE_OF_VPCS
         self._concurrency = concurrency
         self._lock = threading.Lock()
         self._unpacking = threading.Lock()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.lab.judge import Relation
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.policy import Effect
+from pytest_s3vpce.undocumented import RULES, UNNAMED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.lab.keys import Caller
     from pytest_s3vpce.policy import Decision
 
@@ -27,9 +31,19 @@ _POLICY_TYPES: Final[Mapping[str, str]] = {
 _QUERY_SERVICES: Final = ("iam:", "cloudformation:", "sns:", "autoscaling:", "rds:", "elasticloadbalancing:")
 """Those whose requests are forms, and whose denials are called otherwise than those of services that speak JSON."""
 PLAIN: Final = "Access Denied"
+_SHORT: Final = {"permissions_boundary": "boundary", "vpc_endpoint": "endpoint"}
+"""Layers in the names of rules."""
 
 
-def s3_denial(decision: Decision, *, caller: Caller, action: str, resource: str, relation: Relation) -> Refused:
+def s3_denial(
+    decision: Decision,
+    *,
+    caller: Caller,
+    action: str,
+    resource: str,
+    relation: Relation,
+    calibration: Calibration = NONE,
+) -> Refused:
     """S3's 403, with the reason for callers of the bucket's account or organization; plain for others.
 
     Across accounts, an endpoint's policy is not told even in one organization:
@@ -38,8 +52,24 @@ def s3_denial(decision: Decision, *, caller: Caller, action: str, resource: str,
     hidden = relation is Relation.ORGANIZATION and decision.layer == "vpc_endpoint"
     message = PLAIN
     if not caller.anonymous and relation is not Relation.STRANGERS and not hidden:
-        message = _reason(decision, caller=caller, action=action, shown=f'on resource: "{resource}"')
+        told = _told(decision, calibration)
+        message = _reason(told, caller=caller, action=action, shown=f'on resource: "{resource}"')
     return Refused("AccessDenied", status=403, message=message)
+
+
+def _told(decision: Decision, calibration: Calibration) -> Decision:
+    """The decision as S3 tells it, where a calibration found that it tells another one."""
+    effect = "explicit" if decision.effect is Effect.EXPLICIT_DENY else "implicit"
+    rule = f"message/{_SHORT.get(decision.layer or '', decision.layer)}-{effect}"
+    if calibration.value("message/policy-arn") != "named":
+        decision = replace(decision, policy=None)
+    if rule not in RULES or calibration.value(rule) == RULES[rule].assumed:
+        return decision
+    if calibration.value(rule) == UNNAMED:
+        return replace(decision, layer=None)
+    layer, _, effect = calibration.value(rule).partition(" ")
+    told = Effect.EXPLICIT_DENY if effect == "explicit" else Effect.IMPLICIT_DENY
+    return replace(decision, layer=layer, effect=told)
 
 
 def s3_blocked(reason: str, *, caller: Caller, action: str, resource: str, relation: Relation) -> Refused:

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
+from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.lab import faultdocuments, webidentities
 from pytest_s3vpce.lab.authentication import authenticate
@@ -35,6 +36,7 @@ from pytest_s3vpce.network.path import Dropped, Path, PathKind, internet
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.lab.compute import Functions
     from pytest_s3vpce.lab.keys import Caller, Keys
     from pytest_s3vpce.lab.onuse import OnUse
@@ -64,12 +66,13 @@ class Gateway:
         enforce: Enforcement = Enforcement.DEFAULT,
         log: Callable[[Mapping[str, Any]], None] | None = None,
         delays: Delays = USUAL,
+        calibration: Calibration = NONE,
     ) -> None:
         self._state = state
         self._keys = keys
         self._ssm = ssm
         self._enforce = enforce
-        self._judge = judge = Judge(state)
+        self._judge = judge = Judge(state, calibration=calibration)
         self._s3 = S3(state, judge)
         self._routing = Routing(state)
         self._rooms = Rooms(state, keys=keys, judge=judge, functions=functions, delays=delays, enforce=enforce)
@@ -91,7 +94,10 @@ class Gateway:
                 service = verified.service
                 if service == "s3" and is_control(request):
                     service = "s3control"
-            answer = self._answer(request, verified, service=service, now=now, note=note)
+            wrong = authentic.wrong
+            if wrong is not None and (service != "s3" or self._s3.order.hash_first):
+                raise wrong
+            answer = self._answer(request, verified, service=service, now=now, note=note, wrong=wrong)
             if authentic.answered is not None:
                 answer = authentic.answered(answer)
         except Unanswered as lost:
@@ -108,6 +114,9 @@ class Gateway:
         note.update(service=service, status=answer.status)
         if "operation" not in note:
             note["operation"] = _operation_of(request, service="s3" if verified is None else service)
+        if service == "s3":
+            answer = self._s3.order.renamed(request, str(note["operation"]), answer)
+            note["status"] = answer.status
         self._note(note)
         finished = finish(answer, request) if service == "s3" else answer
         if verified is not None:  # what is not authentic is in no trail
@@ -122,6 +131,7 @@ class Gateway:
         service: str,
         now: datetime,
         note: dict[str, Any],
+        wrong: Refused | None,
     ) -> HttpResponse:
         caller = self._keys.caller(verified)
         note.update(caller=caller.arn, source=source_of(request.origin))
@@ -130,7 +140,7 @@ class Gateway:
         if path.endpoint is not None:
             note["endpoint_account"] = path.endpoint.account
         if service == "s3":
-            return self._s3.handle(request, caller, verified, path=path, now=now, note=note)
+            return self._s3.handle(request, caller, verified, path=path, now=now, note=note, wrong=wrong)
         if service == "sts" and webidentities.is_asked(request):
             context = request_keys(request, path, region=webidentities.region_of(request), now=now)
             return self._rooms.web_sessions().handle(request, path=path, context=context, now=now)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.lab.keys import SessionKind
+from pytest_s3vpce.lab.lateness import Lateness
 from pytest_s3vpce.policy import Decision, Document, Effect, Policies, Request, decide, parse
 from pytest_s3vpce.policy.doubts import Doubts
 
@@ -55,6 +56,8 @@ class Question:
     context: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     access_point: AccessPoint | None = None
     """The one that the request came by."""
+    unconditioned: str | None = None
+    """A condition key, in lower case, that no condition asks for: as if what it says were always met."""
 
     def by_access_point(self) -> Question:
         """The same, on the access point itself: what identity and endpoint policies are asked, and its own.
@@ -89,7 +92,10 @@ class Judge:
         self._state = state
         self.calibration = calibration
         """What is found of AWS where AWS says nothing."""
+        self.late = Lateness(calibration)
         self._doubts = Doubts(**calibration.engine)
+        self.fixed_keys = self._doubts.fixed_keys
+        """By which Block Public Access takes a policy for a restricted one, besides the documented ones."""
 
     def decide(self, caller: Caller, question: Question) -> Decision:
         """The engine's decision under everything that applies to this caller and resource."""
@@ -140,7 +146,10 @@ class Judge:
             },
         )
         policies = self._policies(caller, question, principal=principal, owner=owner)
-        return decide(request, replace(policies, **changes) if changes else policies)
+        policies = replace(policies, **changes) if changes else policies
+        if question.unconditioned is not None:
+            policies = _without(policies, question.unconditioned)
+        return decide(request, policies)
 
     def relation(self, caller: Caller, owner: str) -> Relation:
         """How a caller stands to the account that owns what was asked for."""
@@ -186,7 +195,33 @@ class Judge:
         if caller.bearer.endswith(":root"):
             return (_document(_OPEN, "root"),)  # a federated session of the root user's
         found = self._state.identity_policies(caller.bearer) or ()
+        found = self.late.seen("propagation/role-policy", caller.bearer, found)
         return tuple(_document(text, name) for name, text in found)
+
+
+def _without(policies: Policies, key: str) -> Policies:
+    """The caller's and the bucket's policies without conditions on a key."""
+
+    def bare(document: Document) -> Document:
+        statements = [
+            replace(row, conditions=tuple(each for each in row.conditions if each.key != key))
+            for row in document.statements
+        ]
+        return replace(
+            document,
+            allows=tuple(row for row in statements if not row.deny),
+            denies=tuple(row for row in statements if row.deny),
+        )
+
+    def every(rows: Any) -> Any:
+        return None if rows is None else tuple(map(bare, rows))
+
+    return replace(
+        policies,
+        identity=every(policies.identity),
+        session=every(policies.session),
+        resource=bare(policies.resource) if isinstance(policies.resource, Document) else policies.resource,
+    )
 
 
 def _resource(question: Question) -> Document | None:

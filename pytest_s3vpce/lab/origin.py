@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class Proxied:
 
 
 Origin = Internet | Placement
+OUTSIDE_OF_VPCS: Final = Internet(address="203.0.113.20")
+"""Where functions stand that have no VPC."""
 
 
 def source_of(origin: Origin) -> str:

@@ -27,7 +27,8 @@ from pytest_s3vpce.lab.authorization import unsupported
 from pytest_s3vpce.lab.denials import PLAIN
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3answers import no_buckets
-from pytest_s3vpce.lab.s3context import request_keys, s3_keys
+from pytest_s3vpce.lab.s3context import outside_of_vpcs, request_keys, s3_keys
+from pytest_s3vpce.lab.s3early import Order
 from pytest_s3vpce.lab.s3forms import check_form, check_metadata, check_name, check_uri, malformed
 from pytest_s3vpce.lab.s3payload import as_stored
 from pytest_s3vpce.lab.s3requests import parse
@@ -63,6 +64,7 @@ class S3:
     def __init__(self, state: State, judge: Judge) -> None:
         self._state = state
         self._judge = judge
+        self.order = Order(state, judge.calibration)
 
     def handle(
         self,
@@ -73,8 +75,12 @@ class S3:
         path: Path,
         now: datetime,
         note: dict[str, Any],
+        wrong: Refused | None = None,
     ) -> HttpResponse:
-        """The answer; Refused where S3 refuses. `note` takes what the request log says of it."""
+        """The answer; Refused where S3 refuses. `note` takes what the request log says of it.
+
+        `wrong` is what is told of the body once policies were asked.
+        """
         request, point = accesspoints.arrival(self._state, request)
         request, source = accesspoints.copy_source(self._state, request)
         asked = parse(request)
@@ -98,11 +104,19 @@ class S3:
                 details=(("BucketName", asked.bucket),),
             )
         _check_region(asked, bucket, verified)
-        context = {
-            **request_keys(request, path, region=bucket.region, now=now),
-            **s3_keys(request, asked, verified, now=now),
-        }
-        trial = Trial(self._state, self._judge, caller, path=path, context=context, note=note, points=(point, source))
+        trial = Trial(
+            self._state,
+            self._judge,
+            caller,
+            path=path,
+            context=self._context(request, asked, verified, path, region=bucket.region, now=now),
+            note=note,
+            order=self.order,
+            points=(point, source),
+        )
+        early = self._looked_at_first(request, asked, bucket, trial)
+        if early is not None:
+            return early
         if asked.row.name == "DeleteObjects":
             return self._delete_objects(request, asked, bucket, trial)
         try:
@@ -114,9 +128,19 @@ class S3:
             if note.get("decision") == Effect.IMPLICIT_DENY.value:
                 self._tell_absence(asked, bucket, trial)
             raise
+        if wrong is not None:
+            raise wrong
         self._check_state(request, asked, bucket, trial)
+        if trial.postponed:
+            self.order.check_conditions(asked, bucket, request.body)
+            trial.finish()
+        return self._done(request, asked, bucket, caller)
+
+    def _done(self, request: HttpRequest, asked: S3Request, bucket: BucketState, caller: Caller) -> HttpResponse:
+        """The answer to what may be done."""
+        assert asked.row is not None
         if asked.row.name == "GetBucketPolicyStatus":
-            return s3public.policy_status(bucket)
+            return s3public.policy_status(bucket, fixed=self._judge.fixed_keys)
         for room in (s3locks.answer, s3default.answer, s3documents.answer, s3versions.answer):
             kept = room(self._state, request, asked, bucket)
             if kept is not None:
@@ -139,6 +163,34 @@ class S3:
             others = [(name, value) for name, value in answer.headers if name.lower() != _REGION_HEADER]
             answer = replace(answer, headers=(*others, *_region_header(bucket)))
         return answer
+
+    def _context(
+        self,
+        request: HttpRequest,
+        asked: S3Request,
+        verified: Verified | Anonymous,
+        path: Path,
+        *,
+        region: str,
+        now: datetime,
+    ) -> dict[str, Any]:
+        calibration = self._judge.calibration
+        network = request_keys(request, path, region=region, now=now)
+        return {
+            **outside_of_vpcs(network, request.origin, calibration=calibration),
+            **s3_keys(request, asked, verified, now=now, calibration=calibration),
+        }
+
+    def _looked_at_first(
+        self, request: HttpRequest, asked: S3Request, bucket: BucketState, trial: Trial
+    ) -> HttpResponse | None:
+        """What a calibration found to come before policies, refused as S3 does."""
+        self.order.check_body(request, asked, bucket)
+        assert asked.row is not None
+        if not self.order.looks_first(asked.row.name) or asked.row.name == "DeleteObjects":
+            return None
+        self._check_state(request, asked, bucket, trial.waived())
+        return self.order.check_conditions(asked, bucket, request.body)
 
     def _check_state(self, request: HttpRequest, asked: S3Request, bucket: BucketState, trial: Trial) -> None:
         """What S3 looks at once the caller is authorised; that a key is absent is told to those who may list."""
@@ -176,7 +228,9 @@ class S3:
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
         """
         assert asked.row is not None
-        if asked.row.name not in _OBJECT_READS or asked.key is None or bucket.ownership == s3public.ENFORCED:
+        told = self._judge.calibration.value("absent-key/list-without-get") == "404"
+        unlisted = bucket.ownership == s3public.ENFORCED and not told
+        if asked.row.name not in _OBJECT_READS or asked.key is None or unlisted:
             return
         version = asked.parameters.get("VersionId")
         if not self._state.object_exists(bucket.name, asked.key, version):
@@ -199,8 +253,12 @@ class S3:
         if caller.account is None:
             raise Refused("AccessDenied", status=403, message=PLAIN)
         owner = BucketLike(asked.bucket or "*", caller.account)
-        context = {**request_keys(request, path, region=region, now=now), **s3_keys(request, asked, verified, now=now)}
-        trial = Trial(self._state, self._judge, caller, path=path, context=context, note=note)
+        context = self._context(request, asked, verified, path, region=region, now=now)
+        trial = Trial(self._state, self._judge, caller, path=path, context=context, note=note, order=self.order)
+        assert asked.row is not None
+        if self.order.looks_first(asked.row.name):
+            check_form(asked, request.body)
+            check_location(request.body)
         trial.authorise(asked, owner)
         check_form(asked, request.body)
         if asked.bucket:
@@ -232,6 +290,8 @@ class S3:
             parameters = {**asked.parameters, **entry.parameters()}
             one = replace(asked, row=OPERATIONS["DeleteObject"], key=entry.key, parameters=parameters)
             try:
+                if self.order.looks_first("DeleteObjects"):
+                    s3checks.check_etag(self._state, bucket.name, entry.key, wanted=entry.etag)
                 trial.authorise(one, bucket)
                 s3checks.check_etag(self._state, bucket.name, entry.key, wanted=entry.etag)
                 s3locks.check(self._state, request, one, bucket)

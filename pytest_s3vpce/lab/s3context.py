@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.lab.authorization import QUERY
+from pytest_s3vpce.lab.origin import OUTSIDE_OF_VPCS
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3forms import element
 from pytest_s3vpce.lab.signatures import Verified
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_s3vpce.calibration import Calibration
+    from pytest_s3vpce.lab.origin import Origin
     from pytest_s3vpce.lab.s3requests import S3Request
     from pytest_s3vpce.lab.signatures import Anonymous
     from pytest_s3vpce.lab.state import State
@@ -29,6 +31,9 @@ _IN_BODY: Final[Mapping[str, Mapping[str, str]]] = {
     "PutObjectRetention": {"Mode": "s3:object-lock-mode", "RetainUntilDate": "s3:object-lock-retain-until-date"},
     "PutObjectLegalHold": {"Status": "s3:object-lock-legal-hold"},
 }
+
+_SOMEBODYS: Final = {"aws:SourceVpc": "vpc-0000000000000a115", "aws:SourceVpce": "vpce-0000000000000a115"}
+"""A VPC and an endpoint of AWS's own."""
 
 
 def request_keys(request: HttpRequest, path: Path, *, region: str, now: datetime) -> dict[str, Any]:
@@ -61,6 +66,15 @@ def _via_keys(via: str | None) -> dict[str, Any]:
         "aws:CalledViaFirst": via,
         "aws:CalledViaLast": via,
     }
+
+
+def outside_of_vpcs(keys: dict[str, Any], origin: Origin, *, calibration: Calibration) -> dict[str, Any]:
+    """The same for a function that stands in no VPC: what S3 sees of it is documented nowhere."""
+    if origin != OUTSIDE_OF_VPCS:
+        return keys
+    found = {name: calibration.value(f"function/{name}") for name in ("aws:SourceIp", *_SOMEBODYS)}
+    kept = {name: value for name, value in keys.items() if found.get(name) != "absent"}
+    return {**{name: value for name, value in _SOMEBODYS.items() if found[name] == "present"}, **kept}
 
 
 def s3_keys(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.wire import HttpRequest
 
-_KINDS: Final[Mapping[str, str]] = {
+KINDS: Final[Mapping[str, str]] = {
     "Analytics": "ListBucketAnalyticsConfigurationResult",
     "IntelligentTiering": "ListBucketIntelligentTieringConfigurationsOutput",
     "Inventory": "ListInventoryConfigurationsResult",
@@ -40,7 +40,7 @@ def answer(state: State, request: HttpRequest, asked: S3Request, bucket: BucketS
         return _payment(home, request, name)
     if name == "GetBucketLogging":
         return _logging(home)
-    kind = next((kind for kind in _KINDS if name in _names(kind)), None)
+    kind = next((kind for kind in KINDS if name in _names(kind)), None)
     return None if kind is None else _configuration(home, request, asked, kind)
 
 
@@ -88,16 +88,27 @@ def _configuration(home: Any, request: HttpRequest, asked: S3Request, kind: str)
     kept, at = _kept(home), (kind, str(asked.parameters.get("Id", "")))
     if asked.row.name.startswith("List"):
         rows = "".join(_bare(text) for (found, _), text in sorted(kept.items()) if found == kind)
-        return answered(_KINDS[kind], f"<IsTruncated>false</IsTruncated>{rows}")
+        return answered(KINDS[kind], f"<IsTruncated>false</IsTruncated>{rows}")
     if asked.row.name.startswith("Put"):
         kept[at] = request.body.decode("utf-8", "replace")
         return HttpResponse(status=200)
-    if at not in kept:
-        raise Refused("NoSuchConfiguration", status=404, message="The specified configuration does not exist.")
+    _require(at, kept)
     if asked.row.name.startswith("Delete"):
         del kept[at]
         return HttpResponse(status=204)
     return _given_back(kept[at])
+
+
+def check_there(state: State, asked: S3Request, bucket: BucketState) -> None:
+    """Refuses a configuration that nobody has put."""
+    assert asked.row is not None
+    kind = next(kind for kind in KINDS if asked.row.name in _names(kind))
+    _require((kind, str(asked.parameters.get("Id", ""))), _kept(state.stored(bucket.name)))
+
+
+def _require(at: tuple[str, str], kept: Mapping[tuple[str, str], str]) -> None:
+    if at not in kept:
+        raise Refused("NoSuchConfiguration", status=404, message="The specified configuration does not exist.")
 
 
 def _bare(text: str) -> str:

@@ -47,15 +47,17 @@ def effective(*blocks: PublicAccessBlock | None) -> PublicAccessBlock:
     )
 
 
-def is_public(policy: str) -> bool:
-    return bool(public_statements(parse(policy, name="resource")))
+def is_public(policy: str, *, fixed: frozenset[str] = frozenset()) -> bool:
+    """`fixed` are the keys, besides the documented ones, by which S3 takes a policy for a restricted one."""
+    return bool(public_statements(parse(policy, name="resource"), fixed=fixed))
 
 
-def blocked(asked: S3Request, body: bytes, block: PublicAccessBlock) -> str | None:
+def blocked(asked: S3Request, body: bytes, block: PublicAccessBlock, *, fixed: frozenset[str]) -> str | None:
     """Why a caller who may do this does not, as the end of S3's sentence; None where nothing is in the way."""
     assert asked.row is not None
     name = asked.row.name
-    if name == "PutBucketPolicy" and block.block_public_policy and is_public(body.decode("utf-8", errors="replace")):
+    text = body.decode("utf-8", errors="replace")
+    if name == "PutBucketPolicy" and block.block_public_policy and is_public(text, fixed=fixed):
         return POLICIES_BLOCKED
     return _ACLS_BLOCKED if name in _ACL_WRITES and block.block_public_acls and _sets_public_acl(asked, body) else None
 
@@ -107,7 +109,7 @@ def acl_against_ownership(bucket: str) -> Refused:
     )
 
 
-def policy_status(bucket: BucketState) -> HttpResponse:
+def policy_status(bucket: BucketState, *, fixed: frozenset[str] = frozenset()) -> HttpResponse:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketPolicyStatus.html"""
     if bucket.policy is None:
         raise Refused(
@@ -116,4 +118,4 @@ def policy_status(bucket: BucketState) -> HttpResponse:
             message="The bucket policy does not exist",
             details=(("BucketName", bucket.name),),
         )
-    return answered("PolicyStatus", elements(IsPublic=str(is_public(bucket.policy)).lower()))
+    return answered("PolicyStatus", elements(IsPublic=str(is_public(bucket.policy, fixed=fixed)).lower()))

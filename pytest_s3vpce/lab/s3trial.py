@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,15 +14,15 @@ from pytest_s3vpce.lab.resources import PublicAccessBlock
 from pytest_s3vpce.lab.s3context import existing_tags
 from pytest_s3vpce.lab.s3kms import Kms
 from pytest_s3vpce.operations import Check, Resource, checks
-from pytest_s3vpce.operations import context as parameter_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_s3vpce.lab.accesspoints import AccessPoint
     from pytest_s3vpce.lab.judge import Judge
     from pytest_s3vpce.lab.keys import Caller
     from pytest_s3vpce.lab.resources import BucketState
+    from pytest_s3vpce.lab.s3early import Order
     from pytest_s3vpce.lab.s3requests import S3Request
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.wire import HttpRequest
@@ -59,6 +60,7 @@ class Trial:
         path: Path,
         context: Mapping[str, Any],
         note: dict[str, Any],
+        order: Order,
         points: tuple[AccessPoint | None, AccessPoint | None] = (None, None),
     ) -> None:
         self._state = state
@@ -69,11 +71,41 @@ class Trial:
         self._note = note
         self._point, self._source_point = points
         self._kms = Kms(state, judge)
+        self.order = order
+        self.postponed: list[Callable[[], None]] = []
+        """What KMS is asked once the conditions of the request were looked at."""
 
     def authorise(self, asked: S3Request, bucket: BucketState | BucketLike) -> None:
         assert asked.row is not None
-        for check in checks(asked.row, asked.parameters):
-            self.require(check, asked, bucket)
+        for alternatives in self._judge.calibration.alternatives(asked.row, checks(asked.row, asked.parameters)):
+            self._require_one(alternatives, asked, bucket)
+
+    def _require_one(self, alternatives: Sequence[Check], asked: S3Request, bucket: BucketState | BucketLike) -> None:
+        for check in alternatives[:-1]:
+            try:
+                return self.require(check, asked, bucket)
+            except Refused:
+                continue
+        return self.require(alternatives[-1], asked, bucket)
+
+    def finish(self) -> None:
+        """Asks KMS what was put off."""
+        for ask in self.postponed:
+            ask()
+        self.postponed.clear()
+
+    def waived(self) -> Trial:
+        """The same for a caller who may do everything: what is looked at before policies are asked."""
+        return _Waived(
+            self._state,
+            self._judge,
+            self._caller,
+            path=self._path,
+            context=self._context,
+            note=self._note,
+            order=self.order,
+            points=(self._point, self._source_point),
+        )
 
     def is_foreign(self, bucket: BucketState) -> bool:
         """Whether the caller is of another account than the bucket."""
@@ -84,7 +116,10 @@ class Trial:
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html; that it does: ceph/ceph#68577.
         """
-        self.require(_LISTING, asked, bucket, seen={"s3:prefix": key})
+        calibration = self._judge.calibration
+        seen = {"s3:prefix": key} if calibration.value("absent-key/list-by-prefix") == "404" else {}
+        bare = "s3:prefix" if calibration.value("absent-key/list-elsewhere") == "404" else None
+        self.require(_LISTING, asked, bucket, seen=seen, unconditioned=bare)
 
     def require(
         self,
@@ -93,6 +128,7 @@ class Trial:
         bucket: BucketState | BucketLike,
         *,
         seen: Mapping[str, str] = MappingProxyType({}),
+        unconditioned: str | None = None,
     ) -> None:
         """Raises S3's 403 unless the check is allowed."""
         assert asked.row is not None
@@ -109,7 +145,8 @@ class Trial:
                 raise Refused("NoSuchBucket", status=404, message="The specified bucket does not exist")
             owner, resource = found, f"arn:aws:s3:::{source.bucket}/{source.key}"
             key, version = source.key, source.version
-        policy = acls.with_accounts(self._state, owner.policy)
+        policy = self._judge.late.seen("propagation/bucket-policy", owner.name, owner.policy)
+        policy = acls.with_accounts(self._state, policy)
         if self._caller.is_root and self._caller.account == owner.account and asked.row.name in POLICY_OPERATIONS:
             policy = None
         point = self._source_point if check.resource is Resource.SOURCE else self._point
@@ -132,12 +169,13 @@ class Trial:
             endpoint=self._path.endpoint,
             context={
                 **self._context,
-                **parameter_keys(asked.row, asked.parameters),
+                **self._judge.calibration.keys(asked.row, asked.parameters),
                 **existing_tags(self._state, owner.name, action=check.action, key=key, version=version),
                 **_point_keys(point),
                 **seen,
             },
             access_point=point,
+            unconditioned=unconditioned,
         )
         decision = self._judge.decide(self._caller, question)
         self._note.update(
@@ -145,11 +183,20 @@ class Trial:
         )
         if not decision.allowed:
             relation = self._judge.relation(self._caller, owner.account)
-            shown = question.by_access_point().resource
-            raise s3_denial(decision, caller=self._caller, action=check.action, resource=shown, relation=relation)
+            calibration = self._judge.calibration
+            by_point = calibration.value("message/access-point") == "the access point"
+            raise s3_denial(
+                decision,
+                caller=self._caller,
+                action=check.action,
+                resource=question.by_access_point().resource if by_point else resource,
+                relation=relation,
+                calibration=calibration,
+            )
         if not isinstance(owner, BucketLike):
             self._check_payer(check, asked, owner)
-            self._kms.require(
+            ask_kms = partial(
+                self._kms.require,
                 self._caller,
                 asked,
                 owner,
@@ -159,6 +206,10 @@ class Trial:
                 version=version,
                 context=self._context,
             )
+            if self.order.kms_first:
+                ask_kms()
+            else:
+                self.postponed.append(ask_kms)
 
     def _check_payer(self, check: Check, asked: S3Request, owner: BucketState) -> None:
         """Other accounts have to say that they pay where the bucket asks it; nobody unknown can.
@@ -185,7 +236,9 @@ class Trial:
 
     def check_blocks(self, request: HttpRequest, asked: S3Request, bucket: BucketState) -> None:
         """Raises S3's 403 where an authorised caller is blocked: by Block Public Access, or in how it encrypts."""
-        reason, layer = s3public.blocked(asked, request.body, self._block(bucket)), "block_public_access"
+        fixed = self._judge.fixed_keys
+        reason = s3public.blocked(asked, request.body, self._block(bucket), fixed=fixed)
+        layer = "block_public_access"
         if reason is None:
             reason, layer = s3default.blocked(self._state, asked, bucket), "blocked_encryption"
         if reason is None:
@@ -203,7 +256,18 @@ class Trial:
         if isinstance(owner, BucketLike):
             return PublicAccessBlock()
         of_account = self._state.account_public_access_block(owner.account, owner.region)
-        return s3public.effective(owner.public_access_block, of_account, self._point.block if self._point else None)
+        own = self._judge.late.seen("propagation/public-access-block", owner.name, owner.public_access_block)
+        return s3public.effective(own, of_account, self._point.block if self._point else None)
+
+
+class _Waived(Trial):
+    """Of one who may do everything."""
+
+    def require(self, *_: object, **__: object) -> None:
+        """Nothing is asked."""
+
+    def check_blocks(self, *_: object) -> None:
+        """Nor is anything blocked."""
 
 
 def _point_keys(point: AccessPoint | None) -> dict[str, str]:

@@ -82,7 +82,15 @@ class Anonymous:
 
 
 def verify(request: HttpRequest, *, lookup: Lookup, now: datetime) -> Verified | Anonymous:
-    """Who signed this request; raises `Refused` in S3's words when the signature is not good."""
+    """Who signed this request; raises `Refused` in S3's words when the signature is not good, or not of this body."""
+    found = signer_of(request, lookup=lookup, now=now)
+    if isinstance(found, Verified):
+        check_payload(request, payload=found.payload_hash)
+    return found
+
+
+def signer_of(request: HttpRequest, *, lookup: Lookup, now: datetime) -> Verified | Anonymous:
+    """The same, whatever the body is."""
     claim = claim_of(request)
     if claim is None:
         return Anonymous()
@@ -91,7 +99,6 @@ def verify(request: HttpRequest, *, lookup: Lookup, now: datetime) -> Verified |
     payload = _payload_hash(request, claim)
     _check_signed_headers(request, claim)
     _check_signature(request, claim=claim, secret=secret, payload=payload)
-    _check_payload(request, payload=payload)
     return Verified(
         access_key_id=claim.access_key_id,
         session_token=claim.token,
@@ -188,7 +195,8 @@ def _payload_hash(request: HttpRequest, claim: Claim) -> str:
     return hashlib.sha256(request.body).hexdigest()
 
 
-def _check_payload(request: HttpRequest, *, payload: str) -> None:
+def check_payload(request: HttpRequest, *, payload: str) -> None:
+    """Refuses a body that is not what its signed digest says."""
     if payload in _UNCHECKED_PAYLOADS:
         return
     if not _HASH.fullmatch(payload):
