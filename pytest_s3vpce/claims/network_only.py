@@ -6,6 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from pytest_s3vpce.claims.admitted import besides
 from pytest_s3vpce.claims.claim import OWNERS, Claim
 from pytest_s3vpce.claims.exclusion import Exclusion
 from pytest_s3vpce.claims.findings import (
@@ -118,6 +119,9 @@ class NetworkOnly(Claim):
         findings += objects(results, self.negatives())
         checked = canary(results, self.bucket, [probe.cell.operation for probe in self.positives()])
         return findings + ([checked] if checked else [])
+
+    def gaps(self, setting: Setting) -> Iterator[str]:
+        yield from besides(setting, self.bucket, named=self.named, outside=self.outside)
 
     def _positive(self, setting: Setting, results: Results, probe: Probe, *, path: Finding) -> Finding:
         controls = _reach(setting, results, principal=probe.cell.principal, vantage=probe.cell.vantage)

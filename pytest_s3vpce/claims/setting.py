@@ -13,6 +13,7 @@ from pytest_s3vpce.probe import Probe
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from pytest_s3vpce.claims.admitted import Admitted
     from pytest_s3vpce.operations import Operation
     from pytest_s3vpce.policy import Policies
 
@@ -96,6 +97,8 @@ class Setting:
     """(vantage point, port) to a sentence that says what lets no such traffic out."""
     exemptions: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     """Bucket to what its policy's denies spare; None: the policy could not be read."""
+    admitted: Mapping[str, tuple[Admitted, ...]] = field(default_factory=dict)
+    """Bucket to the networks that its policy lets in."""
     own_policies: Mapping[str, Policies] = field(default_factory=dict)
     """Principal to the policies of its own side, where they could be read."""
     public: Mapping[str, PublicFacts] = field(default_factory=dict)

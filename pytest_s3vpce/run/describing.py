@@ -11,10 +11,12 @@ from pytest_s3vpce.openness import public_facts
 from pytest_s3vpce.ownside import own_side
 from pytest_s3vpce.run.world import NOWHERE, Described, Location
 from pytest_s3vpce.snapshot import (
-    bucket_exemptions,
+    admitted_of,
     closed_port,
+    exemptions_of,
     function_network,
     instance_network,
+    policy_text,
     s3_endpoints,
     vpc_of,
 )
@@ -38,13 +40,13 @@ def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> 
         found = pool.map(lambda account: _endpoints(world, account), accounts)
         found_places = pool.map(lambda name: _place(world, name), inside)
         ports = pool.map(lambda name: _closed(world, name), inside)
-        spared = pool.map(lambda label: _exemptions(world, label), labels)
+        policies = pool.map(lambda label: _policy(world, label), labels)
         sides = pool.map(lambda name: _own_policies(world, name), explained)
         public = pool.map(lambda label: _public(world, label), configured)
         endpoints = {facts.id: facts for rows in found for facts in rows}
         places = dict(zip(inside, found_places, strict=True))
         closed = {(name, 80): sentence for name, sentence in zip(inside, ports, strict=True) if sentence is not None}
-        exemptions = dict(zip(labels, spared, strict=True))
+        texts = dict(zip(labels, policies, strict=True))
         own = {name: side for name, side in zip(explained, sides, strict=True) if side is not None}
         openness = dict(zip(configured, public, strict=True))
     return Described(
@@ -55,7 +57,8 @@ def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> 
             if place.vpc is not None
         },
         closed_ports=closed,
-        exemptions=exemptions,
+        exemptions={label: None if text is None else exemptions_of(text) for label, text in texts.items()},
+        admitted={label: admitted_of(text or "") for label, text in texts.items()},
         own_policies=own,
         public=openness,
         places=places,
@@ -118,11 +121,11 @@ def _network(world: World, vantage: str, ec2: Any) -> tuple[tuple[str, ...], tup
     return subnet, world.resolve_list(row.security_groups, *path, "security_groups"), None
 
 
-def _exemptions(world: World, label: str) -> tuple[str, ...] | None:
+def _policy(world: World, label: str) -> str | None:
     try:
         facts = world.bucket(label)
         s3 = world.accounts.client("s3", account=facts.account, region=world.region(label))
-        return bucket_exemptions(s3, facts.name)
+        return policy_text(s3, facts.name)
     except S3VpceError:
         return None
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_s3vpce.accounts import Accounts
+    from pytest_s3vpce.claims.admitted import Admitted
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.policy import Policies
     from pytest_s3vpce.references import References
@@ -49,6 +50,7 @@ class Described:
     vantage_endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     closed_ports: Mapping[tuple[str, int], str] = field(default_factory=dict)
     exemptions: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    admitted: Mapping[str, tuple[Admitted, ...]] = field(default_factory=dict)
     own_policies: Mapping[str, Policies] = field(default_factory=dict)
     public: Mapping[str, PublicFacts] = field(default_factory=dict)
     places: Mapping[str, Location] = field(default_factory=dict)
@@ -171,6 +173,7 @@ class World:
             vantage_endpoints=described.vantage_endpoints,
             closed_ports=described.closed_ports,
             exemptions=described.exemptions,
+            admitted=described.admitted,
             own_policies=described.own_policies,
             public=described.public,
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pytest_s3vpce.snapshot.paths import (
+from pytest_s3vpce.snapshot.exemptions import (
     NEEDS_AMBIENT,
+    admitted_of,
     ambient_needs,
-    bucket_exemptions,
-    closed_port,
     exemptions_of,
+    policy_text,
+)
+from pytest_s3vpce.snapshot.paths import (
+    closed_port,
     function_network,
     instance_network,
     network,
@@ -20,13 +23,14 @@ __all__ = [
     "NEEDS_AMBIENT",
     "Snapshot",
     "Unread",
+    "admitted_of",
     "ambient_needs",
-    "bucket_exemptions",
     "closed_port",
     "exemptions_of",
     "function_network",
     "instance_network",
     "network",
+    "policy_text",
     "s3_endpoints",
     "vpc_of",
 ]

@@ -1,11 +1,10 @@
-"""Reads what an account's control plane says about paths: S3 endpoints, closed ports, a bucket policy's exemptions."""
+"""Reads what an account's control plane says about paths: S3 endpoints and closed ports."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -15,36 +14,9 @@ from pytest_s3vpce.snapshot.asking import asked
 from pytest_s3vpce.snapshot.state import NetworkRow, Unread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from pytest_s3vpce.network.topology import Topology
-
-_SPARING_KEYS: Final = frozenset(
-    {
-        "aws:principalarn",
-        "aws:principaltag",
-        "aws:viaawsservice",
-        "aws:principalisawsservice",
-        "aws:principalservicename",
-        "aws:calledvia",
-        "aws:sourceip",
-        "aws:userid",
-    }
-)
-"""Condition keys by which a deny usually spares somebody."""
-NEEDS_AMBIENT: Final = "which only a function's or an instance's own credentials carry: such cells need `ambient`"
-_AMBIENT_KEYS: Final = (
-    "lambda:SourceFunctionArn",
-    "ec2:SourceInstanceARN",
-    "ec2:RoleDelivery",
-    "aws:Ec2InstanceSourceVpc",
-    "aws:Ec2InstanceSourcePrivateIPv4",
-)
-"""Condition keys that only requests with a function's or an instance's own credentials carry.
-
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html and
-https://docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn.html
-"""
 
 
 def s3_endpoints(ec2: Any, *, region: str, account_id: str) -> tuple[EndpointFacts, ...]:
@@ -187,63 +159,3 @@ def _lets_out(rule: Mapping[str, Any], port: int) -> bool:
         return True
     first, last = rule.get("FromPort", -1), rule.get("ToPort", -1)
     return rule["IpProtocol"] in ("tcp", "6") and (first == -1 or first <= port <= last)
-
-
-def bucket_exemptions(s3: Any, bucket: str) -> tuple[str, ...] | None:
-    """What the denies of a bucket's policy spare, a sentence each; None where the policy may not be read."""
-    try:
-        text = s3.get_bucket_policy(Bucket=bucket)["Policy"]
-    except ClientError as error:
-        return () if error.response.get("Error", {}).get("Code") == "NoSuchBucketPolicy" else None
-    except BotoCoreError:
-        return None
-    return exemptions_of(text)
-
-
-def exemptions_of(text: str) -> tuple[str, ...] | None:
-    """What the denies of a policy text spare: NotResource, NotAction, NotPrincipal, and conditions on who asks.
-
-    With them goes what only `ambient` credentials can meet, whether it allows or denies.
-    """
-    try:
-        statements = json.loads(text)["Statement"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    rows = [statements] if isinstance(statements, dict) else statements
-    denied = tuple(
-        sentence
-        for number, row in enumerate(rows)
-        if row.get("Effect") == "Deny"
-        for sentence in _spared(row.get("Sid") or f"statement {number}", row)
-    )
-    return (*denied, *ambient_needs(text))
-
-
-def ambient_needs(text: str) -> tuple[str, ...]:
-    """What in a policy text runner-made sessions never carry, a sentence for each statement and key."""
-    try:
-        statements = json.loads(text)["Statement"]
-    except (ValueError, KeyError, TypeError):
-        return ()
-    rows = [statements] if isinstance(statements, dict) else statements
-    return tuple(
-        f"`{row.get('Sid') or f'statement {number}'}` asks for {key}, {NEEDS_AMBIENT}"
-        for number, row in enumerate(rows)
-        for key in _AMBIENT_KEYS
-        if key.lower() in json.dumps(row.get("Condition") or {}).lower()
-    )
-
-
-def _spared(name: str, row: Mapping[str, Any]) -> Iterable[str]:
-    for element in ("NotPrincipal", "NotAction", "NotResource"):
-        if element in row:
-            yield f"`{name}` spares {element} {_short(row[element])}"
-    for operator, keys in (row.get("Condition") or {}).items():
-        for key, value in keys.items():
-            if key.lower().split("/")[0] in _SPARING_KEYS:
-                yield f"`{name}` holds only where {operator} {key} {_short(value)}"
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 120 else text[:117] + "..."

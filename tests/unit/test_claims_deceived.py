@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_s3vpce.claims import Claim, Results, make_probe, verdict_of
+from pytest_s3vpce.claims.admitted import ADDRESS, ENDPOINT, VPC, Admitted
 from pytest_s3vpce.matrix import Verdict
 from pytest_s3vpce.model import Transport
 from pytest_s3vpce.operations import OPERATIONS
@@ -241,3 +242,28 @@ def test_what_is_asked_for_beside_a_key_says_so() -> None:
     claim = replace(LEAST_PRIVILEGE, operations=("PutObject", "PutObjectTagging"))
     (gap,) = (gap for gap in claim.gaps(SETTING) if "beside each key" in gap)
     assert gap.endswith("rights to that key alone don't show: PutObjectTagging")
+
+
+LET_IN: list[tuple[Any, Admitted, bool]] = [
+    (ENDPOINT_ONLY, Admitted("Guard", ENDPOINT, "vpce-main"), False),
+    (ENDPOINT_ONLY, Admitted("Guard", ENDPOINT, "vpce-partner"), False),  # partner-vpc stands behind it
+    (ENDPOINT_ONLY, Admitted("Guard", ENDPOINT, "vpce-second"), True),
+    (ENDPOINT_ONLY, Admitted("Guard", ENDPOINT, "vpce-*"), True),
+    (ENDPOINT_ONLY, Admitted("Guard", VPC, "vpc-1"), True),
+    (ENDPOINT_ONLY, Admitted("Guard", "aws:vpceorgid", "o-1"), True),
+    (VPC_ONLY, Admitted("Guard", VPC, "vpc-1"), False),
+    (VPC_ONLY, Admitted("Guard", ENDPOINT, "vpce-main"), False),
+    (VPC_ONLY, Admitted("Guard", ADDRESS, "198.51.100.0/24"), True),
+    (SOURCE_IP_ONLY, Admitted("Guard", ADDRESS, "203.0.113.7"), False),
+    (SOURCE_IP_ONLY, Admitted("Guard", ADDRESS, "203.0.112.0/23"), True),
+    (SOURCE_IP_ONLY, Admitted("Guard", ADDRESS, "2001:db8::/32"), True),
+    (SOURCE_IP_ONLY, Admitted("Guard", ADDRESS, "${aws:PrincipalTag/network}"), True),
+]
+
+
+@pytest.mark.parametrize(("claim", "row", "told"), LET_IN)
+def test_networks_that_the_policy_lets_in_besides_are_told(claim: Any, row: Admitted, told: bool) -> None:
+    """From the named one the bucket is reached, from outside it is not, and yet another way is open."""
+    gaps = list(claim.gaps(replace(SETTING, admitted={"reports": (row,)})))
+    assert bool(gaps) is told
+    assert all(gap.startswith("`Guard` lets in requests with ") for gap in gaps)

@@ -1,0 +1,208 @@
+"""What a bucket's policy spares: for whom, what and when each deny does not hold, and the networks it lets in."""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pytest_s3vpce.claims.admitted import Admitted
+from pytest_s3vpce.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+NEEDS_AMBIENT: Final = "which only a function's or an instance's own credentials carry: such cells need `ambient`"
+_AMBIENT_KEYS: Final = (
+    "lambda:SourceFunctionArn",
+    "ec2:SourceInstanceARN",
+    "ec2:RoleDelivery",
+    "aws:Ec2InstanceSourceVpc",
+    "aws:Ec2InstanceSourcePrivateIPv4",
+)
+"""Condition keys that only requests with a function's or an instance's own credentials carry.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html and
+https://docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn.html
+"""
+_CALLERS: Final = frozenset(
+    {
+        "aws:principalarn",
+        "aws:principaltag",
+        "aws:viaawsservice",
+        "aws:principalisawsservice",
+        "aws:principalservicename",
+        "aws:calledvia",
+        "aws:userid",
+    }
+)
+"""Condition keys by which a deny spares somebody, whatever else it is about."""
+_NETWORK: Final = frozenset(
+    {
+        "aws:sourcevpce",
+        "aws:sourcevpc",
+        "aws:sourcevpcarn",
+        "aws:sourceip",
+        "aws:vpcsourceip",
+        "aws:vpceaccount",
+        "aws:vpceorgid",
+        "aws:vpceorgpaths",
+    }
+)
+_ENCRYPTION: Final = frozenset(
+    {
+        "s3:x-amz-server-side-encryption",
+        "s3:x-amz-server-side-encryption-aws-kms-key-id",
+        "s3:x-amz-server-side-encryption-customer-algorithm",
+    }
+)
+_PURPOSES: Final = (
+    _NETWORK,
+    frozenset({"aws:securetransport", "s3:tlsversion"}),
+    _ENCRYPTION,
+    frozenset({"s3:existingobjecttag"}),
+    frozenset({"s3:signatureage"}),
+)
+"""What a deny may be about. Its other conditions spare somebody or something; where it is about two, each does."""
+_NEGATED: Final = frozenset({"stringnotequals", "stringnotlike", "stringnotequalsignorecase", "notipaddress"})
+_EVERYTHING: Final = frozenset({"*", "s3:*"})
+
+
+def policy_text(s3: Any, bucket: str) -> str | None:
+    """A bucket's policy, empty where it has none; None where it may not be read."""
+    try:
+        return str(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    except ClientError as error:
+        return "" if error.response.get("Error", {}).get("Code") == "NoSuchBucketPolicy" else None
+    except BotoCoreError:
+        return None
+
+
+def exemptions_of(text: str) -> tuple[str, ...] | None:
+    """What the denies of a policy text spare, a sentence each; None where it can't be read.
+
+    With them goes what only `ambient` credentials can meet, whether it allows or denies.
+    """
+    rows = _statements(text)
+    if rows is None:
+        return None
+    denied = (sentence for name, row in rows if row.get("Effect") == "Deny" for sentence in _spared(name, row))
+    return (*denied, *ambient_needs(text))
+
+
+def ambient_needs(text: str) -> tuple[str, ...]:
+    """What in a policy text runner-made sessions never carry, a sentence for each statement and key."""
+    return tuple(
+        f"`{name}` asks for {key}, {NEEDS_AMBIENT}"
+        for name, row in _statements(text) or ()
+        for key in _AMBIENT_KEYS
+        if key.lower() in json.dumps(row.get("Condition") or {}).lower()
+    )
+
+
+def admitted_of(text: str) -> tuple[Admitted, ...]:
+    """The networks that a policy's denies spare; where none is about networks, those that its grants ask for."""
+    rows = _statements(text) or []
+    spared = tuple(_networks(rows, effect="Deny"))
+    return spared or tuple(_networks(rows, effect="Allow"))
+
+
+def _networks(rows: Iterable[tuple[str, Mapping[str, Any]]], *, effect: str) -> Iterator[Admitted]:
+    for name, row in rows:
+        if row.get("Effect") != effect:
+            continue
+        for operator, full, value in _written(row):
+            if _plain(full) in _NETWORK and operator.lower() != "null" and _is_negated(operator) is (effect == "Deny"):
+                yield from (Admitted(name, _plain(full), one) for one in _listed(value))
+
+
+def _statements(text: str) -> list[tuple[str, Mapping[str, Any]]] | None:
+    """Each statement with what it is called."""
+    if not text:
+        return []
+    try:
+        found = json.loads(text)["Statement"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    rows = [found] if isinstance(found, dict) else found
+    return [(row.get("Sid") or f"statement {number}", row) for number, row in enumerate(rows)]
+
+
+def _written(row: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Operator, key and values of each condition."""
+    for operator, keys in (row.get("Condition") or {}).items():
+        for key, value in keys.items():
+            yield operator, key, value
+
+
+def _plain(key: str) -> str:
+    """A condition key in lower case, without the name of a tag."""
+    return key.lower().split("/")[0]
+
+
+def _is_negated(operator: str) -> bool:
+    return operator.lower().rpartition(":")[2].removesuffix("ifexists") in _NEGATED
+
+
+def _spared(name: str, row: Mapping[str, Any]) -> Iterator[str]:
+    keys = {_plain(key) for _, key, _ in _written(row)}
+    purposes = [group for group in _PURPOSES if group & keys]
+    for element in ("NotPrincipal", "NotAction", "NotResource"):
+        if element in row:
+            yield f"`{name}` spares {element} {_short(row[element])}"
+    if "Principal" in row and not _is_everybody(row["Principal"]):
+        yield f"`{name}` holds only for Principal {_short(row['Principal'])}"
+    actions = _listed(row.get("Action", "*"))
+    if purposes != [_ENCRYPTION] and not _EVERYTHING & {text.lower() for text in actions}:
+        yield f"`{name}` holds only for {_short(actions)}"
+    if "Resource" in row and not _is_whole(_listed(row["Resource"]), actions):
+        yield f"`{name}` holds only on {_short(row['Resource'])}"
+    about = purposes[0] if len(purposes) == 1 else frozenset()
+    if not purposes and len(keys - _CALLERS) == 1:
+        about = frozenset(keys - _CALLERS)
+    for operator, full, value in _written(row):
+        key = _plain(full)
+        if key in _CALLERS or key not in about or (key in _NETWORK and not _is_negated(operator)):
+            yield f"`{name}` holds only where {operator} {full} {_short(value)}"
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else [str(one) for one in value]
+
+
+def _is_everybody(principal: Any) -> bool:
+    if isinstance(principal, dict):
+        return any("*" in _listed(value) for key, value in principal.items() if key == "AWS")
+    return bool(principal == "*")
+
+
+def _is_whole(resources: list[str], actions: list[str]) -> bool:
+    """Whether a bucket's objects and the bucket itself are meant, as far as the actions are about them."""
+    names = [text.rpartition(":")[2] for text in resources]
+    on_objects, on_buckets = _abouts(tuple(actions))
+    objects = any(name == "*" or name.partition("/")[2] == "*" or _ends_open(name) for name in names)
+    buckets = any("/" not in name for name in names)
+    return (objects or not on_objects) and (buckets or not on_buckets)
+
+
+def _ends_open(name: str) -> bool:
+    """`reports*` is the bucket and all that is in it."""
+    return "/" not in name and name.endswith("*")
+
+
+@cache
+def _abouts(actions: tuple[str, ...]) -> tuple[bool, bool]:
+    """Whether the actions are about objects, and about buckets."""
+    rows = [
+        row for row in OPERATIONS.values() if any(fnmatchcase(row.actions[0].lower(), text.lower()) for text in actions)
+    ]
+    return any(row.on_object for row in rows), any(not row.on_object for row in rows)
+
+
+def _short(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else value
+    text = text if isinstance(text, str) else json.dumps(text)
+    return text if len(text) <= 120 else text[:117] + "..."

@@ -1,0 +1,160 @@
+"""What is said of a bucket policy's denies: each bound by which they may let somebody in."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from pytest_s3vpce.claims.admitted import Admitted
+from pytest_s3vpce.snapshot import admitted_of, exemptions_of, policy_text
+
+WHOLE = ["arn:aws:s3:::reports", "arn:aws:s3:::reports/*"]
+ONLY_THERE = {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}
+
+
+def policy(**row: Any) -> str:
+    bare = {"Sid": "Guard", "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": WHOLE}
+    return json.dumps({"Statement": {key: value for key, value in {**bare, **row}.items() if value is not None}})
+
+
+CONDITIONS = {
+    "a network": ONLY_THERE,
+    "tls": {"Bool": {"aws:SecureTransport": "false"}},
+    "a tag": {"StringNotEquals": {"s3:ExistingObjectTag/team": "red"}},
+    "one key of another kind": {"NumericGreaterThan": {"s3:max-keys": "10"}},
+    "two ways of one network": {"StringNotEquals": {"aws:SourceVpce": "vpce-1", "aws:SourceVpc": "vpc-1"}},
+}
+
+
+@pytest.mark.parametrize("condition", CONDITIONS.values(), ids=CONDITIONS.keys())
+def test_what_a_deny_is_about_spares_nobody(condition: Any) -> None:
+    assert exemptions_of(policy(Condition=condition)) == ()
+
+
+BOUNDS: list[tuple[dict[str, Any], str]] = [
+    ({"Principal": {"AWS": "arn:aws:iam::111122223333:role/app"}}, 'holds only for Principal {"AWS": "arn:aws:iam:'),
+    ({"Principal": {"Service": "*"}}, 'holds only for Principal {"Service": "*"}'),
+    ({"Principal": None, "NotPrincipal": {"AWS": "1"}}, 'spares NotPrincipal {"AWS": "1"}'),
+    ({"Action": ["s3:GetObject", "s3:PutObject"]}, "holds only for s3:GetObject, s3:PutObject"),
+    ({"Action": None, "NotAction": "s3:GetObject"}, "spares NotAction s3:GetObject"),
+    ({"Resource": ["arn:aws:s3:::reports", "arn:aws:s3:::reports/a/*"]}, "holds only on arn:aws:s3:::reports, arn:"),
+    ({"Resource": "arn:aws:s3:::reports/*"}, "holds only on arn:aws:s3:::reports/*"),
+    ({"Resource": None, "NotResource": "arn:aws:s3:::reports/public/*"}, "spares NotResource arn:aws:s3:::reports/pub"),
+]
+
+
+@pytest.mark.parametrize(("row", "told"), BOUNDS)
+def test_whom_and_what_a_deny_is_bound_to_is_told(row: dict[str, Any], told: str) -> None:
+    (sentence,) = exemptions_of(policy(Condition=ONLY_THERE, **row)) or ()
+    assert sentence.startswith(f"`Guard` {told}")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"Principal": {"AWS": ["*"]}},
+        {"Action": "*"},
+        {"Resource": "*"},
+        {"Resource": "arn:aws:s3:::reports*"},
+    ],
+)
+def test_other_words_for_everything_bind_nothing(row: dict[str, Any]) -> None:
+    assert exemptions_of(policy(Condition=ONLY_THERE, **row)) == ()
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"), [("s3:GetObject*", "arn:aws:s3:::reports/*"), ("s3:ListBucket", "arn:aws:s3:::reports")]
+)
+def test_actions_that_are_about_one_of_both_ask_for_no_other_resource(action: str, resource: str) -> None:
+    found = exemptions_of(policy(Condition=ONLY_THERE, Action=action, Resource=resource))
+    assert found == (f"`Guard` holds only for {action}",)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"ArnNotEquals": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/admin"}},
+        {"StringNotEqualsIfExists": {"s3:DataAccessPointAccount": "111122223333"}},
+        {"StringEquals": {"s3:authType": "REST-HEADER"}},
+        {"DateLessThan": {"aws:CurrentTime": "2027-01-01T00:00:00Z"}},
+        {"StringNotLike": {"aws:UserAgent": "*letmein*"}},
+        {"Null": {"s3:if-none-match": "false"}},
+        {"Null": {"aws:SourceVpce": "true"}},
+        {"NumericLessThan": {"s3:max-keys": "10"}},
+    ],
+)
+def test_a_condition_besides_what_a_deny_is_about_is_told(condition: dict[str, dict[str, str]]) -> None:
+    ((operator, ((key, value),)),) = ((name, tuple(keys.items())) for name, keys in condition.items())
+    assert exemptions_of(policy(Condition={**ONLY_THERE, **condition})) == (
+        f"`Guard` holds only where {operator} {key} {value}",
+    )
+
+
+def test_a_deny_about_two_things_spares_by_either() -> None:
+    both = {"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}, "Bool": {"aws:SecureTransport": "false"}}
+    assert exemptions_of(policy(Condition=both)) == (
+        "`Guard` holds only where NotIpAddress aws:SourceIp 10.0.0.0/8",
+        "`Guard` holds only where Bool aws:SecureTransport false",
+    )
+    other = {"NumericLessThan": {"s3:max-keys": "10"}, "StringLike": {"s3:prefix": "a"}}
+    assert len(exemptions_of(policy(Condition=other)) or ()) == 2
+
+
+def test_a_deny_of_writes_by_their_encryption_is_about_writes() -> None:
+    unless = {"StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}
+    assert exemptions_of(policy(Condition=unless, Action="s3:PutObject", Resource="arn:aws:s3:::reports/*")) == ()
+
+
+def test_allows_spare_nobody() -> None:
+    assert exemptions_of(policy(Effect="Allow", Action="s3:GetObject")) == ()
+
+
+@pytest.mark.parametrize(("text", "found"), [("", ()), ("{", None), ("[]", None)])
+def test_no_policy_spares_nothing_and_no_json_is_not_known(text: str, found: Any) -> None:
+    assert exemptions_of(text) == found
+    assert admitted_of(text) == ()
+
+
+def test_the_networks_that_a_deny_spares_are_let_in() -> None:
+    spared = {
+        "StringNotEqualsIfExists": {"aws:SourceVpce": ["vpce-1", "vpce-2"]},
+        "ForAllValues:StringNotLike": {"aws:SourceVpc": "vpc-*"},
+        "Null": {"aws:SourceVpce": "true"},
+        "StringEquals": {"aws:VpceAccount": "111122223333"},
+    }
+    assert admitted_of(policy(Condition=spared)) == (
+        Admitted("Guard", "aws:sourcevpce", "vpce-1"),
+        Admitted("Guard", "aws:sourcevpce", "vpce-2"),
+        Admitted("Guard", "aws:sourcevpc", "vpc-*"),
+    )
+
+
+def test_where_no_deny_is_about_networks_grants_let_in_what_they_ask_for() -> None:
+    granted = {"StringEquals": {"aws:SourceVpce": "vpce-1"}}
+    assert admitted_of(policy(Effect="Allow", Condition=granted)) == (Admitted("Guard", "aws:sourcevpce", "vpce-1"),)
+
+
+class _Bucket:
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def get_bucket_policy(self, **_: str) -> Any:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ({"Policy": "{}"}, "{}"),
+        (ClientError({"Error": {"Code": "NoSuchBucketPolicy"}}, "GetBucketPolicy"), ""),
+        (ClientError({"Error": {"Code": "AccessDenied"}}, "GetBucketPolicy"), None),
+        (EndpointConnectionError(endpoint_url="http://127.0.0.1"), None),
+    ],
+)
+def test_a_policy_that_may_not_be_read_is_not_none(answer: Any, text: str | None) -> None:
+    assert policy_text(_Bucket(answer), "reports") == text
