@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
-from pytest_s3vpce.claims.encryptions import CUSTOMERS, ENCRYPTIONS, encrypted
+from pytest_s3vpce.claims.encryptions import CUSTOMERS, encrypted
 from pytest_s3vpce.claims.setting import make_probe
+from pytest_s3vpce.operations.creations import ENCRYPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
