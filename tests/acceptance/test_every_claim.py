@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from pytest_s3vpce.run import deletions
+from pytest_s3vpce.run.folder import RunFolder
+from pytest_s3vpce.run.sweeping import sweep_folder
+from pytest_s3vpce.vantage import Kind, Ledger, policies
 from tests.acceptance.conftest import staged
 
 if TYPE_CHECKING:
@@ -31,6 +35,12 @@ ALL_BLOCKS: Final = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy",
 def every(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with staged("every_claim", tmp_path_factory.mktemp("every")) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lab's policies are in force at once."""
+    monkeypatch.setattr(deletions, "CALM", 0.0)
 
 
 def allowed(bucket: str, action: str, principal: Any, **more: Any) -> dict[str, Any]:
@@ -254,3 +264,102 @@ def test_without_any_one_protection_it_is_refuted(every: Stage, number: int) -> 
     standing = {(name, chosen[name][0]): row.sentence for name, row in found.items() if row.verdict != "refuted"}
     assert standing == {}
     assert len(found) == len(chosen)
+
+
+# --- policies that are really deleted --------------------------------------------------------------------------------
+
+GLASS: Final = "break-glass/glass"
+GLASS_BUCKET: Final = NAME.format("glass")
+
+
+def text_of(stage: Stage) -> str | None:
+    return policies.read(stage.client("s3"), GLASS_BUCKET)
+
+
+def left(stage: Stage) -> list[str | None]:
+    """Why what was deleted may not be back."""
+    entries = Ledger(stage.operator._folder.ledger).open_entries()
+    return [entry.kept for entry in entries if entry.kind is Kind.BUCKET_POLICY]
+
+
+def deny_of_policy(stage: Stage, action: str, *spared: str) -> dict[str, Any]:
+    roles = [*(stage.outputs[name] for name in spared), "arn:aws:iam::111122223333:role/s3vpce-runner"]
+    return {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": f"s3:{action}BucketPolicy",
+        "Resource": f"arn:aws:s3:::{GLASS_BUCKET}",
+        "Condition": {"ArnNotEquals": {"aws:PrincipalArn": roles}},
+    }
+
+
+@contextmanager
+def policy_sparing(stage: Stage, **spared: tuple[str, ...]) -> Iterator[str]:
+    """A policy that spares these roles, and the administrator where nothing is said."""
+    s3, before = stage.client("s3"), text_of(stage)
+    rows = [deny_of_policy(stage, action, *spared.get(action, ("AdminRole",))) for action in ("Get", "Put", "Delete")]
+    odd = json.dumps({"Version": "2012-10-17", "Statement": rows}, indent=3) + "\n"
+    s3.put_bucket_policy(Bucket=GLASS_BUCKET, Policy=odd)
+    try:
+        yield odd
+    finally:
+        s3.put_bucket_policy(Bucket=GLASS_BUCKET, Policy=before)
+
+
+def test_it_is_back_byte_for_byte(every: Stage) -> None:
+    with policy_sparing(every) as odd:
+        found = judged(every, GLASS)[GLASS]
+        assert found.verdict == "proven", found.sentence
+        assert text_of(every) == odd
+    assert left(every) == []
+
+
+def test_another_who_may_delete_it_refutes_and_it_is_back(every: Stage) -> None:
+    with policy_sparing(every, Delete=("AdminRole", "AppRole")) as odd:
+        found = judged(every, GLASS)[GLASS]
+        assert text_of(every) == odd
+    assert found.verdict == "refuted"
+    assert "DeleteBucketPolicy by app:app-subnet on glass" not in found.sentence
+    assert "DeleteBucketPolicy by app:app-subnet over https must be denied but was allowed" in found.sentence
+    assert left(every) == []
+
+
+def test_an_administrator_who_may_not_delete_it_refutes(every: Stage) -> None:
+    with policy_sparing(every, Delete=()):
+        found = judged(every, GLASS)[GLASS]
+    assert found.verdict == "refuted"
+    assert "DeleteBucketPolicy by admin:internet must be allowed but was denied by resource" in found.sentence
+
+
+def interrupting(times: list[str]) -> Callable[..., str | None]:
+    """Puts back once, to show that it can, and is killed where it should do so again."""
+    real = policies.put_back
+
+    def put_back(*given: Any, **named: Any) -> str | None:
+        times.append("put")
+        if len(times) > 1:
+            raise KeyboardInterrupt
+        return real(*given, **named)
+
+    return put_back
+
+
+def test_what_a_run_leaves_that_dies_meanwhile_is_put_back_by_a_sweep(
+    every: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, times = text_of(every), list[str]()
+    with monkeypatch.context() as patch:
+        patch.setattr(policies, "put_back", interrupting(times))
+        with pytest.raises(KeyboardInterrupt):
+            judged(every, GLASS)
+    assert text_of(every) is None
+    assert left(every) == [None]
+    (entry,) = [row for row in Ledger(every.operator._folder.ledger).open_entries() if row.kind is Kind.BUCKET_POLICY]
+    path = every.root / ".s3vpce" / "run-dead"
+    path.mkdir()
+    Ledger(RunFolder(path).ledger).creating(
+        entry.kind, account=entry.account, region=entry.region, identifier=entry.identifier, content=entry.content
+    )
+    assert sweep_folder(path, every.inventory, notify=lambda _: None, environment=every.environment) == []
+    assert text_of(every) == before
+    Ledger(every.operator._folder.ledger).removed(entry)
