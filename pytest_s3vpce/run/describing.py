@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.claims import PublicFacts
@@ -22,7 +23,7 @@ from pytest_s3vpce.snapshot import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_s3vpce.claims import Claim, EndpointFacts
     from pytest_s3vpce.policy import Policies
@@ -32,12 +33,12 @@ if TYPE_CHECKING:
 def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> Described:
     """What can be read with the rights at hand; what can't stays out, and claims say what they miss."""
     inside = [name for name in vantages if world.inventory.vantage_points[name].settled is not None]
-    accounts = dict.fromkeys(_account(world, name) for name in inside)
+    homes = dict.fromkeys(_homes(world, inside))
     labels = list(dict.fromkeys(claim.bucket for claim in claims))
     explained = dict.fromkeys(name for claim in claims for name in claim.explained())
     configured = dict.fromkeys(label for claim in claims for label in claim.configured())
     with ThreadPoolExecutor(16) as pool:
-        found = pool.map(lambda account: _endpoints(world, account), accounts)
+        found = pool.map(lambda home: _endpoints(world, *home), homes)
         found_places = pool.map(lambda name: _place(world, name), inside)
         ports = pool.map(lambda name: _closed(world, name), inside)
         policies = pool.map(lambda label: _policy(world, label), labels)
@@ -65,26 +66,36 @@ def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> 
     )
 
 
-def _account(world: World, vantage: str) -> str:
-    row = world.inventory.vantage_points[vantage]
-    return row.account or world.inventory.default_account
+def _homes(world: World, vantages: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for name in vantages:
+        with suppress(S3VpceError):
+            yield _home(world, name)
 
 
-def _ec2(world: World, account: str) -> Any:
-    return world.accounts.client("ec2", account=account)
+def _home(world: World, vantage: str) -> tuple[str, str]:
+    """The account and the Region that a vantage point stands in. S3VpceError where that can't be told."""
+    point = world.inventory.vantage_points[vantage]
+    account = point.account or world.inventory.default_account
+    written = point.settled.region if point.settled else None
+    if written is None:
+        return account, world.accounts.region(account)
+    return account, world.resolve(written, "vantage_points", vantage, point.kind, "region")
 
 
-def _endpoints(world: World, account: str) -> tuple[EndpointFacts, ...]:
+def _ec2(world: World, account: str, region: str) -> Any:
+    return world.accounts.client("ec2", account=account, region=region)
+
+
+def _endpoints(world: World, account: str, region: str) -> tuple[EndpointFacts, ...]:
     try:
-        region = world.accounts.region(account)
-        return s3_endpoints(_ec2(world, account), region=region, account_id=world.account_id(account))
+        return s3_endpoints(_ec2(world, account, region), region=region, account_id=world.account_id(account))
     except S3VpceError:
         return ()
 
 
 def _place(world: World, vantage: str) -> Location:
     try:
-        ec2 = _ec2(world, _account(world, vantage))
+        ec2 = _ec2(world, *_home(world, vantage))
         subnets, _, vpc = _network(world, vantage, ec2)
         return Location(vpc=vpc or (vpc_of(ec2, subnets) if subnets else None), subnets=tuple(subnets))
     except S3VpceError:
@@ -93,7 +104,7 @@ def _place(world: World, vantage: str) -> Location:
 
 def _closed(world: World, vantage: str) -> str | None:
     try:
-        ec2 = _ec2(world, _account(world, vantage))
+        ec2 = _ec2(world, *_home(world, vantage))
         _, groups, _ = _network(world, vantage, ec2)
         return closed_port(ec2, groups, port=80) if groups else None
     except S3VpceError:

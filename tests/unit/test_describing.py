@@ -1,0 +1,103 @@
+"""What is asked about vantage points is asked where they stand: in the Region that is written for them, if one is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_s3vpce.inventory import load_inventory
+from pytest_s3vpce.run.describing import describe
+from pytest_s3vpce.run.environment import Environment
+from pytest_s3vpce.run.planes import world_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_s3vpce.run.world import World
+
+TEXT = """\
+accounts:
+  main: {id: "111122223333", region: eu-west-1}
+principals:
+  app: {role: "arn:aws:iam::111122223333:role/app"}
+vantage_points:
+  home: {lambda: {subnets: [subnet-00000001], security_groups: [sg-00000001]}}
+  away: {lambda: {region: us-east-1, subnets: [subnet-00000002], security_groups: [sg-00000002]}}
+  far: {ec2: {region: "${out:Far}", instance: i-0123456789abcdef0}}
+  here: local
+buckets:
+  b: {name: the-bucket, canary: {key: k}}
+"""
+
+
+NUMBERS = {"eu-west-1": "00000001", "us-east-1": "00000002", "ap-south-1": "00000003"}
+
+
+class Ec2:
+    """A Region's own things; what is of another Region is not there."""
+
+    def __init__(self, region: str) -> None:
+        self._region = region
+        self._number = NUMBERS[region]
+
+    def get_paginator(self, operation: str) -> Ec2:
+        self._asked = operation
+        return self
+
+    def paginate(self, *, Filters: list[dict[str, Any]]) -> list[dict[str, Any]]:  # noqa: N803 - boto3's name
+        if self._asked == "describe_instances":
+            row = {"InstanceId": "i-1", "SecurityGroups": [{"GroupId": f"sg-{self._number}"}], "VpcId": self._vpc}
+            return [{"Reservations": [{"Instances": [row]}]}]
+        assert Filters[0]["Values"] == [f"com.amazonaws.{self._region}.s3"]
+        return [{"VpcEndpoints": [{"VpcEndpointId": f"vpce-{self._region}", "VpcId": self._vpc}]}]
+
+    @property
+    def _vpc(self) -> str:
+        return f"vpc-{self._region}"
+
+    def describe_subnets(self, *, SubnetIds: list[str]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        return {"Subnets": [{"VpcId": self._vpc}] if SubnetIds == [f"subnet-{self._number}"] else []}
+
+    def describe_security_groups(self, *, GroupIds: list[str]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        rows = [{"GroupId": name, "GroupName": "probes"} for name in GroupIds if name == f"sg-{self._number}"]
+        return {"SecurityGroups": rows}
+
+
+@pytest.fixture
+def outputs() -> dict[str, str]:
+    return {"Far": "ap-south-1"}
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outputs: dict[str, str]) -> World:
+    path = tmp_path / "s3vpce.yaml"
+    path.write_text(TEXT, encoding="utf-8")
+    found = world_of(load_inventory(path), Environment(outputs=outputs), run_id="1a2b")
+
+    def client(service: str, *, account: str, region: str | None = None) -> Ec2:
+        assert (service, account) == ("ec2", "main")
+        return Ec2(region or found.accounts.region(account))
+
+    monkeypatch.setattr(found.accounts, "client", client)
+    return found
+
+
+def test_each_point_is_asked_about_in_its_own_region(world: World) -> None:
+    found = describe(world, ["home", "away", "far", "here"], [])
+    regions = {"home": "eu-west-1", "away": "us-east-1", "far": "ap-south-1"}
+    assert {name: place.vpc for name, place in found.places.items()} == {
+        name: f"vpc-{region}" for name, region in regions.items()
+    }
+    assert found.vantage_endpoints == {name: (f"vpce-{region}",) for name, region in regions.items()}
+    assert {name: sentence.split()[2] for (name, _), sentence in found.closed_ports.items()} == {
+        name: f"sg-{NUMBERS[region]}" for name, region in regions.items()
+    }
+
+
+@pytest.mark.parametrize("outputs", [{}])
+def test_a_region_that_can_not_be_told_leaves_its_point_undescribed(world: World) -> None:
+    found = describe(world, ["home", "far"], [])
+    assert found.vantage_endpoints == {"home": ("vpce-eu-west-1",)}
+    assert found.places["far"].vpc is None
+    assert set(found.endpoints) == {"vpce-eu-west-1"}
