@@ -64,6 +64,9 @@ def _groups_option(function: Callable[..., Any]) -> Callable[..., Any]:
     metavar="SECONDS",
     help="until a function is Active (0)",
 )
+@click.option(
+    "--calibration", type=_FILE, metavar="FILE", help="of `s3vpce calibrate`: what AWS documents nowhere is as it says"
+)
 @click.option("--log-requests", type=_FILE, metavar="FILE", help="append a JSON line for each request")
 @click.pass_context
 def lab(
@@ -79,6 +82,7 @@ def lab(
     enforce: str,
     trail_delay: float,
     function_delay: float,
+    calibration: Path | None,
     log_requests: Path | None,
 ) -> None:
     """Serves the embedded AWS on loopback until SIGTERM or Ctrl-C; its commands use one that runs."""
@@ -105,6 +109,7 @@ def lab(
         enforce=Enforcement(enforce),
         log=log_requests,
         delays=Delays(records=trail_delay, functions=function_delay),
+        calibration=calibration,
     )
     with told_to_end() as stop:
         serve(settings, stop=stop, announce=lambda ready: _announce(ready, ready_file))

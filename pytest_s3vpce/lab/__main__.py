@@ -54,6 +54,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="until a new or changed function is ready",
     )
+    made.add_argument(
+        "--calibration", type=Path, metavar="FILE", help="of `s3vpce calibrate`: what AWS documents nowhere is so"
+    )
     made.add_argument("--folder", type=Path, help="for the lab's files (default: one that is removed at the end)")
     made.add_argument("--with-parent", action="store_true", help="end when standard input does")
     return made
@@ -87,6 +90,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         enforce=Enforcement(options.enforce),
         log=options.log_requests,
         delays=Delays(records=options.trail_delay, functions=options.function_delay),
+        calibration=options.calibration,
         folder=options.folder,
     )
 

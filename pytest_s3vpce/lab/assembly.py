@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab.certificates import Certificates
 from pytest_s3vpce.lab.control import Control
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.lab.compute import Functions, FunctionSpec
     from pytest_s3vpce.lab.origin import Origin
     from pytest_s3vpce.lab.resources import RunnerKeys
@@ -52,6 +54,7 @@ class Lab:
         enforce: Enforcement = Enforcement.DEFAULT,
         log: Path | None = None,
         delays: Delays = USUAL,
+        calibration: Calibration = NONE,
     ) -> None:
         check_packages()
         _check_accounts(accounts)
@@ -77,6 +80,7 @@ class Lab:
                 enforce=enforce,
                 log=self._journal.add,
                 delays=delays,
+                calibration=calibration,
             )
             self.state.on_network_change(self._placements.refresh)
             self._doors = Doors(self._server, state=self.state, routing=routing)

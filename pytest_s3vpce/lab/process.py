@@ -69,6 +69,7 @@ def start_lab(
     provision: Path | None = None,
     enforce: Enforcement = Enforcement.DEFAULT,
     log: Path | None = None,
+    calibration: Path | None = None,
     seconds: float = _SECONDS,
     stop: threading.Event | None = None,
 ) -> LabProcess:
@@ -90,6 +91,7 @@ def start_lab(
     for name, (account, region) in accounts.items():
         command += ["--account", f"{name}={account}@{region}"]
     given = {"--organization": organization, "--terraform": terraform, "--provision": provision, "--log-requests": log}
+    given["--calibration"] = calibration
     for option, path in given.items():
         command += [] if path is None else [option, str(path)]
     if stacks:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_s3vpce.errors import LabError
+from pytest_s3vpce.calibration import NONE, read
+from pytest_s3vpce.errors import LabError, RunError
 from pytest_s3vpce.lab import provisioning
 from pytest_s3vpce.lab.delays import USUAL, Delays
 from pytest_s3vpce.lab.enforcement import Enforcement
@@ -25,6 +26,7 @@ from pytest_s3vpce.lab.journal import Journal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.lab.assembly import Lab
     from pytest_s3vpce.lab.organizationfile import Organization
 
@@ -51,6 +53,8 @@ class Settings:
     enforce: Enforcement = Enforcement.DEFAULT
     log: Path | None = None
     delays: Delays = USUAL
+    calibration: Path | None = None
+    """A file of `s3vpce calibrate`: what AWS documents nowhere is as it says."""
     folder: Path | None = None
     """For the lab's files; without it they stand in one that is removed at the end."""
 
@@ -95,6 +99,7 @@ def serve(
     _check_port(settings.port)
     if settings.log is not None:
         Journal(settings.log).close()
+    calibration = NONE if settings.calibration is None else _calibration(settings.calibration)
     organization = None
     if settings.organization is not None:
         from pytest_s3vpce.lab.organizationfile import Organization
@@ -109,15 +114,23 @@ def serve(
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]  # the lab is no client of the user's AWS; a missing profile would stop botocore
     if settings.folder is not None:
-        _serve(settings, organization, folder=settings.folder, stop=stop, announce=announce)
+        _serve(settings, organization, calibration, folder=settings.folder, stop=stop, announce=announce)
         return
     with tempfile.TemporaryDirectory(prefix="s3vpce-lab-") as folder:
-        _serve(settings, organization, folder=Path(folder), stop=stop, announce=announce)
+        _serve(settings, organization, calibration, folder=Path(folder), stop=stop, announce=announce)
+
+
+def _calibration(path: Path) -> Calibration:
+    try:
+        return read(path)
+    except RunError as error:
+        raise LabError(error.what, remedy=error.remedy) from error
 
 
 def _serve(
     settings: Settings,
     organization: Organization | None,
+    calibration: Calibration,
     *,
     folder: Path,
     stop: threading.Event,
@@ -134,6 +147,7 @@ def _serve(
         enforce=settings.enforce,
         log=settings.log,
         delays=settings.delays,
+        calibration=calibration,
     )
     loading = _Loading(lab, stop=stop)
     try:

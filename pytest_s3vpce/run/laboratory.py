@@ -8,6 +8,7 @@ from pytest_s3vpce.errors import InventoryError, LabError
 from pytest_s3vpce.lab.process import start_lab
 from pytest_s3vpce.lab.stackfile import StackRow
 from pytest_s3vpce.lab.terraform import check_module
+from pytest_s3vpce.run.world import calibration_of
 
 if TYPE_CHECKING:
     import threading
@@ -42,6 +43,8 @@ def start(inventory: Inventory, folder: RunFolder, *, stop: threading.Event) -> 
         )
     if terraform is not None:
         _check_module(terraform, place=inventory.place("lab", "terraform"))
+    calibration_of(inventory)
+    calibration = None if inventory.calibration is None else inventory.beside(inventory.calibration)
     stacks = [_stack(inventory, number) for number in range(len(inventory.lab.stacks))]
     accounts = {
         name: (_literal(inventory, name, "id"), _literal(inventory, name, "region")) for name in inventory.accounts
@@ -53,6 +56,7 @@ def start(inventory: Inventory, folder: RunFolder, *, stop: threading.Event) -> 
         terraform=terraform,
         stacks=stacks,
         provision=provision,
+        calibration=calibration,
         stop=stop,
     )
 
