@@ -10,17 +10,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.run.statements import conditions, document, statement, without_repetition
 from pytest_s3vpce.run.touched import touched
 from pytest_s3vpce.vantage import deployment, marks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.run.environment import Environment
     from pytest_s3vpce.run.touched import Assumption, Facts, Runner
-
-VERSION: Final = "2012-10-17"
 
 
 class Mode(StrEnum):
@@ -311,12 +310,12 @@ def permissions(inventory: Inventory, environment: Environment, *, mode: Mode = 
 
 
 def _account(row: Runner, facts: Facts, mode: Mode) -> AccountRights:
-    entry = None if row.role is None else [_statement("AssumeTheRunner", ("sts:AssumeRole",), [row.role])]
+    entry = None if row.role is None else [statement("AssumeTheRunner", ("sts:AssumeRole",), [row.role])]
     return AccountRights(
         name=row.name,
         id=row.id,
-        runner=_document([*_statements(facts, mode)]),
-        signs_in=None if entry is None else _document(entry),
+        runner=document([*without_repetition([*_statements(facts, mode)])]),
+        signs_in=None if entry is None else document(entry),
     )
 
 
@@ -327,10 +326,11 @@ def _trust(assumptions: Iterable[Assumption]) -> dict[str, dict[str, Any]]:
     """What the roles that are assumed have to say of who assumes them."""
     found: dict[str, list[dict[str, Any]]] = {}
     for row in assumptions:
-        statement = {"Effect": "Allow", "Principal": {"AWS": row.by}, "Action": list(row.actions)}
+        whole = {"Effect": "Allow", "Principal": {"AWS": row.by}, "Action": list(row.actions)}
+        whole["Condition"] = dict(row.where)
         rows = found.setdefault(row.role, [])
-        rows += [whole for whole in ({**statement, "Condition": dict(row.where)},) if whole not in rows]
-    return {role: _document(rows) for role, rows in found.items()}
+        rows += [whole] if whole not in rows else []
+    return {role: document(rows) for role, rows in found.items()}
 
 
 def _chains(assumptions: Iterable[Assumption]) -> dict[str, dict[str, Any]]:
@@ -338,52 +338,12 @@ def _chains(assumptions: Iterable[Assumption]) -> dict[str, dict[str, Any]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for row in assumptions:
         if row.is_chained:
-            found.setdefault(row.by, []).append(_statement("", row.actions, [row.role]))
-    return {role: _document(rows) for role, rows in found.items()}
+            found.setdefault(row.by, []).append(statement("", row.actions, [row.role]))
+    return {role: document(rows) for role, rows in found.items()}
 
 
 def _statements(facts: Facts, mode: Mode) -> Iterator[dict[str, Any]]:
     for need in NEEDS:
         resources = list(facts.get(need.on, ()))
         if resources and mode in need.modes:
-            yield _statement(need.sid, need.actions, resources, _where(need.where, facts))
-
-
-def _where(where: Mapping[str, Mapping[str, str]], facts: Facts) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for operator, keys in where.items():
-        for key, value in keys.items():
-            if not value.startswith("<"):
-                found.setdefault(operator, {})[key] = value
-                continue
-            values = list(facts.get(value.strip("<>"), ()))
-            pairs = _by_tag(key, values) if key.endswith("/*") else {key: values}
-            for name, given in pairs.items():
-                if given:
-                    found.setdefault(operator, {})[name] = given
-    return found
-
-
-def _by_tag(key: str, pairs: Iterable[str]) -> dict[str, list[str]]:
-    """`ssm:resourceTag/*` for each of some tags."""
-    found: dict[str, list[str]] = {}
-    for pair in pairs:
-        tag, _, value = pair.partition("=")
-        found.setdefault(f"{key[:-1]}{tag}", []).append(value)
-    return found
-
-
-def _statement(
-    sid: str, actions: Sequence[str], resources: Sequence[str], where: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    return {
-        **({"Sid": sid} if sid else {}),
-        "Effect": "Allow",
-        "Action": list(actions),
-        "Resource": list(resources),
-        **({"Condition": dict(where)} if where else {}),
-    }
-
-
-def _document(statements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {"Version": VERSION, "Statement": list(statements)}
+            yield statement(need.sid, need.actions, resources, conditions(need.where, facts))

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.network import described
-from pytest_s3vpce.run.permissions import VERSION, AccountRights, Permissions
+from pytest_s3vpce.run.permissions import AccountRights, Permissions
 from pytest_s3vpce.run.planes import world_of
+from pytest_s3vpce.run.statements import document, statement
 from pytest_s3vpce.run.world import CONTROL, partition_of
 from pytest_s3vpce.snapshot import buckets, organization, people
 
@@ -44,28 +45,28 @@ def snapshot_permissions(inventory: Inventory, environment: Environment) -> Perm
 def _account(name: str, world: World) -> AccountRights:
     role = world.inventory.accounts[name].role
     runner = None if role is None else world.resolve(role, "accounts", name, "role")
-    entry = [_statement("AssumeTheRunner", ("sts:AssumeRole",), runner)] if runner else []
+    entry = [statement("AssumeTheRunner", ("sts:AssumeRole",), [runner])] if runner else []
     return AccountRights(
         name=name,
         id=world.account_id(name),
-        runner={"Version": VERSION, "Statement": list(_statements(name, world))},
-        signs_in={"Version": VERSION, "Statement": entry} if entry else None,
+        runner=document([*_statements(name, world)]),
+        signs_in=document(entry) if entry else None,
     )
 
 
 def _statements(account: str, world: World) -> Iterator[dict[str, Any]]:
-    yield _statement("ReadNetworks", NETWORK_ACTIONS, "*")
-    yield _statement("ReadPrincipals", people.ACTIONS, "*")
-    yield _statement("ReadOrganization", organization.ACTIONS, "*")
-    yield _statement("ReadAccountBlock", buckets.ACCOUNT_ACTIONS, "*")
+    yield statement("ReadNetworks", NETWORK_ACTIONS, ["*"])
+    yield statement("ReadPrincipals", people.ACTIONS, ["*"])
+    yield statement("ReadOrganization", organization.ACTIONS, ["*"])
+    yield statement("ReadAccountBlock", buckets.ACCOUNT_ACTIONS, ["*"])
     arns = list(_buckets(account, world))
     if arns:
-        yield _statement("ReadBuckets", buckets.BUCKET_ACTIONS, *arns)
-        yield _statement("ReadCanaries", buckets.OBJECT_ACTIONS, *(f"{arn}/*" for arn in arns))
+        yield statement("ReadBuckets", buckets.BUCKET_ACTIONS, arns)
+        yield statement("ReadCanaries", buckets.OBJECT_ACTIONS, [f"{arn}/*" for arn in arns])
     points = list(_points(account, world))
     if points:
-        yield _statement("ReadAccessPoints", buckets.POINT_ACTIONS, *points)
-    yield _statement("ReadKeys", buckets.KEY_ACTIONS, "*")
+        yield statement("ReadAccessPoints", buckets.POINT_ACTIONS, points)
+    yield statement("ReadKeys", buckets.KEY_ACTIONS, ["*"])
 
 
 def _labels(world: World) -> list[str]:
@@ -86,7 +87,3 @@ def _points(account: str, world: World) -> Iterator[str]:
             arn = world.resolve(host, "buckets", label, "hosts", name)
             if arn.startswith("arn:") and arn.split(":")[4] == number:
                 yield arn
-
-
-def _statement(sid: str, actions: tuple[str, ...], *resources: str) -> dict[str, Any]:
-    return {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}

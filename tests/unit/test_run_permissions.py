@@ -137,6 +137,28 @@ vantage_points:
     assert not any("*" in action for action in allowed(found))
 
 
+def test_no_right_is_printed_twice(tmp_path: Path) -> None:
+    """What a sweep looks for instances with is what a vantage point is found with; a scratch bucket is a bucket."""
+    found = needed(tmp_path, points=ALL_POINTS)
+    rows = statements(found)
+    assert [sid for sid, row in rows.items() if "ec2:DescribeInstances" in row["Action"]] == ["FindInstances"]
+    assert rows["Sweep"]["Action"] == ["lambda:ListFunctions", "iam:ListRoles"]
+    path = tmp_path / "s3vpce.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("canary: {key: k}", "canary: {key: k}, scratch: true"))
+    rows = statements(permissions(load_inventory(path), Environment()))
+    assert "s3:GetBucketPolicy" in rows["ExplainBuckets"]["Action"]
+    assert rows["PutPoliciesBack"]["Action"] == ["s3:PutBucketPolicy"]
+
+
+def test_a_right_that_a_condition_narrows_does_not_stand_for_one_without(tmp_path: Path) -> None:
+    sent = [
+        sid
+        for sid, row in statements(needed(tmp_path, points=ALL_POINTS)).items()
+        if "ssm:SendCommand" in row["Action"]
+    ]
+    assert sent == ["SendCommands", "SendCommandsByTags", "SendCommandsToOwn", "RunShellScripts"]
+
+
 def test_other_partitions_have_their_own_arns(tmp_path: Path) -> None:
     found = needed(
         tmp_path, points=HERE + "  made: {lambda: {account: other, subnets: [subnet-1], security_groups: [sg-1]}}\n"
