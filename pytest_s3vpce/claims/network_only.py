@@ -120,6 +120,9 @@ class NetworkOnly(Claim):
         checked = canary(results, self.bucket, [probe.cell.operation for probe in self.positives()])
         return findings + ([checked] if checked else [])
 
+    def explained(self) -> tuple[str, ...]:
+        return self.principals
+
     def gaps(self, setting: Setting) -> Iterator[str]:
         yield from besides(setting, self.bucket, named=self.named, outside=self.outside)
 

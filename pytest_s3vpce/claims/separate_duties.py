@@ -70,6 +70,9 @@ class SeparateDuties(Claim):
             *self.cells().judge(setting, results),
         ]
 
+    def explained(self) -> tuple[str, ...]:
+        return self.principals
+
     def gaps(self, setting: Setting) -> Iterator[str]:
         if not self.outside:
             yield "nothing was tried from outside of both endpoints"

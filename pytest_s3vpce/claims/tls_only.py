@@ -137,6 +137,9 @@ class TlsOnly(Claim):
             findings.append(self._spoken(setting, results, transport))
         return list(dict.fromkeys(findings))
 
+    def explained(self) -> tuple[str, ...]:
+        return (self.principal,)
+
     def _speaks(self, setting: Setting, results: Results) -> Iterator[Finding]:
         """Says so where the way to S3 has no TLS 1.3: then nobody who comes by it gets in."""
         candidates = setting.vantage_endpoints.get(self.at, ())

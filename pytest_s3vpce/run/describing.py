@@ -35,7 +35,7 @@ def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> 
     inside = [name for name in vantages if world.inventory.vantage_points[name].settled is not None]
     homes = dict.fromkeys(_homes(world, inside))
     labels = list(dict.fromkeys(claim.bucket for claim in claims))
-    explained = dict.fromkeys(name for claim in claims for name in claim.explained())
+    explained = dict.fromkeys(name for claim in claims for name in _foreign(world, claim))
     configured = dict.fromkeys(label for claim in claims for label in claim.configured())
     with ThreadPoolExecutor(16) as pool:
         found = pool.map(lambda home: _endpoints(world, *home), homes)
@@ -130,6 +130,14 @@ def _network(world: World, vantage: str, ec2: Any) -> tuple[tuple[str, ...], tup
     assert row is not None
     subnet = world.resolve_list((row.subnet or "",), *path, "subnet")
     return subnet, world.resolve_list(row.security_groups, *path, "security_groups"), None
+
+
+def _foreign(world: World, claim: Claim) -> Iterable[str]:
+    """Whose own policies a claim asks for: to callers of the bucket's account S3 names the layer."""
+    owner = world.bucket(claim.bucket).account
+    for name in claim.explained():
+        if (world.inventory.principals[world.signer(name)].account or world.inventory.default_account) != owner:
+            yield name
 
 
 def _policy(world: World, label: str) -> str | None:

@@ -40,7 +40,18 @@ _OF_DEPLOYMENTS: Final = ("vantage_points", "allow_hosts")
 _LOOKED_UP: Final = {"cfn": ("stacks", "cloudformation"), "ssm": ("parameters", "ssm")}
 
 _ABOUT_OPENNESS: Final = "not-public"
-_ABOUT_OTHERS: Final = frozenset({"cross-account", "presigned-bounded", _ABOUT_OPENNESS})
+_ABOUT_OTHERS: Final = frozenset(
+    {
+        "cross-account",
+        "presigned-bounded",
+        "endpoint-only",
+        "vpc-only",
+        "source-ip-only",
+        "tls-only",
+        "separate-duties",
+        _ABOUT_OPENNESS,
+    }
+)
 
 Facts = dict[str, dict[str, None]]
 """Kinds of things to their ARNs or values, in the order in which the inventory names them."""

@@ -10,7 +10,7 @@ import pytest
 from pytest_s3vpce.claims import Claim, Results, make_probe, verdict_of
 from pytest_s3vpce.claims.admitted import ADDRESS, ENDPOINT, VPC, Admitted
 from pytest_s3vpce.matrix import Verdict
-from pytest_s3vpce.model import Transport
+from pytest_s3vpce.model import Layer, Transport
 from pytest_s3vpce.operations import OPERATIONS
 from pytest_s3vpce.policy import Policies, parse
 from pytest_s3vpce.probe import Probe
@@ -138,6 +138,24 @@ def test_what_is_allowed_elsewhere_says_nothing_where_the_callers_own_policy_tel
     verdict, sentence, _ = judged(claim, outcomes_of(claim), setting=setting)
     assert verdict is Verdict.INCONCLUSIVE
     assert "partner's own policies may be its cause" in sentence
+
+
+@pytest.mark.parametrize(
+    "claim", [ENDPOINT_ONLY, VPC_ONLY, SOURCE_IP_ONLY, TLS_ONLY, SEPARATE_DUTIES], ids=lambda claim: claim.id
+)
+def test_a_callers_own_denial_by_its_way_is_not_the_owners_in_another_account(claim: Any) -> None:
+    """The bucket of another account is open; it is the caller's own policy that lets it there by one way only."""
+    outcomes = {
+        probe: denied() if row.denied and row.layer is Layer.RESOURCE else row
+        for probe, row in outcomes_of(claim).items()
+    }
+    (name,) = claim.explained()
+    for key, verdict in (("s3:prefix", Verdict.PROVEN), ("aws:SourceVpce", Verdict.INCONCLUSIVE)):
+        condition = {"Null": {key: "true"}}
+        own = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": condition}})
+        setting = replace(SETTING, own_policies={name: Policies(identity=(own,))})
+        found, sentence, _ = judged(claim, outcomes, setting=setting)
+        assert found is verdict, sentence
 
 
 def test_a_name_that_holds_the_tags_value_may_decide_in_its_place() -> None:
