@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.report.compare import Change
     from pytest_s3vpce.run.fixture import S3vpce
     from pytest_s3vpce.run.session import RunSession
+    from pytest_s3vpce.run.termination import Termination
 
 _NAME = "s3vpce-session"
 _MODES = ("lab", "live")
@@ -162,6 +163,8 @@ class _Access:
         self.config = config
         self.mode = mode
         self._session: RunSession | None = None
+        self._termination: Termination | None = None
+        self._nodes: list[Any] = []
         self._matrix: Matrix | None = None
         self._changes: tuple[Change, ...] = ()
         self._watched = sys.stdout.isatty()  # asked now: while a test runs, pytest captures
@@ -172,6 +175,7 @@ class _Access:
         if self._session is None:
             from pytest_s3vpce.redaction import Level
             from pytest_s3vpce.run.session import RunSession, Settings
+            from pytest_s3vpce.run.termination import Termination, enlist
 
             handed: str | None = getattr(self.config, "workerinput", {}).get("s3vpce")
             option = self.config.getoption
@@ -187,6 +191,10 @@ class _Access:
                 evidence=option("--s3vpce-evidence"),
             )
             self._session = RunSession(settings, handed=handed, notify=self._notify)
+            self._termination = Termination()
+            self._termination.listen()
+            if handed is not None:
+                enlist(self._session.folder)
         return self._session
 
     @pytest.hookimpl(optionalhook=True)
@@ -195,6 +203,7 @@ class _Access:
         if not node.gateway.spec.popen:
             raise pytest.UsageError("access tests run on workers of this machine only (`-n N`), not on remote ones")
         node.workerinput["s3vpce"] = self.session.hand_over()
+        self._nodes.append(node)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -225,9 +234,26 @@ class _Access:
         self._write(self.session.plan_text(chosen))
         return True
 
+    def pytest_keyboard_interrupt(self) -> None:
+        """Workers are told as well: xdist would wait ten seconds for them, and who cancels a job may not."""
+        self._end()
+        if self._nodes:
+            from pytest_s3vpce.run.termination import end_workers
+
+            end_workers(self._nodes, self.session.folder)
+
+    def _end(self) -> None:
+        if self._termination is not None:
+            self._termination.ending()
+
+    def pytest_unconfigure(self) -> None:
+        if self._termination is not None:
+            self._termination.restore()
+
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
         """The controller, or the only process, reports and removes; workers leave that to it."""
+        self._end()
         ours = None if hasattr(self.config, "workerinput") else self._session
         if ours is not None:
             self._suite_properties(ours)

@@ -1,4 +1,4 @@
-"""Ctrl-C during a run: everything that it created is removed before pytest ends."""
+"""Ctrl-C and SIGTERM during a run: everything that it created is removed before pytest ends."""
 
 from __future__ import annotations
 
@@ -64,6 +64,9 @@ class Run:
     def interrupt(self) -> str:
         """Ctrl-C; what the run said until it ended."""
         os.killpg(self.process.pid, signal.SIGINT)
+        return self.ended()
+
+    def ended(self) -> str:
         out, _ = self.process.communicate(timeout=30)
         assert self.process.returncode == pytest.ExitCode.INTERRUPTED, out
         assert "left behind" not in out
@@ -86,6 +89,52 @@ def test_what_was_created_is_removed(
     out = started.interrupt()
     assert "KeyboardInterrupt" in out
     assert shared_lab.functions() == shared_lab.roles() == set(), out
+    assert not example.run_folders
+
+
+def _to_the_group(pid: int) -> None:
+    os.killpg(pid, signal.SIGTERM)
+
+
+def _to_pytest(pid: int) -> None:
+    os.kill(pid, signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    "started_with",
+    [((), _to_the_group), (("-n", "2"), _to_pytest)],
+    ids=["one process", "two workers"],
+)
+def test_what_was_created_is_removed_when_a_job_is_cancelled(
+    example: Example,
+    shared_lab: SharedLab,
+    in_lab: str,
+    run: Callable[..., Run],
+    started_with: tuple[tuple[str, ...], Callable[[int], None]],
+) -> None:
+    options, end = started_with
+    example.pytester.makepyfile(test_slow=SLOW)
+    started = run(in_lab, "test_slow.py", *options)
+    started.wait_until((example.path / "ready").exists)
+    end(started.process.pid)
+    out = started.ended()
+    assert shared_lab.functions() == shared_lab.roles() == set(), out
+    assert not example.run_folders
+
+
+def test_who_is_told_to_end_while_it_removes_goes_on_removing(
+    example: Example, shared_lab: SharedLab, in_lab: str
+) -> None:
+    example.pytester.makeconftest(
+        "import os, signal\n"
+        "def pytest_sessionfinish():\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "def pytest_unconfigure():\n    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL\n"
+    )
+    example.pytester.makepyfile(test_quick=SLOW.replace("60", "0"))
+    result = example.run(in_lab, "test_quick.py")
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.OK
+    assert shared_lab.functions() == shared_lab.roles() == set()
     assert not example.run_folders
 
 

@@ -1,0 +1,59 @@
+"""SIGTERM, by which CI systems cancel jobs, ends a run as Ctrl-C does: what it created is removed first."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_s3vpce.run.folder import RunFolder
+
+_WORKERS: Final = "workers.jsonl"
+
+
+class Termination:
+    """Listens while a run has something to remove; a handler of somebody else's stays as it is."""
+
+    def __init__(self) -> None:
+        self._ending = False
+        self._listening = False
+
+    def listen(self) -> None:
+        """From now on; only the main thread may, and only where SIGTERM would end the process outright."""
+        ours = threading.current_thread() is threading.main_thread()
+        if ours and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._told)
+            self._listening = True
+
+    def ending(self) -> None:
+        """The run ends already: whoever asks for that again must not stop the removal."""
+        self._ending = True
+
+    def restore(self) -> None:
+        if self._listening:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self._listening = False
+
+    def _told(self, _number: int, _frame: Any) -> None:
+        if not self._ending:
+            self._ending = True
+            raise KeyboardInterrupt("SIGTERM")
+
+
+def enlist(folder: RunFolder) -> None:
+    """A worker says by which number it can be told to end."""
+    folder.append(_WORKERS, os.getpid())
+
+
+def end_workers(nodes: Iterable[Any], folder: RunFolder) -> None:
+    """Has xdist's workers stop: those that wait for work by its own command, those in a test as if told themselves."""
+    for node in nodes:
+        node.shutdown()
+    for pid in folder.lines(_WORKERS):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)

@@ -1,0 +1,90 @@
+"""SIGTERM ends a run once, and only where nobody else has a use for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_s3vpce.run.folder import RunFolder
+from pytest_s3vpce.run.termination import Termination, end_workers, enlist
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def termination() -> Iterator[Termination]:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    made = Termination()
+    yield made
+    made.restore()
+    signal.signal(signal.SIGTERM, before)
+
+
+def told() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_it_interrupts_once(termination: Termination) -> None:
+    termination.listen()
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        told()
+    told()
+
+
+def test_a_run_that_ends_already_goes_on_with_it(termination: Termination) -> None:
+    termination.listen()
+    termination.ending()
+    told()
+
+
+def test_afterwards_it_is_as_it_was(termination: Termination) -> None:
+    termination.listen()
+    termination.restore()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_handler_of_somebody_else_stays(termination: Termination) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    termination.listen()
+    termination.restore()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+
+
+def test_only_the_main_thread_listens(termination: Termination) -> None:
+    other = threading.Thread(target=termination.listen)
+    other.start()
+    other.join()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+class Node:
+    """What xdist has of a worker."""
+
+    told = False
+
+    def shutdown(self) -> None:
+        self.told = True
+
+
+def test_workers_are_told_by_xdist_and_by_the_system(tmp_path: Path, termination: Termination) -> None:
+    folder, node = RunFolder.create(tmp_path), Node()
+    command = [sys.executable, "-c", "import time; time.sleep(30)"]
+    gone, waiting = subprocess.Popen([sys.executable, "-c", ""]), subprocess.Popen(command)
+    gone.wait()
+    termination.listen()
+    enlist(folder)
+    for process in (gone, waiting):
+        folder.append("workers.jsonl", process.pid)
+    with pytest.raises(KeyboardInterrupt):
+        end_workers([node], folder)
+    end_workers([node], folder)
+    assert node.told
+    assert waiting.wait(10) == -signal.SIGTERM
