@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.lab import s3lifecycle
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3forms import element, malformed
 from pytest_s3vpce.markup import named
@@ -68,7 +69,7 @@ def _fits(found: ET.Element, shape: Any) -> bool:
     if shape.type_name == "boolean":
         return text in ("true", "false")
     if shape.type_name in ("integer", "long"):
-        return text.lstrip("-").isdecimal()
+        return text.removeprefix("-").isdecimal()
     return not getattr(shape, "enum", None) or text in shape.enum
 
 
@@ -121,7 +122,7 @@ def _regions() -> frozenset[str]:
 
 def _check_access_list(found: ET.Element) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_AccessControlPolicy.html"""
-    complete = all(any(named(found, name)) for name in ("Owner", "AccessControlList"))
+    complete = all(any(len(each) for each in named(found, name)) for name in ("Owner", "AccessControlList"))
     if not complete or not _fits(found, _document("PutBucketAcl")):
         message = "The XML you provided was not well-formed or did not validate against our published schema"
         raise Refused("MalformedACLError", status=400, message=message)
@@ -147,5 +148,6 @@ def _check_index(found: ET.Element) -> None:
 
 _FURTHER: Final[Mapping[str, Callable[[ET.Element], None]]] = {
     "PutBucketCors": _check_methods,
+    "PutBucketLifecycleConfiguration": s3lifecycle.check,
     "PutBucketWebsite": _check_index,
 }

@@ -126,9 +126,10 @@ Resources:
             Status: Enabled
             ExpirationInDays: !FindInMap [Classes, !Ref "AWS::Region", Days]
             NoncurrentVersionExpiration: {NoncurrentDays: 7}
-            AbortIncompleteMultipartUpload: {DaysAfterInitiation: 1}
             TagFilters: [{Key: class, Value: short}]
             Transitions: [{StorageClass: GLACIER, TransitionInDays: 10}]
+          - Status: Enabled
+            AbortIncompleteMultipartUpload: {DaysAfterInitiation: 1}
       LoggingConfiguration: {DestinationBucketName: !Ref Logs, LogFilePrefix: reports/}
       CorsConfiguration: {CorsRules: [{AllowedMethods: [GET], AllowedOrigins: ["*"], MaxAge: 60}]}
       Tags: [{Key: team, Value: data}, !If [IsOpen, {Key: open, Value: "1"}, !Ref "AWS::NoValue"]]
