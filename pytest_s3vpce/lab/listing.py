@@ -1,15 +1,28 @@
 """Which keys and common prefixes a listing has, page by page, where the library that holds the state differs.
 
-https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html and
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html,
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html and
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-prefixes.html
 """
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+
+class Listed:
+    """A version as a listing tells of it: the newest of its key, or an older one."""
+
+    def __init__(self, version: Any, *, is_latest: bool) -> None:
+        self.version = version
+        self.is_latest = is_latest
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.version, name)
 
 
 def mend_listings(backend_class: Any, *, marker_class: Any) -> None:
@@ -26,7 +39,32 @@ def mend_listings(backend_class: Any, *, marker_class: Any) -> None:
         folders = [name for name, key in page if key is None]
         return keys, folders, truncated, page[-1][0] if truncated and delimiter else None
 
+    def list_object_versions(
+        self: Any,
+        bucket_name: str,
+        *,
+        delimiter: str | None = None,
+        key_marker: str | None = None,
+        max_keys: int | None = None,
+        prefix: str = "",
+        version_id_marker: str | None = None,
+    ) -> tuple[list[Any], list[str], list[Any], str | None, str | None]:
+        every = _versions(self.get_bucket(bucket_name).keys.iterlists())
+        left = _after(every, key_marker or "", version_id_marker)
+        found = _grouped(left, prefix=prefix or "", delimiter=delimiter or "", marker=key_marker or "")
+        page = found if max_keys is None else found[:max_keys]
+        last, version = page[-1] if page and len(page) < len(found) else (None, None)
+        told = [each for _, each in page if each is not None]
+        return (
+            [each for each in told if not isinstance(each.version, marker_class)],
+            [name for name, each in page if each is None],
+            [each for each in told if isinstance(each.version, marker_class)],
+            last,
+            None if version is None else str(version.version_id or "null"),
+        )
+
     backend_class.list_objects = list_objects
+    backend_class.list_object_versions = list_object_versions
 
 
 def mend_stores(store_class: Any) -> None:
@@ -47,13 +85,47 @@ def mend_stores(store_class: Any) -> None:
             setattr(store_class, f"{prefix}{found.__name__}", found)
 
 
+def _versions(keys: Iterable[tuple[str, list[Any]]]) -> Iterator[tuple[str, Listed]]:
+    """All versions, key by key in their order, the newest of each first."""
+    for name, versions in sorted(keys, key=itemgetter(0)):
+        newest = len(versions) - 1
+        for place in range(newest, -1, -1):
+            yield name, Listed(versions[place], is_latest=place == newest)
+
+
+def _after(every: Iterable[tuple[str, Listed]], key: str, version: str | None) -> Iterator[tuple[str, Listed]]:
+    """Those behind the marker: behind all versions of its key, or behind the one that it names.
+
+    That one may be gone by now, with all that were listed before it: what is left of its key is behind it then.
+    """
+    same: list[tuple[str, Listed]] = []
+    for name, each in every:
+        if name > key:
+            yield from same
+            same = []
+            yield name, each
+        elif name == key and version:
+            same = [] if str(each.version_id or "null") == version else [*same, (name, each)]
+    yield from same
+
+
 def _entries(living: dict[str, Any], prefix: str, delimiter: str, marker: str) -> list[tuple[str, Any]]:
     """Names after the marker in their order, with their keys; None for a common prefix."""
-    found: dict[str, Any] = {}
-    for name in sorted(name for name in living if name.startswith(prefix) and name > marker):
+    after = ((name, living[name]) for name in sorted(living) if name > marker)
+    return _grouped(after, prefix=prefix, delimiter=delimiter, marker=marker)
+
+
+def _grouped(rows: Iterable[tuple[str, Any]], *, prefix: str, delimiter: str, marker: str) -> list[tuple[str, Any]]:
+    """The rows below the prefix, with one that says None for all that share a folder: it is told of once."""
+    found: list[tuple[str, Any]] = []
+    last = marker
+    for name, row in rows:
+        if not name.startswith(prefix):
+            continue
         end = name.find(delimiter, len(prefix)) if delimiter else -1
         if end < 0:
-            found[name] = living[name]
-        elif (folder := name[: end + len(delimiter)]) != marker:
-            found[folder] = None
-    return list(found.items())
+            found.append((name, row))
+        elif (folder := name[: end + len(delimiter)]) != last:
+            found.append((folder, None))
+            last = folder
+    return found

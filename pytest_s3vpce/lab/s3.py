@@ -293,6 +293,7 @@ class S3:
                 if self.order.looks_first("DeleteObjects"):
                     s3checks.check_etag(self._state, bucket.name, entry.key, wanted=entry.etag)
                 trial.authorise(one, bucket)
+                entry.check()
                 s3checks.check_etag(self._state, bucket.name, entry.key, wanted=entry.etag)
                 s3locks.check(self._state, request, one, bucket)
             except Refused as denial:
@@ -313,7 +314,7 @@ class S3:
         home = self._state.stored(bucket.name)
         done = s3versions.as_done(asked, s3tags.as_done(asked, request), home)
         answer = self._state.call(
-            "s3", done, account=bucket.account, region=bucket.region, target=asked.target, **changed
+            "s3", done, account=bucket.account, region=bucket.region, target=s3listings.target(asked), **changed
         )
         return s3versions.settle(asked, s3listings.settle(asked, s3tags.settle(asked, answer)), home)
 

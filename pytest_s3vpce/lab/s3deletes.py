@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3answers import answered
-from pytest_s3vpce.lab.s3forms import element, malformed
+from pytest_s3vpce.lab.s3forms import element, is_version, malformed
 from pytest_s3vpce.lab.wire import HttpResponse
 from pytest_s3vpce.markup import elements, name_of, named, texts
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from xml.etree import ElementTree as ET
 
-    from pytest_s3vpce.lab.refused import Refused
 
 _END: Final = b"</DeleteResult>"
 _MOST: Final = 1000
@@ -31,6 +31,11 @@ class Deletion:
     key: str
     version: str | None = None
     etag: str | None = None
+
+    def check(self) -> None:
+        """Refuses, as S3 does inside of the 200, an id that no version can have."""
+        if self.version is not None and not is_version(self.version):
+            raise Refused("NoSuchVersion", status=404, message="The specified version does not exist.")
 
     def parameters(self) -> dict[str, str]:
         """As if the key were deleted by a DeleteObject of its own."""

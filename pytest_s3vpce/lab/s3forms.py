@@ -57,9 +57,9 @@ def check_form(asked: S3Request, body: bytes) -> None:
         )
         raise Refused("KeyTooLongError", status=400, message="Your key is too long", details=details)
     version = asked.parameters.get("VersionId")
-    if version is not None and not _VERSION.fullmatch(str(version)):
-        details = (("ArgumentName", "versionId"), ("ArgumentValue", str(version)))
-        raise Refused("InvalidArgument", status=400, message="Invalid version id specified", details=details)
+    if version is not None and not is_version(str(version)):
+        raise _version_error("Invalid version id specified", name="versionId", value=str(version))
+    _check_marker(asked)
     if asked.parameters.get("ACL", "private") not in _CANNED:
         raise Refused("InvalidArgument", status=400, message="The canned ACL is not one of S3's.")
     if asked.document is None or (not body and not asked.document_required):
@@ -68,6 +68,30 @@ def check_form(asked: S3Request, body: bytes) -> None:
         raise Refused("MissingRequestBodyError", status=400, message="Request Body is empty")
     if name_of(element(body)) != asked.document:
         raise malformed()
+
+
+def _check_marker(asked: S3Request) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html"""
+    marker = asked.parameters.get("VersionIdMarker")
+    if marker is None:
+        return
+    if not marker:
+        raise _version_error("A version-id marker cannot be empty.", name="version-id-marker", value="")
+    if not asked.parameters.get("KeyMarker"):
+        message = "A version-id marker cannot be specified without a key marker."
+        raise _version_error(message, name="version-id-marker", value=str(marker))
+    if not is_version(str(marker)):
+        raise _version_error("Invalid version id specified", name="version-id-marker", value=str(marker))
+
+
+def is_version(text: str) -> bool:
+    """Whether it looks like an id of S3's; whether there is such a version is another question."""
+    return _VERSION.fullmatch(text) is not None
+
+
+def _version_error(message: str, *, name: str, value: str) -> Refused:
+    details = (("ArgumentName", name), ("ArgumentValue", value))
+    return Refused("InvalidArgument", status=400, message=message, details=details)
 
 
 def check_metadata(headers: Iterable[tuple[str, str]]) -> None:

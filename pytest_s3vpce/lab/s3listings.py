@@ -1,6 +1,7 @@
-"""Listings whose names were asked for encoded, so that XML can carry them: S3 encodes all of them.
+"""Listings: how many rows a page has at the most, and names that were asked for encoded, so that XML can carry them.
 
-https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html and
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
 """
 
 from __future__ import annotations
@@ -19,8 +20,25 @@ if TYPE_CHECKING:
 _PLAIN: Final = {
     "ListObjects": re.compile(r"<(Prefix|Delimiter|Marker|NextMarker)>([^<]+)</"),
     "ListObjectsV2": re.compile(r"<(Delimiter|StartAfter)>([^<]+)</"),
+    "ListObjectVersions": re.compile(r"<(Prefix|Delimiter|KeyMarker|NextKeyMarker|Key)>([^<]+)</"),
 }
 """What the state behind leaves as it is."""
+_TOLD: Final = "<EncodingType>url</EncodingType>"
+_END: Final = "</ListVersionsResult>"
+_MOST: Final = 1000
+_SIZES: Final = {"MaxKeys": "max-keys", "MaxParts": "max-parts"}
+
+
+def target(asked: S3Request) -> str:
+    """What is asked of the state behind: a page has no more than 1,000 rows, and says so, whatever was asked for.
+
+    Of a parameter that comes twice the first counts.
+    """
+    name = next((name for parameter, name in _SIZES.items() if int(asked.parameters.get(parameter, 0)) > _MOST), None)
+    if name is None:
+        return asked.target
+    path, _, query = asked.target.partition("?")
+    return f"{path}?{name}={_MOST}&{query}"
 
 
 def settle(asked: S3Request, answer: HttpResponse) -> HttpResponse:
@@ -30,4 +48,6 @@ def settle(asked: S3Request, answer: HttpResponse) -> HttpResponse:
     if plain is None or asked.parameters.get("EncodingType") != "url":
         return answer
     text = plain.sub(lambda found: f"<{found[1]}>{quote(from_xml(found[2]))}</", answer.body.decode())
+    if _TOLD not in text:
+        text = text.replace(_END, f"{_TOLD}{_END}")
     return replace(answer, body=text.encode())
