@@ -44,6 +44,7 @@ def joined(matrices: Sequence[Matrix]) -> Matrix:
         buckets=tuple(dict.fromkeys(row for matrix in matrices for row in matrix.buckets)),
         endpoints=tuple(dict.fromkeys(row for matrix in matrices for row in matrix.endpoints)),
         controls=_controls(matrices),
+        readings=tuple(row for matrix in matrices for row in matrix.readings),
     )
 
 

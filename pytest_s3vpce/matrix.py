@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.model import Expect, Layer, OutcomeKind, Place, Transport
+from pytest_s3vpce.records import Asked, Recorded, Recording  # noqa: TC001 - pydantic reads annotations
 
 FORMAT: Final = "s3vpce-report/2"
 READABLE: Final = ("s3vpce-report/1", FORMAT)
@@ -88,45 +89,19 @@ class Judged:
     reason: str = ""
 
 
-class RecordKind(StrEnum):
-    """Which log a record is from, and which of its kinds."""
-
-    DATA = "data"
-    MANAGEMENT = "management"
-    NETWORK_ACTIVITY = "network_activity"
-    ACCESS_LOG = "access_log"
-    FLOW_LOG = "flow_log"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What a log says of one request. `source` is the log's name, `at` as the log writes time."""
+class Reading:
+    """A request whose session policy asks what S3 sees: `cell` is the id of the cell that it is otherwise like."""
 
-    kind: RecordKind
-    source: str
-    at: str
-    id: str | None = None
-    """Of the event: CloudTrail's `eventID`."""
-    name: str | None = None
-    """What the request was, as the log calls it."""
-    principal: str | None = None
-    address: str | None = None
-    vpc_endpoint: str | None = None
-    vpc_endpoint_account: str | None = None
+    cell: str
+    bucket: str
+    vantage: str
+    outcome: OutcomeKind
+    asks: tuple[Asked, ...] = ()
+    """Nothing where it is the session's own baseline."""
+    request_id: str | None = None
     tls: str | None = None
-    cipher: str | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
-    """What logs say of a cell's request; that they say nothing is no proof of anything."""
-
-    sentence: str
-    sources: tuple[str, ...] = ()
-    """Where it was looked for."""
-    records: tuple[Record, ...] = ()
+    evidence: Recording | None = None
 
 
 class Expected(StrEnum):
@@ -255,6 +230,7 @@ class BucketResult:
     label: str
     name: str
     account: str
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,6 +264,8 @@ class Coverage:
     hosts: tuple[str, ...] = ()
     vantages: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
+    """What it did not try either, and its author said so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +284,10 @@ class ClaimResult:
     place: Place | None = None
     explanations: tuple[Explanation, ...] = ()
     """Where it is not proven and predictions were wanted: which statements decided, and how to mend it."""
+    requests: tuple[str, ...] = ()
+    """The request ids of all that it rests on: its cells, their controls, key readings."""
+    records: Recorded | None = None
+    """What AWS's own records say of these, where they were asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,6 +331,8 @@ class Matrix:
     endpoints: tuple[EndpointResult, ...] = ()
     controls: tuple[CellResult, ...] = ()
     """What claims and forms sent besides the cells, without an expectation: the evidence of findings."""
+    readings: tuple[Reading, ...] = ()
+    """The key readings by which paths were told."""
 
     def to_json(self) -> str:
         """As text of format FORMAT: fields in the order they are declared in, rows in the matrix's own."""

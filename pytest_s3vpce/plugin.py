@@ -167,6 +167,9 @@ class _Access:
         self._nodes: list[Any] = []
         self._matrix: Matrix | None = None
         self._changes: tuple[Change, ...] = ()
+        self._failed: list[str] = []
+        """What went wrong once every item had its verdict."""
+        self._untold: list[str] = []
         self._watched = sys.stdout.isatty()  # asked now: while a test runs, pytest captures
 
     @property
@@ -260,8 +263,12 @@ class _Access:
         yield
         if ours is not None:
             self._matrix = ours.finish()
-            self._write_reports(ours)
-            self._compare(ours, session)
+            self._failed += ours.failed
+        if not hasattr(self.config, "workerinput") and not self._only_looking():
+            self._write_reports()
+            self._compare()
+        if self._failed and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _suite_properties(self, session: RunSession) -> None:
         """What JUnit says of the whole suite; its file is written while the session finishes."""
@@ -273,43 +280,39 @@ class _Access:
                 for writer in writers:
                     writer.add_global_property(name, value)
 
-    def _compare(self, ours: RunSession, session: pytest.Session) -> None:
+    def _compare(self) -> None:
         """What is other than in the baseline; a run in which anything opened, or that can't tell, has failed."""
         baseline = self.config.getoption("--s3vpce-baseline")
-        if baseline is None or self._only_looking():
+        if baseline is None:
             return
         from pytest_s3vpce.errors import RunError, S3VpceError
         from pytest_s3vpce.report import compare, json
 
-        failed = True
         try:
-            if self._matrix is None:
+            if self._session is None or self._matrix is None:
                 raise RunError("nothing was measured")
-            self._changes = compare.changes(ours.shown(json.read(Path(baseline))), self._matrix)
-            failed = compare.has_opened(self._changes)
-            self._changes = compare.but_for(ours.declared, self._changes)
+            old = self._session.shown(json.read(Path(baseline)))
+            self._changes = compare.changes(old, self._matrix)
+            if compare.has_opened(self._changes):
+                self._failed.append(f"what is closed in the baseline `{baseline}` has opened")
+            self._changes = compare.but_for(self._session.declared, self._changes)
         except S3VpceError as error:
-            failed = True
-            ours.left.append(f"not all was compared with the baseline: {error}")
-        if failed and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            self._failed.append(f"not all was compared with the baseline: {error}")
 
-    def _write_reports(self, session: RunSession) -> None:
+    def _write_reports(self) -> None:
         for path in self.config.getoption("--s3vpce-report"):
             if self._matrix is None:
-                session.left.append(f"{path} was not written: nothing was measured")
-            else:
-                from pytest_s3vpce.errors import S3VpceError
-                from pytest_s3vpce.report import writer_of
+                self._untold.append(f"{path} was not written: nothing was measured")
+                continue
+            from pytest_s3vpce.errors import S3VpceError
+            from pytest_s3vpce.report import writer_of
 
-                try:
-                    writer_of(path)(self._matrix, Path(path))
-                except S3VpceError as error:
-                    session.left.append(str(error))
+            try:
+                writer_of(path)(self._matrix, Path(path))
+            except S3VpceError as error:
+                self._failed.append(str(error))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self._session is None:
-            return
         if self._matrix is not None:
             from pytest_s3vpce.report.terminal import Colour, Detail, render
 
@@ -325,9 +328,11 @@ class _Access:
 
             terminalreporter.section("other than in the baseline")
             terminalreporter.write(as_text(self._changes))
-        if self._session.left:
-            terminalreporter.section("left behind", red=True)
-            terminalreporter.write("\n".join(self._session.left) + "\n")
+        left = [] if self._session is None else self._session.left
+        for title, lines in (("failed at the end", self._failed), ("not written", self._untold), ("left behind", left)):
+            if lines:
+                terminalreporter.section(title, red=True)
+                terminalreporter.write("\n".join(lines) + "\n")
 
     def _only_looking(self) -> bool:
         return bool(self.config.getoption("--s3vpce-plan") or self.config.getoption("collectonly"))

@@ -83,7 +83,7 @@ _OWN: Final = frozenset(
         *(f"VantageResult.{name}" for name in ("name", "kind", "account")),
         *("AccountResult.name", "AccountResult.region", "BucketResult.label", "BucketResult.account"),
         *("Call.principal", "Call.vantage", "Evidence.cell", "Evidence.kind", "Matrix.run_id", "Matrix.mode"),
-        "Explanation.cells",
+        *("Explanation.cells", "Reading.cell", "Reading.bucket", "Reading.vantage", "BucketResult.region"),
     }
 )
 """Fields that hold names of the inventory's or of this tool's own: levels leave them as they are."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pytest_s3vpce.matrix import Record, RecordKind
+from pytest_s3vpce.records import Record, RecordKind
 
 _CATEGORIES: Final[Mapping[str, RecordKind]] = {
     "Data": RecordKind.DATA,

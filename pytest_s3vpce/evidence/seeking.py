@@ -8,26 +8,24 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.errors import S3VpceError
-from pytest_s3vpce.matrix import Record, Recording, RecordKind
-from pytest_s3vpce.model import Layer, OutcomeKind
+from pytest_s3vpce.evidence.agreeing import API, WORDS, agreement, judged
+from pytest_s3vpce.model import Layer
+from pytest_s3vpce.records import Record, Recording, RecordKind
 from pytest_s3vpce.vantage.control import FAULTS, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pytest_s3vpce.evidence.sources import Source
-    from pytest_s3vpce.matrix import CellResult, Matrix
+    from pytest_s3vpce.matrix import CellResult, Matrix, Reading
 
-_NO_ENDPOINT: Final = "none"
-"""As a vantage point's path is called where no endpoint was on it."""
-_API: Final = frozenset({RecordKind.DATA, RecordKind.MANAGEMENT})
-_WORDS: Final[Mapping[RecordKind, str]] = {
-    RecordKind.DATA: "data event",
-    RecordKind.MANAGEMENT: "management event",
-    RecordKind.NETWORK_ACTIVITY: "network activity event",
-    RecordKind.ACCESS_LOG: "access log line",
-    RecordKind.FLOW_LOG: "flow",
-}
+_AT_ONCE: Final = 1_000
+"""Requests that one look asks a source for: each pattern of it is a call, and services count those."""
+_ABSENT: Final = "no record of it came within {span}: that proves nothing"
+_ABSENT_AT_ENDPOINT: Final = (
+    "no network activity event of it came within {span}; an endpoint policy's refusal is in no data event, "
+    "and in network activity only where the trail of the endpoint's owner selects it: that proves nothing"
+)
 _UNREADABLE: Final = (*FAULTS, S3VpceError, ValueError, OSError, EOFError, zlib.error)
 
 
@@ -54,13 +52,9 @@ class _Search:
         self.found: dict[str, list[Record]] = {}
         self.broken: dict[str, str] = {}
         self.interrupted = False
-        self.wanted = {
-            "trail": {key for cell in matrix.cells if (key := _request_id(cell))},
-            "access log": {
-                key for cell in matrix.cells if (key := _request_id(cell)) and not _refused_by_endpoint(cell)
-            },
-            "flow log": {key for cell in matrix.cells if (key := _ends(cell))},
-        }
+        self.wanted = _wanted(matrix)
+        self._welcome = {group: keys | _others(matrix, group) for group, keys in self.wanted.items()}
+        self._looks = 0
 
     def run(self, notify: Callable[[str], None]) -> None:
         """Looks again and again until all is found, every source's time is over, or somebody has had enough."""
@@ -74,6 +68,7 @@ class _Search:
         while self._open:
             for source in list(self._open):
                 self._look(source)
+            self._looks += 1
             self._open = [source for source in self._open if self._missing(source.group) and self._left(source) > 0]
             if self._open:
                 left = max(map(self._left, self._open))
@@ -85,14 +80,19 @@ class _Search:
                 self._clock.sleep(min(self._clock.every, left))
 
     def _look(self, source: Source) -> None:
-        missing = self._missing(source.group)
         try:
-            for key, record in source.look(sorted(missing), since=self._since, now=self._clock.now()):
-                if key in self.wanted[source.group]:
+            for key, record in source.look(self._turn(source.group), since=self._since, now=self._clock.now()):
+                if key in self._welcome[source.group]:
                     self._add(key, record)
         except _UNREADABLE as error:
             self.broken[source.label] = words_of(error) if isinstance(error, FAULTS) else str(error)
             self._open.remove(source)
+
+    def _turn(self, group: str) -> list[str]:
+        """What is looked for this time: of very many requests some, and others the next time."""
+        missing = sorted(self._missing(group, among=self._welcome[group]))
+        start = self._looks * _AT_ONCE % max(1, len(missing))
+        return [*missing[start:], *missing[:start]][:_AT_ONCE]
 
     def _add(self, key: str, record: Record) -> None:
         """Once: a trail may write an event to two places, and a log may hold a line twice."""
@@ -101,11 +101,10 @@ class _Search:
         if not same:
             rows.append(record)
 
-    def _missing(self, group: str) -> set[str]:
+    def _missing(self, group: str, *, among: set[str] | None = None) -> set[str]:
         kinds = _KINDS_OF[group]
-        return {
-            key for key in self.wanted[group] if not any(record.kind in kinds for record in self.found.get(key, ()))
-        }
+        keys = self.wanted[group] if among is None else among
+        return {key for key in keys if not any(record.kind in kinds for record in self.found.get(key, ()))}
 
     def _count(self, group: str) -> str:
         whole = len(self.wanted[group])
@@ -131,24 +130,67 @@ class _Search:
 
 
 _KINDS_OF: Final[Mapping[str, frozenset[RecordKind]]] = {
-    "trail": frozenset({*_API, RecordKind.NETWORK_ACTIVITY}),
+    "trail": frozenset({*API, RecordKind.NETWORK_ACTIVITY}),
     "access log": frozenset({RecordKind.ACCESS_LOG}),
     "flow log": frozenset({RecordKind.FLOW_LOG}),
 }
 
 
+def _wanted(matrix: Matrix) -> dict[str, set[str]]:
+    """What is waited for: the records of declared cells, and of all that claims rest on.
+
+    Access logs are not waited for where an endpoint's policy refused, nor of control buckets, which need none.
+    """
+    claimed = {key for claim in matrix.claims for key in claim.requests}
+    cells = [*matrix.cells, *(row for row in matrix.controls if _request_id(row) in claimed)]
+    logged = {_request_id(row) for row in cells if not _refused_by_endpoint(row) and _keeps_a_log(row.bucket)}
+    logged |= {row.request_id for row in matrix.readings if row.request_id in claimed and _keeps_a_log(row.bucket)}
+    return {
+        "trail": {key for cell in matrix.cells if (key := _request_id(cell))} | claimed,
+        "access log": {key for key in logged if key},
+        "flow log": {key for cell in cells if (key := _ends(cell))},
+    }
+
+
+def _keeps_a_log(bucket: str) -> bool:
+    return not bucket.startswith("control:")
+
+
+def _others(matrix: Matrix, group: str) -> set[str]:
+    """What is kept where it is found, and not waited for."""
+    if group == "flow log":
+        return {key for cell in matrix.controls if (key := _ends(cell))}
+    ids = [_request_id(cell) for cell in (*matrix.cells, *matrix.controls)]
+    return {key for key in (*ids, *(row.request_id for row in matrix.readings)) if key}
+
+
 def with_evidence(
     matrix: Matrix, sources: Sequence[Source], *, notify: Callable[[str], None], clock: Clock | None = None
 ) -> Matrix:
-    """The matrix with what the sources say of its cells. Verdicts stay: records are told, and never counted."""
+    """The matrix with what the sources say of all that was sent.
+
+    Cells keep their verdicts: records are told of them, and never counted. A claim whose requests they contradict is
+    not proven.
+    """
     search = _Search(matrix, sources, clock or Clock())
     search.run(notify)
     labels = tuple(source.label for source in sources if source.label not in search.broken)
     span = _span(search.waited)
-    cells = tuple(replace(cell, evidence=_recording(cell, search.found, labels, span)) for cell in matrix.cells)
-    paths = {row.name: row.path for row in matrix.vantages}
-    odd = [sentence for cell in cells for sentence in _contradictions(cell, paths.get(cell.vantage))]
-    return replace(matrix, cells=cells, notes=(*matrix.notes, *search.summary(sources), *odd))
+    found = search.found
+    made = agreement(matrix, found)
+    return replace(
+        matrix,
+        cells=tuple(replace(row, evidence=_recording(row, found, labels, span)) for row in matrix.cells),
+        controls=tuple(replace(row, evidence=_recording(row, found, labels, span)) for row in matrix.controls),
+        readings=tuple(_read(row, found, labels, span) for row in matrix.readings),
+        claims=tuple(judged(row, made, found) if row.requests else row for row in matrix.claims),
+        notes=(*matrix.notes, *search.summary(sources), *dict.fromkeys(made.sentences)),
+    )
+
+
+def _read(row: Reading, found: Mapping[str, Sequence[Record]], labels: tuple[str, ...], span: str) -> Reading:
+    records = tuple(found.get(row.request_id or "", ()))
+    return replace(row, evidence=_told_or_absent(records, row.request_id, labels, _ABSENT.format(span=span)))
 
 
 def _recording(
@@ -156,20 +198,20 @@ def _recording(
 ) -> Recording:
     keys = [key for key in (_request_id(cell), _ends(cell)) if key]
     records = tuple(record for key in keys for record in found.get(key, ()))
+    absent = _ABSENT_AT_ENDPOINT if _refused_by_endpoint(cell) else _ABSENT
+    return _told_or_absent(records, _request_id(cell), labels, absent.format(span=span))
+
+
+def _told_or_absent(
+    records: tuple[Record, ...], request_id: str | None, labels: tuple[str, ...], absent: str
+) -> Recording:
     if records:
         return Recording(sentence="; ".join(map(_told, records)), sources=labels, records=records)
-    if not _request_id(cell):
+    if not request_id:
         return Recording(sentence="no answer of S3's came back, so there is no request id to find records by")
     if not labels:
         return Recording(sentence="no source of evidence could be read")
-    if _refused_by_endpoint(cell):
-        sentence = (
-            f"no network activity event of it came within {span}; an endpoint policy's refusal is in no data event, "
-            "and in network activity only where the trail of the endpoint's owner selects it: that proves nothing"
-        )
-    else:
-        sentence = f"no record of it came within {span}: that proves nothing"
-    return Recording(sentence=sentence, sources=labels)
+    return Recording(sentence=absent, sources=labels)
 
 
 def _told(record: Record) -> str:
@@ -181,21 +223,7 @@ def _told(record: Record) -> str:
     if record.kind is RecordKind.NETWORK_ACTIVITY:  # which does not know TLS
         parts.remove(record.tls or "no TLS")
     article = "an" if record.kind is RecordKind.ACCESS_LOG else "a"
-    return f"{article} {_WORDS[record.kind]}: {', '.join(parts)}"
-
-
-def _contradictions(cell: CellResult, path: str | None) -> Iterator[str]:
-    """Where a record says otherwise than what was measured."""
-    for record in cell.evidence.records if cell.evidence else ():
-        if record.kind in _API:
-            seen = record.vpc_endpoint or _NO_ENDPOINT
-            if path is not None and path != seen:
-                yield f"{cell.id}: its path was read as {path}, but the {_WORDS[record.kind]} says {seen}"
-            if cell.measured.outcome is OutcomeKind.ALLOWED and record.error_code == "AccessDenied":
-                yield f"{cell.id}: it was allowed, but the {_WORDS[record.kind]} says {record.error_code}"
-        received = cell.received
-        if received and received.tls and record.tls and received.tls != record.tls:
-            yield f"{cell.id}: {received.tls} was spoken here, but S3 saw {record.tls}: something in between ended it"
+    return f"{article} {WORDS[record.kind]}: {', '.join(parts)}"
 
 
 def _request_id(cell: CellResult) -> str | None:

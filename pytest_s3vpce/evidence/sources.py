@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_s3vpce.evidence.records import of_access_line, of_event, of_flow
 
 if TYPE_CHECKING:
-    from pytest_s3vpce.matrix import Record
+    from pytest_s3vpce.records import Record
     from pytest_s3vpce.vantage import ControlPlane
 
 Found = Iterator[tuple[str, "Record"]]

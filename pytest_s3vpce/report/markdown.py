@@ -112,6 +112,8 @@ def _failures(matrix: Matrix) -> Iterator[tuple[str, str]]:
     for claim in claims:
         sign = reading.VERDICT_SIGNS[claim.verdict]
         yield f"- {sign} **{claim.verdict.value}** {code(claim.id)}: {words(claim.sentence)}", "\n"
+        if claim.records is not None:
+            yield f"  - {words(claim.records.sentence)}", "\n"
         for one in claim.explanations:
             more = f" and {len(one.cells) - 1} more" if len(one.cells) > 1 else ""
             told = "".join(f"  \n    {words(line, longest=_LONGEST_WHY)}" for line in one.predicted.explanation)
@@ -150,7 +152,12 @@ def _claims(matrix: Matrix) -> Iterator[tuple[str, str]]:
 
 
 def _gaps(claim: ClaimResult) -> str:
-    return "".join(f"  \n  not covered: {words(gap)}" for gap in claim.coverage.gaps)
+    recorded = "" if claim.records is None else f"  \n  {words(claim.records.sentence)}"
+    return recorded + "".join(
+        f"  \n  {what}: {words(gap)}"
+        for what, gaps in (("not covered", claim.coverage.gaps), ("not covered, accepted", claim.coverage.accepted))
+        for gap in gaps
+    )
 
 
 def _table(matrix: Matrix) -> Iterator[tuple[str, str]]:

@@ -169,6 +169,8 @@ class _Page:
         yield from self._wrapped(claim.sentence)
         if self._detail is Detail.QUIET:
             return
+        if claim.records is not None:
+            yield from self._wrapped(claim.records.sentence)
         tried = claim.coverage
         yield from self._wrapped(
             f"tried: {', '.join(tried.operations)} by {', '.join(tried.principals)} from {', '.join(tried.vantages)}, "
@@ -176,6 +178,8 @@ class _Page:
         )
         for gap in tried.gaps:
             yield from self._wrapped(f"not covered: {gap}")
+        for gap in tried.accepted:
+            yield from self._wrapped(f"not covered, accepted: {gap}")
         if self._detail >= Detail.VERBOSE:
             for sentence in dict.fromkeys(f"{row.status.value}: {row.kind}: {row.sentence}" for row in claim.evidence):
                 yield from self._wrapped(sentence)

@@ -23,6 +23,7 @@ from pytest_s3vpce.matrix import (
     Judged,
     Matrix,
     Received,
+    Reading,
     Sent,
     Timings,
     VantageResult,
@@ -35,6 +36,7 @@ from pytest_s3vpce.redaction import header_pairs, scrubbed, without_secrets
 from pytest_s3vpce.run.between import between
 from pytest_s3vpce.run.hints import hint_of
 from pytest_s3vpce.run.world import NOWHERE
+from pytest_s3vpce.run.readings import asked_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -87,7 +89,7 @@ def matrix_of(
             _cell(row, seen, setting, results, inventory=world.inventory, strict=strict, paths=paths, reached=reached)
             for row in cells
         ),
-        claims=tuple(_claim(spec, claim, setting, results, strict=strict) for spec, claim in claims),
+        claims=tuple(_claim(spec, claim, setting, results, seen, strict=strict) for spec, claim in claims),
         vantages=tuple(rows),
         notes=(
             *(sentence for same, sentence in (*seen.canaries.values(), *seen.policies.values()) if not same),
@@ -98,11 +100,13 @@ def matrix_of(
         inventory=str(world.inventory.path),
         accounts=tuple(accounts),
         buckets=tuple(
-            BucketResult(label=row.label, name=row.name, account=row.account) for row in setting.buckets.values()
+            BucketResult(label=row.label, name=row.name, account=row.account, region=row.region)
+            for row in setting.buckets.values()
         ),
         endpoints=tuple(_endpoint(row, accounts) for row in setting.endpoints.values()),
         controls=tuple(_controls(seen, {row.cell for row in cells}, setting, reached)),
     )
+        readings=tuple(_readings(seen, setting)),
     return without_secrets(matrix)
 
 
@@ -116,6 +120,21 @@ def _controls(
 
 
 def _is_reading(probe: Probe, setting: Setting) -> bool:
+def _readings(seen: Observed, setting: Setting) -> Iterable[Reading]:
+    for probe, outcome in seen.outcomes.items():
+        if not probe.canary_range and _is_reading(probe, setting):
+            answer = seen.answers.get(probe)
+            yield Reading(
+                cell=probe.cell.id,
+                bucket=probe.cell.label,
+                vantage=probe.cell.vantage,
+                outcome=outcome.kind,
+                asks=asked_by(probe.session_policy),
+                request_id=None if answer is None else answer.request_id,
+                tls=None if answer is None else answer.tls,
+            )
+
+
     """Whether its session policy asks something; over plain http one only limits the session."""
     bucket = setting.buckets[probe.cell.target.bucket]
     return probe.session_policy not in ("", limited(allowances(probe, bucket)))
@@ -300,7 +319,9 @@ def _received(answer: Answer | None) -> Received | None:
     )
 
 
-def _claim(spec: ClaimSpec, claim: Claim, setting: Setting, results: Results, *, strict: bool) -> ClaimResult:
+def _claim(
+    spec: ClaimSpec, claim: Claim, setting: Setting, results: Results, seen: Observed, *, strict: bool
+) -> ClaimResult:
     findings = claim.judge(setting, results)
     verdict, sentence, cells = verdict_of(findings)
     coverage = coverage_of(spec, claim, setting)
@@ -320,6 +341,11 @@ def _claim(spec: ClaimSpec, claim: Claim, setting: Setting, results: Results, *,
         passed=passed,
         place=spec.place,
     )
+        requests=_in_order(
+            answer.request_id
+            for probe in claim.probes(setting)
+            if (answer := seen.answers.get(probe)) is not None and answer.request_id
+        ),
 
 
 def coverage_of(spec: ClaimSpec, claim: Claim, setting: Setting) -> Coverage:

@@ -88,6 +88,8 @@ class RunSession:
         self._ended = threading.Event()
         self.left: list[str] = []
         """What could not be removed at the end, and why."""
+        self.failed: list[str] = []
+        """What went wrong once every item had its verdict: the run has failed all the same."""
 
     # --- files -------------------------------------------------------------------------------------------------------
 
@@ -334,8 +336,13 @@ class RunSession:
     def finish(self) -> Matrix | None:
         """Removes what the ledger lists and stops the lab. Comes back with the matrix."""
         try:
-            found = self._evidenced(self._whole())  # addresses are searched for, so nothing is taken out before
-            return None if found is None else self.shown(found)
+            found = self._whole()
+            seen = self._evidenced(found)  # addresses are searched for, so nothing is taken out before
+            if found is None or seen is None:
+                return None
+            shown = self.shown(seen)
+            self.failed += _turned(found, shown)
+            return shown
         finally:
             self._clean_up()
 
@@ -372,3 +379,11 @@ class RunSession:
                 self._lab.stop()
             if self._folder is not None:
                 self._folder.tidy(keep=bool(self.left))
+
+
+def _turned(before: Matrix, after: Matrix) -> Iterator[str]:
+    """The claims that passed, and that AWS's own records contradict."""
+    passed = {row.id for row in before.claims if row.passed}
+    for row in after.claims:
+        if row.id in passed and not row.passed:
+            yield f"{row.id} was reported as proven, and is {row.verdict.value}: {row.sentence}"

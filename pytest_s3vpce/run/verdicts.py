@@ -116,4 +116,7 @@ def _claim_lines(row: ClaimResult) -> Iterator[str]:
     for finding in row.evidence:
         if finding.status is not Status.GOOD:
             yield f"{finding.status.value}: {finding.name}: {escaped(finding.sentence)}"
+    if row.records is not None:
+        yield escaped(row.records.sentence)
     yield from (f"not covered: {escaped(gap)}" for gap in row.coverage.gaps)
+    yield from (f"not covered, accepted: {escaped(gap)}" for gap in row.coverage.accepted)

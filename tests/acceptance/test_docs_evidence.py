@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from pytest_s3vpce.evidence import sources
+from pytest_s3vpce.evidence.records import of_event
 from pytest_s3vpce.evidenceforms import EvidenceSource
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.lab.enforcement import Enforcement
-from pytest_s3vpce.matrix import CellResult, Matrix, RecordKind
+from pytest_s3vpce.matrix import CellResult, Matrix, Verdict
+from pytest_s3vpce.records import RecordKind
 from pytest_s3vpce.run import doctor
 from pytest_s3vpce.run.doctor import State, examine
 from pytest_s3vpce.run.evidencing import evidenced
@@ -29,6 +34,8 @@ from tests.acceptance.conftest import EXAMPLES, Stage, staged
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from pytest_s3vpce.records import Record
 
 EXAMPLE = EXAMPLES / "evidence"
 TEXT = (EXAMPLES.parent / "docs" / "evidence.md").read_text(encoding="utf-8")
@@ -86,6 +93,58 @@ def test_every_request_is_found_with_what_s3_saw(recorded: Stage, measured: Matr
     for line in re.findall(r"^  (evidence by .*)$", TEXT, re.MULTILINE):
         assert line in found.notes
     assert [row.passed for row in found.cells] == [row.passed for row in measured.cells]
+
+
+@pytest.fixture(scope="module")
+def claimed(recorded: Stage) -> Matrix:
+    return asked(recorded, recorded.operator.run(recorded.plan, {row.id for row in recorded.plan.claims}))
+
+
+def test_records_bear_out_what_a_claim_rests_on(recorded: Stage, claimed: Matrix) -> None:
+    """Its cells, their controls and the key readings, each by its request id; nothing says otherwise in the lab."""
+    found = {row.id: row for row in claimed.claims}
+    assert {row.verdict for row in found.values()} == {Verdict.PROVEN}
+    for row in found.values():
+        assert row.records is not None
+        assert row.records.requests == row.records.recorded == len(row.requests)
+        assert row.records.contradictions == ()
+        assert row.records.paths > 0
+    endpoint_only = found["endpoint-only/reports"]
+    rows = {*(row.received.request_id for row in claimed.controls if row.received)}
+    assert set(endpoint_only.requests) <= rows | {row.request_id for row in claimed.readings}
+    line = re.search(r"^    (AWS's own records hold .*)$", TEXT, re.MULTILINE)
+    assert line is not None
+    assert endpoint_only.records is not None
+    assert line[1] == endpoint_only.records.sentence
+    assert recorded.outputs["Endpoint"] in {
+        asks.values[0] for row in claimed.readings for asks in row.asks if row.outcome == "allowed" and asks.values
+    }
+
+
+def test_a_trail_that_says_otherwise_takes_the_proof_away_and_fails_the_run(
+    recorded: Stage, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(EXAMPLE, pytester.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    ready = pytester.path / "ready.json"
+    ready.write_text(json.dumps(dict(recorded.ready)), encoding="utf-8")
+
+    def bent(event: Any, *, source: str) -> tuple[str, Record] | None:
+        found = of_event(event, source=source)
+        return found if found is None else (found[0], replace(found[1], vpc_endpoint="vpce-0theirs"))
+
+    monkeypatch.setattr(sources, "of_event", bent)
+    result = pytester.runpytest_inprocess(
+        f"--s3vpce-lab-ready={ready}", "--s3vpce-evidence", "--s3vpce-report=r.json", "-k", "endpoint-only"
+    )
+    assert result.parseoutcomes()["passed"] == 1
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["*failed at the end*", "endpoint-only/reports was reported as proven, and is inconclusive: AWS's own records*"]
+    )
+    (claim,) = Matrix.from_json((pytester.path / "r.json").read_text(encoding="utf-8")).claims
+    assert (claim.verdict, claim.passed) == (Verdict.INCONCLUSIVE, False)
+    assert claim.records is not None
+    assert any("vpce-0theirs" in row for row in claim.records.contradictions)
 
 
 def test_a_trails_bucket_has_the_same_as_its_log_group(recorded: Stage, measured: Matrix) -> None:

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from pytest_s3vpce.cli import main
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.matrix import schema
+from pytest_s3vpce.report import compare
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Example, SharedLab
@@ -136,16 +137,19 @@ def test_what_goes_wrong_with_files_at_the_end_is_told(
     (example.path / "r.json").mkdir()
     old = Path(shutil.copy(BEFORE, example.path / "old.json"))
     monkeypatch.setattr("pytest_s3vpce.run.session.RunSession.release", lambda _: old.unlink())
-    options = ("--s3vpce-report=r.json", "--s3vpce-report=r.md", "--s3vpce-baseline=old.json")
+    options = ["--s3vpce-report=r.json", "--s3vpce-report=r.md", "--s3vpce-baseline=old.json"]
     result = example.run(in_lab, CELLS[0], *options)
     told = (
-        "*left behind*",
+        "*failed at the end*",
         "the report `r.json` can't be written: Is a directory*",
         "not all was compared with the baseline: the report `old.json` can't be read: No such file*",
     )
     result.stdout.fnmatch_lines(told)
     assert (example.path / "r.md").exists()
     assert result.ret == pytest.ExitCode.TESTS_FAILED  # it can't tell whether anything opened
+    unwritten = example.run(in_lab, CELLS[0], *options[:1])
+    assert unwritten.ret == pytest.ExitCode.TESTS_FAILED  # nobody would know that there is none
+    unwritten.stdout.no_fnmatch_line("*left behind*")
 
 
 def test_a_run_that_measured_nothing_does_not_pass_for_one_in_which_nothing_opened(
@@ -162,6 +166,18 @@ def test_a_run_that_measured_nothing_does_not_pass_for_one_in_which_nothing_open
     assert example.run(*nothing, "--s3vpce-baseline=old.json", "--collect-only").ret == 0
 
 
+def test_a_run_without_any_access_test_says_that_nothing_was_compared_or_written(example: Example, in_lab: str) -> None:
+    shutil.copy(BEFORE, example.path / "old.json")
+    (example.path / "test_plain.py").write_text("def test_plain():\n    pass\n", encoding="utf-8")
+    result = example.run(in_lab, "test_plain.py", "--s3vpce-baseline=old.json", "--s3vpce-report=r.json")
+    assert result.parseoutcomes() == {"passed": 1}
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    told = ("*failed at the end*", "not all was compared with the baseline: nothing was measured", "r.json was not wr*")
+    result.stdout.fnmatch_lines(told)
+    assert example.run(in_lab, "test_plain.py", "--s3vpce-baseline=old.json", "--collect-only").ret == 0
+    assert example.run(in_lab, "test_plain.py", "--s3vpce-report=r.json").ret == 0
+
+
 def test_what_opened_is_told_and_fails_even_if_comparing_does_not_end(
     example: Example, in_lab: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,7 +188,7 @@ def test_what_opened_is_told_and_fails_even_if_comparing_does_not_end(
     (cell,) = (row for row in before["cells"] if row["id"] == CELLS[0].partition("::")[2])
     cell["counted"]["outcome"] = "unreachable"
     (example.path / "old.json").write_text(json.dumps(before), encoding="utf-8")
-    monkeypatch.setattr("pytest_s3vpce.report.compare.but_for", broken)
+    monkeypatch.setattr(compare, "but_for", broken)
     result = example.run(in_lab, CELLS[0], "--s3vpce-baseline=old.json")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["now denied (1)", "*not all was compared with the baseline: it broke"])

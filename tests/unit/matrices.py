@@ -11,15 +11,13 @@ from pytest_s3vpce.matrix import (
     Judged,
     Matrix,
     Received,
-    Record,
-    Recording,
-    RecordKind,
     Sent,
     Status,
     VantageResult,
     Verdict,
 )
 from pytest_s3vpce.model import Expect, Layer, OutcomeKind, Place, Transport
+from pytest_s3vpce.records import Record, Recording, RecordKind
 
 NASTY = "no\x1b[2Jthing\rhere"
 """What a hostile answer could steer a terminal with."""

@@ -17,8 +17,9 @@ from pytest_s3vpce.evidence.records import of_access_line, of_event, of_flow
 from pytest_s3vpce.evidenceforms import EvidenceSource
 from pytest_s3vpce.faults import Fault
 from pytest_s3vpce.inventory import load_inventory
-from pytest_s3vpce.matrix import CellResult, Judged, Matrix, Received, RecordKind, VantageResult
+from pytest_s3vpce.matrix import CellResult, Judged, Matrix, Received, VantageResult
 from pytest_s3vpce.model import Expect, Layer, OutcomeKind, Transport
+from pytest_s3vpce.records import RecordKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
