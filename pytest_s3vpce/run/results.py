@@ -22,8 +22,8 @@ from pytest_s3vpce.matrix import (
     Evidence,
     Judged,
     Matrix,
-    Received,
     Reading,
+    Received,
     Sent,
     Timings,
     VantageResult,
@@ -35,8 +35,8 @@ from pytest_s3vpce.probe import Probe
 from pytest_s3vpce.redaction import header_pairs, scrubbed, without_secrets
 from pytest_s3vpce.run.between import between
 from pytest_s3vpce.run.hints import hint_of
-from pytest_s3vpce.run.world import NOWHERE
 from pytest_s3vpce.run.readings import asked_by
+from pytest_s3vpce.run.world import NOWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -105,8 +105,8 @@ def matrix_of(
         ),
         endpoints=tuple(_endpoint(row, accounts) for row in setting.endpoints.values()),
         controls=tuple(_controls(seen, {row.cell for row in cells}, setting, reached)),
-    )
         readings=tuple(_readings(seen, setting)),
+    )
     return without_secrets(matrix)
 
 
@@ -119,7 +119,6 @@ def _controls(
             yield _measured(probe, seen, seen.counted[probe], setting, reached)
 
 
-def _is_reading(probe: Probe, setting: Setting) -> bool:
 def _readings(seen: Observed, setting: Setting) -> Iterable[Reading]:
     for probe, outcome in seen.outcomes.items():
         if not probe.canary_range and _is_reading(probe, setting):
@@ -135,6 +134,7 @@ def _readings(seen: Observed, setting: Setting) -> Iterable[Reading]:
             )
 
 
+def _is_reading(probe: Probe, setting: Setting) -> bool:
     """Whether its session policy asks something; over plain http one only limits the session."""
     bucket = setting.buckets[probe.cell.target.bucket]
     return probe.session_policy not in ("", limited(allowances(probe, bucket)))
@@ -340,12 +340,12 @@ def _claim(
         coverage=coverage,
         passed=passed,
         place=spec.place,
-    )
         requests=_in_order(
             answer.request_id
             for probe in claim.probes(setting)
             if (answer := seen.answers.get(probe)) is not None and answer.request_id
         ),
+    )
 
 
 def coverage_of(spec: ClaimSpec, claim: Claim, setting: Setting) -> Coverage:
