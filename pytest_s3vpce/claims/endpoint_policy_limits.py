@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import Claim
+from pytest_s3vpce.claims.exclusion import policy_allows
+from pytest_s3vpce.claims.findings import Finding, Kind
 from pytest_s3vpce.claims.paths import apart, path_probes, through, used
 from pytest_s3vpce.claims.setting import make_probe
+from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.model import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytest_s3vpce.claims.findings import Finding
     from pytest_s3vpce.claims.setting import Results, Setting
     from pytest_s3vpce.probe import Probe
+
+
+_UNNAMED: Final = "s3vpce-a-bucket-that-no-policy-names"
+_NOBODYS: Final = "000000000000"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +60,32 @@ class EndpointPolicyLimits(Claim):
         setting = setting.toward(self.bucket)
         inside = [through(setting, results, vantage, self.endpoints) for vantage in self.inside]
         outside = [apart(setting, results, vantage, self.endpoints) for vantage in self.outside]
-        return [*inside, *outside, *used(inside, self.endpoints), *self.cells().judge(setting, results)]
+        cells = self.cells().judge(setting, results)
+        return [*inside, *outside, *used(inside, self.endpoints), *cells, *self._strangers(setting)]
+
+    def _strangers(self, setting: Setting) -> Iterator[Finding]:
+        """What is let through to a bucket that nobody named: then those of `unreached` were just the forbidden ones."""
+        rows = [setting.buckets[label] for label in self.unreached]
+        owners = {row.account_id: f"account {row.account}" for row in rows}
+        for endpoint in self.endpoints:
+            for account, whose in {**owners, _NOBODYS: "any other account"}.items():
+                action = self._let_through(setting, endpoint, account)
+                if action:
+                    what = f"the policy of {endpoint} lets {action} through to buckets"
+                    sentence = f"{what} of {whose} that it does not name"
+                    yield Finding(kind=Kind.LAYER, name=f"beside {endpoint}", status=Status.MISSING, sentence=sentence)
+
+    def _let_through(self, setting: Setting, endpoint: str, account: str) -> str:
+        """The first action that the policy, as it was read, allows on a bucket of an account; empty for none."""
+        facts = setting.endpoints.get(endpoint)
+        if facts is None or facts.policy is None:
+            return ""
+        bucket = replace(setting.buckets[self.bucket], label=_UNNAMED, name=_UNNAMED, account_id=account)
+        setting = replace(setting, buckets={**setting.buckets, _UNNAMED: bucket})
+        for probe in self._probes([_UNNAMED], self.inside):
+            if policy_allows(setting, facts, probe):
+                return probe.cell.action
+        return ""
 
     def gaps(self, setting: Setting) -> Iterator[str]:
         for endpoint in self.endpoints:

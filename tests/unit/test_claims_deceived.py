@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -285,3 +286,43 @@ def test_networks_that_the_policy_lets_in_besides_are_told(claim: Any, row: Admi
     gaps = list(claim.gaps(replace(SETTING, admitted={"reports": (row,)})))
     assert bool(gaps) is told
     assert all(gap.startswith("`Guard` lets in requests with ") for gap in gaps)
+
+
+ENDPOINT_POLICIES: list[tuple[str, dict[str, Any], str]] = [
+    ("by its name", {"Resource": ["arn:aws:s3:::reports", "arn:aws:s3:::reports/*"]}, ""),
+    ("by its account", {"Condition": {"StringEquals": {"aws:ResourceAccount": "111122223333"}}}, ""),
+    ("but those", {"NotResource": ["arn:aws:s3:::x", "arn:aws:s3:::x/*"]}, "of account partner"),
+    ("by an unknown key", {"Condition": {"StringEquals": {"aws:ResourceOrgID": "o-1"}}}, ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("statement", "let"), [row[1:] for row in ENDPOINT_POLICIES], ids=[row[0] for row in ENDPOINT_POLICIES]
+)
+def test_an_endpoint_that_lets_through_to_whom_nobody_named_limits_nothing(statement: dict[str, Any], let: str) -> None:
+    """Two buckets are denied by their names, and all the others are in reach."""
+    bare = {"Effect": "Allow", "Principal": "*", "Action": "s3:*"}
+    row = {**bare, **({} if "NotResource" in statement else {"Resource": "*"}), **statement}
+    endpoints = {
+        name: replace(facts, policy=json.dumps({"Statement": row})) for name, facts in SETTING.endpoints.items()
+    }
+    outcomes = outcomes_of(ENDPOINT_POLICY_LIMITS)
+    outcomes = {probe: denied(Layer.VPC_ENDPOINT) if one.denied else one for probe, one in outcomes.items()}
+    verdict, sentence, _ = judged(ENDPOINT_POLICY_LIMITS, outcomes, setting=replace(SETTING, endpoints=endpoints))
+    assert verdict is (Verdict.INCONCLUSIVE if let else Verdict.PROVEN), sentence
+    assert f"lets s3:GetObject through to buckets {let}" in sentence or not let
+
+
+def test_an_endpoint_that_is_open_to_foreign_accounts_limits_nothing() -> None:
+    """Its policy keeps the buckets of the declared accounts apart, and forgets the others."""
+    row = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "*"}
+    ours = {"StringEquals": {"aws:ResourceAccount": ["111122223333", "444455556666"]}}
+    shut = {**row, "Effect": "Deny", "Condition": ours}
+    del shut["Resource"]
+    text = json.dumps({"Statement": [row, {**shut, "NotResource": ["arn:aws:s3:::reports", "arn:aws:s3:::reports/*"]}]})
+    endpoints = {name: replace(facts, policy=text) for name, facts in SETTING.endpoints.items()}
+    outcomes = outcomes_of(ENDPOINT_POLICY_LIMITS)
+    outcomes = {probe: denied(Layer.VPC_ENDPOINT) if one.denied else one for probe, one in outcomes.items()}
+    verdict, sentence, _ = judged(ENDPOINT_POLICY_LIMITS, outcomes, setting=replace(SETTING, endpoints=endpoints))
+    assert verdict is Verdict.INCONCLUSIVE
+    assert "to buckets of any other account that it does not name" in sentence
