@@ -103,8 +103,7 @@ def of_new(bucket: BucketState, asked: S3Request, caller: Caller, *, action: str
     `s3:PutObject` alone lets another account write with an ACL in
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-bucket-policies.html#example-bucket-policies-acl-2
     """
-    assert asked.row is not None
-    if action != "s3:PutObjectAcl" or asked.row.name not in CREATIONS or bucket.ownership == ENFORCED:
+    if action != "s3:PutObjectAcl" or asked.name not in CREATIONS or bucket.ownership == ENFORCED:
         return None
     grant = AclGrant(caller.account or ALL_USERS, "FULL_CONTROL")
     return Acl(grants=(grant,), owner=caller.account or bucket.account)
@@ -143,8 +142,7 @@ def settle(state: State, asked: S3Request, bucket: BucketState, caller: Caller) 
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html#object-ownership-overview
     """
-    assert asked.row is not None
-    if asked.row.name not in _WRITES or bucket.ownership == ENFORCED or caller.account in (None, bucket.account):
+    if asked.name not in _WRITES or bucket.ownership == ENFORCED or caller.account in (None, bucket.account):
         return
     canned = asked.parameters.get("ACL")
     if bucket.ownership == "BucketOwnerPreferred" and canned == "bucket-owner-full-control":
@@ -165,11 +163,10 @@ def with_owners(state: State, answer: HttpResponse, asked: S3Request, *, account
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_Owner.html
     """
-    assert asked.row is not None
-    if asked.row.name not in _SHOWS_OWNERS:
+    if asked.name not in _SHOWS_OWNERS:
         return answer
     owner = account
-    if asked.row.name == "GetObjectAcl" and asked.bucket is not None:
+    if asked.name == "GetObjectAcl" and asked.bucket is not None:
         found = state.stored(asked.bucket, asked.key, asked.parameters.get("VersionId"))
         owner = getattr(found, "s3vpce_owner", None) or account
     shown = canonical_id(owner).encode()
@@ -182,11 +179,10 @@ def check_grantees(request: HttpRequest, asked: S3Request) -> None:
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketAcl.html
     """
-    assert asked.row is not None
     in_headers = any(
         "emailaddress=" in str(value).lower() for name, value in asked.parameters.items() if name[:5] == "Grant"
     )
-    in_body = asked.row.name in {"PutBucketAcl", "PutObjectAcl"} and b"AmazonCustomerByEmail" in request.body
+    in_body = asked.name in {"PutBucketAcl", "PutObjectAcl"} and b"AmazonCustomerByEmail" in request.body
     if in_headers or in_body:
         message = "The specified method is not allowed against this resource."
         raise Refused("MethodNotAllowed", status=405, message=message)

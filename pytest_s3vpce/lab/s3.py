@@ -91,9 +91,9 @@ class S3:
             raise _unserved(request)
         if point is not None:
             _check_access_point(asked, verified)
-        note.update(operation=asked.row.name, bucket=asked.bucket, key=asked.key)
+        note.update(operation=asked.name, bucket=asked.bucket, key=asked.key)
         region = (verified.region if isinstance(verified, Verified) else "") or "us-east-1"
-        if asked.bucket is None or asked.row.name == "CreateBucket":
+        if asked.bucket is None or asked.name == "CreateBucket":
             return self._unowned(request, asked, caller, verified, path=path, region=region, now=now, note=note)
         bucket = self._state.bucket(asked.bucket)
         if bucket is None:
@@ -117,13 +117,13 @@ class S3:
         early = self._looked_at_first(request, asked, bucket, trial)
         if early is not None:
             return early
-        if asked.row.name == "DeleteObjects":
+        if asked.name == "DeleteObjects":
             return self._delete_objects(request, asked, bucket, trial)
         try:
             trial.authorise(asked, bucket)
             _check_owner(asked, bucket)
         except Refused as denial:
-            if asked.row.name == "HeadBucket":
+            if asked.name == "HeadBucket":
                 denial.headers = _region_header(bucket)
             if note.get("decision") == Effect.IMPLICIT_DENY.value:
                 self._tell_absence(asked, bucket, trial)
@@ -138,8 +138,7 @@ class S3:
 
     def _done(self, request: HttpRequest, asked: S3Request, bucket: BucketState, caller: Caller) -> HttpResponse:
         """The answer to what may be done."""
-        assert asked.row is not None
-        if asked.row.name == "GetBucketPolicyStatus":
+        if asked.name == "GetBucketPolicyStatus":
             return s3public.policy_status(bucket, fixed=self._judge.fixed_keys)
         for room in (s3locks.answer, s3default.answer, s3documents.answer, s3versions.answer):
             kept = room(self._state, request, asked, bucket)
@@ -157,9 +156,9 @@ class S3:
             acls.settle(self._state, asked, bucket, caller)
             answer = acls.with_owners(self._state, answer, asked, account=bucket.account)
             answer = s3encryption.settle(self._state, answer, asked, bucket, uploaded=uploaded)
-        if asked.row.name == "PutBucketPolicy" and answer.status == HTTPStatus.OK:
+        if asked.name == "PutBucketPolicy" and answer.status == HTTPStatus.OK:
             return replace(answer, status=HTTPStatus.NO_CONTENT)  # as its page's example, not as its syntax
-        if asked.row.name == "HeadBucket":
+        if asked.name == "HeadBucket":
             others = [(name, value) for name, value in answer.headers if name.lower() != _REGION_HEADER]
             answer = replace(answer, headers=(*others, *_region_header(bucket)))
         return answer
@@ -186,19 +185,17 @@ class S3:
     ) -> HttpResponse | None:
         """What a calibration found to come before policies, refused as S3 does."""
         self.order.check_body(request, asked, bucket)
-        assert asked.row is not None
-        if not self.order.looks_first(asked.row.name) or asked.row.name == "DeleteObjects":
+        if not self.order.looks_first(asked.name) or asked.name == "DeleteObjects":
             return None
         self._check_state(request, asked, bucket, trial.waived())
         return self.order.check_conditions(asked, bucket, request.body)
 
     def _check_state(self, request: HttpRequest, asked: S3Request, bucket: BucketState, trial: Trial) -> None:
         """What S3 looks at once the caller is authorised; that a key is absent is told to those who may list."""
-        assert asked.row is not None
-        if trial.is_foreign(bucket) and asked.row.name in POLICY_OPERATIONS:
+        if trial.is_foreign(bucket) and asked.name in POLICY_OPERATIONS:
             message = "The specified method is not allowed against this resource."
             raise Refused("MethodNotAllowed", status=405, message=message)
-        if asked.row.name in s3checks.NEEDS_OBJECT and asked.key is not None:
+        if asked.name in s3checks.NEEDS_OBJECT and asked.key is not None:
             version = asked.parameters.get("VersionId")
             if not self._state.object_exists(bucket.name, asked.key, version):
                 trial.require_listing(asked, bucket, key=asked.key)
@@ -218,7 +215,7 @@ class S3:
         s3locks.check(self._state, request, asked, bucket)
         acls.check_grantees(request, asked)
         trial.check_blocks(request, asked, bucket)
-        enforced = asked.row.name == "PutBucketOwnershipControls" and s3public.enforces_ownership(request.body)
+        enforced = asked.name == "PutBucketOwnershipControls" and s3public.enforces_ownership(request.body)
         if enforced and acls.grants_others(self._state, bucket):
             raise s3public.acl_against_ownership(bucket.name)
 
@@ -227,10 +224,9 @@ class S3:
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
         """
-        assert asked.row is not None
         told = self._judge.calibration.value("absent-key/list-without-get") == "404"
         unlisted = bucket.ownership == s3public.ENFORCED and not told
-        if asked.row.name not in _OBJECT_READS or asked.key is None or unlisted:
+        if asked.name not in _OBJECT_READS or asked.key is None or unlisted:
             return
         version = asked.parameters.get("VersionId")
         if not self._state.object_exists(bucket.name, asked.key, version):
@@ -255,8 +251,7 @@ class S3:
         owner = BucketLike(asked.bucket or "*", caller.account)
         context = self._context(request, asked, verified, path, region=region, now=now)
         trial = Trial(self._state, self._judge, caller, path=path, context=context, note=note, order=self.order)
-        assert asked.row is not None
-        if self.order.looks_first(asked.row.name):
+        if self.order.looks_first(asked.name):
             check_form(asked, request.body)
             check_location(request.body)
         trial.authorise(asked, owner)
@@ -269,8 +264,7 @@ class S3:
         if taken is not None and taken.account != caller.account:
             message = "The requested bucket name is not available. The bucket namespace is shared by all users."
             raise Refused("BucketAlreadyExists", status=409, message=message)
-        assert asked.row is not None
-        if asked.row.name == "ListBuckets" and not self._state.is_loaded("s3"):
+        if asked.name == "ListBuckets" and not self._state.is_loaded("s3"):
             return no_buckets(acls.canonical_id(caller.account))  # the first answer need not wait for S3's objects
         answer = self._state.call("s3", request, account=caller.account, region=region, target=asked.target)
         return acls.with_owners(self._state, answer, asked, account=caller.account)
@@ -329,20 +323,18 @@ def _unserved(request: HttpRequest) -> Refused:
 
 def _check_access_point(asked: S3Request, verified: Verified | Anonymous) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-restrictions-limitations.html"""
-    assert asked.row is not None
     if not isinstance(verified, Verified):
         raise Refused("AccessDenied", status=403, message=PLAIN)
     if verified.signature_version == VERSION_2:
         raise unsupported()
-    if asked.row.name not in accesspoints.SERVED:
+    if asked.name not in accesspoints.SERVED:
         message = "The specified method is not allowed against this resource."
         raise Refused("MethodNotAllowed", status=405, message=message)
 
 
 def _check_region(asked: S3Request, bucket: BucketState, verified: Verified | Anonymous) -> None:
     """A request that was sent to, or signed for, another Region than the bucket's."""
-    assert asked.row is not None
-    if asked.row.name in _ANY_REGION:
+    if asked.name in _ANY_REGION:
         return
     if asked.host_region is not None and asked.host_region != bucket.region:
         raise Refused(

@@ -62,8 +62,7 @@ class CopySource:
 
 def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketState) -> None:
     """Everything that applies to the operation, in S3's order: conditions of the wire before those of the state."""
-    assert asked.row is not None
-    name = asked.row.name
+    name = asked.name
     check_digests(request)
     check_form(asked, request.body)
     if name == "PutBucketPolicy":
@@ -144,10 +143,9 @@ def _check_no_acl(request: HttpRequest, asked: S3Request) -> None:
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-ownership-error-responses.html
     """
-    assert asked.row is not None
     acl = asked.parameters.get("ACL")
     grants = [name for name in asked.parameters if name.startswith("Grant")]
-    as_document = asked.row.name in _ACL_WRITES and acl is None and bool(request.body)
+    as_document = asked.name in _ACL_WRITES and acl is None and bool(request.body)
     if grants or as_document or acl not in (None, "bucket-owner-full-control"):
         raise Refused("AccessControlListNotSupported", status=400, message="The bucket does not allow ACLs")
 
@@ -164,7 +162,6 @@ def _check_upload(state: State, asked: S3Request) -> None:
 
 
 def _check_copy(state: State, request: HttpRequest, asked: S3Request) -> None:
-    assert asked.row is not None
     source = copy_source(asked)
     owner = state.bucket(source.bucket)
     expected = asked.parameters.get("ExpectedSourceBucketOwner")
@@ -179,7 +176,7 @@ def _check_copy(state: State, request: HttpRequest, asked: S3Request) -> None:
         raise precondition("x-amz-copy-source-If-Match")
     if unwanted is not None and same_etag(unwanted, etag):
         raise precondition("x-amz-copy-source-If-None-Match")
-    if asked.row.name != "CopyObject":
+    if asked.name != "CopyObject":
         return
     if asked.parameters.get("IfNoneMatch") == "*" and state.object_exists(asked.bucket or "", asked.key or ""):
         raise precondition("If-None-Match")

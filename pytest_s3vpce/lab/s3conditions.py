@@ -28,8 +28,7 @@ _DIRECTIVES: Final = {"MetadataDirective": "metadata", "TaggingDirective": "tagg
 
 def check(state: State, asked: S3Request, bucket: BucketState, body: bytes) -> None:
     """Refuse in S3's words what a write or copy may not be conditioned on, or what does not hold."""
-    assert asked.row is not None
-    name, unwanted = asked.row.name, asked.parameters.get("IfNoneMatch")
+    name, unwanted = asked.name, asked.parameters.get("IfNoneMatch")
     if name in _WRITES and unwanted not in (None, "*"):
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
         details = (("Header", "If-None-Match"),)
@@ -51,12 +50,11 @@ def unread(request: HttpRequest, asked: S3Request) -> dict[str, str | None]:
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html and
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html
     """
-    assert asked.row is not None
     found: dict[str, str | None] = {}
     wanted = request.header("if-match")
     if wanted is not None and request.header("if-unmodified-since") is not None:
         found["if-unmodified-since"] = None
-    if wanted == "*" and asked.row.name == "DeleteObject":
+    if wanted == "*" and asked.name == "DeleteObject":
         found["if-match"] = None  # it is there: that was looked at before
     asked_for = request.header("range")
     if asked_for is not None and not _RANGE.fullmatch(asked_for.strip()):

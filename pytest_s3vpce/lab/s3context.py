@@ -90,8 +90,7 @@ def s3_keys(
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html and
     https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html
     """
-    assert asked.row is not None
-    keys: dict[str, Any] = {**calibration.keys(asked.row, asked.parameters)}
+    keys: dict[str, Any] = {**calibration.keys(asked.operation, asked.parameters)}
     if request.tls is not None:
         keys["s3:TlsVersion"] = request.tls.removeprefix("TLSv")
     if isinstance(verified, Verified):
@@ -100,11 +99,11 @@ def s3_keys(
         keys["s3:signatureAge"] = str(verified.signature_age_ms)
     presigned = isinstance(verified, Verified) and verified.auth_type == QUERY
     keys |= calibration.payload(request.header("x-amz-content-sha256"), presigned=presigned)
-    keys |= calibration.place(asked.row, request.body)
+    keys |= calibration.place(asked.operation, request.body)
     until = asked.parameters.get("ObjectLockRetainUntilDate")
     if until is not None and (days := _days_until(str(until), now=now)) is not None:
         keys["s3:object-lock-remaining-retention-days"] = str(days)
-    return keys | header_tags(asked.row.name, asked.parameters) | _body_keys(asked.row.name, request.body)
+    return keys | header_tags(asked.name, asked.parameters) | _body_keys(asked.name, request.body)
 
 
 def _days_until(text: str, *, now: datetime) -> int | None:

@@ -30,8 +30,7 @@ _WRITES: Final = CREATIONS | {"UploadPart", "UploadPartCopy"}
 
 def answer(state: State, request: HttpRequest, asked: S3Request, bucket: BucketState) -> HttpResponse | None:
     """The answer of an operation on a bucket's encryption; None for all others."""
-    assert asked.row is not None
-    home, name = state.stored(bucket.name), asked.row.name
+    home, name = state.stored(bucket.name), asked.name
     if name == "PutBucketEncryption":
         return _put(home, request.body)
     if name == "DeleteBucketEncryption":
@@ -45,8 +44,7 @@ def blocked(state: State, asked: S3Request, bucket: BucketState) -> str | None:
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html
     """
-    assert asked.row is not None
-    if asked.row.name not in _WRITES or "SSECustomerAlgorithm" not in asked.parameters:
+    if asked.name not in _WRITES or "SSECustomerAlgorithm" not in asked.parameters:
         return None
     if _SSE_C not in getattr(state.stored(bucket.name), "s3vpce_blocked", ()):
         return None

@@ -33,8 +33,7 @@ _PAYER: Final = document("RequestPaymentConfiguration", elements(Payer="BucketOw
 
 def answer(state: State, request: HttpRequest, asked: S3Request, bucket: BucketState) -> HttpResponse | None:
     """The answer of an operation on such a setting; None for all others."""
-    assert asked.row is not None
-    name = asked.row.name
+    name = asked.name
     home = state.stored(bucket.name)
     if name in {"GetBucketRequestPayment", "PutBucketRequestPayment"}:
         return _payment(home, request, name)
@@ -84,16 +83,15 @@ def requester_pays(state: State, bucket: str) -> bool:
 
 
 def _configuration(home: Any, request: HttpRequest, asked: S3Request, kind: str) -> HttpResponse:
-    assert asked.row is not None
     kept, at = _kept(home), (kind, str(asked.parameters.get("Id", "")))
-    if asked.row.name.startswith("List"):
+    if asked.name.startswith("List"):
         rows = "".join(_bare(text) for (found, _), text in sorted(kept.items()) if found == kind)
         return answered(KINDS[kind], f"<IsTruncated>false</IsTruncated>{rows}")
-    if asked.row.name.startswith("Put"):
+    if asked.name.startswith("Put"):
         kept[at] = request.body.decode("utf-8", "replace")
         return HttpResponse(status=200)
     _require(at, kept)
-    if asked.row.name.startswith("Delete"):
+    if asked.name.startswith("Delete"):
         del kept[at]
         return HttpResponse(status=204)
     return _given_back(kept[at])
@@ -101,8 +99,7 @@ def _configuration(home: Any, request: HttpRequest, asked: S3Request, kind: str)
 
 def check_there(state: State, asked: S3Request, bucket: BucketState) -> None:
     """Refuses a configuration that nobody has put."""
-    assert asked.row is not None
-    kind = next(kind for kind in KINDS if asked.row.name in _names(kind))
+    kind = next(kind for kind in KINDS if asked.name in _names(kind))
     _require((kind, str(asked.parameters.get("Id", ""))), _kept(state.stored(bucket.name)))
 
 

@@ -69,8 +69,7 @@ class Order:
         """Refuses a digest, or the condition of a read, if that comes before policies."""
         if self._looks_at_digests:
             self._check_digests(request)
-        assert asked.row is not None
-        if asked.row.name in _READS and self._value("order/read-condition") == SAME_ANSWER:
+        if asked.name in _READS and self._value("order/read-condition") == SAME_ANSWER:
             s3checks.check_etag(self._state, bucket.name, asked.key or "", wanted=asked.parameters.get("IfMatch"))
 
     def _check_digests(self, request: HttpRequest) -> None:
@@ -82,8 +81,7 @@ class Order:
 
     def check_conditions(self, asked: S3Request, bucket: BucketState, body: bytes) -> HttpResponse | None:
         """What the state behind would refuse, or answers without doing anything."""
-        assert asked.row is not None
-        found = _CHECKS.get(asked.row.name)
+        found = _CHECKS.get(asked.name)
         return None if found is None else found(self._state, asked, bucket, body)
 
     def renamed(self, request: HttpRequest, operation: str, answer: HttpResponse) -> HttpResponse:

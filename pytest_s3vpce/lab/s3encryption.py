@@ -52,14 +52,13 @@ def _given(asked: S3Request, prefix: str = "") -> _Given:
 
 def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketState) -> None:
     """Refuses in S3's words what contradicts itself, and keys that are not the object's."""
-    assert asked.row is not None
     own = _given(asked)
-    if asked.row.name in _READS and request.header(_HEADER) is not None:
+    if asked.name in _READS and request.header(_HEADER) is not None:
         raise _argument(f"{_HEADER} header is not supported for this operation.")
     _check_headers(asked, own)
     if own:
         _check_key(request, own)
-    name, key = asked.row.name, asked.key
+    name, key = asked.name, asked.key
     if name in _READS and key is not None:
         version = asked.parameters.get("VersionId")
         _match(state.stored(bucket.name, key, None if version is None else str(version)), own)
@@ -143,10 +142,9 @@ def _upload(state: State, asked: S3Request, bucket: BucketState) -> Any:
 
 def upload_key(state: State, asked: S3Request, bucket: BucketState) -> str | None:
     """The digest of the key that an upload began with: to be asked before it is complete, and gone."""
-    assert asked.row is not None
     return (
         getattr(_upload(state, asked, bucket), "s3vpce_sse_c", None)
-        if asked.row.name == "CompleteMultipartUpload"
+        if asked.name == "CompleteMultipartUpload"
         else None
     )
 
@@ -155,8 +153,7 @@ def settle(
     state: State, answer: HttpResponse, asked: S3Request, bucket: BucketState, *, uploaded: str | None
 ) -> HttpResponse:
     """Remember which key an object is under, and say so in the answer."""
-    assert asked.row is not None
-    own, name = _given(asked), asked.row.name
+    own, name = _given(asked), asked.name
     if name == "CreateMultipartUpload" and own:
         newest = list(state.stored(bucket.name).multiparts.values())[-1:]
         for upload in newest:

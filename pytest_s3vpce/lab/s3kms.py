@@ -64,16 +64,15 @@ class Kms:
         context: Mapping[str, Any],
     ) -> None:
         """Raises S3's words where the caller may not use the key that this check leads to, if to any."""
-        assert asked.row is not None
         if action in DECRYPTING and key is not None:
             held = self._of_object(bucket, key, version)
             self._ask(caller, held, "kms:Decrypt", resource=resource, region=bucket.region, context=context)
-        elif action == "s3:PutObject" and asked.row.name in CREATIONS:
+        elif action == "s3:PutObject" and asked.name in CREATIONS:
             held = self._of_write(asked, bucket, caller)
             self._ask(caller, held, "kms:GenerateDataKey", resource=resource, region=bucket.region, context=context)
-        elif action == "s3:PutObject" and asked.row.name in KEYS_OF_PARTS:
+        elif action == "s3:PutObject" and asked.name in KEYS_OF_PARTS:
             held = self._of_upload(asked, bucket)
-            for needed in KEYS_OF_PARTS[asked.row.name]:
+            for needed in KEYS_OF_PARTS[asked.name]:
                 self._ask(caller, held, needed, resource=resource, region=bucket.region, context=context)
 
     def _of_object(self, bucket: BucketState, key: str, version: object) -> Key | None:

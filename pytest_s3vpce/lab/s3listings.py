@@ -43,8 +43,7 @@ def target(asked: S3Request) -> str:
 
 def settle(asked: S3Request, answer: HttpResponse) -> HttpResponse:
     """The answer with every name encoded, where that was asked for."""
-    assert asked.row is not None
-    plain = _PLAIN.get(asked.row.name)
+    plain = _PLAIN.get(asked.name)
     if plain is None or asked.parameters.get("EncodingType") != "url":
         return answer
     text = plain.sub(lambda found: f"<{found[1]}>{quote(from_xml(found[2]))}</", answer.body.decode())

@@ -50,16 +50,14 @@ class _Case:
 
 def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketState) -> None:
     """Refuse in S3's words what contradicts itself, or the lock of the object or bucket."""
-    assert asked.row is not None
-    found = _CHECKS.get(asked.row.name)
+    found = _CHECKS.get(asked.name)
     if found is not None:
         found(_case(state, request, asked, bucket))
 
 
 def answer(state: State, request: HttpRequest, asked: S3Request, bucket: BucketState) -> HttpResponse | None:
     """The answer of an operation on locks, once it was checked; None for all others."""
-    assert asked.row is not None
-    found = _ANSWERS.get(asked.row.name)
+    found = _ANSWERS.get(asked.name)
     return None if found is None else found(_case(state, request, asked, bucket))
 
 
@@ -221,7 +219,7 @@ def _check_write(case: _Case) -> None:
     if locks and not case.bucket.object_lock_enabled:
         raise Refused("InvalidRequest", status=400, message="Bucket is missing ObjectLockConfiguration")
     locks = locks or (case.bucket.object_lock_enabled and bool(case.bucket.default_lock_mode))
-    if locks and case.asked.row is not None and case.asked.row.name == "PutObject":
+    if locks and case.asked.name == "PutObject":
         _check_integrity(case.request)
 
 

@@ -54,8 +54,7 @@ def is_public(policy: str, *, fixed: frozenset[str] = frozenset()) -> bool:
 
 def blocked(asked: S3Request, body: bytes, block: PublicAccessBlock, *, fixed: frozenset[str]) -> str | None:
     """Why a caller who may do this does not, as the end of S3's sentence; None where nothing is in the way."""
-    assert asked.row is not None
-    name = asked.row.name
+    name = asked.name
     text = body.decode("utf-8", errors="replace")
     if name == "PutBucketPolicy" and block.block_public_policy and is_public(text, fixed=fixed):
         return POLICIES_BLOCKED
@@ -63,9 +62,8 @@ def blocked(asked: S3Request, body: bytes, block: PublicAccessBlock, *, fixed: f
 
 
 def _sets_public_acl(asked: S3Request, body: bytes) -> bool:
-    assert asked.row is not None
     grants = [str(value) for name, value in asked.parameters.items() if name.startswith("Grant")]
-    if asked.row.name in _ACL_DOCUMENTS:
+    if asked.name in _ACL_DOCUMENTS:
         grants.append(body.decode("utf-8", errors="replace"))
     named = any(group in grant for grant in grants for group in _GROUPS)
     return named or asked.parameters.get("ACL") in _PUBLIC_ACLS

@@ -56,6 +56,16 @@ class S3Request:
     integers: frozenset[str] = frozenset()
     """The names of parameters that are sent as whole numbers."""
 
+    @property
+    def operation(self) -> Operation:
+        """The row, once it is known that there is one."""
+        assert self.row is not None
+        return self.row
+
+    @property
+    def name(self) -> str:
+        return self.operation.name
+
 
 def is_control(request: HttpRequest) -> bool:
     """Whether a request signed for s3 is one to S3 Control: by its host, or its path and account where all share one.

@@ -27,8 +27,7 @@ _METHODS: Final = frozenset({"GET", "PUT", "POST", "DELETE", "HEAD"})
 
 def check_document(asked: S3Request, body: bytes) -> None:
     """Refuse a setting that S3 could not take, before the state behind sees any of it."""
-    assert asked.row is not None
-    name = asked.row.name
+    name = asked.name
     storage = asked.parameters.get("StorageClass")
     if storage is not None and asked.key is not None and storage not in _storage_classes():
         message = "The storage class you specified is not valid"

@@ -27,8 +27,7 @@ _NO_CONTENT: Final = 204
 
 def check(asked: S3Request, body: bytes) -> None:
     """Refuse in S3's words tags that are too many, too long, AWS's own, or there twice."""
-    assert asked.row is not None
-    name = asked.row.name
+    name = asked.name
     if name in _MOST:
         _check_tags(in_document(body), *_MOST[name])
     elif "Tagging" in asked.parameters:
@@ -46,15 +45,13 @@ def check(asked: S3Request, body: bytes) -> None:
 
 def as_done(asked: S3Request, request: HttpRequest) -> HttpRequest:
     """An object's tags are none: the state behind knows that as their deletion."""
-    assert asked.row is not None
-    empty = asked.row.name == "PutObjectTagging" and not in_document(request.body)
+    empty = asked.name == "PutObjectTagging" and not in_document(request.body)
     return replace(request, method="DELETE", body=b"") if empty else request
 
 
 def settle(asked: S3Request, answer: HttpResponse) -> HttpResponse:
     """The answer as if the document had been taken."""
-    assert asked.row is not None
-    emptied = asked.row.name == "PutObjectTagging" and answer.status == _NO_CONTENT
+    emptied = asked.name == "PutObjectTagging" and answer.status == _NO_CONTENT
     return replace(answer, status=200) if emptied else answer
 
 

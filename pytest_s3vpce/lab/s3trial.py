@@ -76,8 +76,9 @@ class Trial:
         """What KMS is asked once the conditions of the request were looked at."""
 
     def authorise(self, asked: S3Request, bucket: BucketState | BucketLike) -> None:
-        assert asked.row is not None
-        for alternatives in self._judge.calibration.alternatives(asked.row, checks(asked.row, asked.parameters)):
+        for alternatives in self._judge.calibration.alternatives(
+            asked.operation, checks(asked.operation, asked.parameters)
+        ):
             self._require_one(alternatives, asked, bucket)
 
     def _require_one(self, alternatives: Sequence[Check], asked: S3Request, bucket: BucketState | BucketLike) -> None:
@@ -131,7 +132,6 @@ class Trial:
         unconditioned: str | None = None,
     ) -> None:
         """Raises S3's 403 unless the check is allowed."""
-        assert asked.row is not None
         owner, resource = bucket, f"arn:aws:s3:::{bucket.name}"
         key, version = asked.key, asked.parameters.get("VersionId")
         if check.resource is Resource.NONE:
@@ -147,7 +147,7 @@ class Trial:
             key, version = source.key, source.version
         policy = self._judge.late.seen("propagation/bucket-policy", owner.name, owner.policy)
         policy = acls.with_accounts(self._state, policy)
-        if self._caller.is_root and self._caller.account == owner.account and asked.row.name in POLICY_OPERATIONS:
+        if self._caller.is_root and self._caller.account == owner.account and asked.name in POLICY_OPERATIONS:
             policy = None
         point = self._source_point if check.resource is Resource.SOURCE else self._point
         if point is not None and point.vpc is not None:
@@ -169,7 +169,7 @@ class Trial:
             endpoint=self._path.endpoint,
             context={
                 **self._context,
-                **self._judge.calibration.keys(asked.row, asked.parameters),
+                **self._judge.calibration.keys(asked.operation, asked.parameters),
                 **existing_tags(self._state, owner.name, action=check.action, key=key, version=version),
                 **_point_keys(point),
                 **seen,
@@ -243,8 +243,7 @@ class Trial:
             reason, layer = s3default.blocked(self._state, asked, bucket), "blocked_encryption"
         if reason is None:
             return
-        assert asked.row is not None
-        action, resource = asked.row.requires[0].action, f"arn:aws:s3:::{bucket.name}"
+        action, resource = asked.operation.requires[0].action, f"arn:aws:s3:::{bucket.name}"
         if asked.key is not None:
             resource = f"{resource}/{asked.key}"
         self._note.update(action=action, decision="explicit_deny", layer=layer, reason=reason)

@@ -30,9 +30,8 @@ def is_absent(home: Any, key: str, version: str | None) -> bool:
 
 def answer(state: State, _request: HttpRequest, asked: S3Request, bucket: BucketState) -> HttpResponse | None:
     """The answer to a deletion that does nothing; None for all else."""
-    assert asked.row is not None
     version = asked.parameters.get("VersionId")
-    if asked.row.name != "DeleteObject" or not is_absent(state.stored(bucket.name), asked.key or "", version):
+    if asked.name != "DeleteObject" or not is_absent(state.stored(bucket.name), asked.key or "", version):
         return None
     return HttpResponse(status=204, headers=(("x-amz-version-id", str(version)),))
 
@@ -56,6 +55,5 @@ def settle(asked: S3Request, answer: HttpResponse, home: Any) -> HttpResponse:
 
 
 def _is_head(asked: S3Request, home: Any) -> bool:
-    assert asked.row is not None
-    named = asked.row.name == "HeadObject" and "VersionId" in asked.parameters
+    named = asked.name == "HeadObject" and "VersionId" in asked.parameters
     return named and home.versioning_status != "Enabled"
