@@ -70,6 +70,16 @@ class ClaimSpec:
         found: tuple[Pair, ...] = self.fields.get("granted", ())
         return found
 
+    @property
+    def permitted(self) -> tuple[Pair, ...]:
+        """Who gets in if the claim holds, as far as its fields say so."""
+        who, places = (
+            [name for field_name in names for name in forms.listed(self.fields.get(field_name) or ())]
+            for names in (("principals", "principal"), ("inside", "read_at", "at"))
+        )
+        named = [(principal, vantage) for principal in who for vantage in places]
+        return self.granted or tuple(pair for pair in named if pair in self.pairs)
+
 
 Actions = Several[Annotated[str, AfterValidator(canonical)]]
 POLICIES: Final = frozenset(Layer) - {Layer.VPC_ENDPOINT, Layer.BLOCK_PUBLIC_ACCESS, Layer.ACL, Layer.KMS}

@@ -109,8 +109,9 @@ class S3vpce:
         cells = plan_cells([file], self._session.inventory).cells
         reads = not operation(cells[0].cell.operation).writes
         # What reads needs no canary, and what writes one that somebody else reads where the files say who may.
-        cells = tuple(replace(row, expect=Expect.DENY) for row in cells) if reads else cells
-        matrix = self._session.operator.observe(cells, [], reader=None if reads else self._session.reader_of(bucket))
+        unread = tuple(replace(row, expect=Expect.DENY) for row in cells)
+        readers = self._session.readers_for(unread, [])
+        matrix = self._session.operator.observe(unread if reads else cells, [], readers=readers)
         self._session.keep(replace(matrix, cells=(), controls=()))
         return _outcome(matrix.cells[0])
 
@@ -118,7 +119,8 @@ class S3vpce:
     def prove(self, kind: str, **fields: Any) -> ClaimResult:
         """Proves a claim, with the fields it has in YAML. Raises NotProven where it is refuted or inconclusive."""
         file = declared({"claims": [{kind: fields}]}, self._session.inventory, place=_here())
-        matrix = self._session.operator.observe([], file.claims, reader=self._session.reader_of(file.claims[0].bucket))
+        readers = self._session.readers_for([], file.claims)
+        matrix = self._session.operator.observe([], file.claims, readers=readers)
         if matrix.claims[0].verdict is not Verdict.PROVEN:
             matrix = self._session.foreseen(matrix)
         result = matrix.claims[0]

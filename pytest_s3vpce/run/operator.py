@@ -20,6 +20,7 @@ from pytest_s3vpce.run.canaries import Canaries
 from pytest_s3vpce.run.deletions import Deletions
 from pytest_s3vpce.run.describing import describe
 from pytest_s3vpce.run.mutations import Mutations
+from pytest_s3vpce.run.plan import substitutes
 from pytest_s3vpce.run.results import matrix_of
 from pytest_s3vpce.run.settling import RealClock
 from pytest_s3vpce.run.vantages import VantagePoints
@@ -27,9 +28,9 @@ from pytest_s3vpce.run.world import World
 from pytest_s3vpce.vantage import Ledger, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from pytest_s3vpce.claimbase import ClaimSpec
+    from pytest_s3vpce.claimbase import ClaimSpec, Pair
     from pytest_s3vpce.claims import Claim
     from pytest_s3vpce.expectations import ExpectedCell, Plan
     from pytest_s3vpce.inventory import Inventory
@@ -86,19 +87,19 @@ class Operator:
         """Everything that the chosen cells and claims ask for, as a matrix."""
         cells = [row for row in plan.cells if row.id in chosen]
         specs = [row for row in plan.claims if row.id in chosen]
-        return self.observe(cells, specs)
+        return self.observe(cells, specs, readers=substitutes(plan, cells, specs))
 
     def observe(
-        self, cells: Sequence[ExpectedCell], specs: Sequence[ClaimSpec], *, reader: Cell | None = None
+        self, cells: Sequence[ExpectedCell], specs: Sequence[ClaimSpec], *, readers: Mapping[str, Pair] | None = None
     ) -> Matrix:
-        """Guard, make ready, describe, send, judge. `reader` reads its bucket's canary where none is declared."""
+        """Guard, make ready, describe, send, judge. `readers` read buckets' canaries where nobody else is known to."""
         started = time.time()
         _check_calibration(self.world, self.environment)
         claims = [self.claim(spec) for spec in specs]
-        readers = [] if reader is None else [reader]
-        vantages = list(dict.fromkeys([*_vantages(cells, specs), *(row.vantage for row in readers)]))
-        self.guard([*_principals(cells, specs), *(row.principal for row in readers)], vantages)
         buckets = _buckets(cells, specs)
+        known = {**(readers or {}), **self._readers(buckets)}
+        vantages = list(dict.fromkeys([*_vantages(cells, specs), *(vantage for _, vantage in known.values())]))
+        self.guard([*_principals(cells, specs), *(principal for principal, _ in known.values())], vantages)
         # Paths are read on control buckets and for claims, closed ports explain plain http: else nobody would ask.
         asked = self.world.inventory.controls or specs or any(row.cell.transport is Transport.HTTP for row in cells)
         with ThreadPoolExecutor(2) as pool:
@@ -111,9 +112,7 @@ class Operator:
             setting = self.world.setting(found)
         run = self._access_run()
         try:
-            given = {row.target.bucket: (row.principal, row.vantage) for row in readers}
-            declared = {**given, **self._readers(buckets)}
-            seen = run.observe(cells, claims, setting, declared_readers=declared, unmade=unmade)
+            seen = run.observe(cells, claims, setting, declared_readers=known, unmade=unmade)
         finally:
             self.canaries.remove(buckets)
         self.sent.update((probe.cell.id, probe.cell) for probe in seen.outcomes)
@@ -183,7 +182,8 @@ class Operator:
         self._guarded |= accounts
         self.accounts.guard(sorted(todo))
 
-    def _readers(self, buckets: Iterable[str]) -> dict[str, tuple[str, str]]:
+    def _readers(self, buckets: Iterable[str]) -> dict[str, Pair]:
+        """Those that the inventory declares."""
         found = {}
         for bucket in buckets:
             canary = self.world.inventory.buckets[bucket].canary

@@ -14,8 +14,9 @@ from pytest_s3vpce.probe import Probe
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pytest_s3vpce.claimbase import ClaimSpec, Pair
     from pytest_s3vpce.claims import Claim, Setting
-    from pytest_s3vpce.expectations import ExpectedCell
+    from pytest_s3vpce.expectations import ExpectedCell, Plan
 
 CANARY_RANGE = "bytes=0-1023"
 """A reader takes at most 1 KiB of a canary."""
@@ -78,6 +79,31 @@ def writes(probe: Probe) -> bool:
     """Whether the probe could change an object if its form did not hold: it is sent only after the canary was read."""
     row: Operation = operation(probe.cell.operation)
     return row.writes and row.on_object
+
+
+def substitutes(plan: Plan, cells: Sequence[ExpectedCell], specs: Sequence[ClaimSpec]) -> dict[str, Pair]:
+    """Readers for a part of a plan (`-k`, a shard, a Python test), by bucket, where this part's cells allow nobody.
+
+    Whom the rest of the plan allows, preferably from where this part sends anyway; else whom a claim says is let in.
+    Nobody where canaries are not missed.
+    """
+    if not specs and not any(operation(row.cell.operation).writes for row in cells):
+        return {}
+    allowed = {row.cell.target.bucket for row in cells if row.expect is Expect.ALLOW}
+    here = {row.cell.vantage for row in cells} | {vantage for row in specs for _, vantage in row.pairs}
+    rows = [(row.cell.target.bucket, row.cell.principal, row.cell.vantage) for row in plan.cells if _allows(row)]
+    rows.sort(key=lambda row: row[2] not in here)
+    rows += [(spec.bucket, *pair) for spec in specs for pair in spec.permitted]
+    buckets = {row.cell.target.bucket for row in cells} | {name for row in specs for name in (row.bucket, *row.others)}
+    found: dict[str, Pair] = {}
+    for bucket, principal, vantage in rows:
+        if bucket in buckets - allowed:
+            found.setdefault(bucket, (principal, vantage))
+    return found
+
+
+def _allows(row: ExpectedCell) -> bool:
+    return row.expect is Expect.ALLOW
 
 
 def readers_of(

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce import __version__
 from pytest_s3vpce.errors import ExpectationError, LabError, RunError, S3VpceError
-from pytest_s3vpce.expectations import find_expectations, load_expectations, plan_cells
+from pytest_s3vpce.expectations import Plan, find_expectations, load_expectations, plan_cells
 from pytest_s3vpce.inventory import find_inventory, load_inventory
 from pytest_s3vpce.joining import joined
 from pytest_s3vpce.matrix import Call, Matrix
-from pytest_s3vpce.model import Expect
 from pytest_s3vpce.redaction import Level, names_of, redacted
 from pytest_s3vpce.run.environment import Environment, from_ready_file
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
+from pytest_s3vpce.run.plan import substitutes
 from pytest_s3vpce.run.preview import preview
 from pytest_s3vpce.run.progress import Following
 from pytest_s3vpce.run.verdicts import ItemVerdict, verdicts_of
@@ -29,10 +29,11 @@ from pytest_s3vpce.run.verdicts import ItemVerdict, verdicts_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pytest_s3vpce.expectations import Plan
+    from pytest_s3vpce.claimbase import ClaimSpec, Pair
+    from pytest_s3vpce.expectations import ExpectedCell
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.lab.process import LabProcess
-    from pytest_s3vpce.model import Cell, Place
+    from pytest_s3vpce.model import Place
     from pytest_s3vpce.run.fixture import S3vpce
 
 CALLS: Final = "calls.jsonl"
@@ -103,12 +104,13 @@ class RunSession:
                 evidencing.check(self._inventory)
         return self._inventory
 
-    def reader_of(self, bucket: str) -> Cell | None:
-        """The first cell of the files that is to be allowed in a bucket: it can read the canary. None without one."""
-        with suppress(S3VpceError):
-            cells = (row.cell for row in self.plan.cells if row.expect is Expect.ALLOW)
-            return next((cell for cell in cells if cell.target.bucket == bucket), None)
-        return None
+    def readers_for(self, cells: Sequence[ExpectedCell], specs: Sequence[ClaimSpec]) -> dict[str, Pair]:
+        """Who reads the canaries of what a Python test asks for: whom the files allow, or its claim."""
+        try:
+            plan = self.plan
+        except S3VpceError:  # told by the files themselves
+            plan = Plan(cells=(), claims=())
+        return substitutes(plan, cells, specs)
 
     @property
     def plan(self) -> Plan:

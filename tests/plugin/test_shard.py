@@ -55,6 +55,24 @@ def test_two_jobs_measure_what_one_does(example: Example, in_lab: str) -> None:
     assert json.loads(printed.output)["cells"] == found["cells"]
 
 
+def test_a_part_without_allowed_cells_reads_canaries_as_the_whole_does(example: Example, in_lab: str) -> None:
+    example.replace("s3vpce.yaml", '{key: ".s3vpce/canary", reader: "app:app-subnet"}', '".s3vpce/canary"')
+    result = example.run(in_lab, "-k", "endpoint-only or (PutObject and internet)")
+    result.assert_outcomes(passed=4)
+    for path in example.path.glob("test_*"):
+        path.unlink()
+    example.pytester.makepyfile(
+        test_alone="""
+        def test_nothing_but_a_claim(s3vpce):
+            s3vpce.prove(
+                "endpoint-only", bucket="reports", principals=["app"], endpoints=["${out:Endpoint}"],
+                inside=["app-subnet"], outside=["internet"],
+            )
+        """
+    )
+    example.run(in_lab).assert_outcomes(passed=1)
+
+
 def test_a_failure_in_a_part_is_the_wholes(example: Example, in_lab: str) -> None:
     path = example.path / "part.json"
     assert example.run(in_lab, f"--s3vpce-report={path}", "-q", "--s3vpce-shard=1/12").ret == 0
