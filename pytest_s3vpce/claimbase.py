@@ -92,6 +92,8 @@ class WrittenClaim(Strict):
     name: Name | None = None
     by: Several[Deciding] = OWNERS
     """The layers a denial may come from: by default those of the bucket's owner."""
+    accepts: Several[Text] = ()
+    """What is not covered, and need not be: as the report names it."""
 
     @model_validator(mode="after")
     def _is_declared(self, info: ValidationInfo) -> Self:

@@ -6,6 +6,8 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pytest_s3vpce.claims.gaps import Gap
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
@@ -26,8 +28,8 @@ class Admitted:
     value: str
 
 
-def besides(setting: Setting, bucket: str, *, named: Collection[str], outside: Collection[str]) -> Iterator[str]:
-    """A sentence for each value that the claim does not name, where no outside vantage point stands behind it."""
+def besides(setting: Setting, bucket: str, *, named: Collection[str], outside: Collection[str]) -> Iterator[Gap]:
+    """A gap for each value that the claim does not name, where no outside vantage point stands behind it."""
     behind = {endpoint for vantage in outside for endpoint in setting.vantage_endpoints.get(vantage, ())}
     vpcs = {name: facts.vpc for name, facts in setting.endpoints.items()}
     ours = {vpcs.get(name, name) for name in named}  # from there an endpoint is one way of several
@@ -35,7 +37,7 @@ def besides(setting: Setting, bucket: str, *, named: Collection[str], outside: C
     tried |= {vpcs[name] for name in tried if name in vpcs}
     for row in setting.admitted.get(bucket, ()):
         if row.value not in tried and not _is_named(setting, row, named):
-            yield f"`{row.statement}` lets in requests with {_KEYS.get(row.key, row.key)} {row.value} as well"
+            yield Gap(f"`{row.statement}` lets in requests also with {_KEYS.get(row.key, row.key)}", (row.value,))
 
 
 def _is_named(setting: Setting, row: Admitted, named: Collection[str]) -> bool:

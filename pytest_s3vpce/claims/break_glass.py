@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import POLICIES, Claim
 from pytest_s3vpce.claims.findings import Finding, Kind
+from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.setting import make_probe, row_of
 from pytest_s3vpce.matrix import Status
 
@@ -79,11 +80,21 @@ class BreakGlass(Claim):
                 sentence=sentence,
             )
 
-    def gaps(self, setting: Setting) -> Iterator[str]:
+    def gaps(self, setting: Setting) -> Iterator[Gap]:
         for action in ACTIONS:
             why = self._why_not(action)
             if why:
-                yield f"{action} was not tried: {why}"
+                yield Gap(f"not tried, since {why}:", (action,))
         if self.untried:
-            yield f"not tried: {', '.join(self.untried)}"
+            yield Gap("not tried:", self.untried)
         del setting
+
+    def unmeant(self, gap: Gap, setting: Setting) -> Gap | None:
+        """A deny of its actions alone is all that it is about, and so is one that spares its administrators."""
+        if gap.bound == "action" and {name.lower() for name in gap.names} >= {name.lower() for name in ACTIONS}:
+            return None
+        if gap.bound != "aws:principalarn":
+            return gap
+        own = {setting.principals[principal].arn for principal, _ in self.administrators}
+        left = tuple(name for name in gap.names if name not in own)
+        return replace(gap, names=left) if left else None

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_s3vpce.claims.findings import Finding
+    from pytest_s3vpce.claims.gaps import Gap
     from pytest_s3vpce.claims.setting import Results, Setting
     from pytest_s3vpce.probe import Probe
 
@@ -29,6 +30,8 @@ class Claim(ABC):
 
     id: str
     bucket: str
+    accepts: tuple[str, ...] = ()
+    """What is not covered, and need not be: as gaps name it."""
 
     @abstractmethod
     def probes(self, setting: Setting) -> Iterator[Probe]:
@@ -38,10 +41,15 @@ class Claim(ABC):
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
         """Every cell and control, and whether it held."""
 
-    def gaps(self, setting: Setting) -> Iterator[str]:
-        """What the claim knows it does not cover, a sentence each."""
+    def gaps(self, setting: Setting) -> Iterator[Gap]:
+        """What the claim knows it does not cover."""
         del setting
         yield from ()
+
+    def unmeant(self, gap: Gap, setting: Setting) -> Gap | None:
+        """What is left of a bound of the policy's denies, without what the claim itself is about; None: nothing."""
+        del setting
+        return gap
 
     def explained(self) -> tuple[str, ...]:
         """The principals whose own policies are to be read, where that is allowed."""

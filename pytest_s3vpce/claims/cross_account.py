@@ -9,6 +9,7 @@ from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
 from pytest_s3vpce.claims.encryptions import in_every_form
 from pytest_s3vpce.claims.findings import Finding, foreign
+from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.setting import beyond, make_probe
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ class CrossAccount(Claim):
     def explained(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(principal for principal, _ in (*self.granted, *self.refused)))
 
-    def gaps(self, setting: Setting) -> Iterator[str]:
+    def gaps(self, setting: Setting) -> Iterator[Gap]:
         if not self.refused:
-            yield "nobody of another account was refused: whom the bucket shuts out was not tried"
+            yield Gap("nobody of another account was refused: whom the bucket shuts out was not tried")
         if self.untried:
-            yield f"not tried of other accounts: {', '.join(self.untried)}"
+            yield Gap("not tried of other accounts:", self.untried)
         del setting

@@ -9,6 +9,7 @@ from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import Claim
 from pytest_s3vpce.claims.exclusion import policy_allows
 from pytest_s3vpce.claims.findings import Finding, Kind
+from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.paths import apart, path_probes, through, used
 from pytest_s3vpce.claims.setting import make_probe
 from pytest_s3vpce.matrix import Status
@@ -87,8 +88,8 @@ class EndpointPolicyLimits(Claim):
                 return probe.cell.action
         return ""
 
-    def gaps(self, setting: Setting) -> Iterator[str]:
+    def gaps(self, setting: Setting) -> Iterator[Gap]:
         for endpoint in self.endpoints:
             facts = setting.endpoints.get(endpoint)
             if facts is None or facts.policy is None:
-                yield f"the policy of {endpoint} could not be read"
+                yield Gap(f"the policy of {endpoint} could not be read")

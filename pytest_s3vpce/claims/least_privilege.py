@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import POLICIES, Claim
 from pytest_s3vpce.claims.encryptions import in_every_form
+from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.setting import make_probe, row_of
 from pytest_s3vpce.operations import OPERATIONS, Fill, Operation, Resource
 
@@ -141,7 +142,7 @@ class LeastPrivilege(Claim):
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
         return self.cells().judge(setting, results)
 
-    def gaps(self, setting: Setting) -> Iterator[str]:
+    def gaps(self, setting: Setting) -> Iterator[Gap]:
         """What is beyond the grant and was not asked for, by reason; what other operations spoke for is no gap."""
         spoken = {
             action for name in self.operations if self._is_asked(OPERATIONS[name]) for action in self._excess_of(name)
@@ -152,15 +153,14 @@ class LeastPrivilege(Claim):
             if about and not set(self._missing(row)) <= spoken:
                 found.setdefault(self._why_not(row) or Reason.TOGETHER, []).append(row.name)
         for reason, names in found.items():
-            yield f"not covered, since {reason.value}: {', '.join(names)}"
-        beside = [
-            name for name in self.operations if self._is_asked(OPERATIONS[name]) and _asks_beside(OPERATIONS[name])
-        ]
+            yield Gap(f"not tried, since {reason.value}:", tuple(names))
+        asked = [name for name in self.operations if self._is_asked(OPERATIONS[name])]
+        beside = tuple(name for name in asked if _asks_beside(OPERATIONS[name]))
         if beside:
             what = "tried beside each key, where nothing is, so that rights to that key alone don't show"
-            yield f"{what}: {', '.join(beside)}"
+            yield Gap(f"{what}:", beside)
         if not self.neighbours:
-            yield "no neighbouring key was tried"
+            yield Gap("no neighbouring key was tried")
         del setting
 
     def _excess_of(self, name: str) -> list[str]:

@@ -34,6 +34,7 @@ from pytest_s3vpce.model import Layer, Transport
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_s3vpce.claims.gaps import Gap
     from pytest_s3vpce.claims.readings import Hypothesis
     from pytest_s3vpce.claims.setting import Results, Setting
     from pytest_s3vpce.probe import Probe
@@ -123,7 +124,7 @@ class NetworkOnly(Claim):
     def explained(self) -> tuple[str, ...]:
         return self.principals
 
-    def gaps(self, setting: Setting) -> Iterator[str]:
+    def gaps(self, setting: Setting) -> Iterator[Gap]:
         yield from besides(setting, self.bucket, named=self.named, outside=self.outside)
 
     def _positive(self, setting: Setting, results: Results, probe: Probe, *, path: Finding) -> Finding:

@@ -9,6 +9,7 @@ from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
 from pytest_s3vpce.claims.encryptions import in_every_form
 from pytest_s3vpce.claims.findings import Finding, Kind, describe, foreign
+from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.setting import make_probe
 from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.model import Layer
@@ -61,9 +62,9 @@ class NotPublic(Claim):
             *self._openness(setting),
         ]
 
-    def gaps(self, setting: Setting) -> Iterator[str]:
+    def gaps(self, setting: Setting) -> Iterator[Gap]:
         if not self.public_control:
-            yield (
+            yield Gap(
                 "no public control bucket is declared, so that anonymous requests get through from "
                 f"{', '.join(self.at)} is taken from a role's reads there"
             )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
+from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.paths import apart, path_probes, through, used
 from pytest_s3vpce.claims.setting import make_probe
 
@@ -63,7 +64,7 @@ class PresignedBounded(Claim):
     def explained(self) -> tuple[str, ...]:
         return (self.fresh, self.old)
 
-    def gaps(self, setting: Setting) -> Iterator[str]:
+    def gaps(self, setting: Setting) -> Iterator[Gap]:
         if not self.endpoints:
-            yield "no endpoint is named, so the ways from inside and outside were not compared"
+            yield Gap("no endpoint is named, so the ways from inside and outside were not compared")
         del setting

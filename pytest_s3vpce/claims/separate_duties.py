@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
+from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.paths import apart, path_probes, through, used
 from pytest_s3vpce.claims.setting import make_probe
 
@@ -73,7 +74,7 @@ class SeparateDuties(Claim):
     def explained(self) -> tuple[str, ...]:
         return self.principals
 
-    def gaps(self, setting: Setting) -> Iterator[str]:
+    def gaps(self, setting: Setting) -> Iterator[Gap]:
         if not self.outside:
-            yield "nothing was tried from outside of both endpoints"
+            yield Gap("nothing was tried from outside of both endpoints")
         del setting

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_s3vpce.claims.admitted import Admitted
+    from pytest_s3vpce.claims.gaps import Gap
     from pytest_s3vpce.operations import Operation
     from pytest_s3vpce.policy import Policies
 
@@ -95,7 +96,7 @@ class Setting:
     """The described S3 endpoints in the VPC of a vantage point: candidates for its path."""
     closed_ports: Mapping[tuple[str, int], str] = field(default_factory=dict)
     """(vantage point, port) to a sentence that says what lets no such traffic out."""
-    exemptions: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    exemptions: Mapping[str, tuple[Gap, ...] | None] = field(default_factory=dict)
     """Bucket to what its policy's denies spare; None: the policy could not be read."""
     admitted: Mapping[str, tuple[Admitted, ...]] = field(default_factory=dict)
     """Bucket to the networks that its policy lets in."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import POLICIES, Claim
 from pytest_s3vpce.claims.findings import Finding, Kind
+from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.readings import BASELINE, IMPOSSIBLE, tagged
 from pytest_s3vpce.claims.setting import make_probe
 from pytest_s3vpce.matrix import Status
@@ -99,13 +100,14 @@ class TagScoped(Claim):
             sentence=f"S3 saw the tag {what}" if seen else f"nothing shows that S3 saw the tag {what}",
         )
 
-    def gaps(self, setting: Setting) -> Iterator[str]:
+    def gaps(self, setting: Setting) -> Iterator[Gap]:
         """Only sessions of one role differ by their tags alone."""
         roles = {setting.principals[scope.principal].arn for scope in self.scopes}
         if len(roles) > 1:
-            yield "the principals are of different roles, which may be told apart by more than their tags"
+            yield Gap("the principals are of different roles, which may be told apart by more than their tags")
         for scope in self.scopes:
             if scope.value in scope.key[1]:
-                yield f"the key of {scope.key[0]} holds `{scope.value}`: it may be its name that decides, not its tag"
+                what = f"the key of {scope.key[0]} holds `{scope.value}`"
+                yield Gap(f"{what}: it may be its name that decides, not its tag")
         if self.untagged is None:
-            yield f"no object without the tag {self.tag} was tried"
+            yield Gap(f"no object without the tag {self.tag} was tried")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.model import Expect, Layer, Outcome, Transport
 from pytest_s3vpce.outcome import UNTRUSTED
-from pytest_s3vpce.snapshot import NEEDS_AMBIENT, ambient_needs
+from pytest_s3vpce.snapshot import AMBIENT, ambient_needs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ def _ambient(row: ExpectedCell, setting: Setting, inventory: Inventory) -> str:
     cell = row.cell
     if inventory.principals[cell.principal].ambient:
         return ""
-    needs = [text for text in setting.exemptions.get(cell.target.bucket) or () if text.endswith(NEEDS_AMBIENT)]
+    needs = [str(gap) for gap in setting.exemptions.get(cell.target.bucket) or () if gap.bound == AMBIENT]
     for endpoint in setting.vantage_endpoints.get(cell.vantage, ()):
         policy = setting.endpoints[endpoint].policy
         needs += [f"{endpoint}: {text}" for text in ambient_needs(policy or "")]

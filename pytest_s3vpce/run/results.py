@@ -10,6 +10,7 @@ from pytest_s3vpce import __version__
 from pytest_s3vpce.calibration import LIVE, NONE
 from pytest_s3vpce.claims import Results, verdict_of
 from pytest_s3vpce.claims.findings import outside_readers, path_read
+from pytest_s3vpce.claims.gaps import Gap, sorted_out
 from pytest_s3vpce.claims.readings import limited
 from pytest_s3vpce.claims.setting import allowances
 from pytest_s3vpce.matrix import (
@@ -353,22 +354,26 @@ def coverage_of(spec: ClaimSpec, claim: Claim, setting: Setting) -> Coverage:
     tried = [probe.cell for probe in claim.probes(setting) if probe.cell.target.bucket == spec.bucket]
     bucket = setting.buckets[spec.bucket]
     principals = _in_order(cell.principal for cell in tried)
+    gaps, accepted = sorted_out((*claim.gaps(setting), *_gaps(claim, setting)), claim.accepts)
     return Coverage(
         principals=principals,
         operations=_in_order(cell.operation for cell in tried),
         keys=_in_order(cell.target.key or bucket.key for cell in tried if operation(cell.operation).on_object),
         hosts=(bucket.name,),
         vantages=_in_order(cell.vantage for cell in tried),
-        gaps=(*claim.gaps(setting), *_gaps(spec, setting)),
+        gaps=gaps,
+        accepted=accepted,
     )
 
 
-def _gaps(spec: ClaimSpec, setting: Setting) -> Iterable[str]:
-    exemptions = setting.exemptions.get(spec.bucket)
+def _gaps(claim: Claim, setting: Setting) -> Iterable[Gap]:
+    exemptions = setting.exemptions.get(claim.bucket)
     if exemptions is None:
-        yield f"the policy of {spec.bucket} could not be read, so its exemptions are not known"
+        yield Gap(f"the policy of {claim.bucket} could not be read, so its exemptions are not known")
         return
-    yield from exemptions
+    for gap in exemptions:
+        if (left := claim.unmeant(gap, setting)) is not None:
+            yield left
 
 
 def _in_order(names: Iterable[str]) -> tuple[str, ...]:

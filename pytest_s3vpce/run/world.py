@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.accounts import Accounts
     from pytest_s3vpce.claims.admitted import Admitted
+    from pytest_s3vpce.claims.gaps import Gap
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.policy import Policies
     from pytest_s3vpce.references import References
@@ -49,7 +50,7 @@ class Described:
     endpoints: Mapping[str, EndpointFacts] = field(default_factory=dict)
     vantage_endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     closed_ports: Mapping[tuple[str, int], str] = field(default_factory=dict)
-    exemptions: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    exemptions: Mapping[str, tuple[Gap, ...] | None] = field(default_factory=dict)
     admitted: Mapping[str, tuple[Admitted, ...]] = field(default_factory=dict)
     own_policies: Mapping[str, Policies] = field(default_factory=dict)
     public: Mapping[str, PublicFacts] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_s3vpce.snapshot.exemptions import (
-    NEEDS_AMBIENT,
+    AMBIENT,
     admitted_of,
     ambient_needs,
     exemptions_of,
@@ -20,7 +20,7 @@ from pytest_s3vpce.snapshot.paths import (
 from pytest_s3vpce.snapshot.state import Snapshot, Unread
 
 __all__ = [
-    "NEEDS_AMBIENT",
+    "AMBIENT",
     "Snapshot",
     "Unread",
     "admitted_of",

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pytest_s3vpce.claims.admitted import Admitted
+from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+AMBIENT: Final = "ambient"
+"""The bound of what only such credentials meet."""
 NEEDS_AMBIENT: Final = "which only a function's or an instance's own credentials carry: such cells need `ambient`"
 _AMBIENT_KEYS: Final = (
     "lambda:SourceFunctionArn",
@@ -81,16 +84,16 @@ def policy_text(s3: Any, bucket: str) -> str | None:
         return None
 
 
-def exemptions_of(text: str) -> tuple[str, ...] | None:
-    """What the denies of a policy text spare, a sentence each; None where it can't be read.
+def exemptions_of(text: str) -> tuple[Gap, ...] | None:
+    """What the denies of a policy text spare; None where it can't be read.
 
     With them goes what only `ambient` credentials can meet, whether it allows or denies.
     """
     rows = _statements(text)
     if rows is None:
         return None
-    denied = (sentence for name, row in rows if row.get("Effect") == "Deny" for sentence in _spared(name, row))
-    return (*denied, *ambient_needs(text))
+    denied = (gap for name, row in rows if row.get("Effect") == "Deny" for gap in _spared(name, row))
+    return (*denied, *(Gap(sentence, bound=AMBIENT) for sentence in ambient_needs(text)))
 
 
 def ambient_needs(text: str) -> tuple[str, ...]:
@@ -147,26 +150,26 @@ def _is_negated(operator: str) -> bool:
     return operator.lower().rpartition(":")[2].removesuffix("ifexists") in _NEGATED
 
 
-def _spared(name: str, row: Mapping[str, Any]) -> Iterator[str]:
+def _spared(name: str, row: Mapping[str, Any]) -> Iterator[Gap]:
     keys = {_plain(key) for _, key, _ in _written(row)}
     purposes = [group for group in _PURPOSES if group & keys]
     for element in ("NotPrincipal", "NotAction", "NotResource"):
         if element in row:
-            yield f"`{name}` spares {element} {_short(row[element])}"
+            yield Gap(f"`{name}` spares {element}", _names(row[element]), element.lower())
     if "Principal" in row and not _is_everybody(row["Principal"]):
-        yield f"`{name}` holds only for Principal {_short(row['Principal'])}"
+        yield Gap(f"`{name}` holds only for Principal", _names(row["Principal"]), "principal")
     actions = _listed(row.get("Action", "*"))
     if purposes != [_ENCRYPTION] and not _EVERYTHING & {text.lower() for text in actions}:
-        yield f"`{name}` holds only for {_short(actions)}"
+        yield Gap(f"`{name}` holds only for", _names(actions), "action")
     if "Resource" in row and not _is_whole(_listed(row["Resource"]), actions):
-        yield f"`{name}` holds only on {_short(row['Resource'])}"
+        yield Gap(f"`{name}` holds only on", _names(row["Resource"]), "resource")
     about = purposes[0] if len(purposes) == 1 else frozenset()
     if not purposes and len(keys - _CALLERS) == 1:
         about = frozenset(keys - _CALLERS)
     for operator, full, value in _written(row):
         key = _plain(full)
         if key in _CALLERS or key not in about or (key in _NETWORK and not _is_negated(operator)):
-            yield f"`{name}` holds only where {operator} {full} {_short(value)}"
+            yield Gap(f"`{name}` holds only where {operator} {full}", _names(value), key)
 
 
 def _listed(value: Any) -> list[str]:
@@ -202,7 +205,7 @@ def _abouts(actions: tuple[str, ...]) -> tuple[bool, bool]:
     return any(row.on_object for row in rows), any(not row.on_object for row in rows)
 
 
-def _short(value: Any) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, list) else value
-    text = text if isinstance(text, str) else json.dumps(text)
-    return text if len(text) <= 120 else text[:117] + "..."
+def _names(value: Any) -> tuple[str, ...]:
+    """Values as they are written, so that one that is added is another name."""
+    rows = value if isinstance(value, list) else [value]
+    return tuple(row if isinstance(row, str) else json.dumps(row) for row in rows)

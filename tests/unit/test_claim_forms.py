@@ -120,7 +120,7 @@ def test_each_kind_is_made_with_its_fields_and_names_whom_it_sends(inventory: In
     assert set(found.pairs) <= {(cell.principal, cell.vantage) for cell in cells}
     assert set(claim.explained()) <= set(inventory.principals)
     assert set(claim.configured()) <= {"reports"}
-    assert all(gap and not gap.endswith(".") for gap in claim.gaps(setting))
+    assert all(str(gap) and not str(gap).endswith(".") for gap in claim.gaps(setting))
 
 
 def test_everybody_else_is_meant_where_nobody_is_named(inventory: Inventory) -> None:

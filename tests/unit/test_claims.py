@@ -325,6 +325,11 @@ def outcomes_of(claim: Claim, setting: Setting = SETTING) -> dict[Probe, Outcome
     return {probe: good(claim, probe) for probe in claim.probes(setting)}
 
 
+def told(claim: Claim, setting: Setting = SETTING) -> list[str]:
+    """What it says that it does not cover."""
+    return [str(gap) for gap in claim.gaps(setting)]
+
+
 def judged(
     claim: Claim,
     outcomes: dict[Probe, Outcome],

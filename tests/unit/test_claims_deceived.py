@@ -36,6 +36,7 @@ from tests.unit.test_claims import (
     judged,
     outcomes_of,
     reading,
+    told,
 )
 
 WRITES_REFUSED: list[tuple[Any, str]] = [
@@ -160,9 +161,9 @@ def test_a_callers_own_denial_by_its_way_is_not_the_owners_in_another_account(cl
 
 
 def test_a_name_that_holds_the_tags_value_may_decide_in_its_place() -> None:
-    assert not [gap for gap in TAG_SCOPED.gaps(SETTING) if "its name" in gap]
+    assert not [gap for gap in told(TAG_SCOPED) if "its name" in gap]
     by_name = replace(TAG_SCOPED, given=(("red", "app", ("ours", "red/1")), *TAG_SCOPED.given[1:]))
-    (gap,) = (gap for gap in by_name.gaps(SETTING) if "its name" in gap)
+    (gap,) = (gap for gap in told(by_name) if "its name" in gap)
     assert gap == "the key of ours holds `red`: it may be its name that decides, not its tag"
 
 
@@ -259,7 +260,7 @@ def test_a_folder_that_the_keys_share_with_their_neighbours_is_no_neighbour() ->
 
 def test_what_is_asked_for_beside_a_key_says_so() -> None:
     claim = replace(LEAST_PRIVILEGE, operations=("PutObject", "PutObjectTagging"))
-    (gap,) = (gap for gap in claim.gaps(SETTING) if "beside each key" in gap)
+    (gap,) = (gap for gap in told(claim) if "beside each key" in gap)
     assert gap.endswith("rights to that key alone don't show: PutObjectTagging")
 
 
@@ -280,12 +281,12 @@ LET_IN: list[tuple[Any, Admitted, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("claim", "row", "told"), LET_IN)
-def test_networks_that_the_policy_lets_in_besides_are_told(claim: Any, row: Admitted, told: bool) -> None:
+@pytest.mark.parametrize(("claim", "row", "besides"), LET_IN)
+def test_networks_that_the_policy_lets_in_besides_are_told(claim: Any, row: Admitted, besides: bool) -> None:
     """From the named one the bucket is reached, from outside it is not, and yet another way is open."""
-    gaps = list(claim.gaps(replace(SETTING, admitted={"reports": (row,)})))
-    assert bool(gaps) is told
-    assert all(gap.startswith("`Guard` lets in requests with ") for gap in gaps)
+    gaps = told(claim, replace(SETTING, admitted={"reports": (row,)}))
+    assert bool(gaps) is besides
+    assert all(gap.startswith("`Guard` lets in requests also with ") for gap in gaps)
 
 
 ENDPOINT_POLICIES: list[tuple[str, dict[str, Any], str]] = [

@@ -18,6 +18,7 @@ from pytest_s3vpce.claims import (
     verdict_of,
 )
 from pytest_s3vpce.claims.encryptions import words
+from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.not_public import BLOCKS
 from pytest_s3vpce.claims.readings import BASELINE, IMPOSSIBLE, Hypothesis, tagged, tls
 from pytest_s3vpce.matrix import Status, Verdict
@@ -49,6 +50,7 @@ from tests.unit.test_claims import (
     judged,
     outcomes_of,
     reading,
+    told,
 )
 
 SHUT = '{"Statement": []}'
@@ -95,9 +97,9 @@ def test_a_public_control_that_nobody_reads_shows_that_requests_do_not_get_throu
 def test_without_a_public_control_reach_is_a_roles_and_coverage_says_so() -> None:
     claim = replace(NOT_PUBLIC, public_control="")
     assert judged(claim, outcomes_of(claim))[0] is Verdict.PROVEN
-    (gap,) = claim.gaps(SETTING)
+    (gap,) = told(claim)
     assert "no public control bucket is declared" in gap
-    assert list(NOT_PUBLIC.gaps(SETTING)) == []
+    assert told(NOT_PUBLIC) == []
 
 
 def test_denials_of_an_object_that_is_not_there_prove_nothing() -> None:
@@ -166,11 +168,11 @@ def test_more_than_is_granted_is_no_owners_denial_where_the_grantees_own_policie
 
 
 def test_what_is_not_tried_of_other_accounts_is_no_secret() -> None:
-    assert list(EXACTLY.gaps(SETTING)) == []
-    assert list(replace(EXACTLY, refused=()).gaps(SETTING)) == [
+    assert told(EXACTLY) == []
+    assert told(replace(EXACTLY, refused=())) == [
         "nobody of another account was refused: whom the bucket shuts out was not tried"
     ]
-    assert list(replace(EXACTLY, untried=("a:b", "c:d")).gaps(SETTING)) == ["not tried of other accounts: a:b, c:d"]
+    assert told(replace(EXACTLY, untried=("a:b", "c:d"))) == ["not tried of other accounts: a:b, c:d"]
 
 
 # --- tls-only with a minimum -----------------------------------------------------------------------------------------
@@ -280,9 +282,9 @@ def test_an_outside_that_goes_through_the_endpoint_is_no_outside() -> None:
 
 
 def test_an_unread_policy_is_told() -> None:
-    assert list(ENDPOINT_POLICY_LIMITS.gaps(SETTING)) == []
+    assert told(ENDPOINT_POLICY_LIMITS) == []
     unread = replace(SETTING, endpoints={})
-    assert list(ENDPOINT_POLICY_LIMITS.gaps(unread)) == ["the policy of vpce-main could not be read"]
+    assert told(ENDPOINT_POLICY_LIMITS, unread) == ["the policy of vpce-main could not be read"]
 
 
 # --- separate-duties -------------------------------------------------------------------------------------------------
@@ -318,8 +320,8 @@ def test_an_endpoint_of_duties_that_nobody_went_through_leaves_them_open() -> No
 def test_duties_without_an_outside_say_so() -> None:
     claim = replace(SEPARATE_DUTIES, outside=())
     assert judged(claim, outcomes_of(claim))[0] is Verdict.PROVEN
-    assert list(claim.gaps(SETTING)) == ["nothing was tried from outside of both endpoints"]
-    assert list(SEPARATE_DUTIES.gaps(SETTING)) == []
+    assert told(claim) == ["nothing was tried from outside of both endpoints"]
+    assert told(SEPARATE_DUTIES) == []
 
 
 # --- tag-scoped ------------------------------------------------------------------------------------------------------
@@ -345,11 +347,11 @@ def test_an_object_without_the_tag_must_be_there() -> None:
 
 
 def test_principals_told_apart_by_more_than_tags_are_told() -> None:
-    assert list(TAG_SCOPED.gaps(SETTING)) == [
+    assert told(TAG_SCOPED) == [
         "the principals are of different roles, which may be told apart by more than their tags"
     ]
     one = replace(TAG_SCOPED, given=tuple((value, "app", key) for value, _, key in TAG_SCOPED.given), untagged=None)
-    assert list(one.gaps(SETTING)) == ["no object without the tag team was tried"]
+    assert told(one) == ["no object without the tag team was tried"]
 
 
 # --- presigned-bounded -----------------------------------------------------------------------------------------------
@@ -369,8 +371,8 @@ def test_an_old_url_that_nobody_takes_anywhere_shows_nothing_of_the_bucket() -> 
 def test_urls_without_named_endpoints_are_not_compared_by_their_ways() -> None:
     claim = replace(PRESIGNED_BOUNDED, endpoints=())
     assert judged(claim, outcomes_of(claim))[0] is Verdict.PROVEN
-    assert "the ways from inside and outside were not compared" in "".join(claim.gaps(SETTING))
-    assert list(PRESIGNED_BOUNDED.gaps(SETTING)) == []
+    assert "the ways from inside and outside were not compared" in "".join(told(claim))
+    assert told(PRESIGNED_BOUNDED) == []
 
 
 @pytest.mark.parametrize(("vantage", "path"), [("app-subnet", ""), ("internet", MAIN), ("app-subnet", PARTNER)])
@@ -388,20 +390,20 @@ def test_urls_that_take_another_way_show_nothing(vantage: str, path: str) -> Non
 def test_what_is_not_tried_of_the_policy_is_told() -> None:
     careful = replace(BREAK_GLASS, inferred=False, untried=("user:internet",))
     assert {probe.cell.operation for probe in careful.cells().allowed} == {"GetBucketPolicy"}
-    assert list(careful.gaps(SETTING)) == [
-        "s3:PutBucketPolicy was not tried: its form is inferred: set `inferred: true`",
+    assert told(careful) == [
+        "not tried, since its form is inferred: set `inferred: true`: s3:PutBucketPolicy",
         (
-            "s3:DeleteBucketPolicy was not tried: the request takes nothing that S3 could refuse it for: "
-            "set `mutating: true`, in a scratch bucket"
+            "not tried, since the request takes nothing that S3 could refuse it for: "
+            "set `mutating: true`, in a scratch bucket: s3:DeleteBucketPolicy"
         ),
         "not tried: user:internet",
     ]
-    assert len(list(BREAK_GLASS.gaps(SETTING))) == 1
+    assert len(told(BREAK_GLASS)) == 1
     assert all(probe.cell.inferred for probe in BREAK_GLASS.cells().denied)
 
 
 def test_a_policy_that_is_really_deleted_leaves_nothing_untried() -> None:
-    assert list(GLASS_GONE.gaps(SETTING)) == []
+    assert told(GLASS_GONE) == []
     deleting = [probe.cell for probe in GLASS_GONE.probes(SETTING) if probe.cell.operation == "DeleteBucketPolicy"]
     assert [cell.mutating for cell in deleting] == [True] * 3
     assert [cell.who for cell in deleting] == ["partner:partner-vpc", "anonymous:internet", "app:app-subnet"]
@@ -424,6 +426,33 @@ def test_a_policy_that_is_not_back_proves_nothing(policies: dict[str, tuple[bool
     others = next(probe for probe in GLASS_GONE.cells().denied if probe.cell.mutating)
     let = Results(outcomes={**outcomes_of(GLASS_GONE), others: ALLOWED}, policies=policies)
     assert verdict_of(GLASS_GONE.judge(SETTING, let))[0] is Verdict.REFUTED, "whoever could is told all the same"
+
+
+APP, RUNNER = "arn:aws:iam::111122223333:role/app", "arn:aws:iam::111122223333:role/runner"
+POLICY_ACTIONS = ("s3:deletebucketpolicy", "s3:GetBucketPolicy", "s3:PutBucketPolicy")
+
+
+@pytest.mark.parametrize(
+    ("bound", "names", "left"),
+    [
+        ("action", POLICY_ACTIONS, None),
+        ("action", (*POLICY_ACTIONS, "s3:PutObject"), None),
+        ("action", POLICY_ACTIONS[1:], POLICY_ACTIONS[1:]),
+        ("notaction", POLICY_ACTIONS, POLICY_ACTIONS),
+        ("aws:principalarn", (APP,), None),
+        ("aws:principalarn", (RUNNER, APP), (RUNNER,)),
+        ("aws:principalarn", ("arn:aws:iam::111122223333:role/a*",), ("arn:aws:iam::111122223333:role/a*",)),
+        ("aws:principaltag", (APP,), (APP,)),
+        ("resource", ("arn:aws:s3:::r",), ("arn:aws:s3:::r",)),
+    ],
+)
+def test_a_deny_that_spares_the_administrators_is_what_break_glass_is_about(
+    bound: str, names: tuple[str, ...], left: tuple[str, ...] | None
+) -> None:
+    """Whom else it spares was not tried."""
+    gap = Gap("`Guard` holds only", names, bound)
+    assert BREAK_GLASS.unmeant(gap, SETTING) == (None if left is None else replace(gap, names=left))
+    assert EXACTLY.unmeant(gap, SETTING) == gap
 
 
 def test_a_form_that_tells_nobody_apart_breaks_no_glass() -> None:
@@ -457,15 +486,15 @@ def test_the_endpoint_does_not_keep_others_from_the_policy() -> None:
 def test_everything_beyond_the_grant_is_asked_for_or_told() -> None:
     claim = replace(LEAST_PRIVILEGE, operations=tuple(OPERATIONS), inferred=True)
     asked = {probe.cell.operation for probe in claim.cells().denied}
-    told = "; ".join(claim.gaps(SETTING))
+    said = "; ".join(told(claim))
     granted = {"s3:GetObject", "s3:ListBucket"}
     for name, row in OPERATIONS.items():
         beyond = set(row.actions) - granted
         about_buckets = any(requirement.resource is not Resource.NONE for requirement in row.requires)
         spoken_for = beyond <= {probe.cell.action for probe in claim.cells().denied}
-        assert not (beyond and about_buckets) or name in asked or spoken_for or name in told, name
+        assert not (beyond and about_buckets) or name in asked or spoken_for or name in said, name
     assert len(asked) > 60
-    assert "no form of theirs changes nothing: DeleteBucket" in told
+    assert "no form of theirs changes nothing: DeleteBucket" in said
 
 
 def test_under_test_is_the_one_action_that_is_not_granted() -> None:
@@ -480,10 +509,10 @@ def test_under_test_is_the_one_action_that_is_not_granted() -> None:
 
 def test_inferred_forms_and_those_with_helpers_beyond_the_grant_are_told() -> None:
     claim = replace(LEAST_PRIVILEGE, actions=("s3:PutObject",), neighbours=())
-    told = list(claim.gaps(SETTING))
-    assert any("their forms are inferred: set `inferred: true`: " in row and "PutBucketPolicy" in row for row in told)
-    assert any("ask for what is not granted besides: " in row and "PutObjectTagging" in row for row in told)
-    assert "no neighbouring key was tried" in told
+    said = told(claim)
+    assert any("their forms are inferred: set `inferred: true`: " in row and "PutBucketPolicy" in row for row in said)
+    assert any("ask for what is not granted besides: " in row and "PutObjectTagging" in row for row in said)
+    assert "no neighbouring key was tried" in said
     assert "DeleteObject" not in {probe.cell.operation for probe in claim.cells().denied}
 
 

@@ -162,6 +162,7 @@ def test_claims_keep_what_was_written_and_fill_in_defaults(inventory: Inventory)
             fields={
                 "actions": ("HeadObject",),
                 "by": frozenset({Layer.SCP}),
+                "accepts": (),
                 "principal": "app",
                 "at": "inside",
                 "minimum": "",
@@ -176,6 +177,7 @@ def test_claims_keep_what_was_written_and_fill_in_defaults(inventory: Inventory)
             fields={
                 "actions": ("s3:GetObject", "s3:PutObject", "s3:ListBucket"),
                 "by": both,
+                "accepts": (),
                 "principals": ("app",),
                 "endpoints": ("vpce-1",),
                 "inside": ("inside",),
@@ -191,6 +193,7 @@ def test_claims_keep_what_was_written_and_fill_in_defaults(inventory: Inventory)
             fields={
                 "actions": ("s3:GetObject",),
                 "by": both,
+                "accepts": (),
                 "operations": ("s3:GetObject", "s3:PutObject", "s3:ListBucket"),
                 "granted": (("other", "inside"),),
                 "refused": (("app", "internet"),),
@@ -462,7 +465,7 @@ FAULTS = {
     "misspelt key of a claim": (
         "at: inside}",
         "at: inside, nme: x}",
-        "FILE:7:61: unknown key `nme`; accepted are name, bucket, by, principal, at, minimum, actions",
+        "FILE:7:61: unknown key `nme`; accepted are name, bucket, by, accepts, principal, at, minimum, actions",
     ),
     "bad name of a claim": (
         "at: inside}",

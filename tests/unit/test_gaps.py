@@ -1,0 +1,87 @@
+"""What is not covered is left, or accepted by name; what is accepted for nothing is a gap itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_s3vpce.claims.gaps import Gap, sorted_out
+from pytest_s3vpce.matrix import Coverage, Matrix
+from pytest_s3vpce.report import html, markdown
+from pytest_s3vpce.report import terminal as screen
+from pytest_s3vpce.report.terminal import Colour, Detail
+from pytest_s3vpce.run.verdicts import verdicts_of
+from tests.unit.matrices import MATRIX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+UNSAFE = Gap("not tried, since they change something:", ("DeleteBucket", "DeleteBucketCors"))
+NOBODY = Gap("nobody was refused")
+
+
+def superfluous(name: str) -> str:
+    return f"`{name}` is accepted as not covered, and no gap is of that name"
+
+
+@pytest.mark.parametrize(
+    ("accepts", "left", "accepted"),
+    [
+        ((), (str(UNSAFE), str(NOBODY)), ()),
+        (
+            ("DeleteBucket",),
+            ("not tried, since they change something: DeleteBucketCors", "nobody was refused"),
+            ("not tried, since they change something: DeleteBucket",),
+        ),
+        (("DeleteBucketCors", "nobody was refused", "DeleteBucket"), (), (str(UNSAFE), str(NOBODY))),
+        (("DeleteBucke",), (str(UNSAFE), str(NOBODY), superfluous("DeleteBucke")), ()),
+        (("nobody",), (str(UNSAFE), str(NOBODY), superfluous("nobody")), ()),
+        ((str(UNSAFE),), (str(UNSAFE), str(NOBODY), superfluous(str(UNSAFE))), ()),
+        (("nobody was refused", "nobody was refused"), (str(UNSAFE),), (str(NOBODY),)),
+    ],
+)
+def test_names_are_accepted_one_by_one(
+    accepts: tuple[str, ...], left: tuple[str, ...], accepted: tuple[str, ...]
+) -> None:
+    assert sorted_out([UNSAFE, NOBODY], accepts) == (left, accepted)
+
+
+def test_a_name_is_accepted_wherever_it_stands() -> None:
+    rows = (Gap("not tried here:", ("a", "b")), Gap("not tried there:", ("a",)))
+    assert sorted_out(rows, ("a",)) == (("not tried here: b",), ("not tried here: a", "not tried there: a"))
+
+
+def test_what_is_accepted_where_nothing_is_uncovered_is_told() -> None:
+    assert sorted_out([], ("x",)) == ((superfluous("x"),), ())
+
+
+ACCEPTING = replace(
+    MATRIX,
+    claims=tuple(replace(row, coverage=Coverage(gaps=("left",), accepted=("taken <b>",))) for row in MATRIX.claims),
+)
+
+
+def terminal(matrix: Matrix) -> str:
+    return screen.render(matrix, colour=Colour.PLAIN, width=120, encoding="utf-8", detail=Detail.NORMAL)
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        (terminal, "not covered, accepted: taken <b>"),
+        (markdown.render, "not covered, accepted: taken "),
+        (html.render, "Not covered, accepted</b></p><ul><li>taken &lt;b&gt;</li>"),
+        (
+            lambda matrix: next(row.text for row in verdicts_of(matrix).values() if "verdict" in row.data),
+            "accepted: taken",
+        ),
+        (Matrix.to_json, '"accepted": [ "taken <b>" ]'),
+    ],
+    ids=["terminal", "markdown", "html", "item", "json"],
+)
+def test_every_report_lists_what_is_accepted_apart(shown: Callable[[Matrix], str], words: str) -> None:
+    text = shown(ACCEPTING)
+    assert words in " ".join(text.split())
+    assert words not in " ".join(shown(MATRIX).split())
