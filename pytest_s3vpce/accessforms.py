@@ -18,7 +18,7 @@ from pytest_s3vpce.claimbase import (
     pair_of,
     pairs_of,
 )
-from pytest_s3vpce.dangling import check_name, possible
+from pytest_s3vpce.dangling import check_name, implied
 from pytest_s3vpce.faults import Fault
 from pytest_s3vpce.inventory import Inventory  # noqa: TC001
 from pytest_s3vpce.model import Layer
@@ -40,7 +40,7 @@ ACTIONS: Final = (
 def everywhere(inventory: Inventory, principal: str) -> Iterator[str]:
     """A principal at each vantage point where it can be."""
     for vantage in inventory.vantage_points:
-        if possible(inventory, principal=principal, vantage=vantage):
+        if implied(inventory, principal=principal, vantage=vantage):
             yield f"{principal}:{vantage}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from pytest_s3vpce.dangling import possible
+from pytest_s3vpce.dangling import implied
 from pytest_s3vpce.errors import ExpectationError
 
 if TYPE_CHECKING:
@@ -50,11 +50,13 @@ class ClosedWorld:
 
     def __init__(self, wishes: Iterable[Wish], *, granted: Iterable[Cell], inventory: Inventory) -> None:
         self._wishes = tuple(wishes)
+        # Of a command nobody knows whether it leads to credentials: whoever expects something of them does.
+        spoken_for = {wish.who for wish in self._wishes}
         self._everyone = tuple(
             f"{principal}:{vantage}"
             for principal in inventory.principals
             for vantage in inventory.vantage_points
-            if possible(inventory, principal=principal, vantage=vantage)
+            if implied(inventory, principal=principal, vantage=vantage) or f"{principal}:{vantage}" in spoken_for
         )
         _check_variants(self._wishes)
         self._named = {wish.cell for wish in self._wishes if wish.named} | set(granted)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pytest_s3vpce.inventory import Bucket, Inventory
 
 Path = tuple[str | int, ...]
+NO_ROLE = (
+    "`{}` is this machine, which has no role",
+    "ambient credentials are those of a function, an instance or a container; for this machine's own name a `profile`",
+)
 
 
 def faults_of_names(inventory: Inventory) -> Iterator[Fault]:
@@ -73,13 +77,17 @@ def who_fault(inventory: Inventory, who: str, path: Path = ()) -> Fault | None:
         remedy = accepted(inventory.vantage_points, instead_of=vantage)
         return Fault(f"unknown vantage point `{vantage}` in `{who}`", path=path, remedy=remedy)
     if not possible(inventory, principal=principal, vantage=vantage):
-        remedy = "ambient credentials are those of a function's or instance's role; name a vantage point that has one"
-        return Fault(f"`{who}` can't exist: `{vantage}` has no role", path=path, remedy=remedy)
+        return Fault(f"`{who}` can't exist: {NO_ROLE[0].format(vantage)}", path=path, remedy=NO_ROLE[1])
     return None
 
 
 def possible(inventory: Inventory, *, principal: str, vantage: str) -> bool:
-    """Whether the combination can exist: `ambient` only where the vantage point has a role."""
+    """Whether the combination can exist: `ambient` only where the vantage point may have a role."""
+    return not inventory.principals[principal].ambient or inventory.vantage_points[vantage].may_have_role
+
+
+def implied(inventory: Inventory, *, principal: str, vantage: str) -> bool:
+    """Whether it is meant where nobody is named: `ambient` only where the vantage point is known to have a role."""
     return not inventory.principals[principal].ambient or inventory.vantage_points[vantage].has_role
 
 

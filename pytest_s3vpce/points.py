@@ -183,8 +183,13 @@ class VantagePoint(Strict):
 
     @property
     def has_role(self) -> bool:
-        """Whether the place has credentials of its own."""
+        """Whether the place is known to have credentials of its own."""
         return self.settled is not None
+
+    @property
+    def may_have_role(self) -> bool:
+        """Whether it could: where a command or another package's kind leads, a container's credentials may be."""
+        return self.local is None
 
 
 def _point(given: Any) -> Any:

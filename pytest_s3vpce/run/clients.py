@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_s3vpce.accounts import SessionKind
 from pytest_s3vpce.claims.keys import SOURCE_VPC, SOURCE_VPCE, KeyReadings, read_keys
 from pytest_s3vpce.claims.setting import allowances, make_probe
-from pytest_s3vpce.dangling import possible
+from pytest_s3vpce.dangling import NO_ROLE, possible
 from pytest_s3vpce.errors import ExpectationError
 from pytest_s3vpce.faults import accepted
 from pytest_s3vpce.run.describing import describe
@@ -151,9 +151,9 @@ class Clients:
         self._declared(vantage, self._inventory.vantage_points, "vantage point", place)
         if not possible(self._inventory, principal=name, vantage=vantage):
             raise ExpectationError(
-                f"`{name}:{vantage}` can't exist: `{vantage}` has no role",
+                f"`{name}:{vantage}` can't exist: {NO_ROLE[0].format(vantage)}",
                 place=place,
-                remedy="ambient credentials are those of a function's or instance's role",
+                remedy=NO_ROLE[1],
             )
         row = self._inventory.principals[name]
         if row.presigned is not None:

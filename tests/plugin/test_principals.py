@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.plugin.conftest import Example, SharedLab
 
 _PRINCIPALS = """\
@@ -91,3 +98,71 @@ def test_a_variable_that_is_not_set_is_one_error(many: Example, in_lab: str, mon
     result = many.run(in_lab)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*environment variable `TEST_SECRET` is not set*"])
+
+
+@pytest.fixture
+def container(many: Example, shared_lab: SharedLab) -> Iterator[str]:
+    """Where a container's credentials are, those of `app`, for who has the token."""
+    runner = shared_lab.ready["accounts"]["main"]["runner"]
+    keys = {"AccessKeyId": runner["access_key_id"], "SecretAccessKey": runner["secret_access_key"]}
+    for role in (runner["role"], shared_lab.ready["outputs"]["AppRoleArn"]):
+        sts: Any = boto3.client(
+            "sts",
+            region_name="eu-west-1",
+            endpoint_url=shared_lab.ready["endpoint_url"],
+            aws_access_key_id=keys["AccessKeyId"],
+            aws_secret_access_key=keys["SecretAccessKey"],
+            aws_session_token=keys.get("SessionToken"),
+        )
+        keys = sts.assume_role(RoleArn=role, RoleSessionName="task")["Credentials"]
+    answer = {"AccessKeyId": keys["AccessKeyId"], "SecretAccessKey": keys["SecretAccessKey"]}
+    text = json.dumps({**answer, "Token": keys["SessionToken"], "Expiration": "2099-01-01T00:00:00Z"}).encode()
+    (many.path / "token").write_text("of the pod", encoding="utf-8")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.headers["Authorization"] == "of the pod" else 403)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1/credentials"
+        server.shutdown()
+
+
+def test_a_containers_credentials_sign_where_a_command_leads(many: Example, in_lab: str, container: str) -> None:
+    unset = [word for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") for word in ("-u", name)]
+    given = [
+        f"AWS_CONTAINER_CREDENTIALS_FULL_URI={container}",
+        f"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE={many.path / 'token'}",
+    ]
+    command = json.dumps(["env", *unset, *given, sys.executable, "-"])
+    many.replace("s3vpce.yaml", "vantage_points:\n", f"vantage_points:\n  pod: {{command: {command}}}\n")
+    many.replace("s3vpce.yaml", "principals:\n", "principals:\n  own: {ambient: true}\n")
+    many.pytester.makepyfile(
+        test_my_kinds="""
+        import pytest
+        from botocore.exceptions import ClientError
+        from pytest_s3vpce.errors import ExpectationError
+
+        def test_probed(s3vpce):
+            found = s3vpce.probe("s3:GetObject", bucket="reports", principal="own", vantage="pod")
+            assert found.denied and found.layer == "resource"
+            assert ":assumed-role/app/task is not authorized" in found.message
+
+        def test_by_boto3(s3vpce):
+            s3 = s3vpce.client("s3", principal="own", vantage="pod")
+            with pytest.raises(ClientError, match=":assumed-role/app/task is not authorized"):
+                s3.get_object(Bucket=s3vpce.bucket("reports").name, Key="k")
+
+        def test_not_here(s3vpce):
+            with pytest.raises(ExpectationError, match="`internet` is this machine, which has no role"):
+                s3vpce.probe("s3:GetObject", bucket="reports", principal="own", vantage="internet")
+        """
+    )
+    many.run(in_lab).assert_outcomes(passed=3)

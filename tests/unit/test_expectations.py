@@ -97,6 +97,18 @@ def test_everyone_else_spares_what_other_files_name(inventory: Inventory) -> Non
     ]
 
 
+def test_a_commands_own_credentials_are_meant_where_they_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "s3vpce.yaml"
+    path.write_text(INVENTORY.replace("internet: local", "internet: local\n  pod: {command: [python3]}"))
+    inventory = load_inventory(path)
+    alone = entry("actions: s3:GetObject\n    deny: everyone-else")
+    assert "GetObject/reports/own:pod/https" not in dict(rows(plan(inventory, alone)))
+    named = entry("actions: s3:ListBucket\n    allow: own:pod")
+    found = dict(rows(plan(inventory, alone, named)))
+    assert found["GetObject/reports/own:pod/https"] == "deny"
+    assert found["ListObjectsV2/reports/own:pod/https"] == "allow"
+
+
 def test_everyone_else_may_stand_in_a_list_beside_names(inventory: Inventory) -> None:
     found = plan(
         inventory,
@@ -279,8 +291,8 @@ FAULTS = {
         'app:inside"]',
         'own:internet"]',
         (
-            "FILE:4:13: `own:internet` can't exist: `internet` has no role; ambient credentials are those "
-            "of a function's or instance's role; name a vantage point that has one"
+            "FILE:4:13: `own:internet` can't exist: `internet` is this machine, which has no role; ambient credentials "
+            "are those of a function, an instance or a container; for this machine's own name a `profile`"
         ),
     ),
     "everyone-else allowed": (
@@ -422,8 +434,8 @@ FAULTS = {
         "principals: [app]",
         "principals: [own]",
         (
-            "FILE:8:51: `own:internet` can't exist: `internet` has no role; ambient credentials are those "
-            "of a function's or instance's role; name a vantage point that has one"
+            "FILE:8:51: `own:internet` can't exist: `internet` is this machine, which has no role; ambient credentials "
+            "are those of a function, an instance or a container; for this machine's own name a `profile`"
         ),
     ),
     "granted and refused": (

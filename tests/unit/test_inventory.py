@@ -681,6 +681,7 @@ def test_every_kind_of_vantage_point_is_read(tmp_path: Path) -> None:
         point = load(tmp_path, BASE.replace("internet: local", f"internet: {text}")).vantage_points["internet"]
         assert (point.kind, point.account) == (kind, account)
         assert point.has_role is (kind in ("lambda", "ec2"))
+        assert point.may_have_role is (kind != "local")
     assert point.command == ("ssh", "bastion.example.com", "python3", "-")
 
 
@@ -692,7 +693,7 @@ def test_a_kind_of_another_package_is_known_by_its_entry_point(tmp_path: Path, m
     point = found.vantage_points["internet"]
     assert point.outside is not None
     assert (point.kind, point.outside.settings) == ("pod", {"name": "web", "tries": "3"})
-    assert (point.account, point.has_role) == (None, False)
+    assert (point.account, point.has_role, point.may_have_role) == (None, False, True)
     assert load(tmp_path, BASE).vantage_points["internet"].local is not None
     with pytest.raises(InventoryError, match="unknown vantage point kind `pot`; accepted are pod, local, lambda, ec2"):
         load(tmp_path, BASE.replace("internet: local", "internet: {pot: {}}"))
