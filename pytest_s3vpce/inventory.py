@@ -38,7 +38,7 @@ from pytest_s3vpce.schema import (
     one_of,
 )
 from pytest_s3vpce.signers import Principal  # noqa: TC001 - pydantic reads annotations
-from pytest_s3vpce.yamlplaces import Document, read
+from pytest_s3vpce.yamlplaces import Document, Located, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -230,10 +230,22 @@ class Inventory(Strict):
         return OutputsFile(self.beside(self.infrastructure.file), self.place("infrastructure", "file"))
 
 
+def _texts(root: Located) -> Iterator[Located]:
+    """Every text that may hold references: `${aws:...}` in a session policy is a variable of IAM's.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+    """
+    rows = root.child("principals")
+    people = rows.value.values() if rows is not None and isinstance(rows.value, dict) else ()
+    policies = [row for person in people if (row := person.child("session_policy")) and isinstance(row.value, dict)]
+    theirs = {id(text) for policy in policies for text in policy.texts()}
+    yield from (text for text in root.texts() if id(text) not in theirs)
+
+
 def load_inventory(path: Path) -> Inventory:
     """Reads and checks an inventory; InventoryError says file, line, column, the bad value and what is accepted."""
     document = read(path, error=InventoryError)
-    for text in document.root.texts():
+    for text in _texts(document.root):
         references.check_at(str(text.value), text.place)
     accounts = document.root.child("accounts")
     for text in accounts.texts() if accounts is not None else ():

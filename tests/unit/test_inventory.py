@@ -182,6 +182,26 @@ def test_references_are_resolved_with_the_items_place(tmp_path: Path) -> None:
         references.resolve(found.accounts["partner"].id, found.place("accounts", "partner", "id"))
 
 
+def test_variables_of_iam_are_none_of_ours_in_a_session_policy(tmp_path: Path) -> None:
+    text = """
+accounts: {main: {id: "111122223333", region: eu-west-1}}
+principals:
+  app:
+    role: "arn:aws:iam::111122223333:role/app"
+    session_policy:
+      Statement: [{Effect: Allow, Action: "s3:*", Resource: "arn:aws:s3:::home/${aws:PrincipalTag/team}/*"}]
+vantage_points: {internet: local}
+buckets: {reports: {name: reports, canary: c}}
+"""
+    (tmp_path / "s3vpce.yaml").write_text(text, encoding="utf-8")
+    found = load_inventory(tmp_path / "s3vpce.yaml").principals["app"].session_policy
+    assert isinstance(found, dict)
+    assert found["Statement"][0]["Resource"] == "arn:aws:s3:::home/${aws:PrincipalTag/team}/*"
+    (tmp_path / "s3vpce.yaml").write_text(text.replace("name: reports", 'name: "${aws:x}"'), encoding="utf-8")
+    with pytest.raises(InventoryError, match="`\\$\\{aws:x\\}` is not a known reference"):
+        load_inventory(tmp_path / "s3vpce.yaml")
+
+
 def test_an_inventory_is_frozen_and_keeps_secrets_out_of_its_repr(tmp_path: Path) -> None:
     found = load(tmp_path, FULL)
     with pytest.raises(ValidationError):
