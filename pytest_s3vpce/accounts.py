@@ -317,16 +317,22 @@ class Accounts:
         """
         with self._mfa_lock:
             if serial not in self._after_codes:
-                code = ask_for_code(serial, place=place)
-                client = self._users_client(account)
-                with translated(profile=self._inventory.accounts[account].profile, place=place):
-                    answer = client.get_session_token(
-                        SerialNumber=self._references.resolve(serial, place),
-                        TokenCode=code,
-                        DurationSeconds=MFA_SECONDS,
-                    )
-                self._after_codes[serial] = self._client_of(_keys_in(answer), account=account)
-            return self._after_codes[serial]
+                try:
+                    self._after_codes[serial] = self._pass_mfa(serial, account=account, place=place)
+                except S3VpceError as error:  # nor is anybody asked again who could not give it
+                    self._after_codes[serial] = error
+            found = self._after_codes[serial]
+        if isinstance(found, S3VpceError):
+            raise found
+        return found
+
+    def _pass_mfa(self, serial: str, *, account: str, place: Place) -> Any:
+        device = self._references.resolve(serial, place)
+        code = ask_for_code(device, place=place)
+        client = self._users_client(account)
+        with translated(profile=self._inventory.accounts[account].profile, place=place):
+            answer = client.get_session_token(SerialNumber=device, TokenCode=code, DurationSeconds=MFA_SECONDS)
+        return self._client_of(_keys_in(answer), account=account)
 
     def _users_client(self, account: str) -> Any:
         """STS by the account's user, who alone passes MFA: a lab's own has a session of the runner's role otherwise."""

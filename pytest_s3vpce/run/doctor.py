@@ -126,9 +126,9 @@ class _Doctor:
             return Check(subject, State.OK, "signs nothing")
         if row.ambient:
             return Check(subject, State.UNKNOWN, "the vantage point's own credentials, which only it has")
-        if row.mfa is not None:
-            return Check(subject, State.UNKNOWN, "its role asks for an MFA code, which is asked for when it signs")
         signer = self._world.signer(name)
+        if self._inventory.principals[signer].mfa is not None:
+            return Check(subject, State.UNKNOWN, "its role asks for an MFA code, which is asked for when it signs")
         keys = self._accounts.credentials(SessionKind(signer))
         assert keys is not None
         return Check(
@@ -296,5 +296,6 @@ def table(checks: Sequence[Check]) -> str:
     """The checks for people, each with its remedy below it, and how many are in the way."""
     rows = [[check.state.value, check.subject, check.words] for check in checks]
     bad = sum(check.in_the_way for check in checks)
-    ending = "nothing is in the way of a run" if not bad else f"{bad} of {len(checks)} are in the way of a run"
+    verb = "is" if bad == 1 else "are"
+    ending = f"{bad} of {len(checks)} {verb} in the way of a run" if bad else "nothing is in the way of a run"
     return f"{tabulate(rows, tablefmt='plain')}\n\n{ending}"

@@ -99,7 +99,8 @@ class Operator:
         buckets = _buckets(cells, specs)
         known = {**(readers or {}), **self._readers(buckets)}
         vantages = list(dict.fromkeys([*_vantages(cells, specs), *(vantage for _, vantage in known.values())]))
-        self.guard([*_principals(cells, specs), *(principal for principal, _ in known.values())], vantages)
+        principals = [*_principals(cells, specs), *(principal for principal, _ in known.values())]
+        self.guard(principals, vantages)
         # Paths are read on control buckets and for claims, closed ports explain plain http: else nobody would ask.
         asked = self.world.inventory.controls or specs or any(row.cell.transport is Transport.HTTP for row in cells)
         with ThreadPoolExecutor(2) as pool:
@@ -109,7 +110,7 @@ class Operator:
             warm.result()
             unmade = self.canaries.make(buckets)
             found = described.result()
-            setting = self.world.setting(found)
+            setting = self.world.setting(found, principals=principals)
         run = self._access_run()
         try:
             seen = run.observe(cells, claims, setting, declared_readers=known, unmade=unmade)

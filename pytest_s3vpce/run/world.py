@@ -19,7 +19,7 @@ from pytest_s3vpce.presigning import Presign
 from pytest_s3vpce.probe import Destination, Host, Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from pytest_s3vpce.accounts import Accounts
     from pytest_s3vpce.claims.admitted import Admitted
@@ -163,11 +163,12 @@ class World:
         row = self.inventory.principals[principal].presigned
         return None if row is None else Presign(age=row.age, expires=row.expires)
 
-    def setting(self, described: Described) -> Setting:
-        """The setting of this run's claims."""
+    def setting(self, described: Described, *, principals: Iterable[str]) -> Setting:
+        """The setting of this run's claims. Nobody is asked for a code but for those of these `principals`."""
+        signing = {self.signer(name) for name in principals}
         labels = [*self.inventory.buckets, *(f"{CONTROL}{account}" for account in self.inventory.controls)]
         return Setting(
-            principals={name: self._principal(name) for name in self.inventory.principals},
+            principals={name: self._principal(name, signing=signing) for name in self.inventory.principals},
             buckets={label: self.bucket(label) for label in labels},
             vantages=tuple(self.inventory.vantage_points),
             endpoints=described.endpoints,
@@ -179,7 +180,7 @@ class World:
             public=described.public,
         )
 
-    def _principal(self, name: str) -> PrincipalFacts:
+    def _principal(self, name: str, *, signing: Collection[str]) -> PrincipalFacts:
         row = self.inventory.principals[name]
         signer = self.signer(name)
         by = self.inventory.principals[signer]
@@ -187,7 +188,7 @@ class World:
             name=name,
             account=by.account or self.inventory.default_account,
             arn=self.resolve(by.role, "principals", signer, "role") if by.role else None,
-            role=row.role is not None,
+            role=row.role is not None and (row.mfa is None or name in signing),
             anonymous=row.anonymous,
             clear=row.send_credentials_in_clear,
             limited=by.session_policy is not None,

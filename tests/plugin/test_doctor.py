@@ -58,6 +58,7 @@ principals:
   own:   {ambient: true}
   coded: {role: "${out:AppRoleArn}", mfa: "arn:aws:iam::111122223333:mfa/ann"}
   link:  {presigned: {by: app}}
+  later: {presigned: {by: coded}}
 """
 _POINTS = """\
 vantage_points:
@@ -86,6 +87,7 @@ _WORDS = {
     "principal own": ("unknown", "the vantage point's own credentials"),
     "principal coded": ("unknown", "asks for an MFA code"),
     "principal link": ("ok", "signs as app's URL"),
+    "principal later": ("unknown", "asks for an MFA code"),
     "vantage point nowhere": ("problem", "InvalidSubnetID.NotFound"),
     "vantage point both": ("ok", "a function can stand in subnet-"),
     "vantage point groupless": ("problem", "InvalidGroup.NotFound"),

@@ -142,6 +142,26 @@ def test_a_code_serves_all_sessions(s3vpce):
 
 
 @pytest.mark.usefixtures("seed")
+def test_no_code_is_asked_for_where_nobody_who_needs_one_sends(
+    several: Example, in_lab: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def code(*_: object, **__: object) -> str:
+        raise AssertionError("a code was asked for")
+
+    monkeypatch.setattr(accounts, "ask_for_code", code)
+    several.pytester.makepyfile(
+        test_several="""
+        def test_another(s3vpce):
+            s3vpce.prove(
+                "endpoint-only", bucket="reports", principals=["app"], endpoints=["${out:Endpoint}"],
+                inside=["app-subnet"], outside=["internet"], actions=["s3:GetObject"],
+            )
+        """
+    )
+    several.run(in_lab).assert_outcomes(passed=1)
+
+
+@pytest.mark.usefixtures("seed")
 def test_each_is_refused_in_one_line(several: Example, in_lab: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_EXTERNAL_ID", "another's")
     _token(several, "repo:others/app")

@@ -152,6 +152,25 @@ def test_an_mfa_code_is_asked_for_once(tmp_path: Path, asked: list[Any], monkeyp
     assert asked[0][2] == {"SerialNumber": serial, "TokenCode": "123456", "DurationSeconds": 43_200}
 
 
+def test_who_gives_no_code_is_not_asked_again(
+    tmp_path: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes: list[str] = []
+
+    def code(serial: str, *, place: Place) -> str:
+        codes.append(serial)
+        raise CredentialError("no code", place=place)
+
+    monkeypatch.setattr(accounts, "ask_for_code", code)
+    monkeypatch.setenv("TEST_DEVICE", f"arn:aws:iam::{_A}:mfa/ann")
+    principal = f'{{role: "arn:aws:iam::{_A}:role/app", mfa: "${{env:TEST_DEVICE}}"}}'
+    made = _accounts(tmp_path, principal, asked, monkeypatch)
+    for kind in (SessionKind("app"), SessionKind("app", _NARROW)):
+        with pytest.raises(CredentialError, match="no code"):
+            made.credentials(kind)
+    assert codes == [f"arn:aws:iam::{_A}:mfa/ann"]
+
+
 def test_a_web_identity_needs_no_account_credentials(
     tmp_path: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
