@@ -248,6 +248,12 @@ def _checked(document: Document, inventory: Inventory) -> ExpectationFile:
     return ExpectationFile(document.path, wishes, claims)
 
 
+def plan_of(inventory: Inventory) -> Plan:
+    """What all expectation files beside the inventory and below it declare: `everyone-else` needs every one."""
+    files = [load_expectations(path, inventory) for path in find_expectations(inventory.path.parent)]
+    return plan_cells(files, inventory)
+
+
 def plan_cells(files: Sequence[ExpectationFile], inventory: Inventory) -> Plan:
     """One expectation per cell over all files, `everyone-else` spelled out; ExpectationError names both of a clash."""
     claims = tuple(claim for file in files for claim in file.claims)

@@ -51,11 +51,12 @@ def snapshot(inventory: Path | None, *, lab_ready: Path | None, output: Path) ->
 )
 def why(cell: str, *, inventory: Path | None, lab_ready: Path | None, file: Path | None) -> None:
     """Why a cell gives what it gives, without sending it: CELL is an id such as GetObject/reports/app:subnet/https."""
+    from pytest_s3vpce.expectations import plan_of
     from pytest_s3vpce.run import asking
     from pytest_s3vpce.run.world import calibration_of
 
     declared = _inventory(inventory)
-    plan = asking.plan_of(declared)
+    plan = plan_of(declared)
     wanted = asking.cell_of(cell, plan, declared)
     found = asking.read(file) if file else _taken(declared, _environment(lab_ready), cell=cell)
     click.echo(asking.explained(wanted, plan, found, calibration=calibration_of(declared)))

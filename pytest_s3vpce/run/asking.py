@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.errors import RunError, S3VpceError
-from pytest_s3vpce.expectations import find_expectations, load_expectations, plan_cells
+from pytest_s3vpce.expectations import plan_of
 from pytest_s3vpce.model import Cell, Target, Transport
 from pytest_s3vpce.operations import operation
 from pytest_s3vpce.predict import Blame, Predictor, tell
@@ -39,12 +39,6 @@ class Wanted:
 
     cell: Cell
     expect: Expect | None
-
-
-def plan_of(inventory: Inventory) -> Plan:
-    """All expectation files beside the inventory."""
-    files = [load_expectations(path, inventory) for path in find_expectations(inventory.path.parent)]
-    return plan_cells(files, inventory)
 
 
 def cell_of(text: str, plan: Plan, inventory: Inventory) -> Wanted:

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tabulate import tabulate
 
-from pytest_s3vpce.accounts import Accounts, SessionKind
+from pytest_s3vpce.accounts import SessionKind
 from pytest_s3vpce.errors import S3VpceError, VantageError
 from pytest_s3vpce.escaping import escaped
-from pytest_s3vpce.references import References
 from pytest_s3vpce.run.evidencing import source_at
 from pytest_s3vpce.run.keeping import kept_point
-from pytest_s3vpce.run.planes import Planes
-from pytest_s3vpce.run.world import CONTROL, World
+from pytest_s3vpce.run.planes import Planes, world_of
+from pytest_s3vpce.run.world import CONTROL
 from pytest_s3vpce.vantage import reasons
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
 from pytest_s3vpce.vantage.placing import Wanted, look_up
@@ -74,12 +73,9 @@ class _Doctor:
     """The inventory, resolved, and the accounts' control planes."""
 
     def __init__(self, inventory: Inventory, environment: Environment) -> None:
-        outputs = environment.outputs if environment.outputs is not None else inventory.outputs_file()
         self._inventory = inventory
-        self._accounts = Accounts(
-            inventory, References(outputs), connection=environment.connection, session_name="s3vpce-doctor"
-        )
-        self._world = World(inventory, References(outputs), self._accounts, run_id="doctor")
+        self._world = world_of(inventory, environment, run_id="doctor")
+        self._accounts = self._world.accounts
         self._environment = environment
         self._planes = Planes(self._world, environment)
 

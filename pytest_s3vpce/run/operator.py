@@ -8,23 +8,21 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce import __version__
-from pytest_s3vpce.accounts import Accounts
 from pytest_s3vpce.calibration import LIVE
 from pytest_s3vpce.claims import CLAIMS
 from pytest_s3vpce.errors import RunError, S3VpceError
 from pytest_s3vpce.model import Transport
 from pytest_s3vpce.probe import ProbeBuilder
-from pytest_s3vpce.references import References
 from pytest_s3vpce.run.access import AccessRun
 from pytest_s3vpce.run.canaries import Canaries
 from pytest_s3vpce.run.deletions import Deletions
 from pytest_s3vpce.run.describing import describe
 from pytest_s3vpce.run.mutations import Mutations
 from pytest_s3vpce.run.plan import substitutes
+from pytest_s3vpce.run.planes import world_of
 from pytest_s3vpce.run.results import matrix_of
 from pytest_s3vpce.run.settling import RealClock
 from pytest_s3vpce.run.vantages import VantagePoints
-from pytest_s3vpce.run.world import World
 from pytest_s3vpce.vantage import Ledger, sweep
 
 if TYPE_CHECKING:
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.run.environment import Environment
     from pytest_s3vpce.run.folder import RunFolder
     from pytest_s3vpce.run.observed import Observed
+    from pytest_s3vpce.run.world import World
     from pytest_s3vpce.vantage import Remaining
 
 
@@ -58,17 +57,11 @@ class Operator:
     ) -> None:
         self._strict = strict
         self._settle = float(inventory.settle) if settle is None else settle
-        outputs = environment.outputs if environment.outputs is not None else inventory.outputs_file()
         self._folder = folder
         self._notify = notify
         self.environment = environment
-        self.accounts = Accounts(
-            inventory,
-            References(outputs),
-            connection=environment.connection,
-            session_name=f"s3vpce-{folder.run_id}",
-        )
-        self.world = World(inventory, References(outputs), self.accounts, run_id=folder.run_id)
+        self.world = world_of(inventory, environment, run_id=folder.run_id)
+        self.accounts = self.world.accounts
         self.vantages = VantagePoints(self.world, environment, folder, notify=notify)
         self._builder = ProbeBuilder(user_agent=self.user_agent, loader=self.accounts.loader)
         self.canaries = Canaries(self.world, self.vantages, Ledger(folder.ledger), builder=self._builder)

@@ -49,7 +49,7 @@ class Planes:
 
 
 def world_of(inventory: Inventory, environment: Environment, *, run_id: str) -> World:
-    """The inventory resolved, for a command: its sessions are named after it."""
+    """The inventory resolved, for a run or a command: its sessions are named after it."""
     outputs = environment.outputs if environment.outputs is not None else inventory.outputs_file()
     accounts = Accounts(
         inventory, References(outputs), connection=environment.connection, session_name=f"s3vpce-{run_id}"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.snapshot.asking import asked
-from pytest_s3vpce.snapshot.paths import function_network
+from pytest_s3vpce.snapshot.paths import function_network, instance_row
 from pytest_s3vpce.snapshot.state import Unread, VantageRow
 
 if TYPE_CHECKING:
@@ -67,18 +67,14 @@ def of_instance(row: VantageRow, ec2: Any, iam: Any, world: World, settings: Ec2
             security_groups=world.resolve_list(settings.security_groups, *path, "security_groups"),
         )
         return made, _role(iam, profile)
-    tags = {f"tag:{key}": world.resolve(value, *path, "tags", key) for key, value in settings.tags.items()}
-    if settings.instance is not None:
-        tags = {"instance-id": world.resolve(settings.instance, *path, "instance")}
-    wanted = {**tags, "instance-state-name": "running"}
-    filters = [{"Name": name, "Values": [value]} for name, value in wanted.items()]
-    found = asked(lambda: ec2.describe_instances(Filters=filters)["Reservations"])
+    tags = {key: world.resolve(value, *path, "tags", key) for key, value in settings.tags.items()}
+    instance = world.resolve(settings.instance, *path, "instance") if settings.instance else None
+    found = asked(lambda: instance_row(ec2, instance, tags))
     if isinstance(found, Unread):
         return replace(row, why=found.unread), None
-    rows = sorted((one for group in found or () for one in group["Instances"]), key=lambda one: str(one["InstanceId"]))
-    if not rows:
+    if found is None:
         return replace(row, why="no such instance is running"), None
-    return _instance(row, rows[0]), _role(iam, (rows[0].get("IamInstanceProfile") or {}).get("Arn", ""))
+    return _instance(row, found), _role(iam, (found.get("IamInstanceProfile") or {}).get("Arn", ""))
 
 
 def _instance(row: VantageRow, found: dict[str, Any]) -> VantageRow:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 
-from pytest_s3vpce.accounts import Accounts
 from pytest_s3vpce.errors import ExpectationError
 from pytest_s3vpce.expectations import find_expectations
-from pytest_s3vpce.references import References, looked_up
-from pytest_s3vpce.run.world import World
+from pytest_s3vpce.references import looked_up
+from pytest_s3vpce.run.planes import world_of
 from pytest_s3vpce.vantage.kept import kept_name
 from pytest_s3vpce.vantage.launch import image_parameter
 from pytest_s3vpce.vantage.ssm import DOCUMENT
@@ -95,12 +94,9 @@ class _Reader:
     """The inventory, resolved, and what was found so far."""
 
     def __init__(self, inventory: Inventory, environment: Environment, *, keeps: bool) -> None:
-        outputs = environment.outputs if environment.outputs is not None else inventory.outputs_file()
-        references = References(outputs)
-        accounts = Accounts(inventory, references, connection=environment.connection, session_name="s3vpce-permissions")
         self._inventory = inventory
-        self._accounts = accounts
-        self._world = World(inventory, references, accounts, run_id="permissions")
+        self._world = world_of(inventory, environment, run_id="permissions")
+        self._accounts = self._world.accounts
         self._facts: dict[str, Facts] = {name: defaultdict(dict) for name in inventory.accounts}
         self._keeps = keeps
         self._open: set[tuple[str, str]] = set()

@@ -118,23 +118,26 @@ def _tagged(tags: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def instance_network(ec2: Any, instance: str | None, tags: Mapping[str, str]) -> tuple[tuple[str, ...], str | None]:
-    """Security groups and VPC of an instance, by id or by tags; nothing where it may not be described.
+    """Security groups and VPC of an instance, by id or by tags; nothing where it may not be described."""
+    try:
+        found = instance_row(ec2, instance, tags)
+    except (ClientError, BotoCoreError):
+        return (), None
+    if found is None:
+        return (), None
+    return tuple(group["GroupId"] for group in found["SecurityGroups"]), found.get("VpcId")
+
+
+def instance_row(ec2: Any, instance: str | None, tags: Mapping[str, str]) -> dict[str, Any] | None:
+    """The running instance with that id, or the first by id with those tags; what boto3 raises where it may not.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
     """
-    filters = _tagged(tags)
-    if instance is not None:
-        filters = [{"Name": "instance-id", "Values": [instance]}]
+    filters = _tagged(tags) if instance is None else [{"Name": "instance-id", "Values": [instance]}]
     filters.append({"Name": "instance-state-name", "Values": ["running"]})
-    try:
-        pages = list(ec2.get_paginator("describe_instances").paginate(Filters=filters))
-    except (ClientError, BotoCoreError):
-        return (), None
+    pages = list(ec2.get_paginator("describe_instances").paginate(Filters=filters))
     rows = [row for page in pages for group in page["Reservations"] for row in group["Instances"]]
-    if not rows:
-        return (), None
-    first = min(rows, key=lambda row: str(row["InstanceId"]))
-    return tuple(group["GroupId"] for group in first["SecurityGroups"]), first.get("VpcId")
+    return dict(min(rows, key=lambda row: str(row["InstanceId"]))) if rows else None
 
 
 def closed_port(ec2: Any, groups: Sequence[str], *, port: int) -> str | None:

@@ -449,7 +449,7 @@ def test_places_that_may_not_be_described() -> None:
     row = VantageRow(name="f", kind="lambda")
     found, role = of_function(row, None, functions, world, Lambda(function="probe"))
     assert (found.why, role) == ("AccessDenied: you may not", None)
-    ec2 = SimpleNamespace(describe_subnets=fails, describe_instances=fails)
+    ec2 = SimpleNamespace(describe_subnets=fails, get_paginator=lambda _: SimpleNamespace(paginate=fails))
     found, _ = of_function(row, ec2, None, world, Lambda(subnets={"tags": {"Tier": "app"}}, security_groups=["sg-0a"]))
     assert found.why == "its subnets could not be described"
     found, _ = of_instance(row, ec2, None, world, Ec2(instance="i-0123456789abcdef0"))
@@ -458,6 +458,7 @@ def test_places_that_may_not_be_described() -> None:
         "InstanceId": "i-0123456789abcdef0",
         "NetworkInterfaces": [{"Ipv6Addresses": [{"Ipv6Address": "2001:db8::1"}]}],
     }
-    ec2 = SimpleNamespace(describe_instances=lambda **_: {"Reservations": [{"Instances": [bare]}]})
+    pages = SimpleNamespace(paginate=lambda **_: [{"Reservations": [{"Instances": [bare]}]}])
+    ec2 = SimpleNamespace(get_paginator=lambda _: pages)
     found, role = of_instance(row, ec2, None, world, Ec2(instance="i-0123456789abcdef0"))
     assert (found.subnets, found.ipv6, role) == ((), "2001:db8::1", None)
