@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.matrix import CellResult, ClaimResult, Matrix, VantageResult
@@ -11,6 +11,8 @@ from pytest_s3vpce.model import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+_ABSENT: Final = "no report of shard "
 
 
 def joined(matrices: Sequence[Matrix]) -> Matrix:
@@ -27,6 +29,8 @@ def joined(matrices: Sequence[Matrix]) -> Matrix:
                     remedy="join what shards of one run wrote",
                 )
     runs = list(dict.fromkeys(matrix.run_id for matrix in matrices))
+    shards = tuple(sorted({name for matrix in matrices for name in matrix.shards}, key=_numbers))
+    notes = dict.fromkeys(note for matrix in matrices for note in matrix.notes if not note.startswith(_ABSENT))
     started = min(matrix.started for matrix in matrices)
     return Matrix(
         mode=first.mode,
@@ -37,7 +41,7 @@ def joined(matrices: Sequence[Matrix]) -> Matrix:
         cells=_worst(row for matrix in matrices for row in matrix.cells),
         claims=_worst(row for matrix in matrices for row in matrix.claims),
         vantages=_vantages(row for matrix in matrices for row in matrix.vantages),
-        notes=tuple(dict.fromkeys(note for matrix in matrices for note in matrix.notes)),
+        notes=(*notes, *(f"{_ABSENT}{name}: nothing that it was to measure is in here" for name in missing(shards))),
         calls=tuple(call for matrix in matrices for call in matrix.calls),
         inventory=next((matrix.inventory for matrix in matrices if matrix.inventory), ""),
         accounts=tuple(dict.fromkeys(row for matrix in matrices for row in matrix.accounts)),
@@ -45,7 +49,23 @@ def joined(matrices: Sequence[Matrix]) -> Matrix:
         endpoints=tuple(dict.fromkeys(row for matrix in matrices for row in matrix.endpoints)),
         controls=_controls(matrices),
         readings=tuple(row for matrix in matrices for row in matrix.readings),
+        shards=shards,
     )
+
+
+def missing(shards: Iterable[str]) -> tuple[str, ...]:
+    """The parts that are not among these."""
+    held = {_numbers(name) for name in shards}
+    wholes = sorted({count for count, _ in held})
+    return tuple(
+        f"{number}/{count}" for count in wholes for number in range(1, count + 1) if (count, number) not in held
+    )
+
+
+def _numbers(shard: str) -> tuple[int, int]:
+    """Of how many, and which; 0 of 0 where a file says what is none."""
+    number, _, count = shard.partition("/")
+    return (int(count), int(number)) if number.isdecimal() and count.isdecimal() else (0, 0)
 
 
 def _controls(matrices: Sequence[Matrix]) -> tuple[CellResult, ...]:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
-
-from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.model import Expect, Layer, OutcomeKind, Place, Transport
 from pytest_s3vpce.records import Asked, Recorded, Recording  # noqa: TC001 - pydantic reads annotations
+from pytest_s3vpce.storing import Stored
 
 FORMAT: Final = "s3vpce-report/2"
-READABLE: Final = ("s3vpce-report/1", FORMAT)
-"""What an older version wrote lacks fields that have defaults."""
 
 
 class Verdict(StrEnum):
@@ -334,50 +328,30 @@ class Matrix:
     readings: tuple[Reading, ...] = ()
     """The key readings by which paths were told."""
 
+    shards: tuple[str, ...] = ()
+    """The parts of a run that it holds, such as `1/3`; none where it was not parted."""
+
     def to_json(self) -> str:
-        """As text of format FORMAT: fields in the order they are declared in, rows in the matrix's own."""
-        text = _adapter().dump_json(self, indent=1).decode()
-        return _NOT_ASCII.sub(_as_json_escape, f'{{\n "format": "{FORMAT}",{text.removeprefix("{")}')
+        """As text of format FORMAT."""
+        return stored().text(self)
 
     def plain(self) -> dict[str, Any]:
         """As values that JSON has."""
-        found: dict[str, Any] = _adapter().dump_python(self, mode="json")
+        found: dict[str, Any] = stored().plain(self)
         return found
 
     @classmethod
     def from_json(cls, text: str) -> Matrix:
         """Back from `to_json`; RunError where it is no report, or one of another format."""
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise RunError("the report is not JSON") from error
-        found = data.pop("format", None) if isinstance(data, dict) else None
-        if found not in READABLE:
-            raise RunError(f"the report's format is `{found}`", remedy=f"this version reads {', '.join(READABLE)}")
-        try:
-            return _adapter().validate_python(data)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise RunError(f"the report does not hold what {found} holds: {where}: {first['msg'].lower()}") from error
-
-
-_NOT_ASCII: Final = re.compile(r"[^\n -~]")
-"""What might steer a terminal that shows the file."""
-
-
-def _as_json_escape(found: re.Match[str]) -> str:
-    return json.dumps(found[0])[1:-1]
+        return stored().read(text)
 
 
 @cache
-def _adapter() -> TypeAdapter[Matrix]:
-    return TypeAdapter(Matrix)
+def stored() -> Stored[Matrix]:
+    """The report's file."""
+    return Stored(Matrix, "report", FORMAT, "A report of pytest-s3vpce", older=("s3vpce-report/1",))
 
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a report of format FORMAT."""
-    made = _adapter().json_schema(mode="serialization")
-    made["properties"] = {"format": {"const": FORMAT}, **made["properties"]}
-    made["required"] = ["format", *made.get("required", ())]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "A report of pytest-s3vpce"}
+    return stored().schema()

@@ -44,8 +44,8 @@ def report(file: Path, *, output: str | None, verbose: int, quiet: int, redact: 
 @click.option("--output", type=click.Path(path_type=Path), help="the report to write, instead of JSON on stdout")
 @_REDACT
 def merge(files: tuple[Path, ...], *, output: Path | None, redact: str) -> None:
-    """Joins the reports that the shards of one run wrote; exit status 1 where anything failed, or all is empty."""
-    from pytest_s3vpce.joining import joined, ordered
+    """Joins the reports that the shards of one run wrote; exit status 1 where anything failed or a shard is missing."""
+    from pytest_s3vpce.joining import joined, missing, ordered
     from pytest_s3vpce.report import writer_of
     from pytest_s3vpce.report.reading import counts
 
@@ -55,7 +55,10 @@ def merge(files: tuple[Path, ...], *, output: Path | None, redact: str) -> None:
     else:
         writer_of(str(output))(found, output)
         click.echo(f"{output}: {len(found.cells)} cells and {len(found.claims)} claims of {len(files)} reports")
-    if not counts(found).holds:
+    absent = missing(found.shards)
+    if absent:
+        click.echo(f"no report of shard {', '.join(absent)} was given: what it was to measure is missing", err=True)
+    if absent or not counts(found).holds:
         sys.exit(1)
 
 

@@ -81,3 +81,11 @@ def evidenced(matrix: Matrix, world: World, environment: Environment, *, notify:
     clock = _IN_LAB if environment.mode == "lab" else Clock()
     matrix = replace(matrix, notes=(*matrix.notes, *unusable))
     return with_evidence(matrix, sources, notify=notify, clock=clock)
+
+
+def turned(before: Matrix, after: Matrix) -> Iterator[str]:
+    """The claims that passed, and that AWS's own records contradict."""
+    passed = {row.id for row in before.claims if row.passed}
+    for row in after.claims:
+        if row.id in passed and not row.passed:
+            yield f"{row.id} was reported as proven, and is {row.verdict.value}: {row.sentence}"

@@ -7,7 +7,7 @@ import shlex
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -55,6 +55,8 @@ class Settings:
     predict: bool = False
     settle: float | None = None
     evidence: bool = False
+    shard: str = ""
+    """The part of the access tests that this run is, such as `1/3`; empty where it is the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,9 +310,18 @@ class RunSession:
         calls = [Call(**row) for row in self._folder.lines(CALLS)]
         if calls:
             found.append(self._calls(calls))
-        if len(found) < 2:
-            return found[0] if found else None
-        return joined(found)
+        if not found:
+            return None
+        return self._as_part(found[0] if len(found) < 2 else joined(found))
+
+    def _as_part(self, matrix: Matrix) -> Matrix:
+        return replace(matrix, shards=(self.settings.shard,)) if self.settings.shard else matrix
+
+    def nothing(self) -> Matrix:
+        """What a part says to which no test fell: whoever joins the parts must know that it is there."""
+        return self._as_part(
+            Matrix(mode=self._mode, run_id="none", version=__version__, started=time.time(), seconds=0)
+        )
 
     @property
     def declared(self) -> frozenset[str]:
@@ -323,11 +334,15 @@ class RunSession:
             self._shown = matrix, redacted(matrix, level=self.settings.redact, names=names_of(matrix))
         return self._shown[1]
 
+    @property
+    def _mode(self) -> str:
+        return "live" if self.settings.mode == "live" else "lab"
+
     def _calls(self, calls: list[Call]) -> Matrix:
         """What tests sent with clients of their own, as a matrix without cells."""
         started = min(call.at for call in calls)
         return Matrix(
-            mode="live" if self.settings.mode == "live" else "lab",
+            mode=self._mode,
             run_id=self.folder.run_id,
             version=__version__,
             started=started,
@@ -339,22 +354,19 @@ class RunSession:
         """Removes what the ledger lists and stops the lab. Comes back with the matrix."""
         try:
             found = self._whole()
-            seen = self._evidenced(found)  # addresses are searched for, so nothing is taken out before
-            if found is None or seen is None:
-                return None
-            shown = self.shown(seen)
-            self.failed += _turned(found, shown)
-            return shown
+            if found is not None and self.settings.evidence:
+                found = self._evidenced(found)  # addresses are searched for, so nothing is taken out before
+            return None if found is None else self.shown(found)
         finally:
             self._clean_up()
 
-    def _evidenced(self, matrix: Matrix | None) -> Matrix | None:
-        """With what logs say of it, where that is wanted."""
-        if matrix is None or not self.settings.evidence:
-            return matrix
+    def _evidenced(self, matrix: Matrix) -> Matrix:
+        """With what logs say of it."""
         from pytest_s3vpce.run import evidencing
 
-        return evidencing.evidenced(matrix, self.operator.world, self.environment, notify=self._notify)
+        found = evidencing.evidenced(matrix, self.operator.world, self.environment, notify=self._notify)
+        self.failed += evidencing.turned(matrix, self.shown(found))
+        return found
 
     def _sweep_command(self) -> str:
         """How to remove later what could not be removed now."""
@@ -381,11 +393,3 @@ class RunSession:
                 self._lab.stop()
             if self._folder is not None:
                 self._folder.tidy(keep=bool(self.left))
-
-
-def _turned(before: Matrix, after: Matrix) -> Iterator[str]:
-    """The claims that passed, and that AWS's own records contradict."""
-    passed = {row.id for row in before.claims if row.passed}
-    for row in after.claims:
-        if row.id in passed and not row.passed:
-            yield f"{row.id} was reported as proven, and is {row.verdict.value}: {row.sentence}"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Final
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 
-from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.network.topology import Topology  # noqa: TC001 - pydantic reads annotations
+from pytest_s3vpce.storing import Stored
 
 FORMAT: Final = "s3vpce-snapshot/1"
 
@@ -235,45 +234,29 @@ class Snapshot:
         return next((row for row in self.keys if named in (row.named, row.arn)), None)
 
     def to_json(self) -> str:
-        """As text of format FORMAT: fields in the order they are declared in, rows in the inventory's."""
-        text = _adapter().dump_json(self, indent=1).decode()
-        return f'{{\n "format": "{FORMAT}",{text.removeprefix("{")}\n'
+        """As text of format FORMAT; rows are in the inventory's order."""
+        return stored().text(self) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Snapshot:
         """Back from `to_json`; RunError where it is no snapshot, or one of another format."""
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise RunError("the snapshot is not JSON") from error
-        found = data.pop("format", None) if isinstance(data, dict) else None
-        if found != FORMAT:
-            raise RunError(f"the snapshot's format is `{found}`", remedy=f"this version reads {FORMAT}")
-        try:
-            return _adapter().validate_python(data)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise RunError(f"the snapshot is not of {FORMAT}: {where}: {first['msg'].lower()}") from error
+        return stored().read(text)
 
 
 @cache
-def _adapter() -> TypeAdapter[Snapshot]:
-    return TypeAdapter(Snapshot)
+def stored() -> Stored[Snapshot]:
+    """The snapshot's file."""
+    return Stored(Snapshot, "snapshot", FORMAT, "A snapshot of pytest-s3vpce: what decides about requests")
 
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a snapshot of format FORMAT."""
-    made = _adapter().json_schema(mode="serialization")
-    made["properties"] = {"format": {"const": FORMAT}, **made["properties"]}
-    made["required"] = ["format", *made.get("required", ())]
-    title = "A snapshot of pytest-s3vpce: what decides about requests"
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": title}
+    return stored().schema()
 
 
 def unread(value: Any) -> list[tuple[str, str]]:
     """Every layer that could not be read, as its place in the snapshot and why."""
-    return list(_unread(_adapter().dump_python(value, mode="json"), ""))
+    return list(_unread(stored().plain(value), ""))
 
 
 def _unread(value: Any, where: str) -> Any:

@@ -87,3 +87,18 @@ def test_what_is_no_part_is_a_usage_error(example: Example, in_lab: str, part: s
     result = example.run(in_lab, f"--s3vpce-shard={part}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert f"`{part}` is no part of a whole" in result.stderr.str()
+
+
+def test_a_part_says_which_it_is_and_one_without_tests_is_no_missing_one(example: Example, in_lab: str) -> None:
+    only = ("-q", in_lab, "test_reports.access.yaml::GetObject/reports/app:internet/https")
+    files = []
+    for one in (1, 2):
+        files.append(str(example.path / f"part{one}.json"))
+        example.run(*only, f"--s3vpce-shard={one}/2", f"--s3vpce-report={files[-1]}")
+    parts = [json.loads(Path(name).read_text(encoding="utf-8")) for name in files]
+    assert [part["shards"] for part in parts] == [["1/2"], ["2/2"]]
+    assert sorted(len(part["cells"]) for part in parts) == [0, 1]
+    done = CliRunner().invoke(main, ["merge", *files])
+    assert (done.exit_code, json.loads(done.stdout)["shards"]) == (0, ["1/2", "2/2"])
+    (held,) = (name for name, part in zip(files, parts, strict=True) if part["cells"])
+    assert CliRunner().invoke(main, ["merge", held]).exit_code == 1

@@ -32,7 +32,7 @@ ROOMS = [
     {"lab"},
     {"claims", "evidence", "openness", "ownside", "predict", "snapshot"},
     {"vantage"},
-    {"joining", "matrix", "records", "redaction"},
+    {"joining", "matrix", "records", "redaction", "storing"},
     {"accounts", "infrastructure", "signing_in", "credential_errors"},
     {"probe", "outcome", "presigning", "onename"},
     {

@@ -10,14 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from pytest_s3vpce.cli import main
-from pytest_s3vpce.matrix import BucketResult, Verdict
+from pytest_s3vpce.joining import missing
+from pytest_s3vpce.matrix import BucketResult, Matrix, Verdict
 from pytest_s3vpce.model import OutcomeKind
 from tests.unit.matrices import MATRIX
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from pytest_s3vpce.matrix import Matrix
 
 GOOD = replace(MATRIX, cells=MATRIX.cells[:2], claims=MATRIX.claims[:1])
 
@@ -74,6 +73,31 @@ def test_shards_are_joined_the_same_whatever_their_order(tmp_path: Path) -> None
     assert "2 cells and 1 claims of 2 reports" in out
     assert run("merge", put(tmp_path, "3.json", MATRIX))[0] == 1
     assert run("merge", put(tmp_path, "4.json", replace(GOOD, cells=(), claims=())))[0] == 1
+
+
+def test_a_missing_shard_is_told_fails_and_stays_told_until_it_comes(tmp_path: Path) -> None:
+    parts = {
+        number: put(tmp_path, f"{number}.json", replace(GOOD, cells=GOOD.cells[:1], shards=(f"{number}/3",)))
+        for number in (1, 2, 3)
+    }
+    done = CliRunner().invoke(main, ["merge", parts[3], parts[1]])
+    assert done.exit_code == 1
+    assert done.stderr == "no report of shard 2/3 was given: what it was to measure is missing\n"
+    found = Matrix.from_json(done.stdout)
+    assert found.shards == ("1/3", "3/3")
+    assert found.notes[-1] == "no report of shard 2/3: nothing that it was to measure is in here"
+    whole = CliRunner().invoke(main, ["merge", put(tmp_path, "some.json", found), parts[2]])
+    assert (whole.exit_code, whole.stderr) == (0, "")
+    assert Matrix.from_json(whole.stdout).shards == ("1/3", "2/3", "3/3")
+    assert not any("no report of shard" in note for note in Matrix.from_json(whole.stdout).notes)
+
+
+@pytest.mark.parametrize(
+    ("shards", "absent"),
+    [((), ()), (("2/2", "1/2"), ()), (("10/10", "2/10"), tuple(f"{n}/10" for n in (1, *range(3, 10)))), (("x",), ())],
+)
+def test_parts_are_numbers(shards: tuple[str, ...], absent: tuple[str, ...]) -> None:
+    assert missing(shards) == absent
 
 
 def test_a_difference_is_told_and_an_opening_fails(tmp_path: Path) -> None:
