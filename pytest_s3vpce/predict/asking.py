@@ -100,6 +100,21 @@ class Asking:
             return found | more, doubt.joined(Doubt(keys=frozenset({"aws:resourceaccount"})))
         return found | more | {"aws:ResourceAccount": key.account}, doubt
 
+    def of_point(self, point: AccessPointRow, given: Mapping[str, Any], doubt: Doubt) -> tuple[dict[str, Any], Doubt]:
+        """The condition keys where another account's access point is the resource."""
+        kept = {key: value for key, value in given.items() if not key.lower().startswith("aws:resource")}
+        more, unknown = self._organization("Resource", point.account)
+        owner = {"aws:ResourceAccount": point.account, "s3:ResourceAccount": point.account}
+        return kept | more | owner, doubt.without("aws:resource").joined(unknown)
+
+    def policies_of_point(self, point: AccessPointRow) -> dict[str, Any]:
+        """What of the policies is the access point's account's: its organization may differ from the bucket's.
+
+        https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html
+        """
+        account = self.snapshot.account_by_id(point.account)
+        return {**self.layers.of_owner(account), "resource_in_management_account": _manages(account)}
+
     def _organization(self, whose: str, account_id: str) -> tuple[dict[str, Any], Doubt]:
         return keys.of_organization(whose, organization_of(self.snapshot.account_by_id(account_id)))
 

@@ -255,12 +255,12 @@ class Predictor:
         own = self._asking.layers.of_point(point)
         arn = str(request.context.get("s3:DataAccessPointArn", ""))
         key = request.resource.partition("/")[2]
-        at_point = replace(
-            request,
-            resource=f"{arn}/object/{key}" if key else arn,
-            resource_account=point.account if isinstance(point, AccessPointRow) else request.resource_account,
-        )
-        by_point = self._with_block(at_point, replace(policies, resource=own), doubt, bucket, point)
+        at_point, mine, unsure = replace(request, resource=f"{arn}/object/{key}" if key else arn), policies, doubt
+        if isinstance(point, AccessPointRow):
+            given, unsure = self._asking.of_point(point, request.context, doubt)
+            at_point = replace(at_point, resource_account=point.account, context=given)
+            mine = replace(policies, **self._asking.policies_of_point(point))
+        by_point = self._with_block(at_point, replace(mine, resource=own), unsure, bucket, point)
         if by_point.decision.effect is Effect.EXPLICIT_DENY:
             return by_point
         changes: dict[str, Any] = {"access_point": own, "scps": ()}

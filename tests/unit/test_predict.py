@@ -511,6 +511,34 @@ def test_by_an_access_point_its_policy_counts_too() -> None:
     assert refused.expected is Expected.IMPLICIT_DENY
 
 
+def test_anothers_access_point_is_under_that_accounts_organization() -> None:
+    arn = f"arn:aws:s3:{REGION}:{OTHER}:accesspoint/way"
+    row = AccessPointRow(
+        arn=arn, account=OTHER, vpc=None, policy=policy(statement("Allow", Resource="*")), block=BlockRow()
+    )
+    mine = {"StringEquals": {"s3:DataAccessPointAccount": OTHER}}
+    target = Target(bucket="reports", name="way", host=arn)
+
+    def asked(theirs: Any) -> Any:
+        found = snapshot(
+            statement("Allow", conditions=mine),
+            points={arn: row},
+            accounts=(account(), account("partner", OTHER, organization=theirs)),
+        )
+        return predict(found, cell(who="app:known", target=target))
+
+    denies = policy(statement(sid="Theirs", Resource="*", conditions={"StringEquals": {"aws:ResourceAccount": OTHER}}))
+    closed = OrganizationRow(id="o-2", management_account="1", path="o-2/", scps=(), rcps=((denies,),))
+    assert asked(None).expected is Expected.ALLOW
+    found = asked(closed)
+    assert (found.expected, found.layer, found.resource) == (Expected.EXPLICIT_DENY, "rcp", f"{BUCKET}/canary")
+    named = {"StringEquals": {"aws:ResourceOrgID": "o-2"}}
+    keyed = replace(closed, rcps=((policy(statement(Resource="*", conditions=named)),),))
+    assert asked(keyed).expected is Expected.EXPLICIT_DENY
+    assert asked(replace(keyed, management_account=OTHER)).expected is Expected.ALLOW
+    assert asked(Unread(unread="you may not")).expected is Expected.UNKNOWN
+
+
 def test_a_boundary_that_lets_the_access_point_in_is_not_asked_again() -> None:
     named = policy(statement("Allow", Principal=None, Resource=f"{POINT}/object/*"), name="b")
     found = snapshot(people=(role(identity=(named,), boundary=named),), **point())
