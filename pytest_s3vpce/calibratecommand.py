@@ -21,14 +21,21 @@ _WIDEST: Final = 120
 @click.option("--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml here)")
 @click.option("--output", type=click.Path(path_type=Path), help="the file to write what was found into")
 @click.option("--with-function", is_flag=True, help="make a Lambda function outside of VPCs, too, and look from there")
+@click.option("--only", multiple=True, metavar="EXPERIMENT", help="do this experiment and no other; may be repeated")
 @click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, instead of AWS")
 def calibrate(
-    account: str, *, inventory: Path | None, output: Path | None, with_function: bool, lab_ready: Path | None
+    account: str,
+    *,
+    inventory: Path | None,
+    output: Path | None,
+    with_function: bool,
+    only: tuple[str, ...],
+    lab_ready: Path | None,
 ) -> None:
     """Tries out what AWS documents nowhere, with a bucket and roles of its own that it removes; tells what it found."""
     from pytest_s3vpce.inventory import find_inventory, load_inventory
     from pytest_s3vpce.run.calibrating.calibrator import Calibrator
-    from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, FUNCTIONS
+    from pytest_s3vpce.run.calibrating.experiments import Given, wanted
     from pytest_s3vpce.run.environment import Environment, from_ready_file
     from pytest_s3vpce.run.folder import RunFolder
     from pytest_s3vpce.vantage import Ledger
@@ -41,7 +48,7 @@ def calibrate(
             from_ready_file(lab_ready) if lab_ready else Environment(),
             folder,
             account=account,
-            experiments=[name for name in EXPERIMENTS if with_function or name != FUNCTIONS],
+            given=Given(function="made" if with_function else "", only=wanted(only)),
             notify=lambda line: click.echo(line, err=True),
         )
         made, left = calibrator.run()
@@ -70,14 +77,19 @@ def _table(made: Calibration) -> str:
         for name, found in made.findings.items()
     ]
     as_assumed = sum(found.agrees for found in made.findings.values())
-    undecided = sum(not found.decided for found in made.findings.values())
-    others = len(rows) - as_assumed - undecided
-    open_ = f", {undecided} undecided" if undecided else ""
-    told = f"{as_assumed} of {len(rows)} rules are as assumed, {others} are not{open_}, in account {made.account}"
+    undecided = sum(found.ran and not found.decided for found in made.findings.values())
+    left = sum(not found.ran for found in made.findings.values())
+    others = len(rows) - as_assumed - undecided - left
+    told = f"{as_assumed} of {len(rows)} rules are as assumed, {others} are not"
+    told += f", {undecided} undecided" if undecided else ""
+    told += f", {left} not run" if left else ""
+    told += f", in account {made.account}"
     return f"{tabulate(rows, headers=['rule', 'found', 'differs', 'what was seen'])}\n\n{told}"
 
 
 def _differs(found: Finding, assumed: str) -> str:
+    if not found.ran:
+        return "not run"
     if not found.decided:
         return "undecided"
     return "" if found.agrees else f"assumed is: {assumed}"

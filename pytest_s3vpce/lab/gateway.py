@@ -115,7 +115,7 @@ class Gateway:
         if "operation" not in note:
             note["operation"] = _operation_of(request, service="s3" if verified is None else service)
         if service == "s3":
-            answer = self._s3.order.renamed(request, str(note["operation"]), answer)
+            answer = self._s3.order.renamed(request, answer)
             note["status"] = answer.status
         self._note(note)
         finished = finish(answer, request) if service == "s3" else answer

@@ -131,6 +131,7 @@ class S3:
         if wrong is not None:
             raise wrong
         self._check_state(request, asked, bucket, trial)
+        self.order.check_nothing(asked, bucket)
         if trial.postponed:
             self.order.check_conditions(asked, bucket, request.body)
             trial.finish()
@@ -185,7 +186,7 @@ class S3:
     ) -> HttpResponse | None:
         """What a calibration found to come before policies, refused as S3 does."""
         self.order.check_body(request, asked, bucket)
-        if not self.order.looks_first(asked.name) or asked.name == "DeleteObjects":
+        if not self.order.looks_first(asked) or asked.name == "DeleteObjects":
             return None
         self._check_state(request, asked, bucket, trial.waived())
         return self.order.check_conditions(asked, bucket, request.body)
@@ -251,7 +252,7 @@ class S3:
         owner = BucketLike(asked.bucket or "*", caller.account)
         context = self._context(request, asked, verified, path, region=region, now=now)
         trial = Trial(self._state, self._judge, caller, path=path, context=context, note=note, order=self.order)
-        if self.order.looks_first(asked.name):
+        if self.order.looks_first(asked):
             check_form(asked, request.body)
             check_location(request.body)
         trial.authorise(asked, owner)
@@ -284,7 +285,7 @@ class S3:
             parameters = {**asked.parameters, **entry.parameters()}
             one = replace(asked, row=OPERATIONS["DeleteObject"], key=entry.key, parameters=parameters)
             try:
-                if self.order.looks_first("DeleteObjects"):
+                if self.order.looks_first(asked):
                     s3checks.check_etag(self._state, bucket.name, entry.key, wanted=entry.etag)
                 trial.authorise(one, bucket)
                 entry.check()

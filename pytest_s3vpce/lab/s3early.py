@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.lab import s3checks, s3documents
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3forms import element
 from pytest_s3vpce.lab.s3payload import check_digests
+from pytest_s3vpce.lab.s3requests import parse
 from pytest_s3vpce.lab.wire import HttpResponse
-from pytest_s3vpce.markup import named
+from pytest_s3vpce.markup import below
 from pytest_s3vpce.operations import OPERATIONS
 from pytest_s3vpce.undocumented import OTHER_ANSWER, SAME_ANSWER
 
@@ -33,6 +35,7 @@ _READS: Final = frozenset({"GetObject", "HeadObject"})
 _FAILED: Final = "PreconditionFailed"
 _CODE: Final = re.compile(rb"<Code>([^<]{1,128})</Code>")
 _ARN: Final = re.compile(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:.+")
+_ABSENT_VERSION: Final = "DeleteObjectVersion"
 _TARGETS: Final = ("Topic", "Queue", "CloudFunction")
 
 
@@ -61,9 +64,9 @@ class Order:
         """Whether KMS is asked before the conditions of a write are looked at."""
         return self._value("order/kms") == "KMS first"
 
-    def looks_first(self, operation: str) -> bool:
+    def looks_first(self, asked: S3Request) -> bool:
         """Whether what its safe form is refused for is looked at before policies are asked."""
-        return operation in self._early
+        return bool(self._early) and _row_of(asked) in self._early
 
     def check_body(self, request: HttpRequest, asked: S3Request, bucket: BucketState) -> None:
         """Refuses a digest, or the condition of a read, if that comes before policies."""
@@ -81,22 +84,49 @@ class Order:
 
     def check_conditions(self, asked: S3Request, bucket: BucketState, body: bytes) -> HttpResponse | None:
         """What the state behind would refuse, or answers without doing anything."""
-        found = _CHECKS.get(asked.name)
+        found = _CHECKS.get(_row_of(asked))
         return None if found is None else found(self._state, asked, bucket, body)
 
-    def renamed(self, request: HttpRequest, operation: str, answer: HttpResponse) -> HttpResponse:
+    def check_nothing(self, asked: S3Request, bucket: BucketState) -> None:
+        """Refuses to delete a version that is not there, where a calibration found that it is refused."""
+        other = self._other.get(f"form/{_ABSENT_VERSION}") if self._other else None
+        if other is None or _row_of(asked) != _ABSENT_VERSION:
+            return
+        if _version(self._state, asked, bucket, b"") is not None:
+            status, _, name = other.partition(" ")
+            raise Refused(name, status=int(status), message=name)
+
+    def renamed(self, request: HttpRequest, answer: HttpResponse) -> HttpResponse:
         """The answer as a calibration found it in its place."""
-        if not self._other:
+        asked = parse(request) if self._other else None
+        if asked is None or asked.row is None or (answer.status < HTTPStatus.MULTIPLE_CHOICES and not answer.body):
             return answer
         found = _CODE.search(answer.body[:4096])
         code = found[1].decode("latin-1") if found else ""
-        rules = _rules_of(request, operation, status=answer.status, code=code)
+        rules = _rules_of(request, _row_of(asked), status=answer.status, code=code)
         other = next((self._other[name] for name in rules if name in self._other), None)
         if other is None:
             return answer
         status, _, name = other.partition(" ")
         body = f"<Error><Code>{name}</Code><Message>{name}</Message></Error>"
         return replace(answer, status=int(status), body=body.encode())
+
+
+def _row_of(asked: S3Request) -> str:
+    """The row of the catalogue whose form it may be: on a version, or to bypass a retention, it is one of its own."""
+    for (api, parameter), name in _ROWS.items():
+        if api == asked.name and parameter in asked.parameters:
+            return name
+    return asked.name
+
+
+_ROWS: Final[Mapping[tuple[str, str], str]] = {
+    (row.api, parameter): row.name
+    for row in OPERATIONS.values()
+    if row.api and row.safe is not None
+    for parameter in ("VersionId", "BypassGovernanceRetention")
+    if parameter in row.safe.parameters
+}
 
 
 def _rules_of(request: HttpRequest, operation: str, *, status: int, code: str) -> Iterable[str]:
@@ -141,7 +171,7 @@ def _configuration(state: State, asked: S3Request, bucket: BucketState, _body: b
 
 
 def _logging(state: State, _asked: S3Request, _bucket: BucketState, body: bytes) -> None:
-    for target in named(element(body), "TargetBucket"):
+    for target in below(element(body), "TargetBucket"):
         if state.bucket((target.text or "").strip()) is None:
             message = "The target bucket for logging does not exist."
             raise Refused("InvalidTargetBucketForLogging", status=400, message=message)
@@ -149,7 +179,7 @@ def _logging(state: State, _asked: S3Request, _bucket: BucketState, body: bytes)
 
 def _notification(_state: State, _asked: S3Request, _bucket: BucketState, body: bytes) -> None:
     for name in _TARGETS:
-        for target in named(element(body), name):
+        for target in below(element(body), name):
             if not _ARN.fullmatch((target.text or "").strip()):
                 raise Refused("InvalidArgument", status=400, message="The ARN is not well formed")
 
@@ -157,7 +187,7 @@ def _notification(_state: State, _asked: S3Request, _bucket: BucketState, body: 
 _CHECKS: Final[Mapping[str, Check]] = {
     "PutObject": _existing,
     "DeleteObject": _existing,
-    "DeleteObjectVersion": _version,
+    _ABSENT_VERSION: _version,
     "PutBucketLogging": _logging,
     "PutBucketNotificationConfiguration": _notification,
     **{f"{verb}Bucket{kind}Configuration": _configuration for verb in ("Get", "Delete") for kind in s3documents.KINDS},

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from pytest_s3vpce.onename import UNPREFIXED, keep_to_one_name
+
 if TYPE_CHECKING:
     import boto3
 
@@ -67,8 +69,10 @@ class ControlPlane:
                     region_name=key[1],
                     endpoint_url=self._endpoint_url,
                     verify=self._ca_bundle,
-                    config=config,
+                    config=config if self._endpoint_url is None else config.merge(UNPREFIXED),
                 )
+                if self._endpoint_url is not None:
+                    keep_to_one_name(self._clients[key].meta.events)
             return self._clients[key]
 
 

@@ -163,6 +163,7 @@ def _remove_bucket(entry: Entry, control: ControlPlane) -> str | None:
         return f"its name does not begin with {SCRATCH}, so it is none that was made here"
     client = control.client("s3", region=entry.region)
     bucket = {"Bucket": entry.identifier}
+    _remove_access_points(entry, control.client("s3control", region=entry.region))
     _abort(client, entry.identifier)
     for page in client.get_paginator("list_object_versions").paginate(**bucket):
         for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
@@ -174,6 +175,14 @@ def _remove_bucket(entry: Entry, control: ControlPlane) -> str | None:
 def _put_policy_back(entry: Entry, control: ControlPlane) -> str | None:
     client = control.client("s3", region=entry.region)
     return policies.put_back(client, entry.identifier, text=entry.content or "", sleep=time.sleep)
+
+
+def _remove_access_points(entry: Entry, client: Any) -> None:
+    """Those that the calibration made: its bucket's name ends with the account."""
+    account = {"AccountId": entry.identifier.rpartition("-")[2]}
+    found = client.list_access_points(**account, Bucket=entry.identifier)
+    for row in found["AccessPointList"]:
+        client.delete_access_point(**account, Name=row["Name"])
 
 
 def _versions(client: Any, bucket: str, key: str) -> list[str]:

@@ -12,18 +12,22 @@ import pytest
 from click.testing import CliRunner
 
 from pytest_s3vpce.calibratecommand import calibrate
-from pytest_s3vpce.calibration import RULES, read
+from pytest_s3vpce.calibration import Calibration, Finding, read
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.process import start_lab
-from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS
+from pytest_s3vpce.run.calibrating import measuring
+from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, Experiment
+from pytest_s3vpce.undocumented import OTHER_ANSWER, RULES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from click.testing import Result
 
 ACCOUNT = "111122223333"
+NOT_HERE = {"asymmetric signatures"}
+"""Experiments that take more than these tests give."""
 RUNNER = "s3vpce-runner"
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "calibration.md").read_text(encoding="utf-8")
 INVENTORY = f"""\
@@ -93,11 +97,15 @@ def done(folder: Path, ready: Path) -> Result:
 def test_every_rule_is_tried_and_the_lab_does_what_is_assumed(folder: Path, done: Result) -> None:
     assert done.exit_code == 0, done.output
     found = read(folder / "calibration.json")
-    assert found.findings.keys() == RULES.keys()
-    assert {name: (row.value, row.detail) for name, row in found.findings.items() if not row.agrees} == {}
-    assert all(row.request_ids for row in found.findings.values())
+    assert list(found.findings) == list(RULES)
+    ran = {name: row for name, row in found.findings.items() if row.ran}
+    assert {RULES[name].experiment for name in RULES.keys() - ran.keys()} == NOT_HERE
+    assert {name: (row.value, row.detail) for name, row in ran.items() if not row.agrees} == {}
+    assert all(row.request_ids for row in ran.values())
     assert (found.mode, found.account, found.region) == ("lab", ACCOUNT, "eu-west-1")
-    assert f"{len(RULES)} of {len(RULES)} rules are as assumed, 0 are not, in account {ACCOUNT}" in done.stdout
+    left = len(RULES) - len(ran)
+    told = f"{len(ran)} of {len(RULES)} rules are as assumed, 0 are not, {left} not run, in account {ACCOUNT}"
+    assert told in done.stdout
 
 
 def test_nothing_of_it_is_left(folder: Path, ready: Path, done: Result) -> None:
@@ -110,11 +118,11 @@ def test_nothing_of_it_is_left(folder: Path, ready: Path, done: Result) -> None:
 def test_a_calibration_that_fails_takes_away_what_it_made(folder: Path, ready: Path) -> None:
     """The bucket's policy can't be put: an SCP would do that to an administrator."""
 
-    def forbid(*_: object, **__: object) -> None:
+    def forbid(*_: object) -> Iterator[Finding]:
         raise RunError("no more of this")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(EXPERIMENTS, "order", forbid)
+        patch.setitem(EXPERIMENTS, "order", Experiment(run=forbid))
         found = run(folder, "--account", "scratch", "--lab-ready", str(ready))
     assert isinstance(found.exception, RunError)
     assert client(ready, "s3").list_buckets()["Buckets"] == []
@@ -130,3 +138,83 @@ def test_another_account_or_file_is_told(folder: Path, ready: Path) -> None:
 def test_the_page_tells_every_experiment() -> None:
     assert re.findall(r"^\| ([a-z ]+) \|", PAGE, re.MULTILINE) == ["experiment", *EXPERIMENTS]
     assert {rule.experiment for rule in RULES.values()} <= EXPERIMENTS.keys()
+
+
+# --- labs in which all is otherwise ----------------------------------------------------------------------------------
+
+APART = {"absent-key/list-elsewhere", "message/policy-arn"}
+"""Rules that other flips hide: they are flipped in the second lab."""
+MEASURES = {
+    "propagation/bucket-policy": 0.4,
+    "propagation/role-policy": 0.5,
+    "propagation/public-access-block": 0.6,
+}
+FORMS = {name for name, rule in RULES.items() if rule.experiment == "forms"}
+
+
+def _others(number: int, *, but: set[str] | frozenset[str] = frozenset()) -> dict[str, str]:
+    """For each rule that has so many, what else may be found of it."""
+    rows = {name: rule.others for name, rule in RULES.items() if name not in but}
+    return {name: others[number] for name, others in rows.items() if number < len(others)}
+
+
+FLIPS: list[dict[str, str]] = [
+    {**_others(0, but=APART), **{name: str(seconds) for name, seconds in MEASURES.items()}},
+    {
+        **_others(1, but=FORMS | {"message/boundary-explicit"}),
+        **{name: RULES[name].others[0] for name in APART},
+    },
+    {**{name: value for name, value in _others(1).items() if name in FORMS}, **_others(2)},
+]
+"""What three labs do otherwise: together each rule in each way that would settle it."""
+ONLY: list[tuple[str, ...]] = [(), (), ("--only", "forms", "--only", "attributes")]
+
+
+def _flipped(values: Mapping[str, str]) -> Calibration:
+    rows = {}
+    for rule, value in values.items():
+        answer = f"400 Odd{''.join(filter(str.isalnum, rule))}" if value == OTHER_ANSWER else ""
+        rows[rule] = Finding(rule=rule, value=value, answer=answer)
+    return Calibration(made="2026-01-01T00:00:00Z", mode="lab", findings=rows)
+
+
+def _found_in(folder: Path, number: int) -> dict[str, Finding]:
+    """What a calibration finds in a lab that is flipped."""
+    (folder / "s3vpce.yaml").write_text(INVENTORY, encoding="utf-8")
+    (folder / "flips.json").write_text(_flipped(FLIPS[number]).to_json(), encoding="utf-8")
+    accounts = {"scratch": (ACCOUNT, "eu-west-1")}
+    lab = start_lab(folder / "lab", accounts=accounts, calibration=folder / "flips.json")
+    more = (*ONLY[number], *([] if number else ["--with-function"]))
+    try:
+        done = run(folder, "--account", "scratch", "--lab-ready", str(lab.ready_file), "--output", "found.json", *more)
+    finally:
+        lab.stop()
+    assert done.exit_code == 0, done.output
+    return dict(read(folder / "found.json").findings)
+
+
+@pytest.mark.parametrize("number", range(len(FLIPS)))
+def test_what_a_lab_does_otherwise_is_found(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the lab's answers hang on each rule, and each experiment measures what it says."""
+    monkeypatch.setattr(measuring, "_MARKERS", dict(list(measuring._MARKERS.items())[:2]))
+    monkeypatch.setattr(measuring, "_SWITCHES", 1)
+    monkeypatch.setattr(measuring, "_PAUSE", 0.05)
+    found = _found_in(tmp_path, number)
+    wanted = {
+        name: value
+        for name, value in FLIPS[number].items()
+        if name not in MEASURES and RULES[name].experiment not in NOT_HERE
+    }
+    assert {name: (found[name].value, found[name].detail) for name in wanted if found[name].value != wanted[name]} == {}
+    others = {name: row.answer for name, row in found.items() if wanted.get(name) == OTHER_ANSWER}
+    assert others == {name: row.answer for name, row in _flipped(wanted).findings.items() if row.answer}
+    for name, seconds in MEASURES.items() if number == 0 else ():
+        assert seconds <= min(found[name].samples[:1]) <= seconds + 2
+
+
+def test_every_rule_is_flipped_in_every_way() -> None:
+    flipped = {(name, value) for row in FLIPS for name, value in row.items()}
+    every = {(name, value) for name, rule in RULES.items() for value in rule.others}
+    missing = every - flipped - {("message/boundary-explicit", "permissions_boundary implicit")}
+    assert missing == set()
+    assert MEASURES.keys() == {name for name, rule in RULES.items() if not rule.assumed}

@@ -15,14 +15,16 @@ from pytest_s3vpce.errors import CredentialError, RunError
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.model import Answer, FailureKind
 from pytest_s3vpce.outcome import classify
-from pytest_s3vpce.run.calibrating import calibrator, experiments, scratch
+from pytest_s3vpce.run.calibrating import calibrator, measuring, scratch
 from pytest_s3vpce.run.calibrating.asking import Reply
+from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, Experiment, Given, wanted
+from pytest_s3vpce.run.calibrating.measuring import measured, spread
 from pytest_s3vpce.run.environment import Environment
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.vantage import Kind, Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from pytest_s3vpce.run.calibrating.asking import Question
@@ -33,6 +35,7 @@ principals: {nobody: {anonymous: true}}
 vantage_points: {here: local}
 buckets: {reports: {name: reports, canary: {key: k}}}
 """
+KMS = "User: x is not authorized to perform: kms:GenerateDataKey on this resource because it does not exist"
 DENIED = "User: arn:aws:sts::111122223333:assumed-role/r/s is not authorized to perform: s3:GetObject on resource: x"
 
 
@@ -70,12 +73,21 @@ class Asker:
             bucket="b",
             account_id="111122223333",
             region="eu-west-1",
-            arns=["arn"],
+            partition="aws",
+            arns=["arn:aws:s3:::b", "arn:aws:s3:::b/*"],
             root_arn="root",
             role_arn=lambda name: name,
+            userid=lambda name: name,
             s3=s3 or S3(),
             let_few=lambda *_: None,
+            take_public_policies=lambda: None,
+            block_public_policies=lambda: None,
+            make_access_point=lambda: "arn:aws:s3:eu-west-1:111122223333:accesspoint/p",
         )
+        self.learnt: dict[str, str] = {}
+
+    def learn(self, operation: str, answer: str) -> None:
+        self.learnt[operation] = answer
 
     def ask(self, questions: Sequence[Question]) -> list[Reply]:
         return [self.answer(row) for row in questions]
@@ -83,7 +95,13 @@ class Asker:
 
 def found(experiment: str, answer: Callable[[Question], Reply], *, s3: S3 | None = None) -> dict[str, str]:
     asker: Any = Asker(answer, s3=s3)
-    return {row.rule: row.value for row in experiments.EXPERIMENTS[experiment](asker)}
+    run = EXPERIMENTS[experiment].run
+    assert run is not None
+    return {row.rule: row.value for row in run(asker)}
+
+
+def always(told: Reply) -> Callable[[Question], Reply]:
+    return lambda _: told
 
 
 def refuses(question: Question) -> bool:
@@ -114,8 +132,11 @@ def test_an_order_is_told_by_two_answers(allowed: Reply, denied: Reply, value: s
 
 def test_messages_that_name_nothing_are_told() -> None:
     plain = found("messages", lambda _: reply(403, "AccessDenied", "Access Denied"))
+    assert plain.pop("message/policy-arn") == "not denied explicitly: 403 AccessDenied"
     assert set(plain.values()) == {"no policy is named"}
-    assert set(found("messages", lambda _: reply(200)).values()) == {"not denied: 200"}
+    assert {
+        found("messages", lambda _: reply(200))[f"message/{name}"] for name in ("policy-arn", "session-explicit")
+    } == {"not denied: 200"}
 
 
 def test_a_key_is_told_by_what_is_denied() -> None:
@@ -130,10 +151,95 @@ def test_a_key_is_told_by_what_is_denied() -> None:
     assert (values["key/prefix-not-sent"], values["key/delimiter-not-sent"]) == ("empty", "absent")
     assert values["key/max-keys-not-sent"] == "not told"
     nothing = found("keys", lambda _: reply(503, "SlowDown"))
-    assert nothing.pop("key/star") == "503 SlowDown"
+    star = "key/star-in-variable"
+    assert nothing.pop(star) == "the variable stands for nothing: 503 SlowDown"
     assert set(nothing.values()) == {"not allowed: 503 SlowDown"}
-    assert found("keys", lambda _: reply(200))["key/star"] == "literal"
-    assert found("keys", lambda _: reply(403, "AccessDenied", DENIED))["key/star"] == "pattern"
+    denied, allowed = reply(403, "AccessDenied", DENIED), reply(200)
+    for starred, value in ((allowed, "letter"), (denied, "wildcard"), (reply(503, "SlowDown"), "503 SlowDown")):
+        assert found("keys", starring(starred))[star] == value
+
+
+def starring(starred: Reply) -> Callable[[Question], Reply]:
+    """Denied where the delimiter is what the prefix says; with a `*` in it, as is told."""
+
+    def answer(question: Question) -> Reply:
+        sent = question.form.parameters.get("Prefix") if question.form else None
+        return {"secret": reply(403, "AccessDenied", DENIED), "s*": starred}.get(sent or "", reply(200))
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("free", "encrypted", "value"),
+    [
+        (reply(412, "PreconditionFailed"), reply(412, "PreconditionFailed"), "conditions first"),
+        (reply(412, "PreconditionFailed"), reply(400, "KMS.NotFoundException"), "KMS first"),
+        (reply(412, "PreconditionFailed"), reply(403, "AccessDenied", KMS), "KMS first"),
+        (reply(412, "PreconditionFailed"), reply(503, "SlowDown"), "503 SlowDown"),
+        (reply(503, "SlowDown"), reply(412, "PreconditionFailed"), "without a key: 503 SlowDown"),
+    ],
+)
+def test_whether_kms_is_asked_first_is_told_beside_a_condition(free: Reply, encrypted: Reply, value: str) -> None:
+    def answer(question: Question) -> Reply:
+        sent = question.form.parameters if question.form else {}
+        return encrypted if "SSEKMSKeyId" in sent else free
+
+    assert found("order", answer)["order/kms"] == value
+
+
+def test_an_answer_that_a_form_does_not_list_is_learnt() -> None:
+    asker: Any = Asker(lambda row: reply(403, "AccessDenied", DENIED) if refuses(row) else reply(400, "Odd"))
+    run = EXPERIMENTS["forms"].run
+    assert run is not None
+    assert {row.value for row in run(asker)} == {"policies first, then another answer"}
+    assert asker.learnt["PutObject"] == "400 Odd"
+
+
+@pytest.mark.parametrize(
+    ("told", "value"),
+    [
+        (reply(403, "AccessDenied", DENIED), "403"),
+        (reply(404, "NoSuchKey"), "404"),
+        (reply(404, "NoSuchKey", by=""), "404 NoSuchKey"),
+        (reply(404, "NoSuchBucket"), "404 NoSuchBucket"),
+        (reply(403, "RequestTimeTooSkewed"), "403 RequestTimeTooSkewed"),
+        (reply(403), "403"),
+        (reply(200), "200"),
+        (reply(None), "connect_timeout"),
+    ],
+)
+def test_that_a_key_is_absent_is_told_by_what_s3_says(told: Reply, value: str) -> None:
+    again = Reply(told.answer, classify(told.answer, authorised=("404 NoSuchKey",)))
+    assert set(found("absent keys", lambda _: again).values()) == {value}
+
+
+@pytest.mark.parametrize(
+    ("message", "value"),
+    [
+        (f"{DENIED}:accesspoint/p/object/k with an explicit deny in a session policy", "the access point"),
+        ("no: arn:aws:s3:::b/k with an explicit deny in a session policy", "the bucket"),
+        ("Access Denied", "no policy is named"),
+    ],
+)
+def test_a_denial_by_an_access_point_names_it_or_the_bucket(message: str, value: str) -> None:
+    told = found("access points", lambda row: reply(403, "AccessDenied", message) if refuses(row) else reply(200))
+    assert told == {"message/access-point": value}
+
+
+def test_an_access_point_that_is_not_reached_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "_SECONDS", 0.0)
+    told = found("access points", lambda _: reply(403, "AccessDenied", DENIED))
+    assert told == {"message/access-point": "not reached: 403 AccessDenied"}
+
+
+def test_a_managed_policy_is_named_or_not() -> None:
+    rule = "message/policy-arn"
+    words = "with an explicit deny in a permissions boundary"
+    for tail, value in ((": arn:aws:iam::aws:policy/AWSDenyAll", "named"), ("", "not named")):
+        denied = reply(403, "AccessDenied", f"{DENIED} {words}{tail}")
+        assert found("messages", always(denied))[rule] == value
+    implicit = found("messages", lambda _: reply(403, "AccessDenied", DENIED))
+    assert implicit[rule] == "not denied explicitly: 403 AccessDenied"
 
 
 @pytest.mark.parametrize(
@@ -161,7 +267,7 @@ def test_attributes_are_not_told_by_what_is_no_denial(odd: Reply, value: str) ->
 
 
 def test_a_policy_that_never_counts_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(experiments, "_SECONDS", 0.0)
+    monkeypatch.setattr(measuring, "_SECONDS", 0.0)
     values = found("bucket policies", lambda _: reply(403, "AccessDenied", DENIED))
     assert values["root-arn/alone"] == "policy did not count: 403 AccessDenied"
     counts = {"GetBucketAcl": reply(200)}
@@ -170,8 +276,8 @@ def test_a_policy_that_never_counts_shows_nothing(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_policy_that_is_not_seen_in_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(experiments, "_SECONDS", 0.05)
-    monkeypatch.setattr(experiments, "_PAUSE", 0.01)
+    monkeypatch.setattr(measuring, "_SECONDS", 0.05)
+    monkeypatch.setattr(measuring, "_PAUSE", 0.01)
     values = found("propagation", lambda _: reply(503, "SlowDown"))
     assert set(values.values()) == {"more than 0"}
     assert float(found("propagation", lambda _: reply(200))["propagation/role-policy"]) < 1
@@ -229,13 +335,13 @@ def test_where_nothing_can_be_made_it_says_so_and_the_ledger_knows(tmp_path: Pat
     def refuse(name: str) -> Any:
         if name == "create_bucket":
             raise fault("AccessDenied")
-        return {"Buckets": []}
+        return {"Buckets": [], "Role": {"RoleId": "AROA"}}
 
     plane = Plane(refuse)
     with pytest.raises(RunError, match=r"can't make what it needs: AccessDenied: not you; calibrate with an admin"):
         made(plane, tmp_path).make()
     kinds = [row.kind for row in Ledger(tmp_path / "ledger.jsonl").open_entries()]
-    assert kinds == [Kind.IAM_ROLE] * 3 + [Kind.S3_BUCKET]
+    assert kinds == [Kind.IAM_ROLE] * 4 + [Kind.S3_BUCKET]
     assert dict(plane.asked)["create_bucket"] == {"Bucket": "s3vpce-calibration-1a2b-111122223333"}
 
 
@@ -257,14 +363,18 @@ def test_buckets_of_earlier_calibrations_are_taken_when_their_time_is_over(tmp_p
             return SimpleNamespace(paginate=lambda **_: [])
 
     def do(name: str) -> Any:
-        return (
-            {"Buckets": [{"Name": row} for row in (old, new, odd, far, "reports")]} if name == "list_buckets" else None
-        )
+        buckets = [{"Name": row} for row in (old, new, odd, far, "reports")]
+        points = [{"Name": "s3vpce-1a2b"}]
+        return {"list_buckets": {"Buckets": buckets}, "list_access_points": {"AccessPointList": points}}.get(name)
 
     plane = Buckets(do)
     made(plane, tmp_path)._take_left()
     assert asked == [old, new, odd, far]
-    assert [row for row in plane.asked if row[0] == "delete_bucket"] == [("delete_bucket", {"Bucket": old})]
+    gone = [row for row in plane.asked if row[0].startswith("delete_")]
+    assert gone == [
+        ("delete_access_point", {"AccountId": "old", "Name": "s3vpce-1a2b"}),
+        ("delete_bucket", {"Bucket": old}),
+    ]
     assert Ledger(tmp_path / "ledger.jsonl").open_entries() == []
 
 
@@ -309,7 +419,7 @@ def test_an_account_that_can_not_be_used_is_told(tmp_path: Path, monkeypatch: py
             Environment(),
             RunFolder.create(tmp_path),
             account="scratch",
-            experiments=(),
+            given=Given(),
             notify=lambda _line: None,
         )
 
@@ -321,9 +431,6 @@ def test_nothing_is_measured_by_a_role_that_can_not_read(monkeypatch: pytest.Mon
         calibrator.Calibrator._await_rights(waiting)
 
 
-EXPLICIT = f"{DENIED} with an explicit deny in an identity-based policy"
-
-
 def rights(late: str, after: int) -> Callable[[Question], Reply]:
     """All roles' policies count at once, but one: it counts when it was asked so many times."""
     asked: list[str] = []
@@ -331,8 +438,6 @@ def rights(late: str, after: int) -> Callable[[Question], Reply]:
     def answer(question: Question) -> Reply:
         asked.append(question.role)
         counts = question.role != late or asked.count(late) > after
-        if question.role == scratch.FEW:
-            return reply(403, "AccessDenied", EXPLICIT if counts else DENIED)
         return reply(200) if counts else reply(403, "AccessDenied", DENIED)
 
     return answer
@@ -345,46 +450,39 @@ def test_every_roles_policy_is_waited_for(role: str, monkeypatch: pytest.MonkeyP
     waiting: Any = SimpleNamespace(_asker=Asker(rights(role, 3)))
     calibrator.Calibrator._await_rights(waiting)
     assert len(slept) == 3
-
-
-def test_a_bound_role_must_read_and_a_denial_without_words_is_left_to_experiments(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(calibrator, "_PAUSE", 0.0)
-    told: list[str] = []
-    waiting: Any = SimpleNamespace(_asker=Asker(rights(scratch.BOUND, 999)), _notify=told.append)
-    with pytest.raises(RunError, match="role `bound` can't read"):
+    waiting._asker = Asker(rights(role, 999))
+    with pytest.raises(RunError, match=f"role `{role}` can't read the bucket that was made for it"):
         calibrator.Calibrator._await_rights(waiting)
-    waiting._asker = Asker(rights(scratch.FEW, 999))
-    calibrator.Calibrator._await_rights(waiting)
-    assert told == ["the role `few` is still not denied explicitly; going on"]
 
 
 @pytest.mark.parametrize("fails", [True, False])
 def test_what_is_left_is_told_also_where_an_experiment_fails(fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    def experiment(_asker: Any) -> list[Any]:
+    def experiment(_asker: Any) -> Iterator[Any]:
         if fails:
             raise RunError("no more of this")
-        return []
+        yield from ()
 
-    monkeypatch.setitem(experiments.EXPERIMENTS, "order", experiment)
+    monkeypatch.setitem(EXPERIMENTS, "order", Experiment(run=experiment))
     told: list[str] = []
     own = SimpleNamespace(
         make=lambda: None, remove=lambda: ["iam_role r: Lambda needs it"], account_id="1", region="eu-west-1"
     )
     calibration: Any = SimpleNamespace(
         _scratch=own,
-        _experiments=["order"],
+        _given=Given(only=frozenset({"order"})),
         _notify=told.append,
         _await_rights=lambda: None,
         _from=lambda _name: None,
+        _done=lambda name, row: calibrator.Calibrator._done(calibration, name, row),
         _environment=Environment(),
     )
     if fails:
         with pytest.raises(RunError, match="no more of this"):
             calibrator.Calibrator.run(calibration)
     else:
-        assert calibrator.Calibrator.run(calibration)[1] == ["iam_role r: Lambda needs it"]
+        found, left = calibrator.Calibrator.run(calibration)
+        assert left == ["iam_role r: Lambda needs it"]
+        assert found.findings["attributes/actions"].value == "not run: left out by --only"
     assert told == ["experiment: order", "left: iam_role r: Lambda needs it"]
 
 
@@ -404,10 +502,38 @@ def test_where_something_is_left_the_command_fails(tmp_path: Path, monkeypatch: 
 
 
 def test_the_table_tells_undecided_from_other_than_assumed() -> None:
-    values = {"attributes/actions": "503 SlowDown", "root-arn/alone": "allowed", "key/star": "literal"}
+    values = {
+        "attributes/actions": "503 SlowDown",
+        "root-arn/alone": "allowed",
+        "key/star-in-variable": "wildcard",
+        "function/aws:SourceIp": "not run: needs a place",
+    }
     table = _table(Calibration(findings={rule: Finding(rule=rule, value=row) for rule, row in values.items()}))
-    assert [line.split()[-1] for line in table.splitlines()[2:5]] == ["undecided", "denied", "literal"]
-    assert "1 of 3 rules are as assumed, 1 are not, 1 undecided, in account" in table
+    rows = [line.split()[-1] for line in table.splitlines()[2:6]]
+    assert rows == ["undecided", "denied", "wildcard", "run"]
+    assert "1 of 4 rules are as assumed, 1 are not, 1 undecided, 1 not run, in account" in table
+
+
+def test_an_experiment_is_done_if_it_is_wanted_and_has_what_it_needs() -> None:
+    rows = {
+        (Given(), "functions"): "not run: needs --with-function, which makes a Lambda function outside of VPCs",
+        (Given(function="made"), "functions"): "",
+        (Given(only=frozenset({"order"})), "forms"): "not run: left out by --only",
+        (Given(), "forms"): "",
+    }
+    assert {key: EXPERIMENTS[key[1]].why_not(key[1], key[0]) for key in rows} == rows
+    assert wanted(["forms", "order"]) == {"forms", "order"}
+    with pytest.raises(RunError, match="there is no experiment `form`; known are forms, order, messages"):
+        wanted(["form"])
+
+
+def test_samples_are_counted_by_how_long_they_took() -> None:
+    assert spread([0.2]) == "1 samples: 1 within 1 s; median 0.2 s"
+    many = [0.5, 3.0, 0.7, 61.0, 4.0]
+    assert spread(many) == "5 samples: 2 within 1 s, 4 within 5 s, 1 later; median 3.0 s"
+    finding = measured("propagation/role-policy", many, ["A"])
+    assert (finding.value, finding.samples, finding.decided) == ("more than 60", tuple(many), False)
+    assert measured("propagation/role-policy", [0.04, 0.5], []).value == "0.5"
 
 
 def test_a_file_that_can_not_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ def control() -> ControlPlane:
 
 @pytest.fixture
 def aws(control: ControlPlane) -> Iterator[dict[str, Stubber]]:
-    stubs = {service: Stubber(control.client(service)) for service in ("lambda", "iam", "ec2", "s3")}
+    stubs = {service: Stubber(control.client(service)) for service in ("lambda", "iam", "ec2", "s3", "s3control")}
     for stub in stubs.values():
         stub.activate()
     yield stubs
@@ -239,6 +239,10 @@ def test_a_calibrations_bucket_goes_with_all_that_is_in_it(
 ) -> None:
     bucket = {"Bucket": "s3vpce-calibration-1a2b-111122223333"}
     upload = {"Key": "k", "UploadId": "u1"}
+    account, point = {"AccountId": "111122223333"}, {"Name": "s3vpce-1a2b"}
+    found: Any = {"AccessPointList": [{**point, "NetworkOrigin": "Internet", "Bucket": bucket["Bucket"]}]}
+    aws["s3control"].add_response("list_access_points", found, {**account, **bucket})
+    aws["s3control"].add_response("delete_access_point", {}, {**account, **point})
     aws["s3"].add_response("list_multipart_uploads", {"Uploads": [upload]}, bucket)
     aws["s3"].add_response("abort_multipart_upload", {}, {**bucket, **upload})
     listed: Any = {"Versions": [{"Key": "k", "VersionId": "v1"}], "DeleteMarkers": [{"Key": "k", "VersionId": "v2"}]}

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.model import Cell, Target
+from pytest_s3vpce.model import Cell, Target, Transport
 from pytest_s3vpce.operations import Form, operation
 from pytest_s3vpce.outcome import classify
-from pytest_s3vpce.probe import Credentials, Destination, Probe
+from pytest_s3vpce.probe import Credentials, Destination, Host, Probe
 from pytest_s3vpce.run.calibrating.scratch import ALL, KEY
 from pytest_s3vpce.run.canaries import BODY
+from pytest_s3vpce.run.objects import is_s3s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_s3vpce.model import Answer, Outcome
+    from pytest_s3vpce.model import Answer, Outcome, SignedRequest
     from pytest_s3vpce.presigning import Presign
     from pytest_s3vpce.probe import ProbeBuilder
     from pytest_s3vpce.run.calibrating.scratch import Scratch
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 PLAIN: Final = Form(documented=True, source="https://docs.aws.amazon.com/AmazonS3/latest/API/")
 """The operation as it is."""
+NAMED: Final = Host()
+"""S3's own name in the Region."""
 ABSENT: Final = f"{KEY}.absent"
 _WORKERS: Final = 8
 
@@ -48,6 +51,16 @@ class Question:
     form: Form | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     presign: Presign | None = None
+    host: Host = NAMED
+    transport: Transport = Transport.HTTPS
+    region: str = ""
+    """Where it is sent and what it is signed for, if not the scratch bucket's Region."""
+    body: bytes | None = None
+    """What takes the body's place once the request is signed."""
+
+    def by(self, *statements: dict[str, Any]) -> Question:
+        """The same by another session of the role."""
+        return replace(self, statements=statements)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +72,14 @@ class Reply:
 
     @property
     def code(self) -> str:
-        """Status and code, as forms list them."""
+        """Status and code, as forms list them; or how there came no answer."""
         shown = self.answer.status if self.answer.failure is None else self.answer.failure.value
         return f"{shown} {self.outcome.code}" if self.outcome.code else str(shown)
+
+    @property
+    def answered(self) -> bool:
+        """Whether S3 said yes or no, and not something in between."""
+        return is_s3s(self.answer) and (self.outcome.allowed or self.outcome.denied)
 
     @property
     def request_ids(self) -> tuple[str, ...]:
@@ -75,30 +93,48 @@ class Asker:
         self.scratch = scratch
         self._vantage = vantage
         self._builder = builder
+        self._learnt: dict[str, str] = {}
 
     def ask(self, questions: Sequence[Question]) -> list[Reply]:
         """The replies, in the order of the questions."""
         with ThreadPoolExecutor(_WORKERS) as pool:
             keys = list(pool.map(lambda row: _keys(self.scratch.session(row.role, *row.statements)), questions))
         batch = [
-            self._builder.build(
-                Probe(cell=_cell(row)),
-                request_id=f"c{number}",
-                destination=self._destination(),
-                credentials=credentials,
-                presign=row.presign,
-                form=row.form,
-            )
+            self._signed(row, credentials, request_id=f"c{number}")
             for number, (row, credentials) in enumerate(zip(questions, keys, strict=True))
         ]
         answers = self._vantage.send(batch)
-        return [_reply(row, answer) for row, answer in zip(questions, answers, strict=True)]
+        return [self._reply(row, answer) for row, answer in zip(questions, answers, strict=True)]
 
-    def _destination(self) -> Destination:
+    def learn(self, operation: str, answer: str) -> None:
+        """From now on this answer of an operation's means that the caller was authorised."""
+        self._learnt[operation] = answer
+
+    def _reply(self, question: Question, answer: Answer) -> Reply:
+        row = operation(question.operation)
+        form = question.form or row.safe
+        known = [*(form.authorised if form else ()), self._learnt.get(row.name, "")]
+        return Reply(answer, classify(answer, operation=row.api_name, authorised=known))
+
+    def _signed(self, row: Question, credentials: Credentials, *, request_id: str) -> SignedRequest:
+        made = self._builder.build(
+            Probe(cell=_cell(row)),
+            request_id=request_id,
+            destination=self._destination(row),
+            credentials=credentials,
+            presign=row.presign,
+            form=row.form,
+        )
+        # A body in S3's own chunks is sent whole: the agent tells its length.
+        headers = tuple(pair for pair in made.headers if pair[0].lower() != "transfer-encoding")
+        return replace(made, headers=headers, body=made.body if row.body is None else row.body)
+
+    def _destination(self, row: Question) -> Destination:
         return Destination(
             bucket=self.scratch.bucket,
             owner=self.scratch.account_id,
-            region=self.scratch.region,
+            region=row.region or self.scratch.region,
+            host=row.host,
             key=KEY,
             canary_body=BODY,
             absent_key=ABSENT,
@@ -115,6 +151,7 @@ def _cell(question: Question) -> Cell:
         principal=question.role,
         vantage="here",
         parameters=question.parameters,
+        transport=question.transport,
         inferred=True,
     )
 
@@ -125,9 +162,3 @@ def _keys(found: Mapping[str, Any]) -> Credentials:
         secret_access_key=found["SecretAccessKey"],
         session_token=found["SessionToken"],
     )
-
-
-def _reply(question: Question, answer: Answer) -> Reply:
-    row = operation(question.operation)
-    form = question.form or row.safe
-    return Reply(answer, classify(answer, operation=row.api_name, authorised=form.authorised if form else ()))

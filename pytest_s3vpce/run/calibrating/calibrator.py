@@ -11,18 +11,19 @@ from pytest_s3vpce.calibration import Calibration
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.probe import ProbeBuilder
 from pytest_s3vpce.run.calibrating.asking import Asker, Question
-from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, FUNCTIONS
+from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, FUNCTIONS, not_run
 from pytest_s3vpce.run.calibrating.scratch import BOUND, FEW, Scratch
 from pytest_s3vpce.run.deployments import hosts_of, placed
 from pytest_s3vpce.run.planes import Planes, world_of
+from pytest_s3vpce.undocumented import RULES
 from pytest_s3vpce.vantage import AgentConfig, DeployedLambdaVantage, Deployment, Ledger, LocalVantage, marks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Iterable
 
     from pytest_s3vpce.calibration import Finding
     from pytest_s3vpce.inventory import Inventory
-    from pytest_s3vpce.model import Outcome
+    from pytest_s3vpce.run.calibrating.experiments import Experiment, Given
     from pytest_s3vpce.run.environment import Environment
     from pytest_s3vpce.run.folder import RunFolder
     from pytest_s3vpce.run.world import World
@@ -31,8 +32,8 @@ _TRIES: Final = 60
 _PAUSE: Final = 1.0
 _BY_ALL: Final = Question(operation="GetObject")
 _BY_BOUND: Final = Question(operation="GetObject", role=BOUND)
-_BY_FEW: Final = Question(operation="GetObjectTagging", role=FEW)
-_READERS: Final = (_BY_ALL, _BY_BOUND)
+_BY_FEW: Final = Question(operation="GetBucketLocation", role=FEW)
+_WAITED: Final = (_BY_ALL, _BY_BOUND, _BY_FEW)
 
 
 class Calibrator:
@@ -45,7 +46,7 @@ class Calibrator:
         folder: RunFolder,
         *,
         account: str,
-        experiments: Collection[str],
+        given: Given,
         notify: Callable[[str], None],
     ) -> None:
         if account not in inventory.accounts:
@@ -56,7 +57,7 @@ class Calibrator:
         error = world.accounts.guard([account]).get(account)
         if error is not None:
             raise error
-        self._experiments = experiments
+        self._given = given
         control, ledger = Planes(world, environment).of(account), Ledger(folder.ledger)
         self._scratch = Scratch(
             control, run_id=folder.run_id, account_id=world.account_id(account), ledger=ledger, notify=notify
@@ -81,13 +82,13 @@ class Calibrator:
         try:
             self._scratch.make()
             self._await_rights()
-            for name in self._experiments:
-                self._notify(f"experiment: {name}")
-                findings.update((found.rule, found) for found in EXPERIMENTS[name](self._from(name)))
+            for name, experiment in EXPERIMENTS.items():
+                findings.update((found.rule, found) for found in self._done(name, experiment))
         finally:
             left += map(str, self._scratch.remove())
             for row in left:
                 self._notify(f"left: {row}")
+        findings = {rule: findings[rule] for rule in RULES if rule in findings}
         made = Calibration(
             made=marks.stamp(dt.datetime.now(dt.UTC)),
             mode=self._environment.mode,
@@ -97,6 +98,13 @@ class Calibrator:
         )
         return made, left
 
+    def _done(self, name: str, row: Experiment) -> Iterable[Finding]:
+        why = row.why_not(name, self._given)
+        if why or row.run is None:
+            return not_run(name, why)
+        self._notify(f"experiment: {name}")
+        return row.run(self._from(name))
+
     def _from(self, name: str) -> Asker:
         if name != FUNCTIONS:
             return self._asker
@@ -105,22 +113,14 @@ class Calibrator:
 
     def _await_rights(self) -> None:
         """A role's policy takes a moment to count everywhere; nothing is measured before any of them does."""
-        waited = [*_READERS, _BY_FEW]
+        waited = list(_WAITED)
         for _ in range(_TRIES):
             replies = self._asker.ask(waited)
-            waited = [row for row, reply in zip(waited, replies, strict=True) if not _counts(row, reply.outcome)]
+            waited = [row for row, reply in zip(waited, replies, strict=True) if not reply.outcome.allowed]
             if not waited:
                 return
             time.sleep(_PAUSE)
-        if waited[0] in _READERS:
-            raise RunError(f"the calibration's role `{waited[0].role}` can't read the bucket that was made for it")
-        # What its denial says is what the experiments ask.
-        self._notify(f"the role `{waited[0].role}` is still not denied explicitly; going on")
-
-
-def _counts(question: Question, outcome: Outcome) -> bool:
-    """Whether the policy of the question's role counts: who has no right at all is denied before it does, too."""
-    return outcome.allowed if question in _READERS else outcome.denied and outcome.explicit is True
+        raise RunError(f"the calibration's role `{waited[0].role}` can't read the bucket that was made for it")
 
 
 def _here(world: World, environment: Environment) -> LocalVantage:

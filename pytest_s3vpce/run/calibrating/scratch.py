@@ -1,4 +1,4 @@
-"""What a calibration makes for itself: one bucket with a canary, and three roles; in the ledger, tagged, removed."""
+"""What a calibration makes for itself: a bucket with a canary, and four roles; in the ledger, tagged, removed."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ KEY: Final = ".s3vpce/canary"
 ALL: Final = "all"
 """The role that may do everything with the bucket; sessions of it are limited by session policies."""
 FEW: Final = "few"
-"""The role without any Allow, and with a Deny of s3:GetObjectTagging."""
+"""The role that may ask where the bucket is and nothing else, with a Deny of s3:GetObjectTagging."""
 BOUND: Final = "bound"
 """The role that may do everything with the bucket, within a boundary that lets it read only."""
-_BOUNDARY: Final = "policy/AmazonS3ReadOnlyAccess"
-"""A policy of AWS's own, so that none has to be made."""
+CLOSED: Final = "closed"
+"""The role that may do everything, within a boundary that denies everything."""
+CLOSING: Final = "iam::aws:policy/AWSDenyAll"
+_BOUNDARIES: Final = {BOUND: "iam::aws:policy/AmazonS3ReadOnlyAccess", CLOSED: CLOSING}
+"""Policies of AWS's own, so that none has to be made."""
 _NOWHERE: Final = "us-east-1"
 """The Region that takes no location: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html"""
 _TRIES: Final = 30
@@ -55,15 +58,32 @@ class Scratch:
         self._run_id = run_id
         self._ledger = ledger
         self._notify = notify
-        self._roles = {name: resource_name(run_id, f"calibration-{name}") for name in (ALL, FEW, BOUND)}
+        self._roles = {name: resource_name(run_id, f"calibration-{name}") for name in (ALL, FEW, BOUND, CLOSED)}
+        self._ids: dict[str, str] = {}
 
     @property
     def arns(self) -> list[str]:
         """The bucket and all in it."""
         return [self._arn("s3:::" + self.bucket), self._arn(f"s3:::{self.bucket}/*")]
 
+    @property
+    def _points(self) -> str:
+        return self._arn(f"s3:{self.region}:{self.account_id}:accesspoint/s3vpce-{self._run_id}*")
+
     def role_arn(self, name: str) -> str:
         return self._arn(f"iam::{self.account_id}:role/{self._roles[name]}")
+
+    @property
+    def partition(self) -> str:
+        return str(self._control.owner.split(":")[1])
+
+    def userid(self, name: str) -> str:
+        """What aws:userid holds in a session of a role."""
+        return f"{self._ids[name]}:{self._session_name}"
+
+    @property
+    def _session_name(self) -> str:
+        return f"s3vpce-{self._run_id}"
 
     @property
     def root_arn(self) -> str:
@@ -89,16 +109,35 @@ class Scratch:
                 remedy="calibrate with an administrator of a scratch account",
             ) from error
 
-    @property
-    def _nothing(self) -> dict[str, Any]:
-        return {"Effect": "Deny", "Action": "s3:GetObjectTagging", "Resource": self.arns}
+    def _few(self, *actions: str) -> list[dict[str, Any]]:
+        denied = {"Effect": "Deny", "Action": "s3:GetObjectTagging", "Resource": self.arns}
+        allowed = ["s3:GetBucketLocation", *actions]
+        return [denied, {"Effect": "Allow", "Action": allowed, "Resource": self.arns}]
 
     def let_few(self, *actions: str) -> None:
-        """Allows the role `few` these actions, and no others than these."""
-        allowed = [{"Effect": "Allow", "Action": list(actions), "Resource": self.arns}] if actions else []
-        policy = document(self._nothing, *allowed)
+        """Allows the role `few` these actions, besides the one that it always may."""
+        policy = document(*self._few(*actions))
         iam = self._control.client("iam")
         iam.put_role_policy(RoleName=self._roles[FEW], PolicyName=ROLE_POLICY, PolicyDocument=policy)
+
+    def take_public_policies(self) -> None:
+        """A public policy may be put then; it still lets nobody in but the account's own."""
+        self._block(BlockPublicPolicy=False)
+
+    def block_public_policies(self) -> None:
+        """As it is in every new bucket."""
+        self._block(BlockPublicPolicy=True)
+
+    def _block(self, **switched: bool) -> None:
+        others = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "RestrictPublicBuckets"), True)
+        self.s3.put_public_access_block(Bucket=self.bucket, PublicAccessBlockConfiguration={**others, **switched})
+
+    def make_access_point(self) -> str:
+        """Its ARN; it goes with the bucket."""
+        name = f"s3vpce-{self._run_id}"
+        self._notify(f"creating access point {name}")
+        self._control.client("s3control").create_access_point(AccountId=self.account_id, Name=name, Bucket=self.bucket)
+        return self._arn(f"s3:{self.region}:{self.account_id}:accesspoint/{name}")
 
     def remove(self) -> list[Remaining]:
         """Takes it all away; what remains, and why."""
@@ -116,7 +155,7 @@ class Scratch:
             tries -= 1
             try:
                 found: dict[str, Any] = sts.assume_role(
-                    RoleArn=self.role_arn(role), RoleSessionName=f"s3vpce-{self._run_id}", **limits
+                    RoleArn=self.role_arn(role), RoleSessionName=self._session_name, **limits
                 )["Credentials"]
             except FAULTS as error:
                 # A role made a moment ago is not known everywhere yet.
@@ -149,15 +188,16 @@ class Scratch:
         iam = self._control.client("iam")
         trust = {"Effect": "Allow", "Principal": {"AWS": self.root_arn}, "Action": "sts:AssumeRole"}
         everything = [
-            {"Effect": "Allow", "Action": "s3:*", "Resource": self.arns},
+            {"Effect": "Allow", "Action": "s3:*", "Resource": [*self.arns, self._points]},
             {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"},
         ]
-        for name, statements in ((ALL, everything), (FEW, [self._nothing]), (BOUND, everything)):
+        for name, statements in ((ALL, everything), (FEW, self._few()), (BOUND, everything), (CLOSED, everything)):
             role = self._roles[name]
             self._notify(f"creating role {role}")
             self._ledger.creating(Kind.IAM_ROLE, account=self._control.account, region=self.region, identifier=role)
-            boundary = {"PermissionsBoundary": self._arn(f"iam::aws:{_BOUNDARY}")} if name == BOUND else {}
-            iam.create_role(RoleName=role, AssumeRolePolicyDocument=document(trust), Tags=tags, **boundary)
+            boundary = {"PermissionsBoundary": self._arn(_BOUNDARIES[name])} if name in _BOUNDARIES else {}
+            made = iam.create_role(RoleName=role, AssumeRolePolicyDocument=document(trust), Tags=tags, **boundary)
+            self._ids[name] = made["Role"]["RoleId"]
             iam.put_role_policy(RoleName=role, PolicyName=ROLE_POLICY, PolicyDocument=document(*statements))
 
     def _make_bucket(self, tags: list[dict[str, str]]) -> None:
@@ -172,5 +212,4 @@ class Scratch:
         self.version = self.s3.put_object(**bucket, Key=KEY, Body=BODY)["VersionId"]
 
     def _arn(self, rest: str) -> str:
-        partition = self._control.owner.split(":")[1]
-        return f"arn:{partition}:{rest}"
+        return f"arn:{self.partition}:{rest}"

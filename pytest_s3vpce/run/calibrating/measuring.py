@@ -1,0 +1,134 @@
+"""How long a change of policies takes to count: each change a few times, as AWS gives no bound."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.calibration import Finding
+from pytest_s3vpce.run.calibrating.asking import Question, allow
+from pytest_s3vpce.run.calibrating.scratch import FEW, document
+from pytest_s3vpce.vantage.control import FAULTS, code_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pytest_s3vpce.run.calibrating.asking import Asker, Reply
+    from pytest_s3vpce.run.calibrating.scratch import Scratch
+
+_SECONDS: Final = 60.0
+_PAUSE: Final = 0.5
+_BOUNDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+"""What samples are counted within."""
+_MARKERS: Final = {
+    "s3:GetObjectAcl": "GetObjectAcl",
+    "s3:GetBucketVersioning": "GetBucketVersioning",
+    "s3:GetBucketRequestPayment": "GetBucketRequestPayment",
+    "s3:GetBucketLogging": "GetBucketLogging",
+    "s3:GetBucketNotification": "GetBucketNotificationConfiguration",
+}
+"""What one sample after the other allows, and nothing did before."""
+_SWITCHES: Final = 2
+"""How many times Block Public Access is switched each way."""
+
+
+def propagation(asker: Asker) -> Iterator[Finding]:
+    """A bucket policy, a role's policy, and a switch of Block Public Access."""
+    scratch = asker.scratch
+
+    def by_bucket(action: str) -> None:
+        statement = {**allow(action), "Principal": {"AWS": scratch.role_arn(FEW)}, "Resource": scratch.arns}
+        scratch.s3.put_bucket_policy(Bucket=scratch.bucket, Policy=document(statement))
+
+    changes: tuple[tuple[str, Callable[[str], None]], ...] = (
+        ("bucket-policy", by_bucket),
+        ("role-policy", scratch.let_few),
+    )
+    for rule, change in changes:
+        samples: list[float] = []
+        ids: list[str] = []
+        for action, name in _MARKERS.items():
+            change(action)
+            passed, reply = seconds_until(asker, Question(operation=name, role=FEW))
+            samples.append(passed)
+            ids += reply.request_ids
+        yield measured(f"propagation/{rule}", samples, ids)
+        scratch.s3.delete_bucket_policy(Bucket=scratch.bucket)
+    scratch.let_few()
+    yield _switched(scratch)
+
+
+def seconds_until(asker: Asker, question: Question) -> tuple[float, Reply]:
+    """Asks until it is allowed, or for a minute; how long it took."""
+    began = time.monotonic()
+    while True:
+        (reply,) = asker.ask([question])
+        passed = time.monotonic() - began
+        if reply.outcome.allowed or passed >= _SECONDS:
+            return passed, reply
+        time.sleep(_PAUSE)
+
+
+def measured(rule: str, samples: Sequence[float], ids: Sequence[str]) -> Finding:
+    """The longest of all is what counts; the others show how they are spread."""
+    longest = max(samples)
+    value = f"more than {_SECONDS:.0f}" if longest >= _SECONDS else f"{longest:.1f}"
+    rounded = tuple(round(sample, 2) for sample in samples)
+    return Finding(rule=rule, value=value, request_ids=tuple(ids), detail=spread(rounded), samples=rounded)
+
+
+def spread(samples: Sequence[float]) -> str:
+    """How many samples came within which time, and their median."""
+    rows, counted = sorted(samples), 0
+    parts = []
+    for bound in _BOUNDS:
+        within = sum(sample <= bound for sample in rows)
+        if within > counted:
+            parts.append(f"{within} within {bound:.0f} s")
+        counted = within
+    if counted < len(rows):
+        parts.append(f"{len(rows) - counted} later")
+    median = rows[math.ceil(len(rows) / 2) - 1]
+    return f"{len(rows)} samples: {', '.join(parts)}; median {median:.1f} s"
+
+
+def _switched(scratch: Scratch) -> Finding:
+    """By a policy that Block Public Access refuses: it names a key where nothing is, so that nothing is public."""
+    nothing = {**allow("s3:GetObject"), "Principal": "*", "Resource": f"{scratch.arns[0]}/s3vpce-nothing-is-here"}
+    samples: list[float] = []
+    ids: list[str] = []
+    try:
+        for switch, refused in (
+            (scratch.take_public_policies, False),
+            (scratch.block_public_policies, True),
+        ) * _SWITCHES:
+            switch()
+            passed, found = _seconds_until_put(scratch, nothing, refused=refused)
+            samples.append(passed)
+            ids += found
+    finally:
+        scratch.block_public_policies()
+        scratch.s3.delete_bucket_policy(Bucket=scratch.bucket)
+    return measured("propagation/public-access-block", samples, ids)
+
+
+def _seconds_until_put(scratch: Scratch, statement: dict[str, Any], *, refused: bool) -> tuple[float, list[str]]:
+    began = time.monotonic()
+    while True:
+        denied, ids = _put(scratch, statement)
+        passed = time.monotonic() - began
+        if denied is refused or passed >= _SECONDS:
+            return passed, ids
+        time.sleep(_PAUSE)
+
+
+def _put(scratch: Scratch, statement: dict[str, Any]) -> tuple[bool | None, list[str]]:
+    """Whether the policy was refused, None where something else is wrong; and the request's id."""
+    try:
+        answer = scratch.s3.put_bucket_policy(Bucket=scratch.bucket, Policy=document(statement))
+    except FAULTS as error:
+        found: Any = getattr(error, "response", {})
+        name = found.get("ResponseMetadata", {}).get("RequestId", "")
+        return True if code_of(error) == "AccessDenied" else None, [name] if name else []
+    return False, [answer["ResponseMetadata"]["RequestId"]]

@@ -1,0 +1,137 @@
+"""What a bucket's own policy does, what a denial says, and what Block Public Access takes for public."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.calibration import Finding
+from pytest_s3vpce.probe import Host
+from pytest_s3vpce.run.calibrating.asking import Question, allow, deny
+from pytest_s3vpce.run.calibrating.measuring import seconds_until
+from pytest_s3vpce.run.calibrating.ordering import ANY
+from pytest_s3vpce.run.calibrating.scratch import ALL, BOUND, CLOSED, CLOSING, FEW, document
+from pytest_s3vpce.undocumented import UNNAMED
+from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_s3vpce.run.calibrating.asking import Asker, Reply
+
+_BY_CLOSED: Final = Question(operation="GetObject", role=CLOSED)
+
+
+def messages(asker: Asker) -> Iterator[Finding]:
+    """One denial by each kind of policy that needs no bucket policy."""
+    rows = {
+        "session-explicit": Question(operation="GetObject", statements=(ANY, deny("s3:GetObject"))),
+        "session-implicit": Question(operation="GetObject", statements=(allow("s3:ListBucket"),)),
+        "identity-explicit": Question(operation="GetObjectTagging", role=FEW),
+        "identity-implicit": Question(operation="GetObject", role=FEW),
+        "boundary-explicit": _BY_CLOSED,
+        "boundary-implicit": Question(operation="PutObject", role=BOUND),
+    }
+    for name, reply in zip(rows, asker.ask(list(rows.values())), strict=True):
+        yield said(f"message/{name}", reply)
+    (closed,) = asker.ask([_BY_CLOSED])
+    value = "named" if CLOSING in (closed.outcome.message or "") else "not named"
+    if closed.outcome.explicit is not True:
+        value = f"not denied explicitly: {closed.code}"
+    yield _of_message("message/policy-arn", value, closed)
+
+
+def said(rule: str, reply: Reply) -> Finding:
+    """Which policy a denial names."""
+    outcome = reply.outcome
+    if outcome.layer is None:
+        return _of_message(rule, UNNAMED, reply)
+    return _of_message(rule, f"{outcome.layer.value} {'explicit' if outcome.explicit else 'implicit'}", reply)
+
+
+def _of_message(rule: str, value: str, reply: Reply) -> Finding:
+    if not reply.outcome.denied:
+        value = f"not denied: {reply.code}"
+    return Finding(rule=rule, value=value, request_ids=reply.request_ids, detail=reply.outcome.message or "")
+
+
+def bucket_policies(asker: Asker) -> Iterator[Finding]:
+    """One policy: what its Deny says, whether its Allow to root counts alone, and what limits one to everybody.
+
+    Whom everybody is is limited by aws:userid, so that the policy is no public one.
+    """
+    scratch = asker.scratch
+    to_root = {**allow("s3:GetObject"), "Principal": {"AWS": scratch.root_arn}, "Resource": scratch.arns}
+    refused = {**deny("s3:GetObjectTagging"), "Principal": {"AWS": scratch.role_arn(ALL)}, "Resource": scratch.arns}
+    marker = {**allow("s3:GetBucketAcl"), "Principal": {"AWS": scratch.role_arn(FEW)}, "Resource": scratch.arns}
+    ours = {"StringEquals": {"aws:userid": [scratch.userid(ALL), scratch.userid(BOUND)]}}
+    everybody = {
+        **allow("s3:PutObject", "s3:GetObjectAcl"),
+        "Principal": "*",
+        "Resource": scratch.arns,
+        "Condition": ours,
+    }
+    scratch.s3.put_bucket_policy(Bucket=scratch.bucket, Policy=document(marker, to_root, refused, everybody))
+    _, counted = seconds_until(asker, Question(operation="GetBucketAcl", role=FEW))
+    root, bound, session, tagging = asker.ask(
+        [
+            Question(operation="GetObject", role=FEW),
+            Question(operation="PutObject", role=BOUND),
+            Question(operation="GetObjectAcl", statements=(allow("s3:ListBucket"),)),
+            Question(operation="GetObjectTagging"),
+        ]
+    )
+    rows = {"root-arn/alone": root, "everybody/permissions_boundary": bound, "everybody/session": session}
+    for rule, reply in rows.items():
+        value = "denied" if reply.outcome.denied else "allowed" if reply.outcome.allowed else reply.code
+        if not counted.outcome.allowed:
+            value = f"policy did not count: {counted.code}"
+        detail = reply.outcome.message or reply.code
+        yield Finding(rule=rule, value=value, request_ids=reply.request_ids, detail=detail)
+    yield said("message/resource-explicit", tagging)
+    scratch.s3.delete_bucket_policy(Bucket=scratch.bucket)
+
+
+def public_policies(asker: Asker) -> Iterator[Finding]:
+    """What Block Public Access calls public: it refuses the policy, so that the bucket is public at no time."""
+    scratch = asker.scratch
+    values = {
+        "aws:PrincipalArn": scratch.role_arn(ALL),
+        "aws:PrincipalAccount": scratch.account_id,
+        "aws:SourceVpcArn": f"arn:{scratch.partition}:ec2:{scratch.region}:{scratch.account_id}:vpc/vpc-{17 * '0'}",
+        "aws:VpceAccount": scratch.account_id,
+        "aws:VpceOrgID": "o-s3vpcenone",
+    }
+    for key, value in values.items():
+        statement = {
+            **allow("s3:GetObjectAcl"),
+            "Principal": "*",
+            "Resource": scratch.arns,
+            "Condition": {"StringEquals": {key: value}},
+        }
+        yield _public(asker, f"public/{key}", statement)
+    scratch.s3.delete_bucket_policy(Bucket=scratch.bucket)
+
+
+def _public(asker: Asker, rule: str, statement: dict[str, Any]) -> Finding:
+    scratch = asker.scratch
+    try:
+        answer = scratch.s3.put_bucket_policy(Bucket=scratch.bucket, Policy=document(statement))
+    except FAULTS as error:
+        found: Any = getattr(error, "response", {})
+        name = found.get("ResponseMetadata", {}).get("RequestId", "")
+        value = "public" if code_of(error) == "AccessDenied" else code_of(error)
+        return Finding(rule=rule, value=value, request_ids=(name,) if name else (), detail=words_of(error))
+    return Finding(rule=rule, value="not public", request_ids=(answer["ResponseMetadata"]["RequestId"],))
+
+
+def access_points(asker: Asker) -> Iterator[Finding]:
+    """What a denial by way of an access point is about."""
+    host = Host(access_point=asker.scratch.make_access_point())
+    _, reached = seconds_until(asker, Question(operation="GetObject", host=host))
+    (reply,) = asker.ask([Question(operation="GetObject", host=host, statements=(ANY, deny("s3:GetObject")))])
+    message = reply.outcome.message or ""
+    names = {"the access point": ":accesspoint/", "the bucket": asker.scratch.arns[0]}
+    value = next((name for name, text in names.items() if text in message), UNNAMED)
+    if not reached.outcome.allowed:
+        value = f"not reached: {reached.code}"
+    yield _of_message("message/access-point", value, reply)
