@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.claims.cells import Cells
@@ -68,10 +68,4 @@ class EncryptedWrites(Claim):
         yield from self.cells().probes(setting)
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
-        bare = {probe.cell.id for probe in (*self.positives(), *self.negatives()) if not probe.cell.parameters}
-        return [_told(row) if row.cell in bare else row for row in self.cells().judge(setting, results)]
-
-
-def _told(finding: Finding) -> Finding:
-    what = "without an encryption header"
-    return replace(finding, name=f"{finding.name} {what}", sentence=f"{what}: {finding.sentence}")
+        return self.cells().judge(setting, results)

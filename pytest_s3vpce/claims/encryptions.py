@@ -13,9 +13,11 @@ from pytest_s3vpce.operations.creations import ENCRYPTIONS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from pytest_s3vpce.model import Cell
     from pytest_s3vpce.probe import Probe
 
 CUSTOMERS: Final[Mapping[str, Any]] = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": Fill.CUSTOMER_KEY}
+_BARE: Final = "sse-none"
 _WRITE: Final = "PutObject"
 
 
@@ -36,12 +38,13 @@ def in_every_form(probes: Iterable[Probe]) -> Iterator[Probe]:
                 yield encrypted(probe, parameters)
 
 
-def words(parameters: Mapping[str, Any]) -> str:
-    """How a write is encrypted; empty where it says nothing of that."""
+def words(cell: Cell) -> str:
+    """How a write is encrypted; empty where nothing is said of that."""
+    parameters = cell.parameters
     if "SSECustomerAlgorithm" in parameters:
         return "with SSE-C"
     if "ServerSideEncryption" not in parameters:
-        return ""
+        return "without an encryption header" if cell.variant == _BARE else ""
     key = parameters.get("SSEKMSKeyId")
     return f"with {parameters['ServerSideEncryption']}" + (f" and the key {key}" if key else "")
 
@@ -49,7 +52,7 @@ def words(parameters: Mapping[str, Any]) -> str:
 def _variant(parameters: Mapping[str, Any]) -> str:
     """What an id calls it: a word, and a digest, since long keys differ only at their ends and users name variants."""
     if not parameters:
-        return ""
+        return _BARE
     word = "sse-c" if "SSECustomerAlgorithm" in parameters else f"sse-{parameters['ServerSideEncryption']}"
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:8]
     return f"{word.replace(':', '-')}-{digest}"

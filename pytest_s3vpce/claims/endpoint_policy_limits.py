@@ -62,7 +62,13 @@ class EndpointPolicyLimits(Claim):
         inside = [through(setting, results, vantage, self.endpoints) for vantage in self.inside]
         outside = [apart(setting, results, vantage, self.endpoints) for vantage in self.outside]
         cells = self.cells().judge(setting, results)
-        return [*inside, *outside, *used(inside, self.endpoints), *cells, *self._strangers(setting)]
+        return [
+            *(way.finding for way in inside),
+            *outside,
+            *used(inside, self.endpoints),
+            *cells,
+            *self._strangers(setting),
+        ]
 
     def _strangers(self, setting: Setting) -> Iterator[Finding]:
         """What is let through to a bucket that nobody named: then those of `unreached` were just the forbidden ones."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.claims.claim import CALLERS
 from pytest_s3vpce.claims.findings import head_probes, path_read
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.model import Layer, Transport
+from pytest_s3vpce.network.keys import NETWORK_KEYS, TRANSPORT_KEYS
 from pytest_s3vpce.operations import OPERATIONS, Check, checks, context, operation
 from pytest_s3vpce.policy import UNKNOWN, Effect, Policies, Request, decide, parse
 
@@ -29,21 +30,6 @@ _DERIVED: Final = frozenset(
     }
 )
 """Keys that follow from caller and bucket."""
-_WAYS: Final = frozenset(
-    {
-        "aws:sourceip",
-        "aws:vpcsourceip",
-        "aws:sourcevpc",
-        "aws:sourcevpcarn",
-        "aws:sourcevpce",
-        "aws:vpceaccount",
-        "aws:vpceorgid",
-        "aws:vpceorgpaths",
-        "aws:securetransport",
-        "s3:tlsversion",
-    }
-)
-"""Keys by which the same request differs from one place, or over one transport, to another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +38,8 @@ class Exclusion:
 
     setting: Setting
     results: Results
+    _paths: dict[tuple[str, str], str | None] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """By vantage point and bucket: a path is read once."""
 
     def way(self, probe: Probe) -> str | None:
         """That requests of its method come to S3 as they were signed, where S3's answer would not tell."""
@@ -73,10 +61,11 @@ class Exclusion:
 
     def path(self, probe: Probe) -> str | None:
         """The endpoint that requests from there go through, `` for none, None where it was not read."""
-        vantage = probe.cell.vantage
-        candidates = self.setting.vantage_endpoints.get(vantage, ())
-        setting = self.setting.toward(probe.cell.target.bucket)
-        return path_read(setting, self.results, vantage, candidates=candidates)
+        at = (probe.cell.vantage, probe.cell.target.bucket)
+        if at not in self._paths:
+            candidates = self.setting.vantage_endpoints.get(at[0], ())
+            self._paths[at] = path_read(self.setting.toward(at[1]), self.results, at[0], candidates=candidates)
+        return self._paths[at]
 
     def caller(self, probe: Probe) -> str | None:
         """By the same request being allowed elsewhere, or by the caller's own policies as they were read."""
@@ -149,7 +138,7 @@ def reads_ways(setting: Setting, principal: str) -> bool:
     """Whether the caller's own policies, as far as they were read, tell ways apart: then elsewhere says nothing."""
     own = setting.own_policies.get(principal)
     read = [] if own is None else [document.keys for document in _documents(own)]
-    return any(keys & _WAYS for keys in (setting.principals[principal].session_keys, *read))
+    return any(keys & (NETWORK_KEYS | TRANSPORT_KEYS) for keys in (setting.principals[principal].session_keys, *read))
 
 
 def _allowed_by_side(decision: Decision) -> bool:

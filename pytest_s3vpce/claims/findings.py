@@ -54,8 +54,12 @@ def readings_of(
     vantage: str,
     hypotheses: Iterable[Hypothesis],
     transport: Transport = Transport.HTTPS,
+    key: tuple[str, str] | None = None,
 ) -> Iterator[Probe]:
-    """The probes of key readings on a bucket's canary (each principal's own control bucket where `bucket` is empty)."""
+    """The probes of key readings on a bucket's canary (each principal's own control bucket where `bucket` is empty).
+
+    With `key`, its name and itself, on that object.
+    """
     for principal in principals:
         label = bucket or _control_label(setting, principal)
         for hypothesis in (BASELINE, IMPOSSIBLE, *hypotheses):
@@ -66,6 +70,7 @@ def readings_of(
                 vantage=vantage,
                 transport=transport,
                 session_policy=hypothesis.policy,
+                key=key,
             )
 
 
@@ -78,11 +83,18 @@ def shown(
     principals: Iterable[str],
     vantage: str,
     transport: Transport = Transport.HTTPS,
+    key: tuple[str, str] | None = None,
 ) -> bool:
     """Whether any principal's reading showed that the hypothesis is true."""
     for principal in principals:
         rows = readings_of(
-            setting, bucket, principals=[principal], vantage=vantage, hypotheses=[hypothesis], transport=transport
+            setting,
+            bucket,
+            principals=[principal],
+            vantage=vantage,
+            hypotheses=[hypothesis],
+            transport=transport,
+            key=key,
         )
         baseline, impossible, reading = (results.outcome(probe) for probe in rows)
         if baseline.allowed and impossible.denied and reading.allowed:
@@ -317,7 +329,7 @@ def what_of(cell: Cell) -> str:
     on = f" on {cell.label}" if cell.target.name else ""
     if "Prefix" in cell.parameters:
         on = f" of prefix `{cell.parameters['Prefix']}`"
-    how = words(cell.parameters)
+    how = words(cell)
     return f"{cell.operation} by {cell.who}{on}{how and f' {how}'}"
 
 

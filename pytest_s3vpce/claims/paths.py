@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_s3vpce.claims.findings import Finding, Kind, outside_hypotheses, outside_readers, path_read, readings_of
+from pytest_s3vpce.claims.findings import (
+    Finding,
+    Kind,
+    outside_hypotheses,
+    outside_readers,
+    path_read,
+    readings_of,
+    shown,
+)
+from pytest_s3vpce.claims.readings import ENDPOINT
 from pytest_s3vpce.matrix import Status
 
 if TYPE_CHECKING:
@@ -25,35 +35,46 @@ def path_probes(setting: Setting, vantage: str, endpoints: Sequence[str] = ()) -
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What was read of a vantage point: an endpoint, `` for none, None where nothing was; and what that shows."""
+
+    read: str | None
+    finding: Finding
+
+
 def through(
     setting: Setting, results: Results, vantage: str, endpoints: Sequence[str], *, others: Sequence[str] = ()
-) -> Finding:
+) -> Way:
     """Good where requests from there were read to go through one of the endpoints; `others` were asked for too."""
     read = _read(setting, results, vantage, (*endpoints, *others))
     if read in endpoints:
-        return _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through {read}")
+        return Way(read, _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through {read}"))
     named = ", ".join(endpoints)
     way = "by a path that could not be read" if read is None else f"through {read or 'no VPC endpoint'}"
-    return _path(vantage, Status.MISSING, f"requests from {vantage} reach S3 {way}, and not through {named}")
+    sentence = f"requests from {vantage} reach S3 {way}, and not through {named}"
+    return Way(read, _path(vantage, Status.MISSING, sentence))
 
 
 def apart(setting: Setting, results: Results, vantage: str, endpoints: Sequence[str]) -> Finding:
-    """Good where requests from there were read to go through none of the endpoints."""
+    """Good where requests from there were read to go through none of the endpoints, whichever else they go through."""
     read = _read(setting, results, vantage, endpoints)
     named = ", ".join(endpoints)
-    if read is None:
-        sentence = f"the path from {vantage} could not be read, so nothing shows that it is outside {named}"
-        return _path(vantage, Status.MISSING, sentence)
     if read in endpoints:
         sentence = f"{vantage} is no outside vantage point: its requests go through {read}"
         return _path(vantage, Status.MISSING, sentence)
-    return _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through none of {named}")
+    none = ENDPOINT.none_of(endpoints)
+    readers = outside_readers(setting)
+    if read is not None or shown(setting, results, none, bucket="", principals=readers, vantage=vantage):
+        return _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through none of {named}")
+    sentence = f"the path from {vantage} could not be read, so nothing shows that it is outside {named}"
+    return _path(vantage, Status.MISSING, sentence)
 
 
-def used(findings: Sequence[Finding], endpoints: Sequence[str]) -> Iterator[Finding]:
-    """Each named endpoint must have been gone through; `findings` are those of `through`."""
+def used(ways: Sequence[Way], endpoints: Sequence[str]) -> Iterator[Finding]:
+    """Each named endpoint must have been gone through."""
     for endpoint in endpoints:
-        if not any(row.status is Status.GOOD and row.sentence.endswith(f" through {endpoint}") for row in findings):
+        if endpoint not in {way.read for way in ways}:
             sentence = f"no vantage point was shown to reach S3 through {endpoint}"
             yield Finding(kind=Kind.PATH, name=f"through {endpoint}", status=Status.MISSING, sentence=sentence)
 

@@ -58,7 +58,7 @@ class PresignedBounded(Claim):
         if self.endpoints:
             inside = [through(setting, results, vantage, self.endpoints) for vantage in self.inside]
             outside = [apart(setting, results, vantage, self.endpoints) for vantage in self.outside]
-            findings = [*inside, *outside, *used(inside, self.endpoints)]
+            findings = [*(way.finding for way in inside), *outside, *used(inside, self.endpoints)]
         return [*findings, *self.cells().judge(setting, results)]
 
     def explained(self) -> tuple[str, ...]:

@@ -63,8 +63,7 @@ class SeparateDuties(Claim):
         reading = [through(setting, results, place, self.read_through, others=both) for place in self.read_at]
         writing = [through(setting, results, place, self.write_through, others=both) for place in self.write_at]
         return [
-            *reading,
-            *writing,
+            *(way.finding for way in (*reading, *writing)),
             *used(reading, self.read_through),
             *used(writing, self.write_through),
             *(apart(setting, results, vantage, both) for vantage in self.outside),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.calibration import NONE, Calibration
@@ -12,6 +13,7 @@ from pytest_s3vpce.probe import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from pytest_s3vpce.claims.admitted import Admitted
     from pytest_s3vpce.claims.gaps import Gap
@@ -134,7 +136,7 @@ class Setting:
         return tuple(name for name, row in controls.items() if row and self.region in ("", row.region))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Results:
     """The outcomes of a run: every probe's, counted for the action under test, and the canaries' readings."""
 
@@ -155,11 +157,7 @@ class Results:
 
     def allowed_elsewhere(self, probe: Probe) -> Probe | None:
         """A probe of the same operation, key, parameters and principal that was allowed from anywhere in this run."""
-        cell = probe.cell
-        for other, outcome in self.outcomes.items():
-            if outcome.allowed and not _restricting(other) and _same_but_for_place(other.cell, cell):
-                return other
-        return None
+        return self._let_in.get(_but_for_place(probe.cell))
 
     def is_there(self, label: str) -> bool:
         """Whether an object was shown to be there all along: the canary was read, or somebody read it."""
@@ -167,10 +165,7 @@ class Results:
             return False
         if self.canaries.get(label, (False, ""))[0]:
             return True
-        return any(
-            outcome.allowed and probe.cell.label == label and probe.cell.operation in READINGS
-            for probe, outcome in self.outcomes.items()
-        )
+        return label in self._read
 
     def calibrated(self, cell: Cell) -> bool:
         """Whether the cell's form gave an allowed and a denied caller different answers, in a calibration or here.
@@ -183,25 +178,35 @@ class Results:
             return True
         if settled is not None or form.documented:
             return settled is not False
-        kinds = {
-            outcome.kind
-            for other, outcome in self.outcomes.items()
-            if (other.cell.operation, other.cell.variant) == (cell.operation, cell.variant) and not other.cell.mutating
-        }
-        return {OutcomeKind.ALLOWED, OutcomeKind.DENIED} <= kinds
+        return {OutcomeKind.ALLOWED, OutcomeKind.DENIED} <= self._kinds.get((cell.operation, cell.variant), set())
+
+    @cached_property
+    def _let_in(self) -> Mapping[tuple[str, ...], Probe]:
+        """What was allowed first, by all but its place."""
+        found: dict[tuple[str, ...], Probe] = {}
+        for probe, outcome in self.outcomes.items():
+            if outcome.allowed and not probe.canary_range:
+                found.setdefault(_but_for_place(probe.cell), probe)
+        return found
+
+    @cached_property
+    def _read(self) -> AbstractSet[str]:
+        """The labels of objects that somebody read."""
+        rows = self.outcomes.items()
+        return {probe.cell.label for probe, told in rows if told.allowed and probe.cell.operation in READINGS}
+
+    @cached_property
+    def _kinds(self) -> Mapping[tuple[str, str], set[OutcomeKind]]:
+        """What safe forms gave, by operation and variant."""
+        found: dict[tuple[str, str], set[OutcomeKind]] = {}
+        for probe, outcome in self.outcomes.items():
+            if not probe.cell.mutating:
+                found.setdefault((probe.cell.operation, probe.cell.variant), set()).add(outcome.kind)
+        return found
 
 
-def _restricting(probe: Probe) -> bool:
-    return bool(probe.canary_range)
-
-
-def _same_but_for_place(one: Cell, other: Cell) -> bool:
-    return (one.operation, one.variant, one.label, one.principal) == (
-        other.operation,
-        other.variant,
-        other.label,
-        other.principal,
-    )
+def _but_for_place(cell: Cell) -> tuple[str, ...]:
+    return cell.operation, cell.variant, cell.label, cell.principal
 
 
 def row_of(text: str) -> Operation:

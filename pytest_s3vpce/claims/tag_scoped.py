@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import POLICIES, Claim
-from pytest_s3vpce.claims.findings import Finding, Kind
+from pytest_s3vpce.claims.findings import Finding, Kind, readings_of, shown
 from pytest_s3vpce.claims.gaps import Gap
-from pytest_s3vpce.claims.readings import BASELINE, IMPOSSIBLE, tagged
+from pytest_s3vpce.claims.readings import tagged
 from pytest_s3vpce.claims.setting import make_probe
 from pytest_s3vpce.matrix import Status
 
@@ -71,27 +71,29 @@ class TagScoped(Claim):
         yield from self.cells().probes(setting)
         yield from self._witnessed()
         for scope in self.scopes:
-            yield from self._readings(scope)
-
-    def _readings(self, scope: Scope) -> Iterator[Probe]:
-        """The session itself, one that can't be, and one that is let in only by both tags."""
-        for hypothesis in (BASELINE, IMPOSSIBLE, tagged(self.tag, scope.value)):
-            yield make_probe(
-                "GetObject",
+            yield from readings_of(
+                setting,
                 self.bucket,
-                principal=scope.principal,
+                principals=[scope.principal],
                 vantage=self.at,
-                session_policy=hypothesis.policy,
+                hypotheses=[tagged(self.tag, scope.value)],
                 key=scope.key,
             )
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
-        return [*(self._tags(results, scope) for scope in self.scopes), *self.cells().judge(setting, results)]
+        return [*(self._tags(setting, results, scope) for scope in self.scopes), *self.cells().judge(setting, results)]
 
-    def _tags(self, results: Results, scope: Scope) -> Finding:
+    def _tags(self, setting: Setting, results: Results, scope: Scope) -> Finding:
         """That S3 saw the tag, of the session and of the object: names might decide in its place."""
-        baseline, impossible, reading = (results.outcome(probe) for probe in self._readings(scope))
-        seen = baseline.allowed and impossible.denied and reading.allowed
+        seen = shown(
+            setting,
+            results,
+            tagged(self.tag, scope.value),
+            bucket=self.bucket,
+            principals=[scope.principal],
+            vantage=self.at,
+            key=scope.key,
+        )
         what = f"{self.tag} {scope.value} of {scope.principal} and of {self.bucket}+{scope.key[0]}"
         return Finding(
             kind=Kind.TAG,

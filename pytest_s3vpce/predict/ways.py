@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from pytest_s3vpce.network.keys import NETWORK_KEYS, PRIVATE_IP, SOURCE_IP
 from pytest_s3vpce.network.names import VPCE, Form, matches, names
 from pytest_s3vpce.network.path import Destination, Dropped, Path, PathKind, Source, internet, resolve
 from pytest_s3vpce.snapshot.state import Unread
@@ -13,22 +14,6 @@ from pytest_s3vpce.snapshot.state import Unread
 if TYPE_CHECKING:
     from pytest_s3vpce.network.topology import Topology
     from pytest_s3vpce.snapshot.state import Snapshot, VantageRow
-
-SOURCE_IP: Final = "aws:sourceip"
-PRIVATE_IP: Final = "aws:vpcsourceip"
-NETWORK_KEYS: Final = frozenset(
-    {
-        SOURCE_IP,
-        PRIVATE_IP,
-        "aws:sourcevpc",
-        "aws:sourcevpcarn",
-        "aws:sourcevpce",
-        "aws:vpceaccount",
-        "aws:vpceorgid",
-        "aws:vpceorgpaths",
-    }
-)
-"""https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-network-properties"""
 
 _SOME: Final = "192.0.2.1"
 """Stands for an address that is not known yet: https://www.rfc-editor.org/rfc/rfc5737"""

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pytest_s3vpce.claims.admitted import Admitted
 from pytest_s3vpce.claims.gaps import Gap
+from pytest_s3vpce.network.keys import NETWORK_KEYS, TRANSPORT_KEYS
 from pytest_s3vpce.operations import OPERATIONS
 
 if TYPE_CHECKING:
@@ -43,18 +44,6 @@ _CALLERS: Final = frozenset(
     }
 )
 """Condition keys by which a deny spares somebody, whatever else it is about."""
-_NETWORK: Final = frozenset(
-    {
-        "aws:sourcevpce",
-        "aws:sourcevpc",
-        "aws:sourcevpcarn",
-        "aws:sourceip",
-        "aws:vpcsourceip",
-        "aws:vpceaccount",
-        "aws:vpceorgid",
-        "aws:vpceorgpaths",
-    }
-)
 _ENCRYPTION: Final = frozenset(
     {
         "s3:x-amz-server-side-encryption",
@@ -63,8 +52,8 @@ _ENCRYPTION: Final = frozenset(
     }
 )
 _PURPOSES: Final = (
-    _NETWORK,
-    frozenset({"aws:securetransport", "s3:tlsversion"}),
+    NETWORK_KEYS,
+    TRANSPORT_KEYS,
     _ENCRYPTION,
     frozenset({"s3:existingobjecttag"}),
     frozenset({"s3:signatureage"}),
@@ -118,8 +107,9 @@ def _networks(rows: Iterable[tuple[str, Mapping[str, Any]]], *, effect: str) -> 
         if row.get("Effect") != effect:
             continue
         for operator, full, value in _written(row):
-            if _plain(full) in _NETWORK and operator.lower() != "null" and _is_negated(operator) is (effect == "Deny"):
-                yield from (Admitted(name, _plain(full), one) for one in _listed(value))
+            key = _plain(full)
+            if key in NETWORK_KEYS and operator.lower() != "null" and _is_negated(operator) is (effect == "Deny"):
+                yield from (Admitted(name, key, one) for one in _listed(value))
 
 
 def _statements(text: str) -> list[tuple[str, Mapping[str, Any]]] | None:
@@ -168,7 +158,7 @@ def _spared(name: str, row: Mapping[str, Any]) -> Iterator[Gap]:
         about = frozenset(keys - _CALLERS)
     for operator, full, value in _written(row):
         key = _plain(full)
-        if key in _CALLERS or key not in about or (key in _NETWORK and not _is_negated(operator)):
+        if key in _CALLERS or key not in about or (key in NETWORK_KEYS and not _is_negated(operator)):
             yield Gap(f"`{name}` holds only where {operator} {full}", _names(value), key)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_s3vpce.claims import (
     CrossAccount,
+    Finding,
     Kind,
     LeastPrivilege,
     NotPublic,
@@ -20,6 +21,7 @@ from pytest_s3vpce.claims import (
 from pytest_s3vpce.claims.encryptions import words
 from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.not_public import BLOCKS
+from pytest_s3vpce.claims.paths import Way, used
 from pytest_s3vpce.claims.readings import BASELINE, IMPOSSIBLE, Hypothesis, tagged, tls
 from pytest_s3vpce.matrix import Status, Verdict
 from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
@@ -384,6 +386,33 @@ def test_urls_that_take_another_way_show_nothing(vantage: str, path: str) -> Non
     assert judged(PRESIGNED_BOUNDED, bent)[0] is Verdict.INCONCLUSIVE
 
 
+def test_outside_is_what_goes_through_none_of_the_named_endpoints_by_whichever_way() -> None:
+    """An endpoint that nobody may describe is no candidate, and none of the named all the same."""
+    setting = replace(SETTING, vantage_endpoints={"app-subnet": (MAIN,)}, endpoints={MAIN: SETTING.endpoints[MAIN]})
+    for claim in (PRESIGNED_BOUNDED, replace(SEPARATE_DUTIES, outside=("partner-vpc",), write_at=("internet",))):
+        outcomes = outcomes_of(claim, setting)
+        for probe in outcomes:
+            if probe.cell.vantage == "partner-vpc" and probe.session_policy:
+                outcomes[probe] = reading(probe, "vpce-unheard-of")
+        (found,) = {
+            row.sentence: row
+            for row in claim.judge(setting, Results(outcomes=outcomes))
+            if row.kind is Kind.PATH and row.name == "path partner-vpc"
+        }.values()
+        assert found.status is Status.GOOD, found.sentence
+        assert "from partner-vpc reach S3 through none of" in found.sentence
+        shut = {probe: denied(Layer.SESSION) if probe.session_policy else row for probe, row in outcomes.items()}
+        unread = [row for row in claim.judge(setting, Results(outcomes=shut)) if row.name == "path partner-vpc"]
+        assert {row.status for row in unread} == {Status.MISSING}
+
+
+def test_an_endpoint_is_used_where_it_was_read_whatever_the_sentence_says() -> None:
+    finding = Finding(kind=Kind.PATH, name="path", status=Status.GOOD, sentence=f"it goes through {MAIN}")
+    assert list(used([Way(MAIN, finding)], [MAIN])) == []
+    (missing,) = used([Way(None, finding), Way(PARTNER, finding)], [MAIN])
+    assert missing.status is Status.MISSING
+
+
 # --- break-glass -----------------------------------------------------------------------------------------------------
 
 
@@ -554,7 +583,7 @@ def test_a_policy_that_denies_one_form_of_a_write_closes_nothing(
     claim: CrossAccount | NotPublic | LeastPrivilege,
 ) -> None:
     writes = [probe for probe in claim.cells().denied if probe.cell.operation == "PutObject"]
-    assert {words(probe.cell.parameters) for probe in writes} == {
+    assert {words(probe.cell) for probe in writes} == {
         "",
         "with AES256",
         "with aws:kms",
@@ -564,4 +593,4 @@ def test_a_policy_that_denies_one_form_of_a_write_closes_nothing(
     for probe in writes:
         found, sentence, _ = judged(claim, {**outcomes_of(claim), probe: ALLOWED})
         assert found is Verdict.REFUTED
-        assert words(probe.cell.parameters) in sentence
+        assert words(probe.cell) in sentence
