@@ -12,6 +12,8 @@ from pytest_s3vpce.records import Asked, Recorded, Recording  # noqa: TC001 - py
 from pytest_s3vpce.storing import Stored
 
 FORMAT: Final = "s3vpce-report/2"
+GAPS: Final = "proven with gaps"
+"""How a claim ended that is proven, but for what it did not cover: in a strict run that does not pass."""
 
 
 class Verdict(StrEnum):
@@ -282,6 +284,11 @@ class ClaimResult:
     """The request ids of all that it rests on: its cells, their controls, key readings."""
     records: Recorded | None = None
     """What AWS's own records say of these, where they were asked."""
+
+    @property
+    def ended(self) -> str:
+        """The verdict in words: what is proven and did not pass left something uncovered in a strict run."""
+        return GAPS if self.verdict is Verdict.PROVEN and not self.passed else self.verdict.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,14 +133,14 @@ def _claims(old: Matrix, new: Matrix, *, told: Collection[str]) -> Iterator[Chan
     before = {claim.id: claim for claim in old.claims}
     for claim in new.claims:
         was = before.pop(claim.id, None)
-        if was is None or was.verdict is not claim.verdict:
+        if was is None or was.ended != claim.ended:
             kind = Kind.OPENED if claim.verdict is Verdict.REFUTED else Kind.CLAIM
-            yield Change(kind, claim.id, "" if was is None else was.verdict.value, claim.verdict.value)
+            yield Change(kind, claim.id, "" if was is None else was.ended, claim.ended)
         if was is not None:
             for name in sorted((_open(claim) - _open(was)).difference(told)):
                 yield Change(Kind.OPENED, f"{name} ({claim.id})", "not open", "allowed")
     for name, gone in before.items():
-        yield Change(Kind.CLAIM, name, gone.verdict.value, "")
+        yield Change(Kind.CLAIM, name, gone.ended, "")
 
 
 def _open(claim: ClaimResult) -> set[str]:

@@ -52,9 +52,8 @@ class Grid:
         self._format = tablefmt
         self._paint = paint
         self._vantages: Mapping[str, VantageResult] = {row.name: row for row in matrix.vantages}
-        self._names = [vantage.name for network in reading.networks(matrix) for vantage in network.vantages]
-        self._rows = list(dict.fromkeys((reading.what(cell), cell.bucket, cell.principal) for cell in matrix.cells))
-        self._known = {(reading.what(cell), cell.bucket, cell.principal, cell.vantage): cell for cell in matrix.cells}
+        table = reading.table(matrix)
+        self._names, self._rows, self._known = table.vantages, list(table.rows), table.rows
         self._marks = {
             name: _SIGN + max(len(mark(cell)) for cell in matrix.cells if cell.vantage == name) for name in self._names
         }
@@ -107,7 +106,7 @@ class Grid:
         body: list[list[str]] = []
         before: tuple[str, ...] = ()
         for row in rows:
-            cells = [self._known.get((*row, name)) for name in names]
+            cells = [self._known[row].get(name) for name in names]
             if any(cells):
                 called = tuple(row[place] for place in form.by)
                 # What is as in the line above is not written again; the principal always is.

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class _Point:
     """A claim in one run."""
 
-    verdict: str
+    ended: str
+    style: str
     sign: str
     sentence: str
     turned: str
@@ -70,17 +71,17 @@ def _line(name: str, runs: Sequence[Matrix]) -> list[_Point | None]:
     for run in runs:
         claim = next((claim for claim in run.claims if claim.id == name), None)
         point = None if claim is None else _point(claim, before)
-        before = before if point is None else point.verdict
+        before = before if point is None else point.ended
         found.append(point)
     return found
 
 
 def _latest(points: Sequence[_Point | None]) -> str:
     """The verdict of the newest run that chose the claim: no other run takes it back."""
-    return next(point.verdict for point in points if point is not None)
+    return next(point.ended for point in points if point is not None)
 
 
 def _point(claim: ClaimResult, before: str | None) -> _Point:
-    verdict = claim.verdict.value
-    turned = "turned" if before not in (None, verdict) else ""
-    return _Point(verdict, reading.VERDICT_SIGNS[claim.verdict], claim.sentence, turned)
+    style, sign = reading.VERDICTS[claim.ended]
+    turned = "turned" if before not in (None, claim.ended) else ""
+    return _Point(claim.ended, style.value, sign, claim.sentence, turned)

@@ -18,12 +18,11 @@ from pytest_s3vpce.report.picture import NARROW, SYMBOLS, WIDE, draw
 from pytest_s3vpce.report.text import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     from jinja2 import Environment
 
     from pytest_s3vpce.matrix import CellResult, ClaimResult, Matrix
-    from pytest_s3vpce.report.reading import Network
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _MOST_FAILURES: Final = 50
@@ -71,11 +70,12 @@ def render(matrix: Matrix) -> str:
         measured=table.cells,
         counts=found,
         headline=reading.headline(found),
-        where=reading.LAB if shown.mode == "lab" else reading.LIVE,
+        where=reading.where(shown),
         started=reading.moment(shown.started),
         groups=groups,
-        rows=_rows(table, groups),
-        claims=[(claim, reading.VERDICT_SIGNS[claim.verdict], _findings(claim, known)) for claim in shown.claims],
+        rows=_rows(table),
+        claims=[(claim, *reading.VERDICTS[claim.ended], _findings(claim, known)) for claim in shown.claims],
+        notes=reading.notes(shown),
         failures=[cell for cell in shown.cells if cell.passed is False][:_MOST_FAILURES],
         surprises=[cell for cell in shown.cells if cell.passed and reading.is_surprise(cell)][:_MOST_FAILURES],
         more_failures=max(0, found.cells - found.met - _MOST_FAILURES),
@@ -132,12 +132,16 @@ def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _rows(matrix: Matrix, groups: Sequence[Network]) -> list[_Row]:
-    names = [vantage.name for network in groups for vantage in network.vantages]
-    found: dict[tuple[str, str, str], dict[str, _Shown]] = {}
-    for number, cell in enumerate(matrix.cells):
-        found.setdefault((reading.what(cell), cell.bucket, cell.principal), {})[cell.vantage] = _shown(number, cell)
-    return [_Row(*key, tuple(cells.get(name) for name in names)) for key, cells in found.items()]
+def _rows(matrix: Matrix) -> list[_Row]:
+    found = reading.table(matrix)
+    numbers = {cell.id: number for number, cell in enumerate(matrix.cells)}
+    return [
+        _Row(
+            *key,
+            tuple(_shown(numbers[cell.id], cell) if (cell := cells.get(name)) else None for name in found.vantages),
+        )
+        for key, cells in found.rows.items()
+    ]
 
 
 def _shown(number: int, cell: CellResult) -> _Shown:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.escaping import harmless
-from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.report import reading
 from pytest_s3vpce.report.picture import SYMBOLS
 from pytest_s3vpce.report.text import write_text
@@ -96,9 +95,8 @@ def _head(matrix: Matrix) -> Iterator[str]:
     found = reading.counts(matrix)
     yield f"## {'✅' if found.holds else '❌'} S3 access: {reading.headline(found)}"
     yield ""
-    where = reading.LAB if matrix.mode == "lab" else reading.LIVE
     yield (
-        f"{words(where)}  \nrun {code(matrix.run_id)}, {words(reading.moment(matrix.started))}, "
+        f"{words(reading.where(matrix))}  \nrun {code(matrix.run_id)}, {words(reading.moment(matrix.started))}, "
         f"{matrix.seconds:.1f} s, pytest-s3vpce {words(matrix.version)}"
     )
     yield ""
@@ -110,17 +108,16 @@ def _failures(matrix: Matrix) -> Iterator[tuple[str, str]]:
     if cells or claims or any(map(reading.is_surprise, matrix.cells)):
         yield "### Not as expected\n", "\n"
     for claim in claims:
-        sign = reading.VERDICT_SIGNS[claim.verdict]
-        yield f"- {sign} **{claim.verdict.value}** {code(claim.id)}: {words(claim.sentence)}", "\n"
+        _, sign = reading.VERDICTS[claim.ended]
+        yield f"- {sign} **{claim.ended}** {code(claim.id)}: {words(claim.sentence)}", "\n"
         if claim.records is not None:
             yield f"  - {words(claim.records.sentence)}", "\n"
         for one in claim.explanations:
             more = f" and {len(one.cells) - 1} more" if len(one.cells) > 1 else ""
             told = "".join(f"  \n    {words(line, longest=_LONGEST_WHY)}" for line in one.predicted.explanation)
             yield f"  - why {code(one.cells[0])}{more}:{told}", "\n"
-        for row in claim.evidence:
-            if row.status is not Status.GOOD:
-                yield f"  - {row.status.value}: {words(row.sentence)}", "\n"
+        for status, sentence in reading.against(claim):
+            yield f"  - {status.value}: {words(sentence)}", "\n"
     for cell in cells:
         yield f"- {_missed(cell)}", "\n"
     for cell in matrix.cells:
@@ -164,11 +161,9 @@ def _table(matrix: Matrix) -> Iterator[tuple[str, str]]:
     """The matrix, folded: rows that hold a failure first."""
     if not matrix.cells:
         return
-    names = [vantage.name for network in reading.networks(matrix) for vantage in network.vantages]
+    table = reading.table(matrix)
+    names, rows = table.vantages, table.rows
     known = {row.name: row for row in matrix.vantages}
-    rows: dict[tuple[str, str, str], dict[str, CellResult]] = {}
-    for cell in matrix.cells:
-        rows.setdefault((reading.what(cell), cell.bucket, cell.principal), {})[cell.vantage] = cell
     heads = " | ".join(f"{code(name)} {words(reading.through(known.get(name)))}" for name in names)
     end = "\n</details>\n\n"
     yield (
@@ -193,8 +188,8 @@ def _mark(cell: CellResult | None) -> str:
 
 
 def _notes(matrix: Matrix) -> Iterator[tuple[str, str]]:
-    broken = [f"{row.name}: {row.error}" for row in matrix.vantages if row.error]
-    if broken or matrix.notes:
+    notes = reading.notes(matrix)
+    if notes:
         yield "### Notes\n", "\n"
-    for note in (*broken, *matrix.notes):
+    for note in notes:
         yield f"- {words(note)}", "\n"

@@ -6,16 +6,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pytest_s3vpce.matrix import Expected, Verdict
+from pytest_s3vpce.matrix import GAPS, Expected, Status, Verdict
 from pytest_s3vpce.model import Layer, OutcomeKind, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_s3vpce.matrix import CellResult, Matrix, VantageResult
+    from pytest_s3vpce.matrix import CellResult, ClaimResult, Matrix, VantageResult
 
-LAB: Final = "embedded lab: measured against this project's AWS look-alike, not against AWS"
-LIVE: Final = "live: measured against AWS"
+_LAB: Final = "embedded lab: measured against this project's AWS look-alike, not against AWS"
+_LIVE: Final = "live: measured against AWS"
 LAYERS: Final[Mapping[Layer | None, str]] = {
     Layer.IDENTITY: "identity policy",
     Layer.RESOURCE: "bucket policy",
@@ -29,7 +29,13 @@ LAYERS: Final[Mapping[Layer | None, str]] = {
     Layer.KMS: "KMS key policy",
     None: "a policy not named",
 }
-VERDICT_SIGNS: Final[Mapping[Verdict, str]] = {Verdict.PROVEN: "✔", Verdict.REFUTED: "✘", Verdict.INCONCLUSIVE: "?"}
+VERDICTS: Final[Mapping[str, tuple[Verdict, str]]] = {
+    "proven": (Verdict.PROVEN, "✔"),
+    "refuted": (Verdict.REFUTED, "✘"),
+    "inconclusive": (Verdict.INCONCLUSIVE, "?"),
+    GAPS: (Verdict.INCONCLUSIVE, "?"),
+}
+"""How a claim ended, and what that looks like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,38 @@ class Network:
         if self.account is None:
             return "elsewhere"
         return f"{self.account}, {self.vpc}" if self.vpc else f"{self.account}, network not read"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The cells by what is asked of what by whom, and from where: `rows` in the order of the cells."""
+
+    vantages: tuple[str, ...]
+    rows: Mapping[tuple[str, str, str], Mapping[str, CellResult]]
+
+
+def table(matrix: Matrix) -> Table:
+    """The access matrix as every format shows it."""
+    rows: dict[tuple[str, str, str], dict[str, CellResult]] = {}
+    for cell in matrix.cells:
+        rows.setdefault((what(cell), cell.bucket, cell.principal), {})[cell.vantage] = cell
+    return Table(tuple(vantage.name for network in networks(matrix) for vantage in network.vantages), rows)
+
+
+def where(matrix: Matrix) -> str:
+    """What was measured against, which every report says first."""
+    return _LAB if matrix.mode == "lab" else _LIVE
+
+
+def notes(matrix: Matrix) -> tuple[str, ...]:
+    """Vantage points that could not be used, and what a run has to say besides."""
+    return (*(f"{row.name}: {row.error}" for row in matrix.vantages if row.error), *matrix.notes)
+
+
+def against(claim: ClaimResult) -> tuple[tuple[Status, str], ...]:
+    """What speaks against a claim or is missing for it, each sentence once."""
+    rows = ((row.status, row.sentence) for row in claim.evidence if row.status is not Status.GOOD)
+    return tuple(dict.fromkeys(rows))
 
 
 def drawn(matrix: Matrix) -> tuple[CellResult, ...]:

@@ -8,10 +8,11 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.escaping import escaped, harmless
-from pytest_s3vpce.matrix import Expected, Status, Verdict
+from pytest_s3vpce.matrix import Expected, Verdict
 from pytest_s3vpce.model import OutcomeKind
+from pytest_s3vpce.report import reading
 from pytest_s3vpce.report.grid import Grid, mark
-from pytest_s3vpce.report.reading import LAB, LIVE, counts, headline, is_uncontrolled
+from pytest_s3vpce.report.reading import counts, headline, is_uncontrolled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -130,7 +131,7 @@ class _Page:
 
     def _head(self) -> str:
         matrix = self._matrix
-        where = LAB if matrix.mode == "lab" else LIVE
+        where = reading.where(matrix)
         counts = (
             f"run {matrix.run_id}: {len(matrix.cells)} cells, {len(matrix.claims)} claims in {matrix.seconds:.1f} s"
         )
@@ -164,8 +165,9 @@ class _Page:
             yield "\n".join(line for claim in self._matrix.claims for line in self._claim(claim))
 
     def _claim(self, claim: ClaimResult) -> Iterator[str]:
-        sign = {Verdict.PROVEN: self._signs.good, Verdict.REFUTED: self._signs.bad}.get(claim.verdict, self._signs.open)
-        yield self._paint(f"{sign} {claim.verdict.value}", _VERDICTS[claim.verdict]) + f"  {claim.id}"
+        style, _ = reading.VERDICTS[claim.ended]
+        sign = {Verdict.PROVEN: self._signs.good, Verdict.REFUTED: self._signs.bad}.get(style, self._signs.open)
+        yield self._paint(f"{sign} {claim.ended}", _VERDICTS[style]) + f"  {claim.id}"
         yield from self._wrapped(claim.sentence)
         if self._detail is Detail.QUIET:
             return
@@ -234,17 +236,13 @@ class _Page:
                 yield from self._wrapped(line)
 
     def _failed_claim(self, claim: ClaimResult) -> Iterator[str]:
-        yield self._paint(f"{self._signs.bad} {claim.id}", _RED) + f"  {claim.verdict.value} ({claim.place})"
+        yield self._paint(f"{self._signs.bad} {claim.id}", _RED) + f"  {claim.ended} ({claim.place})"
         for one in claim.explanations:
             yield from self._wrapped(f"why {one.of}:")
             for line in one.predicted.explanation:
                 yield from self._wrapped(line, "      ")
-        shown: dict[str, None] = {}
-        for finding in claim.evidence:
-            if finding.status is not Status.GOOD:
-                shown[f"{finding.status.value}: {finding.sentence}"] = None
-        for line in shown:
-            yield from self._wrapped(line)
+        for status, sentence in reading.against(claim):
+            yield from self._wrapped(f"{status.value}: {sentence}")
         for cell in claim.cells:
             yield from self._wrapped(f"cell: {cell}")
 
@@ -291,8 +289,7 @@ class _Page:
         return f"  {who}  {client}: {len(failures)}" + (f" ({kinds})" if kinds else "")
 
     def _notes(self) -> Iterator[str]:
-        broken = [f"{row.name}: {row.error}" for row in self._matrix.vantages if row.error]
-        lines = [line for note in (*broken, *self._matrix.notes) for line in self._wrapped(note, "  ")]
+        lines = [line for note in reading.notes(self._matrix) for line in self._wrapped(note, "  ")]
         if lines:
             yield "notes\n" + "\n".join(lines)
 

@@ -117,7 +117,10 @@ class S3vpce:
 
     @_told_at_the_caller
     def prove(self, kind: str, **fields: Any) -> ClaimResult:
-        """Proves a claim, with the fields it has in YAML. Raises NotProven where it is refuted or inconclusive."""
+        """Proves a claim, with the fields it has in YAML. Raises NotProven where it is refuted or inconclusive.
+
+        In a strict run also where the claim knows of something that it does not cover.
+        """
         file = declared({"claims": [{kind: fields}]}, self._session.inventory, place=_here())
         readers = self._session.readers_for([], file.claims)
         matrix = self._session.operator.observe([], file.claims, readers=readers)
@@ -125,7 +128,7 @@ class S3vpce:
             matrix = self._session.foreseen(matrix)
         result = matrix.claims[0]
         self._session.keep(matrix)
-        if result.verdict is not Verdict.PROVEN:
+        if not result.passed:
             raise NotProven(verdicts_of(self._session.shown(matrix))[result.id].text, result)
         return result
 

@@ -104,7 +104,7 @@ def _of_claim(row: ClaimResult) -> ItemVerdict:
 
 def _claim_lines(row: ClaimResult) -> Iterator[str]:
     """What is wrong and why first: somebody has ten seconds."""
-    yield f"{row.verdict.value}: {escaped(row.sentence)}"
+    yield f"{row.ended}: {escaped(row.sentence)}"
     for one in row.explanations:
         yield f"why {escaped(one.of)}:"
         yield from (f"  {escaped(line)}" for line in one.predicted.explanation)

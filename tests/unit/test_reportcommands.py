@@ -155,6 +155,24 @@ def test_a_history_holds_where_each_claim_was_proven_last(
     assert head in (tmp_path / "h.html").read_text(encoding="utf-8")
 
 
+def test_a_claim_that_failed_in_a_strict_run_is_not_told_as_proven(tmp_path: Path) -> None:
+    """Proven, and something is not covered: no report's head holds, and no line of one says `proven` alone."""
+    strict = replace(GOOD, claims=(replace(GOOD.claims[0], passed=False),))
+    path = put(tmp_path, "strict.json", strict)
+    assert run("history", str(tmp_path), "--output", str(tmp_path / "h.html"))[0] == 0
+    page = (tmp_path / "h.html").read_text(encoding="utf-8")
+    assert '<header class="fails">\n<h1>✘ 1 claims' in page
+    assert '<td class="point inconclusive "><span class="verdict">? proven with gaps</span>' in page
+    assert "0 of 1 claims proven" in page
+    name = strict.claims[0].id
+    assert f"? proven with gaps  {name}" in run("report", path)[1]
+    for suffix, said in ((".md", f"- ? **proven with gaps** `{name}`"), (".html", "? proven with gaps</span>")):
+        assert run("report", path, "--output", str(tmp_path / f"r{suffix}"))[0] == 0
+        assert said in (tmp_path / f"r{suffix}").read_text(encoding="utf-8")
+    status, out = run("diff", put(tmp_path, "lax.json", GOOD), path)
+    assert (status, out) == (0, f"claims (1)\n  {name}  proven -> proven with gaps\n")
+
+
 def test_a_folder_without_reports_is_an_error(tmp_path: Path) -> None:
     status, out = run("history", str(tmp_path))
     assert status == 2

@@ -57,4 +57,4 @@ def test_reports_and_snapshots_are_stored_alike() -> None:
     assert list(kinds) == ["report", "snapshot"]
     for made in kinds.values():
         assert made["required"][0] == "format"
-        assert list(made["properties"])[0] == "format"
+        assert next(iter(made["properties"])) == "format"
