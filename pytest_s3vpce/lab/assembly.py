@@ -18,11 +18,12 @@ from pytest_s3vpce.lab.keys import Keys
 from pytest_s3vpce.lab.onuse import OnUse
 from pytest_s3vpce.lab.origin import Internet, Proxied, source_of
 from pytest_s3vpce.lab.placement import Placements
-from pytest_s3vpce.lab.principals import access_keys, partition_of
+from pytest_s3vpce.lab.principals import access_keys
 from pytest_s3vpce.lab.process import check_packages
 from pytest_s3vpce.lab.provisioning import AccountSession
 from pytest_s3vpce.lab.readying import no_region, regions
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.resources import partition_of
 from pytest_s3vpce.lab.routing import Routing
 from pytest_s3vpce.lab.server import Server
 from pytest_s3vpce.lab.state import State

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.lab.origin import Placement
-from pytest_s3vpce.lab.principals import partition_of
-from pytest_s3vpce.lab.resources import address_in
+from pytest_s3vpce.lab.resources import address_in, partition_of
 
 if TYPE_CHECKING:
     from pytest_s3vpce.lab.state import State

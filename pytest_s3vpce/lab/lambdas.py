@@ -187,7 +187,8 @@ class Lambda:
         deleted = _FUNCTION.fullmatch(request.target)
         if deleted is not None:
             name = unquote(deleted["name"])
-            arn = name if name.startswith("arn:") else f"arn:aws:lambda:{region}:{caller.account}:function:{name}"
+            place = f"arn:{caller.arn.split(':', 2)[1]}:lambda:{region}:{caller.account}"
+            arn = name if name.startswith("arn:") else f"{place}:function:{name}"
             self._functions.forget(arn)
             self._states.forget(arn)
         return answer

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_s3vpce.lab import trailselectors
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.keys import Caller
-from pytest_s3vpce.lab.principals import partition_of
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.resources import partition_of
 from pytest_s3vpce.policy import Effect
 
 if TYPE_CHECKING:

@@ -8,9 +8,8 @@ import string
 from typing import Any
 
 from pytest_s3vpce.lab import reading
-from pytest_s3vpce.lab.resources import RUNNER, RoleState, RunnerKeys, UserKey
+from pytest_s3vpce.lab.resources import PARTITIONS, RUNNER, RoleState, RunnerKeys, UserKey, partition_of
 
-_PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov", "eusc": "aws-eusc"}
 _ADMINISTRATOR = "arn:{partition}:iam::aws:policy/AdministratorAccess"
 _RUNNER_POLICY = {
     "Version": "2012-10-17",
@@ -19,10 +18,6 @@ _RUNNER_POLICY = {
 _KEY_LETTERS = string.ascii_uppercase + "234567"
 _SECRET_LETTERS = string.ascii_letters + string.digits
 _NOTHING = '{"Version": "2012-10-17", "Statement": []}'
-
-
-def partition_of(region: str) -> str:
-    return next((name for start, name in _PARTITIONS.items() if region.startswith(f"{start}-")), "aws")
 
 
 def mend_users(user_class: Any, responses: Any, *, done: Any) -> None:
@@ -121,7 +116,7 @@ class Principals:
     def managed_policy(self, policy_arn: str, *, account: str) -> str | None:
         """The text of a policy of this account or of AWS."""
         parts = policy_arn.split(":", 5)
-        if len(parts) != 6 or parts[1] not in {"aws", *_PARTITIONS.values()} or parts[4] not in {account, "aws"}:
+        if len(parts) != 6 or parts[1] not in {"aws", *PARTITIONS.values()} or parts[4] not in {account, "aws"}:
             return None
         policy = self._backends[account][parts[1]].managed_policies.get(policy_arn)
         return None if policy is None else reading.document(policy)
@@ -152,7 +147,7 @@ class Principals:
         parts = arn.split(":", 5)
         if len(parts) != 6 or parts[2] != "iam" or not parts[5].startswith(f"{kind}/"):
             return None
-        if len(parts[4]) != 12 or not parts[4].isdigit() or parts[1] not in {"aws", *_PARTITIONS.values()}:
+        if len(parts[4]) != 12 or not parts[4].isdigit() or parts[1] not in {"aws", *PARTITIONS.values()}:
             return None
         backend = self._iam(arn)
         entries = list((backend.roles if kind == "role" else backend.users).values())

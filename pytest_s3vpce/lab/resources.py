@@ -14,11 +14,22 @@ if TYPE_CHECKING:
     from pytest_s3vpce.network.topology import Topology
 
 RUNNER = "s3vpce-runner"
+PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov", "eusc": "aws-eusc"}
 _RESERVED = 4
 """The first addresses of a subnet belong to AWS, and the last one.
 
 https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
 """
+
+
+def partition_of(region: str) -> str:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"""
+    return next((name for start, name in PARTITIONS.items() if region.startswith(f"{start}-")), "aws")
+
+
+def bucket_arn(name: str, *, region: str) -> str:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-arn-format.html"""
+    return f"arn:{partition_of(region)}:s3:::{name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

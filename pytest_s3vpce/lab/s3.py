@@ -249,7 +249,7 @@ class S3:
         """Requests without a bucket that exists: ListBuckets and CreateBucket, in the caller's own account."""
         if caller.account is None:
             raise Refused("AccessDenied", status=403, message=PLAIN)
-        owner = BucketLike(asked.bucket or "*", caller.account)
+        owner = BucketLike(asked.bucket or "*", caller.account, region=region)
         context = self._context(request, asked, verified, path, region=region, now=now)
         trial = Trial(self._state, self._judge, caller, path=path, context=context, note=note, order=self.order)
         if self.order.looks_first(asked):

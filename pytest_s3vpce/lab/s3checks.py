@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.resources import partition_of
 from pytest_s3vpce.lab.s3encryption import check_source
 from pytest_s3vpce.lab.s3forms import check_form
 from pytest_s3vpce.lab.s3payload import check_digests
@@ -66,11 +67,12 @@ def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketSt
     check_digests(request)
     check_form(asked, request.body)
     if name == "PutBucketPolicy":
-        problem = validate_bucket_policy(request.body.decode("utf-8", errors="replace"), bucket=bucket.name)
+        text, partition = request.body.decode("utf-8", errors="replace"), partition_of(bucket.region)
+        problem = validate_bucket_policy(text, bucket=bucket.name, partition=partition)
         if problem is not None:
             raise Refused("MalformedPolicy", status=400, message=problem)
-        check_principals(state, request.body.decode("utf-8", errors="replace"))
-        _check_statements(request.body.decode("utf-8", errors="replace"))
+        check_principals(state, text)
+        _check_statements(text)
     if name in _UPLOAD_OPERATIONS:
         _check_upload(state, asked)
     if name in _ACL_OPERATIONS and bucket.ownership == "BucketOwnerEnforced":

@@ -14,6 +14,7 @@ from pytest_s3vpce.lab.authorization import ALGORITHM
 from pytest_s3vpce.lab.denials import kms_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.resources import partition_of
 from pytest_s3vpce.operations.creations import CREATIONS, DECRYPTING, KEYS_OF_PARTS, MANAGED, WITH_KMS
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class Kms:
         shown = (
             named
             if arn is not None
-            else f"arn:aws:kms:{region}:{account}:{name if name[:6] == 'alias/' else f'key/{name}'}"
+            else f"arn:{partition_of(region)}:kms:{region}:{account}:{name if name[:6] == 'alias/' else f'key/{name}'}"
         )
         if name != MANAGED:
             raise Refused("KMS.NotFoundException", status=400, message=f"Key '{shown}' does not exist")

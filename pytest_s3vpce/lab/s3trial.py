@@ -10,7 +10,7 @@ from pytest_s3vpce.lab import acls, s3checks, s3default, s3documents, s3public
 from pytest_s3vpce.lab.denials import PLAIN, s3_blocked, s3_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
-from pytest_s3vpce.lab.resources import PublicAccessBlock
+from pytest_s3vpce.lab.resources import PublicAccessBlock, bucket_arn
 from pytest_s3vpce.lab.s3context import existing_tags
 from pytest_s3vpce.lab.s3kms import Kms
 from pytest_s3vpce.operations import Check, Resource, checks
@@ -43,9 +43,10 @@ class BucketLike:
 
     policy: str | None = None
 
-    def __init__(self, name: str, account: str) -> None:
+    def __init__(self, name: str, account: str, *, region: str) -> None:
         self.name = name
         self.account = account
+        self.region = region
 
 
 class Trial:
@@ -132,7 +133,7 @@ class Trial:
         unconditioned: str | None = None,
     ) -> None:
         """Raises S3's 403 unless the check is allowed."""
-        owner, resource = bucket, f"arn:aws:s3:::{bucket.name}"
+        owner, resource = bucket, bucket_arn(bucket.name, region=bucket.region)
         key, version = asked.key, asked.parameters.get("VersionId")
         if check.resource is Resource.NONE:
             resource = "*"
@@ -143,7 +144,7 @@ class Trial:
             found = self._state.bucket(source.bucket)
             if found is None:
                 raise Refused("NoSuchBucket", status=404, message="The specified bucket does not exist")
-            owner, resource = found, f"arn:aws:s3:::{source.bucket}/{source.key}"
+            owner, resource = found, f"{bucket_arn(found.name, region=found.region)}/{source.key}"
             key, version = source.key, source.version
         policy = self._judge.late.seen("propagation/bucket-policy", owner.name, owner.policy)
         policy = acls.with_accounts(self._state, policy)
@@ -243,7 +244,7 @@ class Trial:
             reason, layer = s3default.blocked(self._state, asked, bucket), "blocked_encryption"
         if reason is None:
             return
-        action, resource = asked.operation.requires[0].action, f"arn:aws:s3:::{bucket.name}"
+        action, resource = asked.operation.requires[0].action, bucket_arn(bucket.name, region=bucket.region)
         if asked.key is not None:
             resource = f"{resource}/{asked.key}"
         self._note.update(action=action, decision="explicit_deny", layer=layer, reason=reason)

@@ -9,9 +9,10 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.lab import faultdocuments, organizations, reading
-from pytest_s3vpce.lab.principals import Principals, partition_of, runner_of
+from pytest_s3vpce.lab.principals import Principals, runner_of
 from pytest_s3vpce.lab.readying import no_region
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.resources import partition_of
 from pytest_s3vpce.lab.services import Services
 from pytest_s3vpce.lab.wsgi import environ_of, hide_form, run
 

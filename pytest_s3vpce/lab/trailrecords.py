@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 from pytest_s3vpce.lab.keys import SessionKind
+from pytest_s3vpce.lab.resources import bucket_arn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -287,8 +288,7 @@ def _additional(seen: Seen) -> Record:
 
 
 def _resources(seen: Seen) -> Iterator[Record]:
-    partition = "aws-cn" if seen.region.startswith("cn-") else "aws"
-    bucket = f"arn:{partition}:s3:::{seen.bucket}"
+    bucket = bucket_arn(str(seen.bucket), region=seen.region)
     if seen.is_data:
         whole = {"ARN": f"{bucket}/{seen.key}"} if seen.key is not None else {"ARNPrefix": f"{bucket}/"}
         yield {"type": "AWS::S3::Object", **whole}
