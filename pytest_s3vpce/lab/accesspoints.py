@@ -95,6 +95,14 @@ class AccessPoint:
         """The value of s3:AccessPointNetworkOrigin."""
         return "VPC" if self.vpc else "Internet"
 
+    def keys(self) -> dict[str, str]:
+        """https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-policies.html#access-points-condition-keys"""
+        return {
+            "s3:DataAccessPointArn": self.arn,
+            "s3:DataAccessPointAccount": self.account,
+            "s3:AccessPointNetworkOrigin": self.origin,
+        }
+
 
 def find(state: State, account: str, name: str) -> AccessPoint | None:
     return next((point for point in _of_account(state, account) if point.name == name), None)

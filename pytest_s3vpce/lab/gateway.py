@@ -25,10 +25,10 @@ from pytest_s3vpce.lab.rooms import Rooms, Stacks
 from pytest_s3vpce.lab.routing import Routing
 from pytest_s3vpce.lab.s3 import S3
 from pytest_s3vpce.lab.s3answers import finish
-from pytest_s3vpce.lab.s3context import request_keys
 from pytest_s3vpce.lab.s3kms import key_policy
 from pytest_s3vpce.lab.s3requests import is_control
 from pytest_s3vpce.lab.signatures import Anonymous, Verified
+from pytest_s3vpce.lab.visit import Visit
 from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse, Unanswered
 from pytest_s3vpce.network.names import VPCE, matches
 from pytest_s3vpce.network.path import Dropped, Path, PathKind, internet
@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_s3vpce.calibration import Calibration
+    from pytest_s3vpce.lab.authentication import Authentic
     from pytest_s3vpce.lab.compute import Functions
-    from pytest_s3vpce.lab.keys import Caller, Keys
+    from pytest_s3vpce.lab.keys import Keys
     from pytest_s3vpce.lab.onuse import OnUse
     from pytest_s3vpce.lab.ssm import Ssm
     from pytest_s3vpce.lab.state import State
@@ -97,7 +98,8 @@ class Gateway:
             wrong = authentic.wrong
             if wrong is not None and (service != "s3" or self._s3.order.hash_first):
                 raise wrong
-            answer = self._answer(request, verified, service=service, now=now, note=note, wrong=wrong)
+            visit = self._visit(authentic, service=service, now=now, note=note)
+            answer = self._answer(visit, service=service)
             if authentic.answered is not None:
                 answer = authentic.answered(answer)
         except Unanswered as lost:
@@ -123,94 +125,82 @@ class Gateway:
             self._rooms.see(request, verified, note=note, answer=finished, body=answer.body)
         return finished
 
-    def _answer(
-        self,
-        request: HttpRequest,
-        verified: Verified | Anonymous,
-        *,
-        service: str,
-        now: datetime,
-        note: dict[str, Any],
-        wrong: Refused | None,
-    ) -> HttpResponse:
-        caller = self._keys.caller(verified)
+    def _visit(self, authentic: Authentic, *, service: str, now: datetime, note: dict[str, Any]) -> Visit:
+        """Who asks, and by which path: the first of what there is to note."""
+        request, caller = authentic.request, self._keys.caller(authentic.verified)
         note.update(caller=caller.arn, source=source_of(request.origin))
         path = self._path(request, service=service)
         note.update(path=path.kind.value, endpoint=path.endpoint.id if path.endpoint else None, address=path.address)
         if path.endpoint is not None:
             note["endpoint_account"] = path.endpoint.account
-        if service == "s3":
-            return self._s3.handle(request, caller, verified, path=path, now=now, note=note, wrong=wrong)
-        if service == "sts" and webidentities.is_asked(request):
-            context = request_keys(request, path, region=webidentities.region_of(request), now=now)
-            return self._rooms.web_sessions().handle(request, path=path, context=context, now=now)
-        if isinstance(verified, Anonymous) or caller.account is None:
-            raise Refused("MissingAuthenticationToken", status=403, message="Missing Authentication Token")
-        region = verified.region
-        if service == "iam" and caller.session in (SessionKind.USER, SessionKind.FEDERATION):
-            # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_sts-comparison.html
-            raise Refused("InvalidAccessKeyId", status=403, message="")
-        if not _SERVICE.fullmatch(service):
-            raise _unserved(service)
-        if service == "sts":
-            context = request_keys(request, path, region=region, now=now)
-            return self._rooms.sts().handle(request, caller, path=path, context=context, now=now)
-        if service == "s3control":
-            context = request_keys(request, path, region=region, now=now)
-            return self._rooms.control().handle(request, caller, region=region, path=path, context=context, note=note)
-        if service == "lambda":
-            context = request_keys(request, path, region=region, now=now)
-            ran = self._rooms.lambdas().handle(request, caller, region=region, path=path, context=context, note=note)
-            if ran is not None:
-                return ran
-        if self._enforce is Enforcement.ALL:
-            context = request_keys(request, path, region=region, now=now)
-            self._authorise(request, caller, service=service, region=region, path=path, context=context, note=note)
-        if service == "lambda":
-            self._rooms.lambdas().check(request, caller, region=region)
-        if service == "cloudtrail":
-            self._rooms.log_writers().check_trail(request, account=caller.account, region=region)
-        if service == "cloudformation":
-            return self._stacks.handle(request, caller, verified)
-        if service == "ssm" and self._ssm is not None:
-            ran = self._ssm().handle(request, account=caller.account, region=region)
-            if ran is not None:
-                return ran
-        answer = self._state.call(service, request, account=caller.account, region=region)
-        if answer.status == HTTPStatus.NOT_FOUND and answer.body[:20].lower().startswith(b"<!doctype html"):
-            raise _unserved(service)  # no route of the service's leads there
-        if service == "lambda":
-            answer = self._rooms.lambdas().answered(request, answer, caller, region=region)
-        return answer
+        return Visit(
+            request=request,
+            caller=caller,
+            verified=authentic.verified,
+            path=path,
+            now=now,
+            note=note,
+            wrong=authentic.wrong,
+        )
 
-    def _authorise(
-        self,
-        request: HttpRequest,
-        caller: Caller,
-        *,
-        service: str,
-        region: str,
-        path: Path,
-        context: Mapping[str, Any],
-        note: dict[str, Any],
-    ) -> None:
+    def _answer(self, visit: Visit, *, service: str) -> HttpResponse:
+        if service == "s3":
+            return self._s3.handle(visit)
+        if service == "sts" and webidentities.is_asked(visit.request):
+            return self._rooms.web_sessions().handle(visit)
+        _check_signed(visit, service=service)
+        for step in (self._by_deciding, self._authorise, self._before_state):
+            answer = step(visit, service)
+            if answer is not None:
+                return answer
+        return self._by_state(visit, service)
+
+    def _by_deciding(self, visit: Visit, service: str) -> HttpResponse | None:
+        """The answer of a room that asks the engine itself, if it has one."""
+        room = self._rooms.deciding.get(service)
+        found: HttpResponse | None = None if room is None else room().handle(visit)
+        return found
+
+    def _authorise(self, visit: Visit, service: str) -> None:
         """Asks the engine for a call of a control plane; what is no operation is left to be refused behind."""
+        if self._enforce is not Enforcement.ALL:
+            return
         from pytest_s3vpce.lab.rights import Place
 
-        place = Place(account=caller.account or "", region=region, partition=caller.arn.split(":", 2)[1])
-        for asked in self._rooms.rights().of(service, request, place=place):
+        place = Place(account=visit.account, region=visit.region, partition=visit.partition)
+        keys = visit.keys()
+        for asked in self._rooms.rights().of(service, visit.request, place=place):
             question = Question(
                 action=asked.action,
                 resource=asked.resource,
                 owner=place.account,
                 resource_policy=key_policy(self._state, asked.resource),
-                endpoint=path.endpoint,
-                context={**context, **asked.context},
+                endpoint=visit.path.endpoint,
+                context={**keys, **asked.context},
             )
-            found = self._judge.decide(caller, question)
-            note.update(action=asked.action, decision=found.effect.value, layer=found.layer, reason=found.reason)
+            found = self._judge.decide(visit.caller, question)
+            visit.decided(asked.action, found)
             if not found.allowed:
-                raise service_denial(found, caller=caller, action=asked.action, resource=asked.resource)
+                raise service_denial(found, caller=visit.caller, action=asked.action, resource=asked.resource)
+
+    def _before_state(self, visit: Visit, service: str) -> HttpResponse | None:
+        """What the lab itself refuses or answers of a caller who may ask."""
+        at = {"account": visit.account, "region": visit.region}
+        if service == "lambda":
+            self._rooms.lambdas().check(visit)
+        elif service == "cloudtrail":
+            self._rooms.log_writers().check_trail(visit.request, **at)
+        elif service == "cloudformation":
+            return self._stacks.handle(visit)
+        elif service == "ssm" and self._ssm is not None:
+            return self._ssm().handle(visit.request, **at)
+        return None
+
+    def _by_state(self, visit: Visit, service: str) -> HttpResponse:
+        answer = self._state.call(service, visit.request, account=visit.account, region=visit.region)
+        if answer.status == HTTPStatus.NOT_FOUND and answer.body[:20].lower().startswith(b"<!doctype html"):
+            raise _unserved(service)  # no route of the service's leads there
+        return self._rooms.lambdas().answered(visit, answer) if service == "lambda" else answer
 
     def _path(self, request: HttpRequest, *, service: str) -> Path:
         origin = request.origin
@@ -231,6 +221,17 @@ class Gateway:
         self.notes.append(note)
         if self._log is not None:
             self._log(note)
+
+
+def _check_signed(visit: Visit, *, service: str) -> None:
+    """Refuses whom no control plane would listen to, and services that are none."""
+    if isinstance(visit.verified, Anonymous) or visit.caller.account is None:
+        raise Refused("MissingAuthenticationToken", status=403, message="Missing Authentication Token")
+    if service == "iam" and visit.caller.session in (SessionKind.USER, SessionKind.FEDERATION):
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_sts-comparison.html
+        raise Refused("InvalidAccessKeyId", status=403, message="")
+    if not _SERVICE.fullmatch(service):
+        raise _unserved(service)
 
 
 def _operation_of(request: HttpRequest, *, service: str) -> str | None:

@@ -8,7 +8,7 @@ import json
 import re
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, unquote
 
 from pytest_s3vpce.lab import functionchecks
@@ -21,14 +21,14 @@ from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.wire import HttpResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from pytest_s3vpce.lab.compute import Functions
     from pytest_s3vpce.lab.judge import Judge
     from pytest_s3vpce.lab.resources import FunctionState, RoleState
     from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.lab.visit import Visit
     from pytest_s3vpce.lab.wire import HttpRequest
-    from pytest_s3vpce.network.path import Path
 
 _INVOKE: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)/invocations(?:\?.*)?")
 _FUNCTION: Final = re.compile(r"/2015-03-31/functions/(?P<name>[^/?]+)(?:\?.*)?")
@@ -60,17 +60,9 @@ class Lambda:
         self._states = FunctionStates(delay=delay)
         self._enforce = enforce
 
-    def handle(
-        self,
-        request: HttpRequest,
-        caller: Caller,
-        *,
-        region: str,
-        path: Path,
-        context: Mapping[str, Any],
-        note: dict[str, Any],
-    ) -> HttpResponse | None:
+    def handle(self, visit: Visit) -> HttpResponse | None:
         """The answer to an invocation; None for all else, which is left to the state behind."""
+        request, caller, region = visit.request, visit.caller, visit.region
         invoked = _INVOKE.fullmatch(request.target)
         if invoked is None or request.method != "POST":
             return None
@@ -79,50 +71,40 @@ class Lambda:
         if named is None:
             message = f"Value '{name}' at 'functionName' failed to satisfy constraint"
             raise Refused("ValidationException", status=400, message=message)
-        account, place = named["account"] or caller.account or "", named["region"] or region
-        arn = f"arn:{caller.arn.split(':', 2)[1]}:lambda:{place}:{account}:function:{named['name']}"
+        account, place = named["account"] or visit.account, named["region"] or region
+        arn = f"arn:{visit.partition}:lambda:{place}:{account}:function:{named['name']}"
         asked = parse_qs(request.target.partition("?")[2]).get("Qualifier", [None])[0]
         qualifier = named["qualifier"] or asked
         found = self._state.function(account, region, named["name"], qualifier=qualifier) if place == region else None
         if found is None and account == caller.account:
             shown = f"{arn}:{qualifier}" if qualifier else arn
             raise Refused("ResourceNotFoundException", status=404, message=f"Function not found: {shown}")
-        self._authorise(caller, arn, found, account=account, path=path, context=context, note=note)
+        self._authorise(visit, arn, found, account=account)
         assert found is not None  # nobody may invoke what is not there in another account
         return self._invoke(request, found)
 
-    def check(self, request: HttpRequest, caller: Caller, *, region: str) -> None:
+    def check(self, visit: Visit) -> None:
         """Raises Lambda's refusal of settings that can't be, and of changes out of season: of whom may ask alone."""
-        functionchecks.check(request)
-        self._check_role(request)
-        arn_of = f"arn:{caller.arn.split(':', 2)[1]}:lambda:{region}:{caller.account}:function:"
-        self._states.check_change(request, arn_of=arn_of)
+        functionchecks.check(visit.request)
+        self._check_role(visit.request)
+        arn_of = f"arn:{visit.partition}:lambda:{visit.region}:{visit.account}:function:"
+        self._states.check_change(visit.request, arn_of=arn_of)
 
-    def _authorise(
-        self,
-        caller: Caller,
-        arn: str,
-        found: FunctionState | None,
-        *,
-        account: str,
-        path: Path,
-        context: Mapping[str, Any],
-        note: dict[str, Any],
-    ) -> None:
+    def _authorise(self, visit: Visit, arn: str, found: FunctionState | None, *, account: str) -> None:
         """https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html"""
         question = Question(
             action=_INVOKE_ACTION,
             resource=arn,
             owner=account,
             resource_policy=None if found is None else self._state.function_policy(found.spec),
-            endpoint=path.endpoint,
-            context=context,
+            endpoint=visit.path.endpoint,
+            context=visit.keys(),
         )
-        decision = self._judge.decide(caller, question)
-        note.update(operation="Invoke", action=_INVOKE_ACTION, decision=decision.effect.value)
-        note.update(layer=decision.layer, reason=decision.reason)
+        decision = self._judge.decide(visit.caller, question)
+        visit.note.update(operation="Invoke")
+        visit.decided(_INVOKE_ACTION, decision)
         if not decision.allowed:
-            raise lambda_denial(decision, caller=caller, action=_INVOKE_ACTION, resource=arn)
+            raise lambda_denial(decision, caller=visit.caller, action=_INVOKE_ACTION, resource=arn)
 
     def _invoke(self, request: HttpRequest, found: FunctionState) -> HttpResponse:
         """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
@@ -180,14 +162,15 @@ class Lambda:
                 message = f"The provided execution role does not have permissions to call {call} on EC2"
                 raise Refused("InvalidParameterValueException", status=400, message=message)
 
-    def answered(self, request: HttpRequest, answer: HttpResponse, caller: Caller, *, region: str) -> HttpResponse:
+    def answered(self, visit: Visit, answer: HttpResponse) -> HttpResponse:
         """What the state behind answered, with what it does not know; a deleted function's workers are stopped."""
+        request = visit.request
         if request.method != "DELETE":
             return self._states.answered(request, answer)
         deleted = _FUNCTION.fullmatch(request.target)
         if deleted is not None:
             name = unquote(deleted["name"])
-            place = f"arn:{caller.arn.split(':', 2)[1]}:lambda:{region}:{caller.account}"
+            place = f"arn:{visit.partition}:lambda:{visit.region}:{visit.account}"
             arn = name if name.startswith("arn:") else f"{place}:function:{name}"
             self._functions.forget(arn)
             self._states.forget(arn)

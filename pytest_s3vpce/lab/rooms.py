@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.lab.onuse import OnUse
+from pytest_s3vpce.lab.signatures import Verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -14,15 +15,16 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.delays import Delays
     from pytest_s3vpce.lab.enforcement import Enforcement
     from pytest_s3vpce.lab.judge import Judge
-    from pytest_s3vpce.lab.keys import Caller, Keys
+    from pytest_s3vpce.lab.keys import Keys
     from pytest_s3vpce.lab.lambdas import Lambda
     from pytest_s3vpce.lab.logwriters import LogWriters
     from pytest_s3vpce.lab.rights import Rights
     from pytest_s3vpce.lab.s3control import S3Control
-    from pytest_s3vpce.lab.signatures import Anonymous, Verified
+    from pytest_s3vpce.lab.signatures import Anonymous
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.sts import Sts
     from pytest_s3vpce.lab.trails import Trails
+    from pytest_s3vpce.lab.visit import Visit
     from pytest_s3vpce.lab.websessions import WebSessions
     from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
 
@@ -53,6 +55,8 @@ class Rooms:
         self.rights = OnUse(self._make_rights)
         self.trails = OnUse(self._make_trails)
         self.log_writers = OnUse(self._make_log_writers)
+        self.deciding: Mapping[str, OnUse[Any]] = {"sts": self.sts, "s3control": self.control, "lambda": self.lambdas}
+        """Those that ask the engine themselves; the calls that one leaves are decided as all others are."""
 
     def see(
         self, request: HttpRequest, verified: Verified | Anonymous, *, note: Mapping[str, Any], **answered: Any
@@ -106,27 +110,26 @@ class Stacks:
         self._keys = keys
         self._service = OnUse(self._make)
 
-    def handle(self, request: HttpRequest, caller: Caller, verified: Verified) -> HttpResponse:
-        return self._service().handle(request, self._asker(request, caller, verified))
+    def handle(self, visit: Visit) -> HttpResponse:
+        return self._service().handle(visit.request, self._asker(visit))
 
     def _make(self) -> CloudFormation:
         from pytest_s3vpce.lab.cloudformation.service import CloudFormation
 
         return CloudFormation(self._handle)
 
-    def _asker(self, request: HttpRequest, caller: Caller, verified: Verified) -> Asker:
+    def _asker(self, visit: Visit) -> Asker:
         """Who wants stacks, with the keys that signed this: with them the stacks' resources are made."""
         from pytest_s3vpce.lab.cloudformation.clients import Signer
         from pytest_s3vpce.lab.cloudformation.service import Asker
 
-        keys = self._keys.lookup(verified.access_key_id)
+        assert isinstance(visit.verified, Verified)
+        keys = self._keys.lookup(visit.verified.access_key_id)
         assert keys is not None
-        assert caller.account is not None
         signer = Signer(
-            access_key_id=verified.access_key_id,
+            access_key_id=visit.verified.access_key_id,
             secret_access_key=keys.secret_access_key,
             session_token=keys.session_token,
-            origin=request.origin,
+            origin=visit.request.origin,
         )
-        partition = caller.arn.split(":", 2)[1]
-        return Asker(account=caller.account, region=verified.region, partition=partition, signer=signer)
+        return Asker(account=visit.account, region=visit.region, partition=visit.partition, signer=signer)

@@ -1,11 +1,10 @@
-"""The condition keys that S3 sets for a request: from its path, its transport, its signature and its parameters."""
+"""The condition keys that S3 sets for a request, besides every service's: from its signature, parameters and body."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.lab.authorization import QUERY
 from pytest_s3vpce.lab.origin import OUTSIDE_OF_VPCS
 from pytest_s3vpce.lab.refused import Refused
@@ -20,10 +19,8 @@ if TYPE_CHECKING:
     from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.lab.origin import Origin
     from pytest_s3vpce.lab.s3requests import S3Request
-    from pytest_s3vpce.lab.signatures import Anonymous
     from pytest_s3vpce.lab.state import State
-    from pytest_s3vpce.lab.wire import HttpRequest
-    from pytest_s3vpce.network.path import Path
+    from pytest_s3vpce.lab.visit import Visit
 
 _IN_BODY: Final[Mapping[str, Mapping[str, str]]] = {
     "PutObjectTagging": {},
@@ -36,38 +33,6 @@ _SOMEBODYS: Final = {"aws:SourceVpc": "vpc-0000000000000a115", "aws:SourceVpce":
 """A VPC and an endpoint of AWS's own."""
 
 
-def request_keys(request: HttpRequest, path: Path, *, region: str, now: datetime) -> dict[str, Any]:
-    """The keys of any service's request.
-
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
-    """
-    keys: dict[str, Any] = {
-        **path.context(),
-        "aws:SecureTransport": "true" if request.scheme == "https" else "false",
-        **_via_keys(request.via),
-        "aws:RequestedRegion": region,
-        "aws:CurrentTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "aws:EpochTime": str(int(now.timestamp())),
-    }
-    for key, header in (("aws:UserAgent", "user-agent"), ("aws:Referer", "referer")):
-        value = request.header(header)
-        if value is not None:
-            keys[key] = value
-    return keys
-
-
-def _via_keys(via: str | None) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-calledvia"""
-    if via is None:
-        return {"aws:ViaAWSService": "false"}
-    return {
-        "aws:ViaAWSService": "true",
-        "aws:CalledVia": (via,),
-        "aws:CalledViaFirst": via,
-        "aws:CalledViaLast": via,
-    }
-
-
 def outside_of_vpcs(keys: dict[str, Any], origin: Origin, *, calibration: Calibration) -> dict[str, Any]:
     """The same for a function that stands in no VPC: what S3 sees of it is documented nowhere."""
     if origin != OUTSIDE_OF_VPCS:
@@ -77,20 +42,15 @@ def outside_of_vpcs(keys: dict[str, Any], origin: Origin, *, calibration: Calibr
     return {**{name: value for name, value in _SOMEBODYS.items() if found[name] == "present"}, **kept}
 
 
-def s3_keys(
-    request: HttpRequest,
-    asked: S3Request,
-    verified: Verified | Anonymous,
-    *,
-    now: datetime,
-    calibration: Calibration = NONE,
-) -> dict[str, Any]:
-    """S3's own keys, as a calibration found them where AWS does not say what they hold.
+def s3_keys(visit: Visit, asked: S3Request, *, region: str, calibration: Calibration) -> dict[str, Any]:
+    """The keys of a request to S3, as a calibration found them where AWS does not say what they hold.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html and
     https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html
     """
-    keys: dict[str, Any] = {**calibration.keys(asked.operation, asked.parameters)}
+    request, verified = visit.request, visit.verified
+    network = outside_of_vpcs(visit.keys(region=region), request.origin, calibration=calibration)
+    keys: dict[str, Any] = {**network, **calibration.keys(asked.operation, asked.parameters)}
     if request.tls is not None:
         keys["s3:TlsVersion"] = request.tls.removeprefix("TLSv")
     if isinstance(verified, Verified):
@@ -101,7 +61,7 @@ def s3_keys(
     keys |= calibration.payload(request.header("x-amz-content-sha256"), presigned=presigned)
     keys |= calibration.place(asked.operation, request.body)
     until = asked.parameters.get("ObjectLockRetainUntilDate")
-    if until is not None and (days := _days_until(str(until), now=now)) is not None:
+    if until is not None and (days := _days_until(str(until), now=visit.now)) is not None:
         keys["s3:object-lock-remaining-retention-days"] = str(days)
     return keys | header_tags(asked.name, asked.parameters) | _body_keys(asked.name, request.body)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from pytest_s3vpce.errors import PolicyError
@@ -22,14 +22,12 @@ from pytest_s3vpce.markup import below, elements
 from pytest_s3vpce.policy import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pytest_s3vpce.lab.accesspoints import AccessPoint
     from pytest_s3vpce.lab.judge import Judge
     from pytest_s3vpce.lab.keys import Caller
     from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.lab.visit import Visit
     from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
-    from pytest_s3vpce.network.path import Path
 
 _ROOT: Final = "/v20180820"
 _NAMESPACE: Final = "http://awss3control.amazonaws.com/doc/2018-08-20/"
@@ -85,30 +83,21 @@ class S3Control:
         self._state = state
         self._judge = judge
 
-    def handle(
-        self,
-        request: HttpRequest,
-        caller: Caller,
-        *,
-        region: str,
-        path: Path,
-        context: Mapping[str, Any],
-        note: dict[str, Any],
-    ) -> HttpResponse:
+    def handle(self, visit: Visit) -> HttpResponse:
         """The answer to a verified request; Refused where it is denied, wrong or not served."""
-        asked = self._asked(request, caller, region=region)
-        keys = {**context, **_point_keys(asked, request)}
+        request, caller = visit.request, visit.caller
+        asked = self._asked(request, caller, region=visit.region)
         question = Question(
             action=f"s3:{asked.action}",
             resource=asked.resource,
             owner=asked.account,
             resource_policy=None,
-            endpoint=path.endpoint,
-            context=keys,
+            endpoint=visit.path.endpoint,
+            context={**visit.keys(), **_point_keys(asked, request)},
         )
         decision = self._judge.decide(caller, question)
-        note.update(operation=asked.action, action=question.action, decision=decision.effect.value)
-        note.update(layer=decision.layer, reason=decision.reason)
+        visit.note.update(operation=asked.action)
+        visit.decided(question.action, decision)
         relation = self._judge.relation(caller, asked.account)
         if not decision.allowed:
             raise s3_denial(decision, caller=caller, action=question.action, resource=asked.resource, relation=relation)
@@ -120,7 +109,7 @@ class S3Control:
                 )
         if asked.action == "GetAccessPointPolicyStatus" and asked.point is not None:
             return _policy_status(asked.point)
-        return self._state.call("s3control", request, account=asked.account, region=region)
+        return self._state.call("s3control", request, account=asked.account, region=visit.region)
 
     def _asked(self, request: HttpRequest, caller: Caller, *, region: str) -> _Asked:
         path = request.target.partition("?")[0].removeprefix(_ROOT).rstrip("/")
@@ -178,13 +167,11 @@ def _resources_fit(text: str, point: AccessPoint) -> bool:
 
 
 def _point_keys(asked: _Asked, request: HttpRequest) -> dict[str, str]:
-    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-policies.html#access-points-condition-keys"""
-    if asked.name is None:
-        return {}
+    """Of the access point, or of the one that is to be made."""
+    if asked.point is not None or asked.name is None:
+        return {} if asked.point is None else asked.point.keys()
     keys = {"s3:DataAccessPointArn": asked.resource, "s3:DataAccessPointAccount": asked.account}
-    if asked.point is not None:
-        keys["s3:AccessPointNetworkOrigin"] = asked.point.origin
-    elif asked.action == "CreateAccessPoint":
+    if asked.action == "CreateAccessPoint":
         keys["s3:AccessPointNetworkOrigin"] = "VPC" if b"<VpcId>" in request.body else "Internet"
     return keys
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab.authorization import ALGORITHM
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.keys import Caller
     from pytest_s3vpce.lab.resources import BucketState
     from pytest_s3vpce.lab.s3requests import S3Request
+    from pytest_s3vpce.lab.s3subject import Subject
     from pytest_s3vpce.lab.state import State
 
 _ARN: Final = re.compile(
@@ -53,31 +55,23 @@ class Kms:
         self._judge = judge
 
     def require(
-        self,
-        caller: Caller,
-        asked: S3Request,
-        bucket: BucketState,
-        *,
-        action: str,
-        resource: str,
-        key: str | None,
-        version: object,
-        context: Mapping[str, Any],
+        self, caller: Caller, asked: S3Request, subject: Subject, *, action: str, context: Mapping[str, Any]
     ) -> None:
         """Raises S3's words where the caller may not use the key that this check leads to, if to any."""
-        if action in DECRYPTING and key is not None:
-            held = self._of_object(bucket, key, version)
-            self._ask(caller, held, "kms:Decrypt", resource=resource, region=bucket.region, context=context)
+        bucket = subject.owned.bucket
+        assert bucket is not None  # what is in no bucket is under no key
+        ask = partial(self._ask, caller, resource=subject.resource, region=bucket.region, context=context)
+        if action in DECRYPTING and subject.key is not None:
+            ask(self._of_object(bucket, subject.key, subject.version), "kms:Decrypt")
         elif action == "s3:PutObject" and asked.name in CREATIONS:
-            held = self._of_write(asked, bucket, caller)
-            self._ask(caller, held, "kms:GenerateDataKey", resource=resource, region=bucket.region, context=context)
+            ask(self._of_write(asked, bucket, caller), "kms:GenerateDataKey")
         elif action == "s3:PutObject" and asked.name in KEYS_OF_PARTS:
             held = self._of_upload(asked, bucket)
             for needed in KEYS_OF_PARTS[asked.name]:
-                self._ask(caller, held, needed, resource=resource, region=bucket.region, context=context)
+                ask(held, needed)
 
-    def _of_object(self, bucket: BucketState, key: str, version: object) -> Key | None:
-        found = self._state.stored(bucket.name, key, None if version is None else str(version))
+    def _of_object(self, bucket: BucketState, key: str, version: str | None) -> Key | None:
+        found = self._state.stored(bucket.name, key, version)
         if getattr(found, "encryption", None) not in WITH_KMS:
             return None
         return self._key(found.kms_key_id, account=bucket.account, region=bucket.region)

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.keys import Keys, Tags
     from pytest_s3vpce.lab.resources import RoleState
     from pytest_s3vpce.lab.state import State
-    from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
-    from pytest_s3vpce.network.path import Path
+    from pytest_s3vpce.lab.visit import Visit
+    from pytest_s3vpce.lab.wire import HttpResponse
     from pytest_s3vpce.network.topology import Endpoint
 
 _TARGET: Final = re.compile(r"(?:arn:aws[a-z-]*:iam::)?(?P<account>\d{12})(?::root)?", re.ASCII)
@@ -64,11 +64,9 @@ class Sts:
             "GetSessionToken": self._session_token,
         }
 
-    def handle(
-        self, request: HttpRequest, caller: Caller, *, path: Path, context: Mapping[str, Any], now: datetime
-    ) -> HttpResponse:
+    def handle(self, visit: Visit) -> HttpResponse:
         """The answer to a verified request; Refused where it is denied, wrong or not served."""
-        form = form_of(request)
+        form = form_of(visit.request)
         name = form.get("Action", "")
         action = self._actions.get(name)
         if action is None:
@@ -76,7 +74,8 @@ class Sts:
         unserved = sorted(parameter for parameter in form if parameter.startswith(_UNSERVED))
         if unserved:
             raise Refused("NotImplemented", status=501, message=f"The lab's {name} does not take {unserved[0]}.")
-        return answered(name, action(form, caller, endpoint=path.endpoint, context=context, now=now))
+        asked = {"endpoint": visit.path.endpoint, "context": visit.keys(), "now": visit.now}
+        return answered(name, action(form, visit.caller, **asked))
 
     def _identity(self, _form: Mapping[str, str], caller: Caller, **_: Any) -> str:
         """Whatever policies say. https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html"""

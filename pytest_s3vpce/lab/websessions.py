@@ -21,20 +21,20 @@ from pytest_s3vpce.lab.stsforms import (
     seconds,
     session_form,
 )
-from pytest_s3vpce.lab.webidentities import OPERATION, identity_in, trust_of
+from pytest_s3vpce.lab.webidentities import OPERATION, identity_in, region_of, trust_of
 from pytest_s3vpce.markup import elements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from pytest_s3vpce.lab.judge import Judge
     from pytest_s3vpce.lab.keys import Keys
     from pytest_s3vpce.lab.resources import RoleState
     from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.lab.visit import Visit
     from pytest_s3vpce.lab.webidentities import Identity
-    from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
-    from pytest_s3vpce.network.path import Path
+    from pytest_s3vpce.lab.wire import HttpResponse
+    from pytest_s3vpce.network.topology import Endpoint
 
 ACTION: Final = f"sts:{OPERATION}"
 _DEFAULT, _LONGEST = 3600, 43_200
@@ -48,9 +48,9 @@ class WebSessions:
         self._keys = keys
         self._judge = judge
 
-    def handle(self, request: HttpRequest, *, path: Path, context: Mapping[str, Any], now: datetime) -> HttpResponse:
+    def handle(self, visit: Visit) -> HttpResponse:
         """The answer to an unsigned request; Refused where it is denied or wrong."""
-        form = form_of(request)
+        form, now = form_of(visit.request), visit.now
         arn = form.get("RoleArn", "")
         check_role_arn(arn)
         name = check_name(form, "RoleSessionName", longest=64)
@@ -61,7 +61,8 @@ class WebSessions:
         backends = self._state.backends("iam")
         token = form.get("WebIdentityToken", "")
         identity = identity_in(token, backends, account=account, partition=partition, now=now)
-        role = self._trusting(arn, identity, path=path, context={**context, "sts:RoleSessionName": name})
+        keys = {**visit.keys(region=region_of(visit.request)), "sts:RoleSessionName": name}
+        role = self._trusting(arn, identity, endpoint=visit.path.endpoint, context=keys)
         if duration > role.max_session_seconds:
             raise invalid("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
         minted = self._keys.mint(
@@ -79,7 +80,9 @@ class WebSessions:
         result = f"{credentials(minted)}<AssumedRoleUser>{user}</AssumedRoleUser>{said}{packed(percent)}"
         return answered(OPERATION, result)
 
-    def _trusting(self, arn: str, identity: Identity, *, path: Path, context: Mapping[str, Any]) -> RoleState:
+    def _trusting(
+        self, arn: str, identity: Identity, *, endpoint: Endpoint | None, context: Mapping[str, Any]
+    ) -> RoleState:
         """The role, if its trust policy lets this identity in."""
         role = self._state.role(arn)
         if role is not None:
@@ -88,7 +91,7 @@ class WebSessions:
                 resource=role.arn,
                 owner=role.account,
                 resource_policy=trust_of(role.trust_policy, identity.provider),
-                endpoint=path.endpoint,
+                endpoint=endpoint,
                 context={**context, **identity.keys},
             )
             if self._judge.decide(ANONYMOUS, question).allowed:
