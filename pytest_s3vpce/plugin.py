@@ -100,7 +100,8 @@ def _shard(text: str) -> tuple[int, int]:
 def pytest_configure(config: pytest.Config) -> None:
     mode = _mode(config)
     if mode is not None:
-        _check_reports(config.getoption("--s3vpce-report"), config.getoption("--s3vpce-baseline"))
+        if not hasattr(config, "workerinput"):  # the controller has looked, and writes them
+            _check_reports(config.getoption("--s3vpce-report"), config.getoption("--s3vpce-baseline"))
         if config.getoption("--s3vpce-plan"):
             config.option.dist, config.option.tx = "no", []  # a plan is one process's; xdist looks after us
         config.pluginmanager.register(_Access(config, mode), _NAME)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce import __version__
 from pytest_s3vpce.errors import ExpectationError, LabError, RunError, S3VpceError
-from pytest_s3vpce.expectations import Plan, find_expectations, load_expectations, plan_cells
+from pytest_s3vpce.expectations import Plan, plan_of
 from pytest_s3vpce.inventory import find_inventory, load_inventory
 from pytest_s3vpce.joining import joined
 from pytest_s3vpce.matrix import Call, Matrix
@@ -118,9 +118,7 @@ class RunSession:
     def plan(self) -> Plan:
         """All expectation files that belong to the inventory: `everyone-else` needs every one of them."""
         if self._plan is None:
-            inventory = self.inventory
-            files = [load_expectations(path, inventory) for path in find_expectations(inventory.path.parent)]
-            self._plan = plan_cells(files, inventory)
+            self._plan = plan_of(self.inventory)
         return self._plan
 
     def items_of(self, path: Path) -> Iterator[Row]:
