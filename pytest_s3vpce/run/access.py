@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.errors import S3VpceError
@@ -315,7 +316,7 @@ class AccessRun:
                 ambient=destination.region if principal.ambient else None,
                 presign=presign,
             )
-        return self._signed[key]
+        return replace(self._signed[key], read_timeout=cell.timeout)
 
     # --- outcomes ----------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +11,7 @@ import pytest
 
 from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.errors import TargetError, VantageError
-from pytest_s3vpce.model import Answer, Cell, OutcomeKind, Target
+from pytest_s3vpce.model import Answer, Cell, OutcomeKind, SignedRequest, Target
 from pytest_s3vpce.probe import Probe
 from pytest_s3vpce.run.access import AccessRun
 from pytest_s3vpce.run.objects import canary_body, canary_version
@@ -221,3 +222,28 @@ def test_who_takes_back_is_told_what_was_handed_to_be_sent(
     with suppress(RuntimeError):
         scripted({get(): [failure]}).send([get()], {}, unmade={})
     assert told == [handed]
+
+
+def test_each_cell_has_its_own_time_however_many_share_a_signature() -> None:
+    built: list[Probe] = []
+
+    def build(probe: Probe, *, request_id: str, **_: object) -> SignedRequest:
+        built.append(probe)
+        given = {"method": "GET", "url": "https://b.s3.amazonaws.com/k", "headers": ()}
+        return SignedRequest(id=request_id, **given, read_timeout=probe.cell.timeout)  # type: ignore[arg-type]
+
+    world: Any = SimpleNamespace(
+        session=lambda _: "session",
+        presign=lambda _: None,
+        destination=lambda _: SimpleNamespace(region="eu-west-1"),
+        inventory=SimpleNamespace(principals={"app": SimpleNamespace(ambient=False)}),
+        accounts=SimpleNamespace(credentials=lambda _: None),
+    )
+    builder: Any = SimpleNamespace(build=build)
+    run = AccessRun(world, world, builder=builder, notify=lambda _: None, mutations=world)
+    times = {"near": None, "far": 40, "farther": 50}
+    probes = [
+        replace(get(vantage=name), cell=replace(get(vantage=name).cell, timeout=time)) for name, time in times.items()
+    ]
+    assert [run._request(probe).read_timeout for probe in probes] == [None, 40, 50]
+    assert len(built) == 1
