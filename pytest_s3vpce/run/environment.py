@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from pytest_s3vpce.accounts import AccountKeys, Connection
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab.origin import Internet
 from pytest_s3vpce.probe import Credentials
+from pytest_s3vpce.vantage.agent import HOSTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+
+_NOWHERE: Final = "127.0.0.1:1"
+"""Refuses connections: nobody listens at loopback's port 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +52,7 @@ def from_ready_file(path: Path) -> Environment:
                 keys={name: _keys(row) for name, row in ready["accounts"].items()},
                 pauses=(),
             ),
-            connect_to=tuple(f"*:{port}:{address}" for port in (80, 443)),
+            connect_to=_routes(address),
             loopback=True,
             ca_bundle=ready["ca_bundle"],
             address=Internet().address,
@@ -59,6 +64,15 @@ def from_ready_file(path: Path) -> Environment:
         raise LabError(
             f"`{path}` is no lab's ready file", remedy="`s3vpce lab --ready-file FILE` writes one"
         ) from error
+
+
+def _routes(address: str) -> tuple[str, ...]:
+    """From the public internet every service is at the lab; interface endpoints are not, nor is anything on AWS's
+    hosts' other ports: their names are public, but lead to private addresses.
+    """
+    inside = (f"*.vpce.{suffix}::{_NOWHERE}" for suffix in ("amazonaws.com", "amazonaws.com.cn"))
+    served = (f"*:{port}:{address}" for port in (80, 443))
+    return (*inside, *served, *(f"{pattern}::{_NOWHERE}" for pattern in HOSTS))
 
 
 def _keys(row: Mapping[str, Any]) -> AccountKeys:

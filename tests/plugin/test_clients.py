@@ -184,6 +184,7 @@ def test_boto3_gives_the_same_from_everywhere(world: tuple[Path, Path], pytester
 
 OTHERS = """
 import pytest
+import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
 
@@ -278,7 +279,11 @@ def test_resolve_and_connect(s3vpce):
         assert s3vpce.resolve(host, vantage=vantage).addresses
         found = s3vpce.connect(host, 443, vantage=vantage)
         assert found.ok and found.peer
-    assert not s3vpce.connect(host, 22, vantage="app-subnet").ok
+        assert not s3vpce.connect(host, 22, vantage=vantage).ok
+    inside = "bucket.vpce-0123456789abcdef0-01234567.s3.eu-west-1.vpce.amazonaws.com"
+    assert s3vpce.connect(inside, 443, vantage="internet").failure == "refused"
+    with s3vpce.http(vantage="shell") as http, pytest.raises(requests.ConnectionError, match="refused"):
+        http.get(f"https://{inside}/")
     assert s3vpce.connect("127.0.0.1", 1, vantage="shell").failure == "refused"
     with pytest.raises(VantageError, match="`allow_hosts`"):
         s3vpce.resolve("example.org", vantage="app-subnet")
