@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from pytest_s3vpce.vantage.deployment import Deployment
 
 DEPLOY: Final = "run `s3vpce deploy`"
+_AWAKE: Final = "Active"
 _MISSING: Final = "ResourceNotFoundException"
 _EXISTS: Final = "EntityAlreadyExists"
+_CONFLICT: Final = "ResourceConflictException"
 _DESCRIPTION: Final = "the agent of pytest-s3vpce, kept by s3vpce deploy; content "
 
 
@@ -102,7 +104,10 @@ def kept_name(vantage: str) -> str:
 
 
 class KeptLambdaVantage(LambdaVantage):
-    """A function that `s3vpce deploy` made. Asks for its configuration, invokes it, and never changes anything."""
+    """A function that `s3vpce deploy` made. Asks for its configuration, invokes it, and never changes anything.
+
+    Its configuration tells what it runs and whether it is awake, so that a run's first invoke carries its requests.
+    """
 
     def __init__(
         self, name: str, *, control: ControlPlane, recipe: Recipe, config: AgentConfig, place: Place | None = None
@@ -111,6 +116,11 @@ class KeptLambdaVantage(LambdaVantage):
         self._recipe = recipe
 
     def prepare(self, *, notify: Callable[[str], None] = silent) -> None:
+        if self.check() != _AWAKE:
+            super().prepare(notify=notify)
+
+    def hear(self, *, notify: Callable[[str], None] = silent) -> None:
+        """VantageError where it does not answer as the agent of this version."""
         self.check()
         super().prepare(notify=notify)
 
@@ -141,7 +151,7 @@ class KeptLambdaVantage(LambdaVantage):
                 f"its function `{self.function}` has failed, {reasons.words(code)} ({code})",
                 remedy=f"{reasons.remedy(code)}; then {DEPLOY}",
             )
-        return str(state.get("State", "Active"))
+        return str(state.get("State", _AWAKE))
 
 
 def _is_moving(found: Mapping[str, Any]) -> bool:
@@ -169,7 +179,7 @@ class Keeper:
             raise self._error(
                 f"function `{self.function}` can't be deployed: {words_of(failure)}", remedy=reasons.remedy_of(failure)
             ) from failure
-        self._point.prepare(notify=notify)
+        self._point.hear(notify=notify)
         return done
 
     def _deployed(self, network: Network, notify: Callable[[str], None]) -> Done:
@@ -229,8 +239,17 @@ class Keeper:
         notify(f"creating function {self.function}")
         tags = {**self._recipe.deployment.tags, **self._tags()}
         create = partial(self._client.create_function, **arguments, Role=role, Code={"ZipFile": agent_zip()}, Tags=tags)
-        when_known(create, what=f"role {self.function}", notify=notify)
+        try:
+            when_known(create, what=f"role {self.function}", notify=notify)
+        except FAULTS as failure:
+            if code_of(failure) != _CONFLICT or not self._is_made():
+                raise
         waking.await_active(self._control, self.function, notify=notify, error=self._error)
+
+    def _is_made(self) -> bool:
+        """Whether AWS has made it as it is wanted, and the answer was lost."""
+        found = self._found()
+        return found is not None and found["Tags"].get(marks.CONTENT) == self._recipe.content
 
     def _update(
         self, found: Mapping[str, Any], arguments: dict[str, Any], *, network: Network, notify: Callable[[str], None]

@@ -128,6 +128,21 @@ def broken_off(_call: Call, reply: Reply) -> Reply:
     return replace(reply, body=reply.body[:half], missing=len(reply.body) - half)
 
 
+def first_answers_lost() -> Callable[[Call, Reply], Reply]:
+    """AWS did what was asked, but nobody hears of it before it is asked again for the same."""
+    lock, done = threading.Lock(), set[bytes]()
+
+    def answered(call: Call, reply: Reply) -> Reply:
+        with lock:
+            is_first = call.body not in done
+            done.add(call.body)
+        if is_first and reply.status < 300:
+            raise Lost
+        return reply
+
+    return answered
+
+
 def never_told(seconds: float) -> Callable[[Call, Reply], Reply]:
     """AWS did what was asked, and says so long after the client has given up."""
 
@@ -159,6 +174,23 @@ def failed(kind: str, message: str) -> Callable[[Call], Reply]:
         return Reply(status=200, headers=(("X-Amz-Function-Error", "Unhandled"),), body=body.encode())
 
     return answered
+
+
+class Clock:
+    """The pauses of the code under test, shortened and counted."""
+
+    def __init__(self) -> None:
+        self._paused: dict[int, float] = {}
+
+    @property
+    def paused(self) -> float:
+        """Seconds, of the thread that paused longest."""
+        return max(self._paused.values(), default=0.0)
+
+    def sleep(self, seconds: float) -> None:
+        thread = threading.get_ident()
+        self._paused[thread] = self._paused.get(thread, 0.0) + seconds
+        _sleep(min(seconds, 0.01))
 
 
 class Way:

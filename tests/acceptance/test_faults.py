@@ -7,7 +7,6 @@ import datetime as dt
 import json
 import os
 import re
-import threading
 import time
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -22,7 +21,7 @@ from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
 from pytest_s3vpce.vantage import launch, ssm
 from tests.acceptance import faulty
-from tests.acceptance.faulty import Fault, Way
+from tests.acceptance.faulty import Clock, Fault, Way
 from tests.acceptance.test_kill import made
 from tests.acceptance.test_kinds import Example, running
 
@@ -65,6 +64,7 @@ LOOK: Final = r"lambda:GetFunctionConfiguration"
 INVOKE: Final = r"lambda:Invoke"
 ASSUME: Final = r"sts:AssumeRole"
 FRESH: Final = "The role defined for the function cannot be assumed by Lambda."
+POWERLESS: Final = "The provided execution role does not have permissions to call CreateNetworkInterface on EC2"
 """https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-deployment.html"""
 
 
@@ -147,6 +147,10 @@ ROWS: Final = (
         id="a role that Lambda never knows",
         faults=always(CREATE, faulty.error("InvalidParameterValueException", FRESH)),
         lost="cannot be assumed",
+    ),
+    Row(
+        id="a policy that Lambda does not know yet",
+        faults=always(CREATE, faulty.error("InvalidParameterValueException", POWERLESS), times=3),
     ),
     Row(
         id="roles that can not be assumed at first",
@@ -295,23 +299,6 @@ ROWS: Final = (
     Row(id="removals done, their answers lost", faults=always(r".*:Delete.*", after=faulty.answer_lost, times=1)),
     Row(id="control plane lost when it ends", faults=always(r".*:Delete.*", faulty.lost), left="Connection was closed"),
 )
-
-
-class Clock:
-    """The pauses of the code under test, shortened and counted."""
-
-    def __init__(self) -> None:
-        self._paused: dict[int, float] = {}
-
-    @property
-    def paused(self) -> float:
-        """Seconds, of the thread that paused longest."""
-        return max(self._paused.values(), default=0.0)
-
-    def sleep(self, seconds: float) -> None:
-        thread = threading.get_ident()
-        self._paused[thread] = self._paused.get(thread, 0.0) + seconds
-        faulty._sleep(min(seconds, 0.01))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from pytest_s3vpce.vantage import (
     Recipe,
     RunRole,
     agent,
+    waking,
 )
 from pytest_s3vpce.vantage.kept import Done, Keeper
 
@@ -109,24 +110,39 @@ def answering(aws: dict[str, Stubber]) -> None:
     aws["lambda"].add_response("invoke", {"Payload": StreamingBody(io.BytesIO(content), len(content))})
 
 
-# --- what a run does with it: two calls, no others are stubbed
+# --- what a run does with it: it is looked at, and asked for an answer where it sleeps; no other calls are stubbed
 
 
 def point(control: ControlPlane) -> KeptLambdaVantage:
     return KeptLambdaVantage("inside", control=control, recipe=recipe(), config=AgentConfig())
 
 
-def test_a_run_looks_at_it_and_invokes_it(aws: dict[str, Stubber], control: ControlPlane) -> None:
-    found(aws)
-    answering(aws)
+@pytest.mark.parametrize("state", ["Active", "Inactive"])
+def test_a_run_looks_at_it_and_wakes_it(aws: dict[str, Stubber], control: ControlPlane, state: str) -> None:
+    found(aws, State=state)
+    if state == "Inactive":
+        answering(aws)
     point(control).prepare()
+    aws["lambda"].assert_no_pending_responses()
 
 
 def test_a_run_waits_for_an_update_that_goes_on(aws: dict[str, Stubber], control: ControlPlane) -> None:
     found(aws, times=2, LastUpdateStatus="InProgress")
     found(aws)
-    answering(aws)
     point(control).prepare()
+
+
+def test_one_that_fell_asleep_is_woken_for_its_requests(
+    aws: dict[str, Stubber], control: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waking, "PAUSE", 0.0)
+    for _ in range(2):
+        aws["lambda"].add_client_error("invoke", "ResourceNotReadyException", http_status_code=502)
+    found(aws)
+    answering(aws)
+    answering(aws)
+    assert point(control)._exchange({"requests": []}) == PONG
+    aws["lambda"].assert_no_pending_responses()
 
 
 def test_a_run_says_what_to_do_where_it_is_missing(aws: dict[str, Stubber], control: ControlPlane) -> None:
@@ -306,6 +322,26 @@ def test_a_role_that_is_ours_is_used_again(aws: dict[str, Stubber], control: Con
     found(aws, times=2, **given)
     answering(aws)
     assert keeper(control, role=RunRole()).deploy() is Done.CREATED
+
+
+@pytest.mark.parametrize("content", ["", "another"])
+def test_a_function_whose_creation_was_not_told_is_there(
+    aws: dict[str, Stubber], control: ControlPlane, content: str
+) -> None:
+    """But one that somebody else has made meanwhile, otherwise, is not what was wanted."""
+    looked_up(aws)
+    missing(aws)
+    aws["lambda"].add_client_error("create_function", "ResourceConflictException", "exists", http_status_code=409)
+    found(aws)
+    if content:
+        tagged(aws, **{"s3vpce:content": content})
+        with pytest.raises(VantageError, match="can't be deployed: ResourceConflictException: exists"):
+            keeper(control).deploy()
+        return
+    tagged(aws)
+    found(aws, times=2)
+    answering(aws)
+    assert keeper(control).deploy() is Done.CREATED
 
 
 @pytest.mark.parametrize("code", ["EntityAlreadyExists", "LimitExceeded"])

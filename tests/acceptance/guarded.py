@@ -1,0 +1,291 @@
+"""Inventories in labs that enforce all, whose runners have what `s3vpce permissions` prints and nothing else."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.errors import S3VpceError, VantageError
+from pytest_s3vpce.expectations import find_expectations, load_expectations, plan_cells
+from pytest_s3vpce.inventory import load_inventory
+from pytest_s3vpce.run.doctor import examine
+from pytest_s3vpce.run.evidencing import evidenced
+from pytest_s3vpce.run.folder import RunFolder
+from pytest_s3vpce.run.keeping import Keepers
+from pytest_s3vpce.run.operator import Operator
+from pytest_s3vpce.run.permissions import Mode, permissions
+from pytest_s3vpce.run.planes import Planes, world_of
+from pytest_s3vpce.run.sweeping import Sweeper, sweep_folder
+from pytest_s3vpce.snapshot import closed_port
+from pytest_s3vpce.vantage import Kind, Ledger
+from pytest_s3vpce.vantage.ssm import RunCommand
+from tests.acceptance import faulty
+from tests.acceptance.faulty import Fault, Way
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from pytest_s3vpce.matrix import Matrix
+    from pytest_s3vpce.vantage import ControlPlane
+    from tests.acceptance.conftest import Stage
+
+RUNNER: Final = "s3vpce-runner"
+BUCKET: Final = "scratch-of-the-rights"
+EVERYTHING: Final = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+
+_FIRST: Final = {
+    "ssm:CancelCommand": "cancelled",
+    "s3:ListBucketVersions": "leftover",
+    "ec2:DescribeSecurityGroups": "closed",
+    "iam:ListRoleTags": "sweep",
+    "lambda:ListTags": "sweep",
+}
+"""Where it shows soonest that an action is missing."""
+
+Pair = tuple[str, str]
+"""A statement's Sid, and one of its actions."""
+
+
+class Guarded:
+    """An inventory in a lab that enforces all, whose runners have what is printed and nothing else."""
+
+    mode = Mode.CREATE
+
+    def __init__(self, stage: Stage, inventory: Path) -> None:
+        """Each first answer to a creation is lost on the way: what was made has to be found again."""
+        self.stage = stage
+        self._way = Way(stage.ready["endpoint_url"])
+        self._way.faults = (Fault(only="(iam|lambda):Create(Role|Function)", after=faulty.first_answers_lost()),)
+        connection = replace(stage.environment.connection, endpoint_url=self._way.url)
+        self.environment = replace(stage.environment, connection=connection)
+        self.inventory = load_inventory(inventory)
+        self.root = inventory.parent
+        self.plan = plan_cells(
+            [load_expectations(path, self.inventory) for path in find_expectations(self.root)], self.inventory
+        )
+        for name in self.inventory.accounts:  # what references stand for is looked up with rights of some kind
+            self.may(name, EVERYTHING)
+        self.prepare()
+        printed = permissions(self.inventory, self.environment, mode=self.mode)
+        self.policies = {row.name: row.runner for row in printed.accounts if row.runner["Statement"]}
+        for account, document in self.policies.items():
+            self.may(account, document)
+        for role, trust in printed.trust.items():
+            iam = stage.client("iam", self.account_of(role))
+            iam.update_assume_role_policy(RoleName=role.rpartition("/")[2], PolicyDocument=json.dumps(trust))
+
+    def prepare(self) -> None:
+        """What has to be there before, made with all rights."""
+
+    def account_of(self, arn: str) -> str:
+        return next(name for name, row in self.inventory.accounts.items() if row.id == arn.split(":")[4])
+
+    def may(self, account: str, document: Mapping[str, Any]) -> None:
+        iam = self.stage.client("iam", account)
+        with suppress(iam.exceptions.NoSuchEntityException):
+            iam.detach_role_policy(RoleName=RUNNER, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
+        iam.put_role_policy(RoleName=RUNNER, PolicyName="printed", PolicyDocument=json.dumps(document))
+
+    def run(self) -> Matrix:
+        """All that is declared, and what is made removed; AssertionError where something is left."""
+        folder = RunFolder.create(self.root)
+        operator = Operator(self.inventory, self.environment, folder, notify=lambda _: None, strict=False)
+        names = [*(row.id for row in self.plan.cells), *(row.id for row in self.plan.claims)]
+        try:
+            return operator.run(self.plan, set(filter(self.takes, names)))
+        finally:
+            left = operator.sweep()
+            folder.tidy(keep=False)
+            assert left == []
+
+    def takes(self, name: str) -> bool:
+        """Whether a cell or claim is run."""
+        return bool(name)
+
+    def ways(self) -> dict[str, Callable[[], Any]]:
+        """All that can be told: what a sweep can't see, the matrix, the doctor's words."""
+        return {"sweep": self.swept, "matrix": lambda: told(self.run()), "doctor": self.examined}
+
+    def swept(self) -> list[str]:
+        sweeper = Sweeper(self.inventory, self.environment, roots=[self.root], notify=lambda _: None)
+        return [str(row) for row in sweeper.sweep()]
+
+    def examined(self) -> list[tuple[str, str]]:
+        return [(check.subject, check.state.value) for check in examine(self.inventory, self.environment)]
+
+    def control(self, account: str) -> ControlPlane:
+        world = world_of(self.inventory, self.environment, run_id="looks")
+        return Planes(world, self.environment).of(account)
+
+    def closed(self, account: str) -> bool:
+        """That a group lets no http out explains why a probe got no answer."""
+        group = self.stage.outputs[f"ClosedGroup-{account}"]
+        return closed_port(self.control(account).client("ec2"), [group], port=80) is not None
+
+    def all_told(self) -> dict[str, Any]:
+        return {name: way() for name, way in self.ways().items()}
+
+    def breaks(self, wanted: Mapping[str, Any], *, action: str) -> bool:
+        """Whether anything is not as it was; what is known to take the action is looked at first."""
+        first = _FIRST.get(action, "")
+        ways = sorted(self.ways().items(), key=lambda row: not (first and row[0].startswith(first)))
+        try:
+            return any(way() != wanted[name] for name, way in ways)
+        except (S3VpceError, AssertionError):
+            return True
+
+    def restore(self) -> None:
+        """What could not be removed for want of a right, removed with all that are printed."""
+
+    def close(self) -> None:
+        """What `prepare` made, removed."""
+        self._way.stop()
+
+
+def told(matrix: Matrix) -> dict[str, Any]:
+    """What a matrix says, without what differs from run to run."""
+    cells = {
+        row.id: (row.measured.outcome, row.measured.layer, row.measured.code, row.passed, row.controlled, row.hint)
+        for row in matrix.cells
+    }
+    claims = {
+        row.id: (row.verdict, row.sentence, [item.status for item in row.evidence], asdict(row.coverage))
+        for row in matrix.claims
+    }
+    return {"cells": cells, "claims": claims, "paths": {row.name: row.path for row in matrix.vantages}}
+
+
+def pairs(document: Mapping[str, Any]) -> list[Pair]:
+    return [(row["Sid"], action) for row in document["Statement"] for action in row["Action"]]
+
+
+def without(document: Mapping[str, Any], pair: Pair) -> dict[str, Any]:
+    sid, action = pair
+    found = copy.deepcopy(dict(document))
+    for row in found["Statement"]:
+        if row["Sid"] == sid:
+            row["Action"].remove(action)
+    found["Statement"] = [row for row in found["Statement"] if row["Action"]]
+    return found
+
+
+class Wide(Guarded):
+    """Instances and functions that are there, an instance and a canary that runs make, and what killed runs leave."""
+
+    def ways(self) -> dict[str, Callable[[], Any]]:
+        found = {**super().ways(), "leftover": self.leftover}
+        for account in self.policies:
+            found[f"closed {account}"] = partial(self.closed, account)
+            found[f"cancelled {account}"] = partial(self.cancelled, account)
+        return found
+
+    def leftover(self) -> list[str]:
+        """A canary of a run that died before S3 told its version, taken by a sweep."""
+        folder = self.root / ".s3vpce" / "run-0123abcd"
+        folder.mkdir(parents=True, exist_ok=True)
+        key = ".s3vpce/canary-0123abcd"
+        self.stage.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"left")
+        ledger = Ledger(folder / "ledger.jsonl")
+        ledger.creating(Kind.S3_OBJECT, account="main", region="eu-west-1", identifier=f"{BUCKET}/{key}")
+        os.utime(ledger.path, (0, 0))
+        return [
+            str(row)
+            for row in sweep_folder(folder, self.inventory, notify=lambda _: None, environment=self.environment)
+        ]
+
+    def cancelled(self, account: str) -> str:
+        """A command that is not waited for any longer ends there too."""
+        instance = self.stage.outputs[f"Instance-{account}"]
+        commands = RunCommand(self.control(account), instance, seconds=30, error=VantageError)
+        command = commands.send("sleep 20")
+        commands._cancel(command)
+        ssm = self.stage.client("ssm", account)
+        for _ in range(50):
+            status = str(ssm.get_command_invocation(CommandId=command, InstanceId=instance)["Status"])
+            if status == "Cancelled":
+                return status
+            faulty._sleep(0.1)
+        ssm.cancel_command(CommandId=command)
+        return status
+
+
+class Deploying(Guarded):
+    """`s3vpce deploy` and `undeploy` of one kept function."""
+
+    mode = Mode.DEPLOY
+
+    def prepare(self) -> None:
+        self._text = (self.root / "s3vpce.yaml").read_text(encoding="utf-8")
+
+    def ways(self) -> dict[str, Callable[[], Any]]:
+        return {
+            "created": lambda: self._keepers(128).deploy(notify=lambda _: None),
+            "up to date": lambda: self._keepers(128).deploy(notify=lambda _: None),
+            "updated": lambda: self._keepers(256).deploy(notify=lambda _: None),
+            "removed": lambda: self._keepers(256).undeploy(notify=lambda _: None),
+        }
+
+    def restore(self) -> None:
+        assert self._keepers(256).undeploy(notify=lambda _: None) == {"app-subnet": []}
+
+    def _keepers(self, memory: int) -> Keepers:
+        path = self.root / "s3vpce.yaml"
+        path.write_text(self._text.replace("memory: 128", f"memory: {memory}"), encoding="utf-8")
+        return Keepers(load_inventory(path), self.environment)
+
+
+class Keeping(Guarded):
+    """Runs with functions that were deployed before."""
+
+    mode = Mode.KEEP
+
+    def prepare(self) -> None:
+        deployed = Keepers(self.inventory, self.environment).deploy(notify=lambda _: None)
+        assert set(deployed.values()) == {"created"}
+
+    def ways(self) -> dict[str, Callable[[], Any]]:
+        found: dict[str, Callable[[], Any]] = {"matrix": lambda: told(self.run()), "doctor": self.examined}
+        return {**found, **{f"closed {account}": partial(self.closed, account) for account in self.policies}}
+
+    def close(self) -> None:
+        for account in self.policies:
+            self.may(account, EVERYTHING)
+        left = Keepers(self.inventory, self.environment).undeploy(notify=lambda _: None)
+        assert not any(left.values())
+        super().close()
+
+
+class Assuming(Guarded):
+    """Runs from where AWS has no part in."""
+
+    mode = Mode.ASSUME
+
+    def ways(self) -> dict[str, Callable[[], Any]]:
+        return {"matrix": lambda: told(self.run())}
+
+
+class Open(Guarded):
+    """Claims that a bucket is not public, and that nobody but administrators can delete a policy."""
+
+    def takes(self, name: str) -> bool:
+        return name.startswith(("not-public/", "break-glass/"))
+
+
+class Recorded(Guarded):
+    """Logs that show what was sent."""
+
+    def ways(self) -> dict[str, Callable[[], Any]]:
+        return {"unread": self.unread, **super().ways()}
+
+    def unread(self) -> list[str]:
+        """The logs that could not be read for a run's requests."""
+        matrix = self.run()
+        world = world_of(self.inventory, self.environment, run_id=matrix.run_id)
+        notes = evidenced(matrix, world, self.environment, notify=lambda _: None).notes
+        return [note for note in notes if "could not be read" in note]
