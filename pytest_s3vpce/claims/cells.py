@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce.claims.claim import OWNERS
@@ -22,39 +22,54 @@ from pytest_s3vpce.claims.paths import path_probes
 from pytest_s3vpce.claims.setting import helper_probes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pytest_s3vpce.claims.setting import Results, Setting
-    from pytest_s3vpce.model import Layer
+    from pytest_s3vpce.model import Layer, Transport
     from pytest_s3vpce.probe import Probe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cells:
-    """What a claim says of single requests; `by` are the layers that a denial may come from."""
+    """What a claim says of single requests; `by` are the layers that a denial may come from.
+
+    What is known by vantage point: `causes` why requests from there may be denied that must be allowed, `closed` why
+    none gets out that must be denied, `insiders` that it is no place from which anything must be denied.
+    """
 
     allowed: tuple[Probe, ...]
     denied: tuple[Probe, ...]
     by: frozenset[Layer] = OWNERS
+    reaches: Mapping[Transport, tuple[Probe, ...]] = field(default_factory=dict)
+    """By transport, what shows reach in place of a read of the control bucket."""
+    causes: Mapping[str, str] = field(default_factory=dict)
+    closed: Mapping[str, str] = field(default_factory=dict)
+    insiders: Mapping[str, str] = field(default_factory=dict)
 
     def probes(self, setting: Setting) -> Iterator[Probe]:
         """The cells, the helpers of their forms, who reaches the control bucket, and the paths of what is denied."""
         for probe in (*self.allowed, *self.denied):
             yield probe
             yield from helper_probes(probe.cell)
-            yield from _reach_probes(setting, probe)
+            yield from self._reach_probes(setting, probe)
             yield from head_probes(setting, probe)
         for vantage in dict.fromkeys(probe.cell.vantage for probe in self.denied):
             yield from path_probes(setting, vantage)
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
         """Every cell, its reach, the layer of each denial, that there is an object, and that no write changed it."""
-        reached = {probe: _reach(setting, results, probe) for probe in (*self.allowed, *self.denied)}
-        findings = list(dict.fromkeys(reached.values()))
-        findings += [positive(results, probe, controls=reached[probe]) for probe in self.allowed]
+        reached = {probe: self._reach(setting, results, probe) for probe in (*self.allowed, *self.denied)}
+        # Whoever is let in has reached S3: without a denial nothing rests on its control.
+        needed = [probe for probe in reached if probe not in self.allowed or not results.allowed(probe)]
+        findings = list(dict.fromkeys(reached[probe] for probe in needed))
+        for probe in self.allowed:
+            cause = self.causes.get(probe.cell.vantage, "")
+            findings.append(positive(results, probe, controls=reached[probe], cause=cause))
         excluded = Exclusion(setting, results)
         for probe in self.denied:
-            findings.append(negative(results, probe))
+            at = probe.cell.vantage
+            not_outside, cause = self.insiders.get(at, ""), self.closed.get(at, "")
+            findings.append(negative(results, probe, not_outside=not_outside, cause=cause))
             layer = attribution(results, probe, by=self.by, excluded=excluded)
             findings += [layer] if layer is not None else []
         findings += objects(results, self.denied)
@@ -69,12 +84,13 @@ class Cells:
             if checked is not None:
                 yield checked
 
+    def _reach_probes(self, setting: Setting, probe: Probe) -> tuple[Probe, ...]:
+        cell = probe.cell
+        if cell.transport in self.reaches:
+            return self.reaches[cell.transport]
+        return reach_probes(setting, principal=cell.principal, vantage=cell.vantage, transport=cell.transport)
 
-def _reach_probes(setting: Setting, probe: Probe) -> tuple[Probe, ...]:
-    cell = probe.cell
-    return reach_probes(setting, principal=cell.principal, vantage=cell.vantage, transport=cell.transport)
-
-
-def _reach(setting: Setting, results: Results, probe: Probe) -> Finding:
-    cell = probe.cell
-    return reach(setting, results, _reach_probes(setting, probe), principal=cell.principal, vantage=cell.vantage)
+    def _reach(self, setting: Setting, results: Results, probe: Probe) -> Finding:
+        cell = probe.cell
+        found = self._reach_probes(setting, probe)
+        return reach(setting, results, found, principal=cell.principal, vantage=cell.vantage)

@@ -195,8 +195,8 @@ def reach(setting: Setting, results: Results, probes: Sequence[Probe], *, princi
         kind=Kind.REACH,
         name=name,
         status=Status.MISSING,
-        sentence=f"{probes[0].cell.who} could not be shown to reach S3 with good credentials: its control bucket "
-        f"gave {describe(outcome)}",
+        sentence=f"{probes[0].cell.who} could not be shown to reach S3 over {probes[0].cell.transport.value} with good "
+        f"credentials: its control bucket gave {describe(outcome)}",
         cell=probes[0].cell.id,
     )
 

@@ -7,29 +7,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_s3vpce.claims.admitted import besides
+from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
-from pytest_s3vpce.claims.exclusion import Exclusion
 from pytest_s3vpce.claims.findings import (
     Finding,
     Kind,
-    attribution,
-    canary,
-    head_probes,
-    negative,
-    objects,
     outside_hypotheses,
     outside_readers,
     path_read,
-    positive,
-    reach,
-    reach_probes,
     readings_of,
     shown,
 )
 from pytest_s3vpce.claims.readings import ADDRESS, ENDPOINT, NO_ENDPOINT, VPC, NetworkKey
 from pytest_s3vpce.claims.setting import make_probe
 from pytest_s3vpce.matrix import Status
-from pytest_s3vpce.model import Layer, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.claims.gaps import Gap
     from pytest_s3vpce.claims.readings import Hypothesis
     from pytest_s3vpce.claims.setting import Results, Setting
+    from pytest_s3vpce.model import Layer
     from pytest_s3vpce.probe import Probe
 
 
@@ -56,27 +48,18 @@ class NetworkOnly(Claim):
     def named(self) -> tuple[str, ...]:
         """The values of the key that let a request in."""
 
-    def positives(self) -> Iterator[Probe]:
-        yield from self._cells(self.inside)
+    def cells(self) -> Cells:
+        return Cells(allowed=tuple(self._probes(self.inside)), denied=tuple(self._probes(self.outside)), by=self.by)
 
-    def negatives(self) -> Iterator[Probe]:
-        yield from self._cells(self.outside)
-
-    def _cells(self, vantages: tuple[str, ...]) -> Iterator[Probe]:
+    def _probes(self, vantages: tuple[str, ...]) -> Iterator[Probe]:
         for principal in self.principals:
             for vantage in vantages:
                 for action in self.actions:
                     yield make_probe(action, self.bucket, principal=principal, vantage=vantage)
 
     def probes(self, setting: Setting) -> Iterator[Probe]:
-        """The cells, the control reads, and the key readings: inside on the target, outside on the control bucket."""
-        yield from self.positives()
-        for probe in self.negatives():
-            yield probe
-            yield from head_probes(setting, probe)
-        for vantage in (*self.inside, *self.outside):
-            for principal in self.principals:
-                yield from reach_probes(setting, principal=principal, vantage=vantage, transport=Transport.HTTPS)
+        """The cells with their controls, and the key readings: inside on the target, outside on the control bucket."""
+        yield from self.cells().probes(setting)
         hypotheses = (*map(self.key.exactly, self.named), self.key.none_of(self.named), NO_ENDPOINT)
         for vantage in self.inside:
             yield from readings_of(
@@ -104,33 +87,21 @@ class NetworkOnly(Claim):
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
         setting = setting.toward(self.bucket)
-        findings: list[Finding] = []
         inside = {vantage: self._inside_path(setting, results, vantage) for vantage in self.inside}
-        findings += inside.values()
-        findings += self._exercised(setting, results)
-        for probe in self.positives():
-            findings.append(self._positive(setting, results, probe, path=inside[probe.cell.vantage]))
-        outside = {vantage: self._outside_path(setting, results, vantage) for vantage in self.outside}
-        findings += outside.values()
-        for principal in self.principals:
-            for vantage in self.outside:
-                findings.append(_reach(setting, results, principal=principal, vantage=vantage))
-        for probe in self.negatives():
-            findings += self._negative(setting, results, probe)
-        findings += objects(results, self.negatives())
-        checked = canary(results, self.bucket, [probe.cell.operation for probe in self.positives()])
-        return findings + ([checked] if checked else [])
+        outside = [self._outside_path(setting, results, vantage) for vantage in self.outside]
+        cells = replace(
+            self.cells(),
+            causes={vantage: path.sentence for vantage, path in inside.items() if _explains(path)},
+            insiders={vantage: self._shows_named(setting, results, vantage) for vantage in self.outside},
+        )
+        ways = [*inside.values(), *self._exercised(setting, results), *outside]
+        return [*ways, *cells.judge(setting, results)]
 
     def explained(self) -> tuple[str, ...]:
         return self.principals
 
     def gaps(self, setting: Setting) -> Iterator[Gap]:
         yield from besides(setting, self.bucket, named=self.named, outside=self.outside)
-
-    def _positive(self, setting: Setting, results: Results, probe: Probe, *, path: Finding) -> Finding:
-        controls = _reach(setting, results, principal=probe.cell.principal, vantage=probe.cell.vantage)
-        cause = "" if path.status is Status.GOOD or path.name.startswith("unread") else path.sentence
-        return positive(results, probe, controls=controls, cause=cause)
 
     def _inside_path(self, setting: Setting, results: Results, vantage: str) -> Finding:
         """Good where the target itself saw a named endpoint; bad where it let a request in that came by none."""
@@ -238,12 +209,6 @@ class NetworkOnly(Claim):
                     return f"{vantage} is no outside vantage point: its requests go through {endpoint}"
         return ""
 
-    def _negative(self, setting: Setting, results: Results, probe: Probe) -> Iterator[Finding]:
-        yield negative(results, probe, not_outside=self._shows_named(setting, results, probe.cell.vantage))
-        layer = attribution(results, probe, by=self.by, excluded=Exclusion(setting, results))
-        if layer is not None:
-            yield layer
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointOnly(NetworkOnly):
@@ -285,6 +250,6 @@ def _path(vantage: str, status: Status, sentence: str) -> Finding:
     return Finding(kind=Kind.PATH, name=f"path {vantage}", status=status, sentence=sentence)
 
 
-def _reach(setting: Setting, results: Results, *, principal: str, vantage: str) -> Finding:
-    probes = reach_probes(setting, principal=principal, vantage=vantage, transport=Transport.HTTPS)
-    return reach(setting, results, probes, principal=principal, vantage=vantage)
+def _explains(path: Finding) -> bool:
+    """Whether an inside path is why something was denied there."""
+    return path.status is not Status.GOOD and not path.name.startswith("unread")

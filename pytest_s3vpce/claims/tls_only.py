@@ -7,21 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
-from pytest_s3vpce.claims.exclusion import Exclusion
 from pytest_s3vpce.claims.findings import (
     Finding,
     Kind,
-    attribution,
-    canary,
-    describe,
-    head_probes,
-    negative,
-    objects,
-    outside_hypotheses,
     outside_readers,
     path_read,
-    positive,
-    reach,
     reach_probes,
     readings_of,
     shown,
@@ -81,25 +71,23 @@ class TlsOnly(Claim):
                 probe = replace(probe, session_policy=policy)
             yield probe, self._over(probe, Transport.HTTP)
 
+    def cells(self, setting: Setting) -> Cells:
+        """Both of each pair; that S3 sees plain http shows that it gets there."""
+        pairs = list(self.pairs(setting))
+        control = self._http_control(setting)
+        return Cells(
+            allowed=tuple(https for https, _ in pairs),
+            denied=tuple(http for _, http in pairs),
+            by=self.by,
+            reaches={Transport.HTTP: () if control is None else (control,)},
+            closed={self.at: setting.closed_ports.get((self.at, 80), "")},
+        )
+
     def probes(self, setting: Setting) -> Iterator[Probe]:
         if self._refuses(setting):
             return
-        for https, http in self.pairs(setting):
-            yield https
-            yield http
-            yield from head_probes(setting, http)
-        yield from reach_probes(setting, principal=self.principal, vantage=self.at, transport=Transport.HTTPS)
-        control = self._http_control(setting)
-        if control is not None:
-            yield control
+        yield from self.cells(setting).probes(setting)
         yield from self._http_ways(setting).values()
-        yield from readings_of(
-            setting,
-            "",
-            principals=outside_readers(setting),
-            vantage=self.at,
-            hypotheses=outside_hypotheses(setting, self.at, ()),
-        )
         pinned = self.pinned(setting)
         yield from pinned.probes(setting)
         for transport in dict.fromkeys(probe.cell.transport for probe in pinned.denied):
@@ -117,20 +105,8 @@ class TlsOnly(Claim):
         refused = self._refuses(setting)
         if refused:
             return [Finding(kind=Kind.NEGATIVE, name="denied http", status=Status.MISSING, sentence=refused)]
-        findings = [*self._speaks(setting, results), self._http_reach(setting, results)]
-        findings += self._same_way(setting, results)
-        probes = reach_probes(setting, principal=self.principal, vantage=self.at, transport=Transport.HTTPS)
-        good = reach(setting, results, probes, principal=self.principal, vantage=self.at)
-        cause = setting.closed_ports.get((self.at, 80), "")
-        for https, http in self.pairs(setting):
-            findings.append(positive(results, https, controls=good))
-            findings.append(negative(results, http, cause=cause))
-            layer = attribution(results, http, by=self.by, excluded=Exclusion(setting, results))
-            if layer is not None:
-                findings.append(layer)
-        findings += objects(results, [http for _, http in self.pairs(setting)])
-        checked = canary(results, self.bucket, [https.cell.operation for https, _ in self.pairs(setting)])
-        findings += [checked] if checked else []
+        findings = [*self._speaks(setting, results), *self._same_way(setting, results)]
+        findings += self.cells(setting).judge(setting, results)
         pinned = self.pinned(setting)
         findings += pinned.judge(setting, results)
         for transport in dict.fromkeys(probe.cell.transport for probe in pinned.denied):
@@ -224,18 +200,4 @@ class TlsOnly(Claim):
             vantage=self.at,
             transport=Transport.HTTP,
             session_policy=plain_http("s3:GetObject", resource, way=way).policy,
-        )
-
-    def _http_reach(self, setting: Setting, results: Results) -> Finding:
-        probe = self._http_control(setting)
-        found = reach(setting, results, (probe,) if probe else (), principal=self.principal, vantage=self.at)
-        if found.status is Status.GOOD or probe is None:
-            return replace(found, name=f"http {found.name}")
-        outcome = results.outcome(probe)
-        cause = setting.closed_ports.get((self.at, 80), "") if outcome.unreachable else ""
-        why = cause or f"the control bucket over http gave {describe(outcome)}"
-        return replace(
-            found,
-            name=f"http {found.name}",
-            sentence=f"{why}, so nothing shows that plain http gets from {self.at} to S3",
         )

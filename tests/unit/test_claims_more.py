@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.not_public import BLOCKS
 from pytest_s3vpce.claims.paths import Way, used
 from pytest_s3vpce.claims.readings import BASELINE, IMPOSSIBLE, Hypothesis, tagged, tls
+from pytest_s3vpce.claims.setting import helper_probes
 from pytest_s3vpce.matrix import Status, Verdict
 from pytest_s3vpce.model import Layer, Outcome, OutcomeKind, Transport
 from pytest_s3vpce.operations import OPERATIONS, Resource
@@ -31,6 +33,7 @@ from pytest_s3vpce.probe import Probe
 from tests.unit.test_claims import (
     ALLOWED,
     BREAK_GLASS,
+    ENDPOINT_ONLY,
     ENDPOINT_POLICY_LIMITS,
     EVERYTHING,
     EXACTLY,
@@ -43,10 +46,13 @@ from tests.unit.test_claims import (
     PRESIGNED_BOUNDED,
     SEPARATE_DUTIES,
     SETTING,
+    SOURCE_IP_ONLY,
     TAG_SCOPED,
     TLS_12,
     TLS_13,
+    TLS_ONLY,
     UNREACHABLE,
+    VPC_ONLY,
     denied,
     good,
     judged,
@@ -411,6 +417,35 @@ def test_an_endpoint_is_used_where_it_was_read_whatever_the_sentence_says() -> N
     assert list(used([Way(MAIN, finding)], [MAIN])) == []
     (missing,) = used([Way(None, finding), Way(PARTNER, finding)], [MAIN])
     assert missing.status is Status.MISSING
+
+
+@pytest.mark.parametrize("claim", [ENDPOINT_ONLY, VPC_ONLY, SOURCE_IP_ONLY, TLS_ONLY], ids=lambda claim: claim.id)
+def test_what_a_form_asks_for_besides_is_asked_for_by_itself(claim: Any) -> None:
+    """Else nobody knows whether a denial is of the action under test, or of the one that its form needs as well."""
+    claim = replace(claim, actions=("s3:DeleteObject",))
+    probes = set(claim.probes(SETTING))
+    deleting = [probe.cell for probe in probes if probe.cell.operation == "DeleteObject"]
+    assert {cell.transport for cell in deleting} >= {Transport.HTTP if claim.id.startswith("tls") else Transport.HTTPS}
+    for cell in deleting:
+        helpers = list(helper_probes(cell))
+        assert [row.cell.action for row in helpers] == ["s3:GetObject"]
+        assert set(helpers) <= probes
+
+
+def test_whoever_is_let_in_needs_no_control_and_whoever_is_not_does() -> None:
+    """An endpoint that lets nothing but the bucket itself through, which is as narrow as endpoints should be."""
+    outcomes = outcomes_of(ENDPOINT_ONLY)
+    shut = {
+        probe: denied(Layer.VPC_ENDPOINT)
+        if probe.cell.vantage == "app-subnet" and probe.cell.label == "control:main"
+        else row
+        for probe, row in outcomes.items()
+    }
+    assert judged(ENDPOINT_ONLY, shut)[0] is Verdict.PROVEN
+    first = ENDPOINT_ONLY.cells().allowed[0]
+    found, sentence, _ = judged(ENDPOINT_ONLY, {**shut, first: denied(Layer.VPC_ENDPOINT)})
+    assert found is Verdict.INCONCLUSIVE
+    assert "app:app-subnet could not be shown to reach S3 over https with good credentials" in sentence
 
 
 # --- break-glass -----------------------------------------------------------------------------------------------------
