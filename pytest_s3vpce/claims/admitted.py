@@ -1,4 +1,4 @@
-"""What a bucket's policy lets in by its network conditions, and what of it a claim neither named nor tried."""
+"""What a bucket's policy lets in, networks and strangers, and what of it a claim neither named nor tried."""
 
 from __future__ import annotations
 
@@ -7,16 +7,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.claims.gaps import Gap
+from pytest_s3vpce.claims.setting import row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from pytest_s3vpce.claims.setting import Setting
 
 ENDPOINT: Final = "aws:sourcevpce"
 VPC: Final = "aws:sourcevpc"
 ADDRESS: Final = "aws:sourceip"
-_KEYS: Final = {ENDPOINT: "aws:SourceVpce", VPC: "aws:SourceVpc", ADDRESS: "aws:SourceIp"}
+_KEYS: Final = {
+    key.lower(): key
+    for key in (
+        "aws:SourceVpce",
+        "aws:SourceVpc",
+        "aws:SourceVpcArn",
+        "aws:SourceIp",
+        "aws:VpcSourceIp",
+        "aws:VpceAccount",
+        "aws:VpceOrgID",
+        "aws:VpceOrgPaths",
+    )
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +39,30 @@ class Admitted:
     statement: str
     key: str
     value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What a statement allows one principal, as both are written."""
+
+    statement: str
+    principal: str
+    actions: tuple[str, ...]
+
+
+def grants_besides(setting: Setting, bucket: str, *, tried: Collection[str], actions: Iterable[str]) -> Iterator[Gap]:
+    """A gap for each stranger whom the policy lets in untried, and for what those who were tried may do besides."""
+    owner = setting.buckets[bucket].account_id
+    arns = {setting.principals[name].arn for name in tried}
+    known = {action.lower() for text in actions for action in row_of(text).actions}
+    for row in setting.grants.get(bucket, ()):
+        more = tuple(action for action in row.actions if action.lower() not in known)
+        if owner in row.principal.split(":") or row.principal.endswith(".amazonaws.com"):
+            continue
+        if row.principal not in arns:
+            yield Gap(f"`{row.statement}` lets in also", (row.principal,))
+        elif more:
+            yield Gap(f"`{row.statement}` allows {row.principal} also", more)
 
 
 def besides(setting: Setting, bucket: str, *, named: Collection[str], outside: Collection[str]) -> Iterator[Gap]:

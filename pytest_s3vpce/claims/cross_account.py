@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_s3vpce.claims.admitted import grants_besides
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
 from pytest_s3vpce.claims.encryptions import in_every_form
@@ -67,4 +68,5 @@ class CrossAccount(Claim):
             yield Gap("nobody of another account was refused: whom the bucket shuts out was not tried")
         if self.untried:
             yield Gap("not tried of other accounts:", self.untried)
-        del setting
+        tried = [principal for principal, _ in (*self.granted, *self.refused)]
+        yield from grants_besides(setting, self.bucket, tried=tried, actions=(*self.actions, *self.operations))

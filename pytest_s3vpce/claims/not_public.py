@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pytest_s3vpce.claims.admitted import grants_besides
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
 from pytest_s3vpce.claims.encryptions import in_every_form
@@ -68,7 +69,7 @@ class NotPublic(Claim):
                 "no public control bucket is declared, so that anonymous requests get through from "
                 f"{', '.join(self.at)} is taken from a role's reads there"
             )
-        del setting
+        yield from grants_besides(setting, self.bucket, tried=self.principals, actions=self.actions)
 
     def explained(self) -> tuple[str, ...]:
         return self.principals

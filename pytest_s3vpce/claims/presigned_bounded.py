@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_s3vpce.claims.admitted import besides
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
 from pytest_s3vpce.claims.gaps import Gap
@@ -67,4 +68,5 @@ class PresignedBounded(Claim):
     def gaps(self, setting: Setting) -> Iterator[Gap]:
         if not self.endpoints:
             yield Gap("no endpoint is named, so the ways from inside and outside were not compared")
-        del setting
+        else:
+            yield from besides(setting, self.bucket, named=self.endpoints, outside=self.outside)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_s3vpce.claims.admitted import besides
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
 from pytest_s3vpce.claims.gaps import Gap
@@ -76,4 +77,5 @@ class SeparateDuties(Claim):
     def gaps(self, setting: Setting) -> Iterator[Gap]:
         if not self.outside:
             yield Gap("nothing was tried from outside of both endpoints")
-        del setting
+        both = (*self.read_through, *self.write_through)
+        yield from besides(setting, self.bucket, named=both, outside=self.outside)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from pytest_s3vpce.claims.admitted import Admitted
+    from pytest_s3vpce.claims.admitted import Admitted, Granted
     from pytest_s3vpce.claims.gaps import Gap
     from pytest_s3vpce.operations import Operation
     from pytest_s3vpce.policy import Policies
@@ -102,6 +102,8 @@ class Setting:
     """Bucket to what its policy's denies spare; None: the policy could not be read."""
     admitted: Mapping[str, tuple[Admitted, ...]] = field(default_factory=dict)
     """Bucket to the networks that its policy lets in."""
+    grants: Mapping[str, tuple[Granted, ...]] = field(default_factory=dict)
+    """Bucket to whom its policy lets in."""
     own_policies: Mapping[str, Policies] = field(default_factory=dict)
     """Principal to the policies of its own side, where they could be read."""
     public: Mapping[str, PublicFacts] = field(default_factory=dict)

@@ -171,16 +171,16 @@ class TlsOnly(Claim):
         ways = self._http_ways(setting)
         read = path_read(setting, results, self.at, candidates=setting.vantage_endpoints.get(self.at, ()))
         control = self._http_control(setting)
-        if read is None or not ways or control is None or not results.allowed(control):
+        seen = [name for name, probe in ways.items() if results.allowed(probe)]
+        if (read is None and not seen) or not ways or control is None or not results.allowed(control):
             return
-        way = read or "no endpoint"
-        if results.allowed(ways[read]):
-            status, sentence = Status.GOOD, f"https and plain http from {self.at} reach S3 through {way}"
+        way = "by a way that could not be read" if read is None else f"through {read or 'no endpoint'}"
+        if read in seen:
+            status, sentence = Status.GOOD, f"https and plain http from {self.at} reach S3 {way}"
         else:
-            seen = [f"through {name or 'no endpoint'}" for name, probe in ways.items() if results.allowed(probe)]
-            other = ", ".join(seen) or "by a way that could not be read"
+            other = ", ".join(f"through {name or 'no endpoint'}" for name in seen) or "by a way that could not be read"
             status = Status.MISSING
-            sentence = f"https from {self.at} reaches S3 through {way}, and plain http {other}"
+            sentence = f"https from {self.at} reaches S3 {way}, and plain http {other}"
         yield Finding(kind=Kind.PATH, name=f"http way {self.at}", status=status, sentence=sentence)
 
     def _http_control(self, setting: Setting, *, way: Hypothesis | None = None) -> Probe | None:

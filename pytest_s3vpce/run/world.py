@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from pytest_s3vpce.accounts import Accounts
-    from pytest_s3vpce.claims.admitted import Admitted
+    from pytest_s3vpce.claims.admitted import Admitted, Granted
     from pytest_s3vpce.claims.gaps import Gap
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.policy import Policies
@@ -52,6 +52,7 @@ class Described:
     closed_ports: Mapping[tuple[str, int], str] = field(default_factory=dict)
     exemptions: Mapping[str, tuple[Gap, ...] | None] = field(default_factory=dict)
     admitted: Mapping[str, tuple[Admitted, ...]] = field(default_factory=dict)
+    grants: Mapping[str, tuple[Granted, ...]] = field(default_factory=dict)
     own_policies: Mapping[str, Policies] = field(default_factory=dict)
     public: Mapping[str, PublicFacts] = field(default_factory=dict)
     places: Mapping[str, Location] = field(default_factory=dict)
@@ -176,6 +177,7 @@ class World:
             closed_ports=described.closed_ports,
             exemptions=described.exemptions,
             admitted=described.admitted,
+            grants=described.grants,
             own_policies=described.own_policies,
             public=described.public,
         )

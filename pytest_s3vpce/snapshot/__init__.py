@@ -7,6 +7,7 @@ from pytest_s3vpce.snapshot.exemptions import (
     admitted_of,
     ambient_needs,
     exemptions_of,
+    grants_of,
     policy_text,
 )
 from pytest_s3vpce.snapshot.paths import (
@@ -28,6 +29,7 @@ __all__ = [
     "closed_port",
     "exemptions_of",
     "function_network",
+    "grants_of",
     "instance_network",
     "network",
     "policy_text",

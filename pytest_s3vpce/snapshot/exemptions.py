@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pytest_s3vpce.claims.admitted import Admitted
+from pytest_s3vpce.claims.admitted import Admitted, Granted
 from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.network.keys import NETWORK_KEYS, TRANSPORT_KEYS
 from pytest_s3vpce.operations import OPERATIONS
@@ -100,6 +100,31 @@ def admitted_of(text: str) -> tuple[Admitted, ...]:
     rows = _statements(text) or []
     spared = tuple(_networks(rows, effect="Deny"))
     return spared or tuple(_networks(rows, effect="Allow"))
+
+
+def grants_of(text: str) -> tuple[Granted, ...]:
+    """Whom a policy's statements let in, principal by principal."""
+    return tuple(
+        Granted(name, principal, _granted(row))
+        for name, row in _statements(text) or []
+        if row.get("Effect") == "Allow"
+        for principal in _principals(row)
+    )
+
+
+def _granted(row: Mapping[str, Any]) -> tuple[str, ...]:
+    if "NotAction" in row:
+        return (f"everything but {', '.join(_listed(row['NotAction']))}",)
+    return tuple(_listed(row.get("Action", "*")))
+
+
+def _principals(row: Mapping[str, Any]) -> Iterator[str]:
+    """As they are written; all accounts but some are nobody's name."""
+    if "NotPrincipal" in row:
+        yield f"everybody but {', '.join(_names(row['NotPrincipal']))}"
+    written = row.get("Principal", ())
+    rows = [value for values in written.values() for value in _listed(values)] if isinstance(written, dict) else written
+    yield from _listed(rows)
 
 
 def _networks(rows: Iterable[tuple[str, Mapping[str, Any]]], *, effect: str) -> Iterator[Admitted]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_s3vpce.claims import Claim, Results, make_probe, verdict_of
-from pytest_s3vpce.claims.admitted import ADDRESS, ENDPOINT, VPC, Admitted
+from pytest_s3vpce.claims.admitted import ADDRESS, ENDPOINT, VPC, Admitted, Granted
 from pytest_s3vpce.matrix import Verdict
 from pytest_s3vpce.model import Layer, Transport
 from pytest_s3vpce.operations import OPERATIONS
@@ -327,3 +327,55 @@ def test_an_endpoint_that_is_open_to_foreign_accounts_limits_nothing() -> None:
     verdict, sentence, _ = judged(ENDPOINT_POLICY_LIMITS, outcomes, setting=replace(SETTING, endpoints=endpoints))
     assert verdict is Verdict.INCONCLUSIVE
     assert "to buckets of any other account that it does not name" in sentence
+
+
+def test_plain_http_past_an_endpoint_that_nobody_described_proves_nothing() -> None:
+    """Https goes by an endpoint that the account does not see, plain http by none: that may be what is denied."""
+    setting = replace(SETTING, vantage_endpoints={})
+    https = {
+        probe: denied() if "aws:SourceVpce" in probe.session_policy else row
+        for probe, row in outcomes_of(TLS_ONLY, setting).items()
+    }
+    assert judged(TLS_ONLY, https, setting=setting)[0] is Verdict.PROVEN  # neither way could be read
+    other = {
+        probe: reading(probe, "")
+        if probe.cell.label == "control:main" and probe.cell.transport is Transport.HTTP
+        else row
+        for probe, row in https.items()
+    }
+    verdict, sentence, _ = judged(TLS_ONLY, other, setting=setting)
+    assert verdict is Verdict.INCONCLUSIVE
+    assert "reaches S3 by a way that could not be read, and plain http through no endpoint" in sentence
+
+
+OURS = "arn:aws:iam::111122223333:role/app"
+THEIRS = "arn:aws:iam::444455556666:role/partner"
+GRANTS: list[tuple[str, tuple[str, ...], str]] = [
+    (THEIRS, ("s3:GetObject", "s3:PutObject"), ""),
+    (THEIRS, ("s3:getobject", "s3:DeleteObject"), f"`Grant` allows {THEIRS} also s3:DeleteObject"),
+    (THEIRS, ("s3:Get*",), f"`Grant` allows {THEIRS} also s3:Get*"),
+    ("arn:aws:iam::444455556666:root", ("s3:GetObject",), "`Grant` lets in also arn:aws:iam::444455556666:root"),
+    ("777788889999", ("s3:GetObject",), "`Grant` lets in also 777788889999"),
+    ("*", ("s3:GetObject",), "`Grant` lets in also *"),
+    (OURS, ("s3:*",), ""),
+    ("111122223333", ("s3:*",), ""),
+    ("logging.s3.amazonaws.com", ("s3:PutObject",), ""),
+]
+
+
+@pytest.mark.parametrize(("principal", "actions", "gap"), GRANTS)
+@pytest.mark.parametrize("claim", [EXACTLY, NOT_PUBLIC], ids=lambda claim: claim.id)
+def test_whom_a_policy_lets_in_besides_those_who_were_tried_is_told(
+    claim: Any, principal: str, actions: tuple[str, ...], gap: str
+) -> None:
+    claim = replace(claim, actions=("s3:GetObject", "s3:PutObject"))
+    setting = replace(SETTING, grants={"reports": (Granted("Grant", principal, actions),)})
+    found = [row for row in told(claim, setting) if "`Grant`" in row]
+    assert found == ([gap] if gap else [])
+
+
+@pytest.mark.parametrize("claim", [SEPARATE_DUTIES, PRESIGNED_BOUNDED], ids=lambda claim: claim.id)
+def test_other_networks_let_in_are_told_of_duties_and_urls_too(claim: Any) -> None:
+    rows = (Admitted("Guard", ENDPOINT, "vpce-main"), Admitted("Guard", "aws:vpcsourceip", "10.0.0.0/8"))
+    found = [row for row in told(claim, replace(SETTING, admitted={"reports": rows})) if "`Guard`" in row]
+    assert found == ["`Guard` lets in requests also with aws:VpcSourceIp 10.0.0.0/8"]

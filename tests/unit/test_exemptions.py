@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from pytest_s3vpce.claims.admitted import Admitted
-from pytest_s3vpce.snapshot import admitted_of, exemptions_of, policy_text
+from pytest_s3vpce.claims.admitted import Admitted, Granted
+from pytest_s3vpce.snapshot import admitted_of, exemptions_of, grants_of, policy_text
 
 WHOLE = ["arn:aws:s3:::reports", "arn:aws:s3:::reports/*"]
 ONLY_THERE = {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}
@@ -140,6 +140,27 @@ def test_the_networks_that_a_deny_spares_are_let_in() -> None:
 def test_where_no_deny_is_about_networks_grants_let_in_what_they_ask_for() -> None:
     granted = {"StringEquals": {"aws:SourceVpce": "vpce-1"}}
     assert admitted_of(policy(Effect="Allow", Condition=granted)) == (Admitted("Guard", "aws:sourcevpce", "vpce-1"),)
+
+
+GRANTS: list[tuple[dict[str, Any], list[tuple[str, tuple[str, ...]]]]] = [
+    ({"Principal": "*", "Action": "s3:GetObject"}, [("*", ("s3:GetObject",))]),
+    ({"Principal": {"AWS": ["1", "2"]}, "Action": ["a", "b"]}, [("1", ("a", "b")), ("2", ("a", "b"))]),
+    (
+        {"Principal": {"AWS": "1", "Service": "x.amazonaws.com"}, "Action": "a"},
+        [("1", ("a",)), ("x.amazonaws.com", ("a",))],
+    ),
+    ({"NotPrincipal": {"AWS": "1"}, "Action": "a"}, [('everybody but {"AWS": "1"}', ("a",))]),
+    ({"Principal": "*", "NotAction": ["a", "b"]}, [("*", ("everything but a, b",))]),
+    ({"Effect": "Deny", "Principal": "*", "Action": "a"}, []),
+]
+
+
+@pytest.mark.parametrize(("row", "grants"), GRANTS)
+def test_whom_a_policy_lets_in_is_listed_one_by_one(
+    row: dict[str, Any], grants: list[tuple[str, tuple[str, ...]]]
+) -> None:
+    text = json.dumps({"Statement": {"Sid": "Grant", "Effect": "Allow", "Resource": "*", **row}})
+    assert grants_of(text) == tuple(Granted("Grant", *grant) for grant in grants)
 
 
 class _Bucket:
