@@ -101,7 +101,7 @@ class Lambda:
             context=visit.keys(),
         )
         decision = self._judge.decide(visit.caller, question)
-        visit.note.update(operation="Invoke")
+        visit.note.update(operation="Invoke", function=arn)
         visit.decided(_INVOKE_ACTION, decision)
         if not decision.allowed:
             raise lambda_denial(decision, caller=visit.caller, action=_INVOKE_ACTION, resource=arn)

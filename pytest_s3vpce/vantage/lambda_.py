@@ -111,9 +111,12 @@ class LambdaVantage(AgentVantage):
             try:
                 return self._invoke(payload)
             except FAULTS as error:
-                if code_of(error) not in _NOT_RUN:
+                if code_of(error) in waking.WAKING:  # it fell asleep meanwhile
+                    self._woken(silent)
+                elif code_of(error) not in _NOT_RUN:
                     raise self._refused(error) from error
-                time.sleep(pause)
+                else:
+                    time.sleep(pause)
         try:
             return self._invoke(payload)
         except FAULTS as error:
