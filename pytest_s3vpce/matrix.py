@@ -237,6 +237,20 @@ class EndpointResult:
     vpc: str
     account: str
     type: str
+    name: str = ""
+    """Its tag `Name`."""
+    route_tables: tuple[str, ...] = ()
+    """Those that lead to it, where it is a gateway's."""
+    subnets: tuple[str, ...] = ()
+    """Those in which it has interfaces."""
+    private_dns: bool = False
+
+    @property
+    def reached(self) -> str:
+        """How what is in its VPC comes to it."""
+        if self.subnets or self.private_dns:
+            return f"interfaces in {', '.join(self.subnets)}, private DNS {'on' if self.private_dns else 'off'}"
+        return f"routes in {', '.join(self.route_tables)}" if self.route_tables else "no route table"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

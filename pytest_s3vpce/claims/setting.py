@@ -84,6 +84,11 @@ class EndpointFacts:
     account_id: str
     type: str
     policy: str | None = None
+    name: str = ""
+    """Its tag `Name`."""
+    route_tables: tuple[str, ...] = ()
+    subnets: tuple[str, ...] = ()
+    private_dns: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,7 +134,7 @@ class _Drawing:
         self._g = geometry
         self._made = Picture(geometry.name, geometry.width)
         self._accounts = {row.name: row.id for row in matrix.accounts}
-        self._endpoints = {row.id: row.type for row in matrix.endpoints}
+        self._endpoints = {row.id: row for row in matrix.endpoints}
         self._names = {row.label: row.name for row in matrix.buckets}
         self._labels = {cell.bucket for cell in matrix.cells}
         self._leaving = {
@@ -195,26 +195,41 @@ class _Drawing:
         g = self._g
         via = self._via(vantage)
         place = ", ".join(vantage.subnets) or vantage.kind
-        for kind, column, lines in (("vantage", g.start, (vantage.name, place)), (via[0], g.via, via[1:])):
-            x, width = column
+        start = ("vantage", (vantage.name, place), f"{vantage.name}, {place}")
+        for (kind, lines, title), (x, width) in ((start, g.start), (via, g.via)):
             short = tuple(self._short(line, width - 12) for line in lines)
-            self._made.boxes.append(Box(kind, x, top, width, _BOX, short, ", ".join(lines)))
+            self._made.boxes.append(Box(kind, x, top, width, _BOX, short, title))
         for number, way in enumerate(ways):
             self._todo.append((way, vantage, top + g.below + number * g.lane))
         self._made.sentences.append(
-            f"From {vantage.name} through {' '.join(via[1:])}: "
+            f"From {vantage.name} through {' '.join(via[1])}{self._known(vantage)}: "
             + "; ".join(f"{way.bucket} {way.words()}{', not as expected' if way.surprise else ''}" for way in ways)
         )
         return top + max(_BOX, g.below + len(ways) * g.lane) + 8
 
-    def _via(self, vantage: VantageResult) -> tuple[str, str, str]:
+    def _via(self, vantage: VantageResult) -> tuple[str, tuple[str, str], str]:
+        """What requests from there went through: its kind, its two lines, and all that is known of it."""
         if vantage.path is None:
-            return "unknown", "path unknown", "nothing read it"
-        if vantage.path == "none" and vantage.account is None:
-            return "internet", "internet", "no endpoint"
-        if vantage.path == "none":
-            return "gate", "no endpoint", self._leaving.get(vantage.name, "NAT or internet gateway")
-        return "endpoint", f"{self._endpoints.get(vantage.path, 'VPC')} endpoint", vantage.path
+            lines = ("unknown", ("path unknown", "nothing read it"))
+        elif vantage.path == "none" and vantage.account is None:
+            lines = ("internet", ("internet", "no endpoint"))
+        elif vantage.path == "none":
+            lines = ("gate", ("no endpoint", self._leaving.get(vantage.name, "NAT or internet gateway")))
+        else:
+            row = self._endpoints.get(vantage.path)
+            called = "VPC endpoint" if row is None else f"{row.type} endpoint {row.name}".rstrip()
+            lines = ("endpoint", (called, vantage.path))
+        return (*lines, f"{', '.join(lines[1])}{self._known(vantage)}")
+
+    def _known(self, vantage: VantageResult) -> str:
+        """How the endpoint on its path is reached; without one, how those of its VPC are that it did not go through."""
+        if vantage.path not in (None, "none"):
+            row = self._endpoints.get(vantage.path or "")
+            return "" if row is None else f", {row.reached}"
+        others = [row for row in self._endpoints.values() if row.vpc == vantage.vpc]
+        told = (f"{row.type} endpoint {row.name or row.id} has {row.reached}" for row in others)
+        word = "not by what is in" if vantage.path else "it may be one in"
+        return f" ({word} {vantage.vpc}: {'; '.join(told)})" if others else ""
 
     def _buckets(self, height: float) -> None:
         """The buckets, spread over the height, and every line that leads to them."""

@@ -203,7 +203,16 @@ def _account(name: str, world: World) -> AccountResult:
 
 def _endpoint(row: EndpointFacts, accounts: Sequence[AccountResult]) -> EndpointResult:
     name = next((account.name for account in accounts if account.id == row.account_id), row.account_id)
-    return EndpointResult(id=row.id, vpc=row.vpc, account=name, type=row.type)
+    return EndpointResult(
+        id=row.id,
+        vpc=row.vpc,
+        account=name,
+        type=row.type,
+        name=row.name,
+        route_tables=row.route_tables,
+        subnets=row.subnets,
+        private_dns=row.private_dns,
+    )
 
 
 def judged(outcome: Outcome) -> Judged:

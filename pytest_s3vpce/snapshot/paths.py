@@ -37,6 +37,10 @@ def s3_endpoints(ec2: Any, *, region: str, account_id: str) -> tuple[EndpointFac
             account_id=row.get("OwnerId", account_id),
             type=row.get("VpcEndpointType", "Gateway").lower(),
             policy=row.get("PolicyDocument"),
+            name=next((tag["Value"] for tag in row.get("Tags", ()) if tag["Key"] == "Name"), ""),
+            route_tables=tuple(sorted(row.get("RouteTableIds", ()))),
+            subnets=tuple(sorted(row.get("SubnetIds", ()))),
+            private_dns=bool(row.get("PrivateDnsEnabled")),
         )
         for row in rows
     )
