@@ -21,6 +21,9 @@ _WIDEST: Final = 120
 @click.option("--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml here)")
 @click.option("--output", type=click.Path(path_type=Path), help="the file to write what was found into")
 @click.option("--with-function", is_flag=True, help="make a Lambda function outside of VPCs, too, and look from there")
+@click.option("--inside", metavar="NAME", help="make one in the place of this vantage point, too, and look from there")
+@click.option("--with-endpoint", is_flag=True, help="make an interface endpoint there, too, with a security group")
+@click.option("--other-region", metavar="REGION", help="make another one for S3 in this Region, with a bucket there")
 @click.option("--only", multiple=True, metavar="EXPERIMENT", help="do this experiment and no other; may be repeated")
 @click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, instead of AWS")
 def calibrate(
@@ -29,6 +32,9 @@ def calibrate(
     inventory: Path | None,
     output: Path | None,
     with_function: bool,
+    inside: str | None,
+    with_endpoint: bool,
+    other_region: str | None,
     only: tuple[str, ...],
     lab_ready: Path | None,
 ) -> None:
@@ -48,7 +54,13 @@ def calibrate(
             from_ready_file(lab_ready) if lab_ready else Environment(),
             folder,
             account=account,
-            given=Given(function="made" if with_function else "", only=wanted(only)),
+            given=Given(
+                function="made" if with_function else "",
+                inside=inside or "",
+                endpoint="made" if with_endpoint else "",
+                far=other_region or "",
+                only=wanted(only),
+            ),
             notify=lambda line: click.echo(line, err=True),
         )
         made, left = calibrator.run()

@@ -231,4 +231,36 @@ _ALL: Final = (
         ("function/aws:SourceVpce", "absent", _HAS, "aws:SourceVpce of a function outside of VPCs"),
     ),
 )
-RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in _ALL}
+_INSIDE: Final = (
+    *_rules(
+        "gateways",
+        ("http/gateway", "answered", ("no answer",), "port 80 of S3, by way of a gateway endpoint"),
+        (
+            "http/gateway-transport",
+            "false",
+            ("true", "absent"),
+            "aws:SecureTransport of a request by plain http and a gateway endpoint",
+        ),
+    ),
+    *_rules(
+        "endpoints",
+        ("http/interface", "answered", ("no answer",), "port 80 of an interface endpoint for S3"),
+        _message("endpoint-explicit", "vpc_endpoint explicit", "a denial by an endpoint policy's Deny names it"),
+        _message("endpoint-implicit", "vpc_endpoint implicit", "a denial for want of an endpoint policy's Allow"),
+        ("propagation/endpoint-policy", "", (), "seconds until an endpoint's policy was seen to count, at most"),
+    ),
+    *_rules(
+        "other Regions",
+        (
+            "other-region/aws:RequestedRegion",
+            "the bucket's",
+            ("the endpoint's",),
+            "aws:RequestedRegion by an interface endpoint for another Region's S3",
+        ),
+        *(
+            (f"other-region/{key}", "present", _LACKS, f"{key} by an interface endpoint for another Region's S3")
+            for key in ("aws:SourceVpc", "aws:SourceVpce", "aws:VpceAccount")
+        ),
+    ),
+)
+RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (*_ALL, *_INSIDE)}

@@ -65,7 +65,7 @@ class Lab:
         self._folder = folder
         self._certificates = Certificates(folder)
         self._journal = Journal(log)
-        routing = Routing(self.state)
+        routing = Routing(self.state, calibration=calibration)
         self._server = Server(self._handle, certificates=self._certificates, gate=self._gate, newest=routing.newest_tls)
         self._control: Control | None = None
         try:

@@ -75,7 +75,7 @@ class Gateway:
         self._enforce = enforce
         self._judge = judge = Judge(state, calibration=calibration)
         self._s3 = S3(state, judge)
-        self._routing = Routing(state)
+        self._routing = Routing(state, calibration=calibration)
         self._rooms = Rooms(state, keys=keys, judge=judge, functions=functions, delays=delays, enforce=enforce)
         self._stacks = Stacks(self.handle, keys=keys)
         self._log = log

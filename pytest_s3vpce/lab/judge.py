@@ -180,7 +180,7 @@ class Judge:
             acl=question.acl,
             restrict_public_buckets=question.restricts_public,
             ignore_public_acls=question.ignores_public_acls,
-            vpc_endpoint=None if endpoint is None else _document(endpoint.policy or _OPEN, endpoint.id),
+            vpc_endpoint=None if endpoint is None else _document(self._endpoint_policy(endpoint), endpoint.id),
             endpoint_type=None if endpoint is None else endpoint.kind.value,
             scps=() if principal is None else _levels(principal.scps),
             rcps=() if owner is None else _levels(owner.rcps),
@@ -188,6 +188,9 @@ class Judge:
             resource_in_management_account=owner is not None and owner.is_management,
             doubts=self._doubts,
         )
+
+    def _endpoint_policy(self, endpoint: Endpoint) -> str:
+        return self.late.seen("propagation/endpoint-policy", endpoint.id, endpoint.policy or _OPEN)
 
     def _identity(self, caller: Caller) -> tuple[Document, ...]:
         if caller.anonymous or caller.is_root or caller.bearer is None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Final
 
+from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.lab.listener import Verdict
 from pytest_s3vpce.lab.origin import Placement
 from pytest_s3vpce.network.names import AWS, OTHER, S3, HostClass, Names, matches, names, of_key
-from pytest_s3vpce.network.path import Destination, Dropped, Loss, Path, Source, resolve
+from pytest_s3vpce.network.path import Destination, Dropped, Loss, Path, PathKind, Source, resolve
 from pytest_s3vpce.network.topology import EndpointKind
 
 if TYPE_CHECKING:
+    from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.lab.origin import Origin, Proxied
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.network.topology import Topology
@@ -19,14 +21,17 @@ if TYPE_CHECKING:
 ANY: Final = "any"
 """The destination of a listener that stands for every host at once: each request's own host counts."""
 _S3_SERVICES: Final = frozenset({"s3", "s3control"})
+_CLEAR: Final = 80
+_BY_HTTP: Final = {PathKind.GATEWAY_ENDPOINT: "http/gateway", PathKind.INTERFACE_ENDPOINT: "http/interface"}
 _VERDICTS: Final = {Loss.TIMEOUT: Verdict.DROP, Loss.NO_NAME: Verdict.NO_NAME}
 
 
 class Routing:
     """Asks the one resolver about the state's networks."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, *, calibration: Calibration = NONE) -> None:
         self._state = state
+        self._closed = frozenset(kind for kind, rule in _BY_HTTP.items() if calibration.value(rule) == "no answer")
         self._names: dict[tuple[str, str], tuple[Topology, tuple[Topology, ...], Names]] = {}
 
     def names(self, placement: Placement) -> Names:
@@ -52,7 +57,10 @@ class Routing:
         )
         where = (placement.account, placement.region)
         others = self._state.topologies_beside(*where)
-        return resolve(self._state.topology(*where), source=source, destination=aim, others=others)
+        way = resolve(self._state.topology(*where), source=source, destination=aim, others=others)
+        if isinstance(way, Path) and way.kind in self._closed and placement.port == _CLEAR and _is_s3(way):
+            return Dropped(reason=f"port {_CLEAR} of S3 does not answer by a {way.kind.value.replace('_', ' ')}")
+        return way
 
     def verdict(self, placement: Placement, destination: str) -> Verdict:
         """Whether a connection from this interface comes through at all."""
@@ -87,6 +95,10 @@ class Routing:
         """Of a service that is asked for at an address which says nothing of it."""
         own = HostClass(service=service)
         return own.key if own in self.names(placement).classes() else OTHER
+
+
+def _is_s3(way: Path) -> bool:
+    return way.endpoint is not None and way.endpoint.service.endswith(".s3")
 
 
 def _same(known: tuple[Topology, ...], now: tuple[Topology, ...]) -> bool:

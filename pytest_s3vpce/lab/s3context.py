@@ -11,16 +11,18 @@ from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3forms import element
 from pytest_s3vpce.lab.signatures import Verified
 from pytest_s3vpce.markup import name_of
+from pytest_s3vpce.network.topology import EndpointKind
 from pytest_s3vpce.operations.tags import TAG_READERS, header_tags, request_tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_s3vpce.calibration import Calibration
-    from pytest_s3vpce.lab.origin import Origin
     from pytest_s3vpce.lab.s3requests import S3Request
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.visit import Visit
+    from pytest_s3vpce.lab.wire import HttpRequest
+    from pytest_s3vpce.network.path import Path
 
 _IN_BODY: Final[Mapping[str, Mapping[str, str]]] = {
     "PutObjectTagging": {},
@@ -33,10 +35,34 @@ _SOMEBODYS: Final = {"aws:SourceVpc": "vpc-0000000000000a115", "aws:SourceVpce":
 """A VPC and an endpoint of AWS's own."""
 
 
-def outside_of_vpcs(keys: dict[str, Any], origin: Origin, *, calibration: Calibration) -> dict[str, Any]:
-    """The same for a function that stands in no VPC: what S3 sees of it is documented nowhere."""
-    if origin != OUTSIDE_OF_VPCS:
-        return keys
+def as_found(
+    keys: dict[str, Any], request: HttpRequest, path: Path, *, region: str, calibration: Calibration
+) -> dict[str, Any]:
+    """The same where a calibration found what S3 sees, which is documented nowhere. `region` is the bucket's."""
+    endpoint = path.endpoint
+    if endpoint is not None and endpoint.region != region:
+        return _by_other_region(keys, endpoint.region, calibration=calibration)
+    if endpoint is not None and endpoint.kind is EndpointKind.GATEWAY and request.scheme == "http":
+        value = calibration.value("http/gateway-transport")
+        return _without(keys, "aws:SecureTransport") if value == "absent" else {**keys, "aws:SecureTransport": value}
+    return _of_function(keys, calibration) if request.origin == OUTSIDE_OF_VPCS else keys
+
+
+def _by_other_region(keys: dict[str, Any], region: str, *, calibration: Calibration) -> dict[str, Any]:
+    """By an interface endpoint for another Region's S3, which stands in this one."""
+    names = ("aws:SourceVpc", "aws:SourceVpce", "aws:VpceAccount")
+    kept = _without(keys, *(name for name in names if calibration.value(f"other-region/{name}") == "absent"))
+    if calibration.value("other-region/aws:RequestedRegion") == "the endpoint's":
+        kept["aws:RequestedRegion"] = region
+    return kept
+
+
+def _without(keys: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in keys.items() if name not in names}
+
+
+def _of_function(keys: dict[str, Any], calibration: Calibration) -> dict[str, Any]:
+    """Of one that stands in no VPC."""
     found = {name: calibration.value(f"function/{name}") for name in ("aws:SourceIp", *_SOMEBODYS)}
     kept = {name: value for name, value in keys.items() if found.get(name) != "absent"}
     return {**{name: value for name, value in _SOMEBODYS.items() if found[name] == "present"}, **kept}
@@ -49,7 +75,7 @@ def s3_keys(visit: Visit, asked: S3Request, *, region: str, calibration: Calibra
     https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html
     """
     request, verified = visit.request, visit.verified
-    network = outside_of_vpcs(visit.keys(region=region), request.origin, calibration=calibration)
+    network = as_found(visit.keys(region=region), request, visit.path, region=region, calibration=calibration)
     keys: dict[str, Any] = {**network, **calibration.keys(asked.operation, asked.parameters)}
     if request.tls is not None:
         keys["s3:TlsVersion"] = request.tls.removeprefix("TLSv")

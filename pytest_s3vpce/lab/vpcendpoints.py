@@ -100,7 +100,9 @@ def _name(endpoint: Any) -> None:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html#accessing-s3-interface-endpoints
     """
     backend = endpoint.ec2_backend
-    region, service = backend.region_name, ".".join(reversed(endpoint.service_name.removeprefix("cn.").split(".")[3:]))
+    of_aws = _SERVICE.fullmatch(endpoint.service_name)
+    region = of_aws["region"] if of_aws else backend.region_name  # it may lead to another Region's service
+    service = ".".join(reversed(endpoint.service_name.removeprefix("cn.").split(".")[3:]))
     domain = suffix(region)
     star = "*." if service == "s3" else ""
     zones = sorted({backend.enis[eni_id].subnet.availability_zone for eni_id in endpoint.network_interface_ids})

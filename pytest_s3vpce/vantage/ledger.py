@@ -25,6 +25,8 @@ class Kind(StrEnum):
     S3_OBJECT = "s3_object"
     S3_BUCKET = "s3_bucket"
     LAMBDA_FUNCTION = "lambda_function"
+    VPC_ENDPOINT = "vpc_endpoint"
+    SECURITY_GROUP = "security_group"
     EC2_INSTANCE = "ec2_instance"
     IAM_ROLE = "iam_role"
 

@@ -40,6 +40,8 @@ SCRATCH: Final = "s3vpce-calibration-"
 """Of the names of all buckets that are made: no other is ever emptied or removed."""
 _DOING: Final = {Kind.BUCKET_POLICY: "putting back"}
 _AT_ONCE: Final = 8
+_ENDING: Final = frozenset({"deleting", "deleted"})
+_DELETED: Final = "deleted"
 _BUSY: Final = "ResourceConflictException"
 _BUSY_TRIES: Final = 15
 _BUSY_PAUSE: Final = 2.0
@@ -101,6 +103,29 @@ def _instances(client: Any, name: str) -> list[str]:
         ]
     )
     return [row["InstanceId"] for page in pages for group in page["Reservations"] for row in group["Instances"]]
+
+
+def _remove_endpoint(entry: Entry, control: ControlPlane) -> str | None:
+    """By its id, or by the name in its tag; gone when its network interfaces are."""
+    client = control.client("ec2", region=entry.region)
+    for _ in range(_BUSY_TRIES):
+        rows = client.describe_vpc_endpoints(Filters=[{"Name": f"tag:{MARK}", "Values": [entry.identifier]}])
+        left = {row["VpcEndpointId"]: row["State"].lower() for row in rows["VpcEndpoints"]}
+        living = [name for name, state in left.items() if state not in _ENDING]
+        if living:
+            client.delete_vpc_endpoints(VpcEndpointIds=living)
+        elif not left.keys() - {name for name, state in left.items() if state == _DELETED}:
+            return None
+        time.sleep(_BUSY_PAUSE)
+    return "the endpoint is still being deleted; sweep again in a few minutes"
+
+
+def _remove_group(entry: Entry, control: ControlPlane) -> str | None:
+    client = control.client("ec2", region=entry.region)
+    rows = client.describe_security_groups(Filters=[{"Name": f"tag:{MARK}", "Values": [entry.identifier]}])
+    for row in rows["SecurityGroups"]:
+        client.delete_security_group(GroupId=row["GroupId"])
+    return None
 
 
 def _remove_role(entry: Entry, control: ControlPlane) -> str | None:
@@ -201,6 +226,8 @@ _REMOVERS: Final[Mapping[Kind, Callable[[Entry, ControlPlane], str | None]]] = {
     Kind.S3_OBJECT: _remove_object,
     Kind.S3_BUCKET: _remove_bucket,
     Kind.LAMBDA_FUNCTION: _remove_function,
+    Kind.VPC_ENDPOINT: _remove_endpoint,
+    Kind.SECURITY_GROUP: _remove_group,
     Kind.EC2_INSTANCE: _remove_instance,
     Kind.IAM_ROLE: _remove_role,
 }

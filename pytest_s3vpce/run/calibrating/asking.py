@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.model import Answer, Outcome, SignedRequest
     from pytest_s3vpce.presigning import Presign
     from pytest_s3vpce.probe import ProbeBuilder
+    from pytest_s3vpce.run.calibrating.network import Network
     from pytest_s3vpce.run.calibrating.scratch import Scratch
     from pytest_s3vpce.vantage import Vantage
 
@@ -55,6 +56,8 @@ class Question:
     transport: Transport = Transport.HTTPS
     region: str = ""
     """Where it is sent and what it is signed for, if not the scratch bucket's Region."""
+    bucket: str = ""
+    """Another one than the scratch bucket."""
     body: bytes | None = None
     """What takes the body's place once the request is signed."""
 
@@ -89,11 +92,28 @@ class Reply:
 class Asker:
     """Signs and sends."""
 
-    def __init__(self, scratch: Scratch, vantage: Vantage, builder: ProbeBuilder) -> None:
+    def __init__(
+        self,
+        scratch: Scratch,
+        vantage: Vantage,
+        builder: ProbeBuilder,
+        *,
+        network: Network | None = None,
+        far: str = "",
+    ) -> None:
         self.scratch = scratch
+        self.far = far
+        """Another Region, for what takes one."""
+        self._network = network
         self._vantage = vantage
         self._builder = builder
         self._learnt: dict[str, str] = {}
+
+    @property
+    def network(self) -> Network:
+        """Where it stands, if that is inside of a VPC."""
+        assert self._network is not None
+        return self._network
 
     def ask(self, questions: Sequence[Question]) -> list[Reply]:
         """The replies, in the order of the questions."""
@@ -131,7 +151,7 @@ class Asker:
 
     def _destination(self, row: Question) -> Destination:
         return Destination(
-            bucket=self.scratch.bucket,
+            bucket=row.bucket or self.scratch.bucket,
             owner=self.scratch.account_id,
             region=row.region or self.scratch.region,
             host=row.host,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce import __version__
 from pytest_s3vpce.calibration import Calibration
 from pytest_s3vpce.errors import RunError
+from pytest_s3vpce.points import Lambda
 from pytest_s3vpce.probe import ProbeBuilder
 from pytest_s3vpce.run.calibrating.asking import Asker, Question
-from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, FUNCTIONS, not_run
+from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, FUNCTIONS, INSIDE, not_run
+from pytest_s3vpce.run.calibrating.network import Network
 from pytest_s3vpce.run.calibrating.scratch import BOUND, FEW, Scratch
-from pytest_s3vpce.run.deployments import hosts_of, placed
+from pytest_s3vpce.run.deployments import deployment_of, hosts_of, placed
 from pytest_s3vpce.run.planes import Planes, world_of
 from pytest_s3vpce.undocumented import RULES
 from pytest_s3vpce.vantage import AgentConfig, DeployedLambdaVantage, Deployment, Ledger, LocalVantage, marks
@@ -62,18 +65,27 @@ class Calibrator:
         self._scratch = Scratch(
             control, run_id=folder.run_id, account_id=world.account_id(account), ledger=ledger, notify=notify
         )
-        self._function = DeployedLambdaVantage(
-            "calibration",
+        function = partial(
+            DeployedLambdaVantage,
             control=control,
-            deployment=Deployment(subnets=(), security_groups=()),
             run_id=folder.run_id,
             ledger=ledger,
             config=placed(world, environment),
         )
+        self._outside = function("calibration", deployment=Deployment(subnets=(), security_groups=()))
+        self._within = self._outside
+        if given.inside:
+            there = deployment_of(world, given.inside, _placed_by(inventory, given.inside, account=account))
+            self._within = function("calibration-inside", deployment=there)
+        network = Network(
+            control, function=self._within, run_id=folder.run_id, tags=self._scratch.tags, ledger=ledger, notify=notify
+        )
         user_agent = f"s3vpce/{__version__} run/{folder.run_id}"
         builder = ProbeBuilder(user_agent=user_agent, loader=world.accounts.loader)
         self._asker = Asker(self._scratch, _here(world, environment), builder)
-        self._inside = Asker(self._scratch, self._function, builder)
+        self._out = Asker(self._scratch, self._outside, builder)
+        self._in = Asker(self._scratch, self._within, builder, network=network, far=given.far)
+        self._ready: set[str] = set()
 
     def run(self) -> tuple[Calibration, list[str]]:
         """What was found; and what could not be removed, and why."""
@@ -106,10 +118,18 @@ class Calibrator:
         return row.run(self._from(name))
 
     def _from(self, name: str) -> Asker:
-        if name != FUNCTIONS:
-            return self._asker
-        self._function.prepare(notify=self._notify)
-        return self._inside
+        if name == FUNCTIONS:
+            self._prepare(self._outside)
+            return self._out
+        if name in INSIDE:
+            self._prepare(self._within)
+            return self._in
+        return self._asker
+
+    def _prepare(self, function: DeployedLambdaVantage) -> None:
+        if function.name not in self._ready:
+            function.prepare(notify=self._notify)
+            self._ready.add(function.name)
 
     def _await_rights(self) -> None:
         """A role's policy takes a moment to count everywhere; nothing is measured before any of them does."""
@@ -121,6 +141,19 @@ class Calibrator:
                 return
             time.sleep(_PAUSE)
         raise RunError(f"the calibration's role `{waited[0].role}` can't read the bucket that was made for it")
+
+
+def _placed_by(inventory: Inventory, name: str, *, account: str) -> Lambda:
+    """The vantage point whose subnets and security groups the function gets."""
+    row = inventory.vantage_points.get(name)
+    found = row.settled if row is not None else None
+    if isinstance(found, Lambda) and found.subnets and (found.account or inventory.default_account) == account:
+        return found
+    raise RunError(
+        f"there is no vantage point `{name}` of account `{account}` that is a function made in subnets",
+        place=inventory.place("vantage_points", name) if row is not None else None,
+        remedy="name one of the kind `lambda: {subnets: ..., security_groups: ...}`",
+    )
 
 
 def _here(world: World, environment: Environment) -> LocalVantage:

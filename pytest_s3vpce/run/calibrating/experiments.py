@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.calibration import NOT_RUN, Finding
 from pytest_s3vpce.errors import RunError
+from pytest_s3vpce.run.calibrating.inside import endpoints, gateways, other_regions
 from pytest_s3vpce.run.calibrating.measuring import propagation
 from pytest_s3vpce.run.calibrating.ordering import forms, order
 from pytest_s3vpce.run.calibrating.policies import access_points, bucket_policies, messages, public_policies
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
     Run = Callable[[Asker], Iterator[Finding]]
 
+INSIDE: Final = frozenset({"gateways", "endpoints", "other Regions"})
+"""Asked from a function that is made for them inside of a VPC."""
+_INSIDE: Final = "--inside NAME, a vantage point of the inventory in subnets of the account"
+_ENDPOINT: Final = f"{_INSIDE}, and --with-endpoint, which makes an interface endpoint there"
+_FAR: Final = f"{_ENDPOINT}, and --other-region REGION"
 FUNCTIONS: Final = "functions"
 """Asked from a function that is made for it, outside of VPCs."""
 
@@ -30,6 +36,12 @@ class Given:
 
     function: str = ""
     """`made`: a function outside of VPCs."""
+    inside: str = ""
+    """The vantage point of the inventory in whose place a function is made."""
+    endpoint: str = ""
+    """`made`: an interface endpoint there."""
+    far: str = ""
+    """Another Region, to which another endpoint leads."""
     only: frozenset[str] = frozenset()
     """The experiments that are wanted; none named is all of them."""
 
@@ -40,14 +52,14 @@ class Experiment:
 
     run: Run | None
     """None: nothing yet."""
-    takes: str = ""
+    takes: tuple[str, ...] = ()
     needs: str = ""
 
     def why_not(self, name: str, given: Given) -> str:
         """Why it is not done; empty where it is."""
         if given.only and name not in given.only:
             return "not run: left out by --only"
-        lacks = self.run is None or (self.takes and not getattr(given, self.takes))
+        lacks = self.run is None or not all(getattr(given, name) for name in self.takes)
         return f"{NOT_RUN}: needs {self.needs}" if lacks else ""
 
 
@@ -66,8 +78,11 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
         run=None, needs="a signer of SigV4A, which this version has not, and a multi-Region access point"
     ),
     FUNCTIONS: Experiment(
-        run=functions, takes="function", needs="--with-function, which makes a Lambda function outside of VPCs"
+        run=functions, takes=("function",), needs="--with-function, which makes a Lambda function outside of VPCs"
     ),
+    "gateways": Experiment(run=gateways, takes=("inside",), needs=_INSIDE),
+    "endpoints": Experiment(run=endpoints, takes=("inside", "endpoint"), needs=_ENDPOINT),
+    "other Regions": Experiment(run=other_regions, takes=("inside", "endpoint", "far"), needs=_FAR),
 }
 """By the names that rules have their experiment by; `messages` are completed by `bucket policies`."""
 

@@ -14,6 +14,7 @@ from pytest_s3vpce.vantage.control import FAULTS, code_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from pytest_s3vpce.model import Outcome
     from pytest_s3vpce.run.calibrating.asking import Asker, Reply
     from pytest_s3vpce.run.calibrating.scratch import Scratch
 
@@ -59,13 +60,21 @@ def propagation(asker: Asker) -> Iterator[Finding]:
     yield _switched(scratch)
 
 
-def seconds_until(asker: Asker, question: Question) -> tuple[float, Reply]:
-    """Asks until it is allowed, or for a minute; how long it took."""
+def allowed(outcome: Outcome) -> bool:
+    return outcome.allowed
+
+
+def denied(outcome: Outcome) -> bool:
+    return outcome.denied
+
+
+def seconds_until(asker: Asker, question: Question, *, met: Callable[[Outcome], bool] = allowed) -> tuple[float, Reply]:
+    """Asks until it is allowed, or what else is wanted, or for a minute; how long it took."""
     began = time.monotonic()
     while True:
         (reply,) = asker.ask([question])
         passed = time.monotonic() - began
-        if reply.outcome.allowed or passed >= _SECONDS:
+        if met(reply.outcome) or passed >= _SECONDS:
             return passed, reply
         time.sleep(_PAUSE)
 
@@ -116,9 +125,9 @@ def _switched(scratch: Scratch) -> Finding:
 def _seconds_until_put(scratch: Scratch, statement: dict[str, Any], *, refused: bool) -> tuple[float, list[str]]:
     began = time.monotonic()
     while True:
-        denied, ids = _put(scratch, statement)
+        blocked, ids = _put(scratch, statement)
         passed = time.monotonic() - began
-        if denied is refused or passed >= _SECONDS:
+        if blocked is refused or passed >= _SECONDS:
             return passed, ids
         time.sleep(_PAUSE)
 

@@ -39,7 +39,7 @@ def keys(asker: Asker) -> Iterator[Finding]:
     """What a key was, read by sessions that are refused where it has a value: the one that is denied tells it."""
     plain = Question(operation="ListObjectsV2", form=PLAIN)
     for name in ("prefix", "delimiter"):
-        yield read(asker, f"key/{name}-not-sent", plain, key=f"s3:{name}", candidates={"empty": _equals("")})
+        yield read(asker, f"key/{name}-not-sent", plain, key=f"s3:{name}", candidates={"empty": equals("")})
     number: dict[str, Condition] = {"1000": lambda key: {"NumericEquals": {key: "1000"}}}
     yield read(asker, "key/max-keys-not-sent", plain, key="s3:max-keys", candidates=number)
     truth = {word: boolean(word) for word in ("true", "false")}
@@ -47,7 +47,7 @@ def keys(asker: Asker) -> Iterator[Finding]:
         if rule.startswith("key/creation/"):
             question = Question(operation=rule.rpartition("/")[2])
             yield read(asker, rule, question, key="s3:ObjectCreationOperation", candidates=truth)
-    digests = {text: _equals(text) for text in (UNSIGNED, STREAMED)}
+    digests = {text: equals(text) for text in (UNSIGNED, STREAMED)}
     presigned = Question(operation="GetObject", presign=Presign(expires=300))
     behind = Question(operation="PutObject", form=_CHECKSUM_BEHIND)
     for name, question in (("presigned", presigned), ("trailer", behind)):
@@ -55,7 +55,7 @@ def keys(asker: Asker) -> Iterator[Finding]:
         yield read(asker, rule, question, key="s3:x-amz-content-sha256", candidates=digests)
     yield _star(asker)
     again = Question(operation="CreateBucket", form=_THERE, region=_NOWHERE)
-    yield read(asker, "key/location-not-sent", again, key="s3:locationconstraint", candidates={"empty": _equals("")})
+    yield read(asker, "key/location-not-sent", again, key="s3:locationconstraint", candidates={"empty": equals("")})
     for name in ("ListBuckets", "CreateBucket"):
         rule = f"key/resource-account/{name}"
         yield read(asker, rule, Question(operation=name), key="aws:ResourceAccount", candidates={})
@@ -84,7 +84,7 @@ def _star(asker: Asker) -> Finding:
     return Finding(rule="key/star-in-variable", value=value, request_ids=ids, detail=starred.code)
 
 
-def _equals(value: str) -> Condition:
+def equals(value: str) -> Condition:
     return lambda key: {"StringEquals": {key: value}}
 
 

@@ -51,6 +51,7 @@ class Scratch:
         self, control: ControlPlane, *, run_id: str, account_id: str, ledger: Ledger, notify: Callable[[str], None]
     ) -> None:
         self.bucket = f"{SCRATCH}{run_id}-{account_id}"
+        self._far = f"{SCRATCH}{run_id}-far-{account_id}"
         self.account_id = account_id
         self.region = control.region
         self.version = "null"
@@ -65,6 +66,10 @@ class Scratch:
     def arns(self) -> list[str]:
         """The bucket and all in it."""
         return [self._arn("s3:::" + self.bucket), self._arn(f"s3:::{self.bucket}/*")]
+
+    @property
+    def _far_arns(self) -> list[str]:
+        return [self._arn(f"s3:::{self._far}"), self._arn(f"s3:::{self._far}/*")]
 
     @property
     def _points(self) -> str:
@@ -98,16 +103,30 @@ class Scratch:
         """Everything, in the ledger before it is asked for. RunError where it can't be made; then some may be there."""
         try:
             self._take_left()
-            tags = marks.of_run(self._run_id, owner=self._control.owner)
-            rows = [{"Key": key, "Value": value} for key, value in tags.items()]
-            rows.append({"Key": marks.REGION, "Value": self.region})
-            self._make_roles(rows)
-            self._make_bucket(rows)
+            self._make_roles(self._tags(self.region))
+            self._make_bucket(self.bucket, self.region)
+            self.s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
+            self.version = self.s3.put_object(Bucket=self.bucket, Key=KEY, Body=BODY)["VersionId"]
         except FAULTS as error:
-            raise RunError(
-                f"a calibration can't make what it needs: {words_of(error)}",
-                remedy="calibrate with an administrator of a scratch account",
-            ) from error
+            raise _unmade(error) from error
+
+    def make_bucket_in(self, region: str) -> str:
+        """Another bucket with a canary, in another Region."""
+        try:
+            self._make_bucket(self._far, region)
+            self._control.client("s3", region=region).put_object(Bucket=self._far, Key=KEY, Body=BODY)
+        except FAULTS as error:
+            raise _unmade(error) from error
+        return self._far
+
+    def _tags(self, region: str) -> list[dict[str, str]]:
+        tags = {**self.tags, marks.REGION: region}
+        return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Of all that one calibration makes."""
+        return marks.of_run(self._run_id, owner=self._control.owner)
 
     def _few(self, *actions: str) -> list[dict[str, Any]]:
         denied = {"Effect": "Deny", "Action": "s3:GetObjectTagging", "Resource": self.arns}
@@ -188,7 +207,7 @@ class Scratch:
         iam = self._control.client("iam")
         trust = {"Effect": "Allow", "Principal": {"AWS": self.root_arn}, "Action": "sts:AssumeRole"}
         everything = [
-            {"Effect": "Allow", "Action": "s3:*", "Resource": [*self.arns, self._points]},
+            {"Effect": "Allow", "Action": "s3:*", "Resource": [*self.arns, self._points, *self._far_arns]},
             {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"},
         ]
         for name, statements in ((ALL, everything), (FEW, self._few()), (BOUND, everything), (CLOSED, everything)):
@@ -200,16 +219,21 @@ class Scratch:
             self._ids[name] = made["Role"]["RoleId"]
             iam.put_role_policy(RoleName=role, PolicyName=ROLE_POLICY, PolicyDocument=document(*statements))
 
-    def _make_bucket(self, tags: list[dict[str, str]]) -> None:
-        """Versioned, with the access lists off and Block Public Access on, as every new bucket is."""
-        self._notify(f"creating bucket {self.bucket}")
-        bucket = {"Bucket": self.bucket}
-        place = {"CreateBucketConfiguration": {"LocationConstraint": self.region}} if self.region != _NOWHERE else {}
-        self._ledger.creating(Kind.S3_BUCKET, account=self._control.account, region=self.region, identifier=self.bucket)
-        self.s3.create_bucket(**bucket, **place)
-        self.s3.put_bucket_tagging(**bucket, Tagging={"TagSet": tags})
-        self.s3.put_bucket_versioning(**bucket, VersioningConfiguration={"Status": "Enabled"})
-        self.version = self.s3.put_object(**bucket, Key=KEY, Body=BODY)["VersionId"]
+    def _make_bucket(self, name: str, region: str) -> None:
+        """With the access lists off and Block Public Access on, as every new bucket is."""
+        self._notify(f"creating bucket {name}")
+        client, bucket = self._control.client("s3", region=region), {"Bucket": name}
+        place = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region != _NOWHERE else {}
+        self._ledger.creating(Kind.S3_BUCKET, account=self._control.account, region=region, identifier=name)
+        client.create_bucket(**bucket, **place)
+        client.put_bucket_tagging(**bucket, Tagging={"TagSet": self._tags(region)})
 
     def _arn(self, rest: str) -> str:
         return f"arn:{self.partition}:{rest}"
+
+
+def _unmade(error: Exception) -> RunError:
+    return RunError(
+        f"a calibration can't make what it needs: {words_of(error)}",
+        remedy="calibrate with an administrator of a scratch account",
+    )

@@ -1,0 +1,132 @@
+"""Where a calibration's function stands inside of a VPC, and the interface endpoints that are made there for it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_s3vpce.errors import RunError
+from pytest_s3vpce.probe import Host
+from pytest_s3vpce.vantage.control import FAULTS, words_of
+from pytest_s3vpce.vantage.deployment import resource_name
+from pytest_s3vpce.vantage.ledger import Kind
+from pytest_s3vpce.vantage.removal import MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_s3vpce.vantage import ControlPlane, DeployedLambdaVantage, Ledger
+
+_PORTS: Final = (80, 443)
+_TRIES: Final = 60
+_PAUSE: Final = 5.0
+_AVAILABLE: Final = "available"
+
+
+class Network:
+    """The function's own: its subnet and security groups are those of a vantage point of the inventory."""
+
+    def __init__(
+        self,
+        control: ControlPlane,
+        *,
+        function: DeployedLambdaVantage,
+        run_id: str,
+        tags: Mapping[str, str],
+        ledger: Ledger,
+        notify: Callable[[str], None],
+    ) -> None:
+        self.region = control.region
+        self._control = control
+        self._function = function
+        self._run_id = run_id
+        self._tags = tags
+        self._ledger = ledger
+        self._notify = notify
+        self._endpoints: dict[str, str] = {}
+
+    @property
+    def _ec2(self) -> Any:
+        return self._control.client("ec2")
+
+    def _place(self) -> Mapping[str, Any]:
+        """As Lambda says that the function stands."""
+        client = self._control.client("lambda")
+        found: Mapping[str, Any] = client.get_function_configuration(FunctionName=self._function.function)["VpcConfig"]
+        return found
+
+    def endpoints(self) -> dict[str, str]:
+        """The endpoints for S3 in the function's Region that its VPC has, and their types, in lower case."""
+        rows = self._ec2.describe_vpc_endpoints(
+            Filters=[
+                {"Name": "vpc-id", "Values": [self._place()["VpcId"]]},
+                {"Name": "service-name", "Values": [f"com.amazonaws.{self.region}.s3"]},
+            ]
+        )["VpcEndpoints"]
+        return {row["VpcEndpointId"]: row["VpcEndpointType"].lower() for row in rows}
+
+    def make_endpoint(self, region: str) -> Host:
+        """An interface endpoint for S3 in that Region, under a name of its own; what else is in the VPC stays as it is.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html
+        """
+        try:
+            return self._made(region)
+        except FAULTS as error:
+            raise RunError(
+                f"a calibration can't make an endpoint: {words_of(error)}", remedy="leave --with-endpoint out"
+            ) from error
+
+    def _made(self, region: str) -> Host:
+        place, name = self._place(), resource_name(self._run_id, f"calibration-{region}")
+        group = self._make_group(name, place)
+        elsewhere = {"ServiceRegion": region} if region != self.region else {}
+        entry = self._creating(Kind.VPC_ENDPOINT, name)
+        made = self._ec2.create_vpc_endpoint(
+            VpcEndpointType="Interface",
+            VpcId=place["VpcId"],
+            ServiceName=f"com.amazonaws.{region}.s3",
+            SubnetIds=place["SubnetIds"][:1],
+            SecurityGroupIds=[group],
+            PrivateDnsEnabled=False,
+            TagSpecifications=[self._tagged("vpc-endpoint", name)],
+            **elsewhere,
+        )["VpcEndpoint"]["VpcEndpointId"]
+        self._ledger.given(entry, made)
+        self._endpoints[region] = made
+        return Host(endpoint_url=f"https://bucket.{self._name_of(made)}")
+
+    def _make_group(self, name: str, place: Mapping[str, Any]) -> str:
+        """It lets in the function's groups, by both ports of S3."""
+        entry = self._creating(Kind.SECURITY_GROUP, name)
+        group: str = self._ec2.create_security_group(
+            GroupName=name,
+            Description="made by s3vpce calibrate",
+            VpcId=place["VpcId"],
+            TagSpecifications=[self._tagged("security-group", name)],
+        )["GroupId"]
+        self._ledger.given(entry, group)
+        pairs = [{"GroupId": each} for each in place["SecurityGroupIds"]]
+        rules = [{"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "UserIdGroupPairs": pairs} for port in _PORTS]
+        self._ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=rules)
+        return group
+
+    def set_policy(self, policy: str) -> None:
+        """Of the endpoint in the function's own Region."""
+        self._ec2.modify_vpc_endpoint(VpcEndpointId=self._endpoints[self.region], PolicyDocument=policy)
+
+    def _name_of(self, endpoint: str) -> str:
+        for _ in range(_TRIES):
+            (row,) = self._ec2.describe_vpc_endpoints(VpcEndpointIds=[endpoint])["VpcEndpoints"]
+            if row["State"].lower() == _AVAILABLE:
+                return str(row["DnsEntries"][0]["DnsName"]).removeprefix("*.")
+            time.sleep(_PAUSE)
+        raise RunError(f"the endpoint `{endpoint}` was not available in time")
+
+    def _creating(self, kind: Kind, name: str) -> Any:
+        self._notify(f"creating {kind.value} {name}")
+        return self._ledger.creating(kind, account=self._control.account, region=self.region, identifier=name)
+
+    def _tagged(self, what: str, name: str) -> dict[str, Any]:
+        rows = {**self._tags, MARK: name}
+        return {"ResourceType": what, "Tags": [{"Key": key, "Value": value} for key, value in rows.items()]}
