@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.network.path import Path
 from pytest_s3vpce.operations import Resource
+from pytest_s3vpce.operations.creations import CREATIONS
 from pytest_s3vpce.operations.tags import TAG_READERS
 from pytest_s3vpce.policy import UNKNOWN, Policies
+from pytest_s3vpce.policy.acl import ALL_USERS, Acl, AclGrant
 from pytest_s3vpce.predict import keys
 from pytest_s3vpce.predict.doubt import Doubt
 from pytest_s3vpce.predict.layers import Layers, acl_of, organization_of
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pytest_s3vpce.operations import Check
-    from pytest_s3vpce.policy import Acl, Unknown
+    from pytest_s3vpce.policy import Unknown
     from pytest_s3vpce.predict.case import Case
     from pytest_s3vpce.predict.ways import Way
     from pytest_s3vpce.snapshot.state import AccountRow, BucketRow, KeyRow, Snapshot
@@ -100,19 +102,18 @@ class Asking:
             return found | more, doubt.joined(Doubt(keys=frozenset({"aws:resourceaccount"})))
         return found | more | {"aws:ResourceAccount": key.account}, doubt
 
-    def of_point(self, point: AccessPointRow, given: Mapping[str, Any], doubt: Doubt) -> tuple[dict[str, Any], Doubt]:
-        """The condition keys where another account's access point is the resource."""
-        kept = {key: value for key, value in given.items() if not key.lower().startswith("aws:resource")}
-        more, unknown = self._organization("Resource", point.account)
-        owner = {"aws:ResourceAccount": point.account, "s3:ResourceAccount": point.account}
-        return kept | more | owner, doubt.without("aws:resource").joined(unknown)
+    def owned_by(self, account_id: str, given: Mapping[str, Any], doubt: Doubt) -> tuple[dict[str, Any], Doubt]:
+        """The condition keys where the resource is this account's: another's access point or object."""
+        kept = {key: value for key, value in given.items() if not key.lower().startswith("aws:resourceorg")}
+        more, unknown = self._organization("Resource", account_id)
+        return kept | more, doubt.without("aws:resourceorg").joined(unknown)
 
-    def policies_of_point(self, point: AccessPointRow) -> dict[str, Any]:
-        """What of the policies is the access point's account's: its organization may differ from the bucket's.
+    def policies_of_owner(self, account_id: str) -> dict[str, Any]:
+        """What of the policies is the resource's account's: its organization may differ from the bucket's.
 
         https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html
         """
-        account = self.snapshot.account_by_id(point.account)
+        account = self.snapshot.account_by_id(account_id)
         return {**self.layers.of_owner(account), "resource_in_management_account": _manages(account)}
 
     def _organization(self, whose: str, account_id: str) -> tuple[dict[str, Any], Doubt]:
@@ -147,6 +148,8 @@ class Asking:
         if isinstance(bucket.ownership, Unread):
             self.layers.unread["acl"] = bucket.ownership.unread
             return UNKNOWN
+        if check.action == "s3:PutObjectAcl" and case.row.api_name in CREATIONS:
+            return _of_new(case.caller.account or None, bucket)
         given: Mapping[str, Any] | Unread | None = bucket.acl
         if check.action in _LISTED:
             found = self.object_(check, bucket, case)
@@ -183,6 +186,14 @@ class Asking:
         mine = self.snapshot.account_by_id(case.caller.account) if case.caller.account else None
         found = self.layers.of_caller(case.caller, session=case.session, account=mine)
         return {**found, "principal_in_management_account": _manages(mine)}
+
+
+def _of_new(writer: str | None, bucket: BucketRow) -> Acl:
+    """Of the object that a write makes: where ACLs are on, it is its writer's, who sets its list.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html
+    """
+    return Acl(grants=(AclGrant(writer or ALL_USERS, "FULL_CONTROL"),), owner=writer or bucket.account_id)
 
 
 def _manages(account: AccountRow | None) -> bool:

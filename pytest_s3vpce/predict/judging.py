@@ -213,9 +213,12 @@ class Predictor:
         if acl is not None and not isinstance(acl, Unknown) and acl.owner is not None:
             holder = acl.owner
         policies = self._asking.policies(bucket, point, acl, way, case)
-        if holder != bucket.account_id and isinstance(policies.resource, Document):
-            # Another account's object: the bucket's policy may deny access to it, not allow it.
-            policies = replace(policies, resource=replace(policies.resource, allows=()))
+        if holder != bucket.account_id:
+            given, doubt = self._asking.owned_by(holder, given, doubt)
+            policies = replace(policies, **self._asking.policies_of_owner(holder))
+            if isinstance(policies.resource, Document):
+                # Another account's object: the bucket's policy may deny access to it, not allow it.
+                policies = replace(policies, resource=replace(policies.resource, allows=()))
         request = Request(
             action=check.action,
             resource=resource,
@@ -257,9 +260,10 @@ class Predictor:
         key = request.resource.partition("/")[2]
         at_point, mine, unsure = replace(request, resource=f"{arn}/object/{key}" if key else arn), policies, doubt
         if isinstance(point, AccessPointRow):
-            given, unsure = self._asking.of_point(point, request.context, doubt)
+            given, unsure = self._asking.owned_by(point.account, request.context, doubt)
+            given |= {"aws:ResourceAccount": point.account, "s3:ResourceAccount": point.account}
             at_point = replace(at_point, resource_account=point.account, context=given)
-            mine = replace(policies, **self._asking.policies_of_point(point))
+            mine = replace(policies, **self._asking.policies_of_owner(point.account))
         by_point = self._with_block(at_point, replace(mine, resource=own), unsure, bucket, point)
         if by_point.decision.effect is Effect.EXPLICIT_DENY:
             return by_point

@@ -482,6 +482,25 @@ def test_access_control_lists() -> None:
         assert (unread.expected, unread.unread["acl"]) == (Expected.UNKNOWN, "AccessDenied: you may not")
 
 
+def test_whose_object_a_write_makes_sets_its_list() -> None:
+    mine = statement("Allow", sid="Writes", Action=["s3:PutObject"], Resource=f"{BUCKET}/*")
+    wanted = cell("PutObject", "partner:known", parameters={"ACL": "bucket-owner-full-control"})
+    people = [role("partner", FOREIGN)]
+    given = {"Owner": {"ID": "c1"}, "Grants": []}
+    shared: dict[str, Any] = {"people": people, "ownership": "ObjectWriter", "acl": given}
+    assert predict(snapshot(mine, **shared), wanted).expected is Expected.ALLOW
+    assert predict(snapshot(mine, people=people), wanted).expected is Expected.IMPLICIT_DENY
+    closed = OrganizationRow(
+        id="o-1", management_account="1", path="o-1/", scps=(), rcps=((policy(statement(Action="s3:PutObjectAcl")),),)
+    )
+    for theirs, expected in ((closed, Expected.EXPLICIT_DENY), (None, Expected.ALLOW)):
+        accounts = (account(), account("partner", OTHER, organization=theirs))
+        assert predict(snapshot(mine, accounts=accounts, **shared), wanted).expected is expected
+    nobody = cell("PutObject", "anonymous:known", parameters={"ACL": "bucket-owner-full-control"})
+    shared["people"] = [PrincipalRow(name="anonymous", kind="anonymous")]
+    assert predict(snapshot(mine, **shared), nobody).expected is Expected.ALLOW
+
+
 def test_anothers_object_is_not_the_bucket_policys_to_grant() -> None:
     theirs = {"Owner": {"ID": "c2"}, "Grants": []}
     found = snapshot(statement("Allow"), ownership="ObjectWriter", acl=LIST, objects={"canary": ObjectRow(acl=theirs)})
