@@ -26,8 +26,10 @@ from pytest_s3vpce.signing_in import (
     MFA_SECONDS,
     Renewed,
     ask_for_code,
+    check_terminal,
     checked_policy,
     environment_keys,
+    mfa_of_profile,
     read_policy,
     role_arguments,
     session_policy,
@@ -113,7 +115,8 @@ class Accounts:
         self._references = references
         self._connection = connection
         self._session_name = session_name
-        self.loader = _loader(botocore.session.Session().get_config_variable("data_path"))
+        with translated(profile=None, place=inventory.place("accounts")):
+            self.loader = _loader(botocore.session.Session().get_config_variable("data_path"))
         """botocore's models, read once for all sessions."""
         self._lock = threading.Lock()
         self._sessions: dict[str, boto3.Session | CredentialError] = {}
@@ -121,13 +124,20 @@ class Accounts:
         self._held: dict[str, Any] = {}
         """botocore's own credentials of principals that are profiles, by the principals' names."""
         self._mfa_lock = threading.Lock()
+        self._assumed_by_profiles: dict[str, Any] = {}
+        """What botocore keeps of roles that profiles stand for, so that a second session needs no second code."""
         self._after_codes: dict[str, Any] = {}
         self._clients: dict[tuple[str, str, str], Any] = {}
         self.infrastructure = Infrastructure(inventory, self, provisioned=references.provisioned)
         references.learn(self.infrastructure)
 
-    def _boto3(self, *, provider: CredentialProvider | None = None, **arguments: Any) -> boto3.Session:
-        """A boto3 session; all of a run share one loader, so that each service's model is read once."""
+    def _boto3(
+        self, *, provider: CredentialProvider | None = None, asker: Place | None = None, **arguments: Any
+    ) -> boto3.Session:
+        """A boto3 session; all of a run share one loader, so that each service's model is read once.
+
+        `asker` is who names the profile: one that wants an MFA code is asked for it once in a run, at a terminal alone.
+        """
         core = botocore.session.Session()
         core.register_component("data_loader", self.loader)
         core.user_agent_extra = f"s3vpce/{__version__} {self._session_name}"
@@ -135,6 +145,11 @@ class Accounts:
             core.register_component("credential_provider", CredentialResolver([provider]))
         made = boto3.Session(botocore_session=core, **arguments)
         core.get_scoped_config()  # a profile that does not exist is told now, not by the first client
+        serial = None if asker is None else mfa_of_profile(core)
+        if asker is not None and serial is not None:
+            if not self._assumed_by_profiles:
+                check_terminal(serial, place=asker)
+            core.get_component("credential_provider").get_provider("assume-role").cache = self._assumed_by_profiles
         return made
 
     def guard(self, names: Iterable[str]) -> dict[str, CredentialError]:
@@ -221,7 +236,7 @@ class Accounts:
             return self._boto3(region_name=region)
         if kind.principal in self._held:
             profile = self._resolved(self._inventory.principals[kind.principal].profile, place)
-            return self._boto3(profile_name=profile, region_name=region)
+            return self._boto3(profile_name=profile, region_name=region, asker=place)
         if found.expires_at is None:
             return self._boto3(**found.arguments, region_name=region)
         return self._boto3(provider=Renewed(found, lambda: self.credentials(kind) or found), region_name=region)
@@ -235,7 +250,7 @@ class Accounts:
             base = self._boto3(**keys.credentials.arguments, region_name=region)
             return self._assumed(base, role=keys.role, external_id=None, region=region, place=place)
         with translated(profile=row.profile, place=place):
-            base = self._boto3(profile_name=self._resolved(row.profile, place), region_name=region)
+            base = self._boto3(profile_name=self._resolved(row.profile, place), region_name=region, asker=place)
         role = self._resolved(row.role, place)
         if role is None:
             return base
@@ -385,10 +400,11 @@ class Accounts:
 
     def _profile_keys(self, row: Principal, name: str, *, account: str, place: Place) -> Credentials:
         profile = self._resolved(row.profile, place)
-        with translated(profile=profile, place=place):
+        region = self.region(account)
+        with self._mfa_lock, translated(profile=profile, place=place):
             found = self._held.get(name)
             if found is None:
-                found = self._boto3(profile_name=profile, region_name=self.region(account)).get_credentials()
+                found = self._boto3(profile_name=profile, region_name=region, asker=place).get_credentials()
             if found is None:
                 raise NoCredentialsError
             self._held[name] = found

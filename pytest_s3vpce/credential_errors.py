@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConfigNotFound,
+    ConfigParseError,
+    CredentialRetrievalError,
+    InvalidConfigError,
+    LoginError,
+    MetadataRetrievalError,
+    MissingDependencyException,
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
+    RefreshWithMFAUnsupportedError,
     SSOError,
     SSOTokenLoadError,
     TokenRetrievalError,
@@ -33,16 +43,21 @@ class translated:  # noqa: N801 - reads as a word at its callers: `with translat
         self._role = role
 
     def __enter__(self) -> None:
-        return None
+        self._quiet = _Quiet()
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(self._quiet)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (BotoCoreError, ClientError)):
+        for name in _LOGGERS:
+            logging.getLogger(name).removeFilter(self._quiet)
+        if isinstance(error, (BotoCoreError, ClientError, OSError)):
             raise self._error(error) from error
 
-    def _error(self, error: BotoCoreError | ClientError) -> CredentialError:
+    def _error(self, error: BotoCoreError | ClientError | OSError) -> CredentialError:
         for kinds, what, remedy in _REMEDIES:
             if isinstance(error, kinds):
-                return CredentialError(what(self._profile), place=self._place, remedy=remedy(self._profile))
+                text = f"{what(self._profile)}: {_line(error)}" if kinds in _TOLD else what(self._profile)
+                return CredentialError(text, place=self._place, remedy=remedy(self._profile))
         if isinstance(error, ClientError):
             return self._refused(error)
         return CredentialError(
@@ -78,6 +93,18 @@ class translated:  # noqa: N801 - reads as a word at its callers: `with translat
         )
 
 
+class _Quiet(logging.Filter):
+    """Keeps from logs what this thread's error says: botocore warns with the traceback of each failed renewal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.thread != self._thread
+
+
+_LOGGERS: Final = ("botocore.credentials", "botocore.tokens")
 _EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _THROTTLES: Final = frozenset({"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"})
 """Said of anybody's calls, so they say nothing of these credentials."""
@@ -87,11 +114,36 @@ def _named(profile: str | None) -> str:
     return f" in profile `{profile}`" if profile else ""
 
 
+_TOLD: Final = (
+    (ConfigParseError, ConfigNotFound, InvalidConfigError, MissingDependencyException),
+    (CredentialRetrievalError, MetadataRetrievalError, OSError),
+)
+"""Those that botocore has words for."""
 _REMEDIES: Final[tuple[tuple[Any, Callable[[str | None], str], Callable[[str | None], str]], ...]] = (
     (
         (UnauthorizedSSOTokenError, SSOTokenLoadError, TokenRetrievalError, SSOError),
         lambda profile: f"the SSO session{_named(profile)} has expired",
         lambda profile: f"run `aws sso login --profile {profile or 'default'}`",
+    ),
+    (
+        LoginError,
+        lambda profile: f"the console login{_named(profile)} has expired",
+        lambda profile: f"run `aws login --profile {profile or 'default'}`",
+    ),
+    (
+        RefreshWithMFAUnsupportedError,
+        lambda profile: f"the session{_named(profile)} has ended, and botocore asks for no second MFA code",
+        lambda _: "name the `role` itself, with `mfa`: its sessions are renewed for twelve hours",
+    ),
+    (
+        _TOLD[0],
+        lambda _: "the AWS configuration can't be used",
+        lambda _: "correct it: `aws configure list` says where it stands",
+    ),
+    (
+        _TOLD[1],
+        lambda profile: f"credentials{_named(profile)} can't be had",
+        lambda _: "see whether what the profile names (a command, a file, a metadata service) gives any",
     ),
     (
         ProfileNotFound,

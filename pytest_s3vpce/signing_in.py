@@ -168,8 +168,33 @@ def token_in(path: Path, *, place: Place) -> str:
     return token
 
 
+def mfa_of_profile(core: Any) -> str | None:
+    """The device that the profile of a botocore session asks a code of, itself or one that it is made from.
+
+    https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-role.html#cli-configure-role-mfa
+    """
+    profiles, name, seen = core.full_config.get("profiles", {}), core.profile or "default", set()
+    while name in profiles and name not in seen:
+        row = profiles[name]
+        if "role_arn" in row and row.get("mfa_serial"):
+            return str(row["mfa_serial"])
+        seen.add(name)
+        name = row.get("source_profile", "")
+    return None
+
+
 def ask_for_code(serial: str, *, place: Place, environment: Mapping[str, str] = os.environ) -> str:
     """The code that an MFA device shows, asked for at the terminal; never under CI, where nobody would answer."""
+    check_terminal(serial, place=place, environment=environment)
+    code = getpass.getpass(f"MFA code of {serial}: ").strip()
+    if not re.fullmatch(r"\d{6}", code, re.ASCII):
+        what = f"what was typed for MFA device `{serial}` is no code"
+        raise CredentialError(what, place=place, remedy="run it again, and type the six digits that the device shows")
+    return code
+
+
+def check_terminal(serial: str, *, place: Place, environment: Mapping[str, str] = os.environ) -> None:
+    """Raises CredentialError where nobody would be asked for a code, or nobody could be."""
     remedy = "run it at a terminal, or use a principal whose role asks for no MFA"
     if environment.get("CI"):
         raise CredentialError(
@@ -181,8 +206,3 @@ def ask_for_code(serial: str, *, place: Place, environment: Mapping[str, str] = 
     except OSError as error:
         what = f"MFA device `{serial}` wants a code, and there is no terminal to ask at"
         raise CredentialError(what, place=place, remedy=remedy) from error
-    code = getpass.getpass(f"MFA code of {serial}: ").strip()
-    if not re.fullmatch(r"\d{6}", code, re.ASCII):
-        what = f"what was typed for MFA device `{serial}` is no code"
-        raise CredentialError(what, place=place, remedy="run it again, and type the six digits that the device shows")
-    return code
