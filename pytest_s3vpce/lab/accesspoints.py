@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import PublicAccessBlock
 from pytest_s3vpce.lab.s3requests import virtual_bucket
+from pytest_s3vpce.lab.s3words import no_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -205,7 +206,7 @@ def mend(backend_class: Any, *, home_of: Callable[[str], BucketState | None]) ->
     def create(self: Any, account_id: str, name: str, bucket: str, **named: Any) -> Any:
         home = home_of(bucket)
         if home is None:
-            raise Refused("NoSuchBucket", status=404, message="The specified bucket does not exist")
+            raise no_bucket(bucket)
         if name in self.access_points[account_id]:
             message = "Your previous request to create the named accesspoint succeeded and you already own it."
             raise Refused("AccessPointAlreadyOwnedByYou", status=409, message=message)

@@ -12,8 +12,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3public import ENFORCED
+from pytest_s3vpce.lab.s3words import not_allowed
 from pytest_s3vpce.operations.creations import CREATIONS
 from pytest_s3vpce.policy.acl import ALL_USERS, Acl, AclGrant
 
@@ -184,5 +184,4 @@ def check_grantees(request: HttpRequest, asked: S3Request) -> None:
     )
     in_body = asked.name in {"PutBucketAcl", "PutObjectAcl"} and b"AmazonCustomerByEmail" in request.body
     if in_headers or in_body:
-        message = "The specified method is not allowed against this resource."
-        raise Refused("MethodNotAllowed", status=405, message=message)
+        raise not_allowed()

@@ -87,21 +87,11 @@ class Gateway:
         now = datetime.now(UTC)
         note: dict[str, Any] = {"at": now.isoformat(timespec="milliseconds"), "method": request.method}
         service = _claimed_service(request)
-        verified: Verified | Anonymous | None = None
+        authentic: Authentic | None = None
         try:
             authentic = authenticate(request, lookup=self._keys.lookup, now=now)
-            request, verified = authentic.request, authentic.verified
-            if isinstance(verified, Verified):
-                service = verified.service
-                if service == "s3" and is_control(request):
-                    service = "s3control"
-            wrong = authentic.wrong
-            if wrong is not None and (service != "s3" or self._s3.order.hash_first):
-                raise wrong
-            visit = self._visit(authentic, service=service, now=now, note=note)
-            answer = self._answer(visit, service=service)
-            if authentic.answered is not None:
-                answer = authentic.answered(answer)
+            request, service = authentic.request, _service_of(authentic, claimed=service)
+            answer = self._answer(authentic, service=service, now=now, note=note)
         except Unanswered as lost:
             named = {"service": service, "operation": _operation_of(request, service=service)}
             self._note({**note, **named, "status": None, "reason": str(lost)})
@@ -113,16 +103,27 @@ class Gateway:
             _LOG.warning("a stored policy can't be read: %s", error)
             broken = Refused("InternalError", status=500, message="We encountered an internal error. Please try again.")
             answer = faultdocuments.document(broken, service=service, request=request)
-        note.update(service=service, status=answer.status)
         if "operation" not in note:
-            note["operation"] = _operation_of(request, service="s3" if verified is None else service)
+            note["operation"] = _operation_of(request, service="s3" if authentic is None else service)
+        return self._told(answer, request, authentic, service=service, note=note)
+
+    def _told(
+        self,
+        answer: HttpResponse,
+        request: HttpRequest,
+        authentic: Authentic | None,
+        *,
+        service: str,
+        note: dict[str, Any],
+    ) -> HttpResponse:
+        """The answer as it is sent, once log and trails know of it."""
         if service == "s3":
             answer = self._s3.order.renamed(request, answer)
-            note["status"] = answer.status
+        note.update(service=service, status=answer.status)
         self._note(note)
         finished = finish(answer, request) if service == "s3" else answer
-        if verified is not None:  # what is not authentic is in no trail
-            self._rooms.see(request, verified, note=note, answer=finished, body=answer.body)
+        if authentic is not None:  # else it is in no trail
+            self._rooms.see(request, authentic.verified, note=note, answer=finished, body=answer.body)
         return finished
 
     def _visit(self, authentic: Authentic, *, service: str, now: datetime, note: dict[str, Any]) -> Visit:
@@ -143,7 +144,13 @@ class Gateway:
             wrong=authentic.wrong,
         )
 
-    def _answer(self, visit: Visit, *, service: str) -> HttpResponse:
+    def _answer(self, authentic: Authentic, *, service: str, now: datetime, note: dict[str, Any]) -> HttpResponse:
+        if authentic.wrong is not None and (service != "s3" or self._s3.order.hash_first):
+            raise authentic.wrong
+        answer = self._by_service(self._visit(authentic, service=service, now=now, note=note), service=service)
+        return answer if authentic.answered is None else authentic.answered(answer)
+
+    def _by_service(self, visit: Visit, *, service: str) -> HttpResponse:
         if service == "s3":
             return self._s3.handle(visit)
         if service == "sts" and webidentities.is_asked(visit.request):
@@ -221,6 +228,14 @@ class Gateway:
         self.notes.append(note)
         if self._log is not None:
             self._log(note)
+
+
+def _service_of(authentic: Authentic, *, claimed: str) -> str:
+    """The service that a request is signed for; S3 Control is signed for as S3."""
+    if not isinstance(authentic.verified, Verified):
+        return claimed
+    service = authentic.verified.service
+    return "s3control" if service == "s3" and is_control(authentic.request) else service
 
 
 def _check_signed(visit: Visit, *, service: str) -> None:

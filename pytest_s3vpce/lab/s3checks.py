@@ -15,6 +15,7 @@ from pytest_s3vpce.lab.s3encryption import check_source
 from pytest_s3vpce.lab.s3forms import check_form
 from pytest_s3vpce.lab.s3payload import check_digests
 from pytest_s3vpce.lab.s3schema import check_document
+from pytest_s3vpce.lab.s3words import invalid_argument, invalid_request, not_allowed
 from pytest_s3vpce.operations.creations import CREATIONS
 from pytest_s3vpce.policy import parse, validate_bucket_policy
 
@@ -122,8 +123,7 @@ def deleted(version: object) -> Refused:
     """The answer where a delete marker is. https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html"""
     headers = (("x-amz-delete-marker", "true"),)
     if version is not None:
-        message = "The specified method is not allowed against this resource."
-        return Refused("MethodNotAllowed", status=405, message=message, headers=headers)
+        return not_allowed(headers=headers)
     return Refused("NoSuchKey", status=404, message="The specified key does not exist.", headers=headers)
 
 
@@ -136,7 +136,7 @@ def copy_source(asked: S3Request) -> CopySource:
     bucket, _, key = unquote(path).removeprefix("/").partition("/")
     if not bucket or not key:
         message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey"
-        raise Refused("InvalidArgument", status=400, message=message)
+        raise invalid_argument(message)
     return CopySource(bucket=bucket, key=key, version=version or None)
 
 
@@ -197,7 +197,7 @@ def _check_changes(asked: S3Request, source: CopySource) -> None:
             "This copy request is illegal because it is trying to copy an object to itself without changing the "
             "object's metadata, storage class, website redirect location or encryption attributes."
         )
-        raise Refused("InvalidRequest", status=400, message=message)
+        raise invalid_request(message)
 
 
 def check_etag(state: State, bucket: str, key: str, *, wanted: str | None) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3checks import copy_source, precondition, same_etag
 from pytest_s3vpce.lab.s3forms import element
+from pytest_s3vpce.lab.s3words import invalid_argument
 from pytest_s3vpce.markup import below
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def check(state: State, asked: S3Request, bucket: BucketState, body: bytes) -> N
         raise Refused("NotImplemented", status=501, message=message, details=details)
     for parameter, what in _DIRECTIVES.items():
         if name == "CopyObject" and asked.parameters.get(parameter, "COPY") not in {"COPY", "REPLACE"}:
-            raise Refused("InvalidArgument", status=400, message=f"Unknown {what} directive.")
+            raise invalid_argument(f"Unknown {what} directive.")
     if "CopySource" in asked.parameters:
         _check_times(state, asked)
     if name == "CompleteMultipartUpload":

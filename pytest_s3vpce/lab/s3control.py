@@ -18,6 +18,7 @@ from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3answers import answered
 from pytest_s3vpce.lab.s3forms import element
+from pytest_s3vpce.lab.s3words import invalid_request
 from pytest_s3vpce.markup import below, elements
 from pytest_s3vpce.policy import parse
 
@@ -120,7 +121,7 @@ class S3Control:
         host = _ACCOUNT_HOST.match(request.host)
         account = request.header("x-amz-account-id") or (host["account"] if host else caller.account or "")
         if not re.fullmatch(r"\d{12}", account, re.ASCII):
-            raise Refused("InvalidRequest", status=400, message="AccountId must be 12 digits")
+            raise invalid_request("AccountId must be 12 digits")
         named = {name: unquote(value) for name, value in match.groupdict().items()}
         name, resource, point = named.get("name"), named.get("arn", "*"), None
         if name is not None:

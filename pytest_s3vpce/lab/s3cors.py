@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3words import no_bucket
 from pytest_s3vpce.lab.wire import HttpResponse
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def preflight(state: State, request: HttpRequest, bucket: str | None) -> HttpRes
         raise Refused("BadRequest", status=400, message="Invalid Access-Control-Request-Method: null")
     home = None if bucket is None else state.stored(bucket)
     if home is None:
-        raise Refused("NoSuchBucket", status=404, message="The specified bucket does not exist")
+        raise no_bucket(bucket or "")
     if not home.cors:
         raise _forbidden("CORS is not enabled for this bucket.")
     asked = [name.strip().lower() for name in (request.header("access-control-request-headers") or "").split(",")]

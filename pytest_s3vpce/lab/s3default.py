@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3answers import answered
 from pytest_s3vpce.lab.s3forms import element, malformed
+from pytest_s3vpce.lab.s3words import invalid_argument
 from pytest_s3vpce.lab.wire import HttpResponse
 from pytest_s3vpce.markup import children, elements, texts
 from pytest_s3vpce.operations.creations import CREATIONS, WITH_KMS
@@ -73,7 +73,7 @@ def _default(given: ET.Element) -> dict[str, str]:
         raise malformed()
     if "KMSMasterKeyID" in found and found["SSEAlgorithm"] not in WITH_KMS:
         message = "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse"
-        raise Refused("InvalidArgument", status=400, message=message, details=(("ArgumentName", _DEFAULT),))
+        raise invalid_argument(message, ("ArgumentName", _DEFAULT))
     return found
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3words import invalid_argument, invalid_request
 from pytest_s3vpce.operations.creations import ENCRYPTIONS, WITH_KMS
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketSt
     """Refuses in S3's words what contradicts itself, and keys that are not the object's."""
     own = _given(asked)
     if asked.name in _READS and request.header(_HEADER) is not None:
-        raise _argument(f"{_HEADER} header is not supported for this operation.")
+        raise invalid_argument(f"{_HEADER} header is not supported for this operation.")
     _check_headers(asked, own)
     if own:
         _check_key(request, own)
@@ -76,13 +77,13 @@ def check_source(state: State, request: HttpRequest, asked: S3Request, source: C
 def _check_headers(asked: S3Request, own: _Given) -> None:
     method, key_id = asked.parameters.get("ServerSideEncryption"), asked.parameters.get("SSEKMSKeyId")
     if method is not None and own:
-        raise _argument(
+        raise invalid_argument(
             "Server Side Encryption with Customer provided key is incompatible with the encryption method specified"
         )
     if method is not None and method not in ENCRYPTIONS:
-        raise _argument("The encryption method specified is not supported")
+        raise invalid_argument("The encryption method specified is not supported")
     if key_id is not None and method not in WITH_KMS:
-        raise _argument(
+        raise invalid_argument(
             "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : "
             "aws:kms"
         )
@@ -90,21 +91,21 @@ def _check_headers(asked: S3Request, own: _Given) -> None:
 
 def _check_key(request: HttpRequest, given: _Given) -> None:
     if request.scheme != "https":
-        raise _request(f"{_WITH} be made over a secure connection.")
+        raise invalid_request(f"{_WITH} be made over a secure connection.")
     if given.algorithm is None:
-        raise _argument(f"{_WITH} provide a valid encryption algorithm.")
+        raise invalid_argument(f"{_WITH} provide a valid encryption algorithm.")
     if given.algorithm != "AES256":
         message = "The Encryption request you specified is not valid. Supported value: AES256."
         raise Refused("InvalidEncryptionAlgorithmError", status=400, message=message)
     if given.key is None:
-        raise _argument(f"{_WITH} provide an appropriate secret key.")
+        raise invalid_argument(f"{_WITH} provide an appropriate secret key.")
     key = _decoded(given.key)
     if len(key) != _KEY_BYTES:
-        raise _argument("The secret key was invalid for the specified algorithm.")
+        raise invalid_argument("The secret key was invalid for the specified algorithm.")
     if given.md5 is None:
-        raise _argument(f"{_WITH} provide the client calculated MD5 of the secret key.")
+        raise invalid_argument(f"{_WITH} provide the client calculated MD5 of the secret key.")
     if _decoded(given.md5) != hashlib.md5(key, usedforsecurity=False).digest():
-        raise _argument("The calculated MD5 hash of the key did not match the hash that was provided.")
+        raise invalid_argument("The calculated MD5 hash of the key did not match the hash that was provided.")
 
 
 def _decoded(text: str) -> bytes:
@@ -117,9 +118,9 @@ def _decoded(text: str) -> bytes:
 def _match(stored: Any, given: _Given) -> None:
     held = getattr(stored, "s3vpce_sse_c", None)
     if held is None and given and stored is not None:
-        raise _request("The encryption parameters are not applicable to this object.")
+        raise invalid_request("The encryption parameters are not applicable to this object.")
     if held is not None and not given:
-        raise _request(_NEEDED)
+        raise invalid_request(_NEEDED)
     if held is not None and held != given.md5:
         raise Refused("AccessDenied", status=403, message=f"{_WITH} provide the correct secret key.")
 
@@ -128,12 +129,12 @@ def _match_part(upload: Any, given: _Given) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html"""
     held = getattr(upload, "s3vpce_sse_c", None)
     if upload is not None and (held is None) == bool(given):
-        raise _request(
+        raise invalid_request(
             "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate "
             "encryption parameters."
         )
     if held is not None and held != given.md5:
-        raise _request("The provided encryption parameters did not match the ones used originally.")
+        raise invalid_request("The provided encryption parameters did not match the ones used originally.")
 
 
 def _upload(state: State, asked: S3Request, bucket: BucketState) -> Any:
@@ -180,11 +181,3 @@ def _with_method(state: State, answer: HttpResponse, asked: S3Request, bucket: B
     left = [pair for pair in answer.headers if pair[0].lower() not in said]
     added = [(name, str(value)) for name, value in said.items() if value is not None]
     return replace(answer, headers=(*left, *added))
-
-
-def _argument(message: str) -> Refused:
-    return Refused("InvalidArgument", status=400, message=message)
-
-
-def _request(message: str) -> Refused:
-    return Refused("InvalidRequest", status=400, message=message)

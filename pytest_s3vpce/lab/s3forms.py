@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 from xml.etree import ElementTree as ET
 
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3words import invalid_argument, invalid_value
 from pytest_s3vpce.markup import name_of
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def check_form(asked: S3Request, body: bytes) -> None:
         text = str(asked.parameters[name])
         if not (text.isascii() and text.isdigit() and int(text) <= _LARGEST):
             message = f"Provided {name} not an integer or within integer range"
-            raise Refused("InvalidArgument", status=400, message=message)
+            raise invalid_argument(message)
     if asked.key is not None and len(asked.key.encode("utf-8", "surrogatepass")) > _LONGEST_KEY:
         details = (
             ("Size", str(len(asked.key.encode("utf-8", "surrogatepass")))),
@@ -58,10 +59,10 @@ def check_form(asked: S3Request, body: bytes) -> None:
         raise Refused("KeyTooLongError", status=400, message="Your key is too long", details=details)
     version = asked.parameters.get("VersionId")
     if version is not None and not is_version(str(version)):
-        raise _version_error("Invalid version id specified", name="versionId", value=str(version))
+        raise invalid_value("Invalid version id specified", name="versionId", value=str(version))
     _check_marker(asked)
     if asked.parameters.get("ACL", "private") not in _CANNED:
-        raise Refused("InvalidArgument", status=400, message="The canned ACL is not one of S3's.")
+        raise invalid_argument("The canned ACL is not one of S3's.")
     if asked.document is None or (not body and not asked.document_required):
         return
     if not body:
@@ -76,22 +77,17 @@ def _check_marker(asked: S3Request) -> None:
     if marker is None:
         return
     if not marker:
-        raise _version_error("A version-id marker cannot be empty.", name="version-id-marker", value="")
+        raise invalid_value("A version-id marker cannot be empty.", name="version-id-marker", value="")
     if not asked.parameters.get("KeyMarker"):
         message = "A version-id marker cannot be specified without a key marker."
-        raise _version_error(message, name="version-id-marker", value=str(marker))
+        raise invalid_value(message, name="version-id-marker", value=str(marker))
     if not is_version(str(marker)):
-        raise _version_error("Invalid version id specified", name="version-id-marker", value=str(marker))
+        raise invalid_value("Invalid version id specified", name="version-id-marker", value=str(marker))
 
 
 def is_version(text: str) -> bool:
     """Whether it looks like an id of S3's; whether there is such a version is another question."""
     return _VERSION.fullmatch(text) is not None
-
-
-def _version_error(message: str, *, name: str, value: str) -> Refused:
-    details = (("ArgumentName", name), ("ArgumentValue", value))
-    return Refused("InvalidArgument", status=400, message=message, details=details)
 
 
 def check_metadata(headers: Iterable[tuple[str, str]]) -> None:

@@ -16,6 +16,7 @@ from pytest_s3vpce.lab.denials import kms_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import partition_of
+from pytest_s3vpce.lab.s3words import invalid_argument
 from pytest_s3vpce.operations.creations import CREATIONS, DECRYPTING, KEYS_OF_PARTS, MANAGED, WITH_KMS
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class Kms:
             message = (
                 "Requests specifying Server Side Encryption with AWS KMS managed keys require AWS Signature Version 4."
             )
-            raise Refused("InvalidArgument", status=400, message=message)
+            raise invalid_argument(message)
         if key.managed:
             if caller.account != key.account:
                 raise kms_denial(None, caller=caller, action=action, resource=key.arn)

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, time
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
-from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3forms import malformed
+from pytest_s3vpce.lab.s3words import invalid_argument, invalid_request
 from pytest_s3vpce.markup import children, name_of, named, texts
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ def check(found: Element) -> None:
     """Refuse in S3's words what a rule may not say, or rules say of each other."""
     rules = [_Rule(rule) for rule in named(found, "Rule")]
     if len(rules) > _MOST_RULES:
-        raise _request(f"The number of lifecycle rules must not exceed the allowed limit of {_MOST_RULES} rules.")
+        raise invalid_request(
+            f"The number of lifecycle rules must not exceed the allowed limit of {_MOST_RULES} rules."
+        )
     for rule in rules:
         for look in _OF_A_RULE:
             look(rule)
@@ -107,15 +109,15 @@ def _check_filter(rule: _Rule) -> None:
         raise malformed()
     keys = [texts(part).get("Key") for part in rule.parts if name_of(part) == "Tag"]
     if len(set(keys)) < len(keys):
-        raise _request("Duplicate Tag Keys are not allowed.")
+        raise invalid_request("Duplicate Tag Keys are not allowed.")
     sizes = {name_of(part): int(part.text or 0) for part in rule.parts if name_of(part) in (_LESS, _GREATER)}
     if sizes.get(_LESS, sizes.get(_GREATER, 0) + 1) <= sizes.get(_GREATER, 0):
-        raise _request(f"'{_LESS}' has to be a value greater than '{_GREATER}'.")
+        raise invalid_request(f"'{_LESS}' has to be a value greater than '{_GREATER}'.")
 
 
 def _check_actions(rule: _Rule) -> None:
     if next(rule.actions(), None) is None:
-        raise _request("At least one action needs to be specified in a rule")
+        raise invalid_request("At least one action needs to be specified in a rule")
     for action in rule.actions("Expiration"):
         if len(children(action)) != 1:
             raise malformed()
@@ -133,9 +135,9 @@ def _check_with_filter(rule: _Rule) -> None:
     limited |= {_MARKER for action in rule.actions("Expiration") if _MARKER in children(action)}
     for name in sorted(limited):
         if rule.has_tags:
-            raise _request(f"{name} cannot be specified with Tags.")
+            raise invalid_request(f"{name} cannot be specified with Tags.")
         if rule.has_sizes:
-            raise _request(f"{name} cannot be specified with Object Size.")
+            raise invalid_request(f"{name} cannot be specified with Object Size.")
 
 
 def _check_times(rule: _Rule) -> None:
@@ -144,9 +146,9 @@ def _check_times(rule: _Rule) -> None:
         said, name = texts(action), name_of(action)
         count = _COUNTS.get(name)
         if count is not None and count in said and int(said[count]) < 1:
-            raise _argument(f"'{count}' for {name} action must be a positive integer")
+            raise invalid_argument(f"'{count}' for {name} action must be a positive integer")
         if "Date" in said and not _is_midnight(said["Date"]):
-            raise _argument("'Date' must be at midnight GMT")
+            raise invalid_argument("'Date' must be at midnight GMT")
 
 
 def _is_midnight(text: str) -> bool:
@@ -164,21 +166,21 @@ def _check_transitions(rule: _Rule) -> None:
     for said in moves:
         if int(said.get("Days", _SOONEST)) < _SOONEST and said.get("StorageClass") in _INFREQUENT:
             to = said["StorageClass"]
-            raise _argument(
+            raise invalid_argument(
                 f"'Days' in Transition action must be greater than or equal to {_SOONEST} for storageClass '{to}'"
             )
     if max(Counter(said.get("StorageClass") for said in moves).values(), default=0) > 1:
         what = f"for 'Transition' actions in same 'Rule' with filter '{rule.shown}'"
-        raise _argument(f"'StorageClass' must be different {what}")
+        raise invalid_argument(f"'StorageClass' must be different {what}")
     kinds = {name for said in (*moves, *ends) for name in ("Days", "Date") if name in said}
     if len(kinds) > 1:
         what = "Found mixed 'Date' and 'Days' based Expiration and Transition actions in lifecycle rule for filter"
-        raise _request(f"{what} '{rule.shown}'")
+        raise invalid_request(f"{what} '{rule.shown}'")
     if "Days" in kinds and any(
         int(end["Days"]) <= int(move["Days"]) for end in ends for move in moves if "Days" in end
     ):
         what = f"'Days' in the Expiration action for filter '{rule.shown}' must be greater than 'Days' in the"
-        raise _argument(f"{what} Transition action")
+        raise invalid_argument(f"{what} Transition action")
 
 
 _OF_A_RULE: Final[Sequence[Callable[[_Rule], None]]] = (
@@ -196,16 +198,16 @@ _OF_A_RULE: Final[Sequence[Callable[[_Rule], None]]] = (
 def _check_ids(rules: Sequence[_Rule]) -> None:
     ids = [texts(rule.element).get("ID") for rule in rules]
     if any(len(each or "") > _LONGEST_ID for each in ids):
-        raise _argument(f"ID length should not exceed allowed limit of {_LONGEST_ID}")
+        raise invalid_argument(f"ID length should not exceed allowed limit of {_LONGEST_ID}")
     if any(count > 1 for each, count in Counter(ids).items() if each):
-        raise _argument("Rule ID must be unique. Found same ID for more than one rule")
+        raise invalid_argument("Rule ID must be unique. Found same ID for more than one rule")
 
 
 def _check_prefixes(rules: Sequence[_Rule]) -> None:
     """Rules either have filters or are of the older kind, whose prefixes may not overlap for one action."""
     filtered = [rule.filter is not None for rule in rules]
     if any(filtered) and not all(filtered):
-        raise _request(
+        raise invalid_request(
             "Base level prefix cannot be used in Lifecycle V2, prefixes are only supported in the Filter."
             if filtered[0]
             else "Filter element can only be used in Lifecycle V2."
@@ -215,12 +217,4 @@ def _check_prefixes(rules: Sequence[_Rule]) -> None:
         first, second = sorted((one.prefix or "", other.prefix or ""))
         if shared and second.startswith(first):
             what = f"Found overlapping prefixes '{first}' and '{second}' for same action type"
-            raise _request(f"{what} '{min(shared)}'")
-
-
-def _request(message: str) -> Refused:
-    return Refused("InvalidRequest", status=400, message=message)
-
-
-def _argument(message: str) -> Refused:
-    return Refused("InvalidArgument", status=400, message=message)
+            raise invalid_request(f"{what} '{min(shared)}'")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3answers import answered
 from pytest_s3vpce.lab.s3forms import element, malformed
+from pytest_s3vpce.lab.s3words import invalid_request, invalid_value
 from pytest_s3vpce.lab.wire import HttpResponse
 from pytest_s3vpce.markup import children, elements, texts
 from pytest_s3vpce.operations.creations import CREATIONS
@@ -95,9 +96,11 @@ def _check_default(default: Mapping[str, str]) -> None:
     except ValueError as error:
         raise malformed() from error
     if count <= 0:
-        raise _argument("Default retention period must be a positive integer value.", name, default[name])
+        raise invalid_value(
+            "Default retention period must be a positive integer value.", name=name, value=default[name]
+        )
     if count > _LONGEST[name]:
-        raise _argument("Default retention period too large.", name, default[name])
+        raise invalid_value("Default retention period too large.", name=name, value=default[name])
 
 
 def _configuration(case: _Case) -> HttpResponse:
@@ -194,7 +197,7 @@ def _hold(case: _Case) -> HttpResponse:
 def _check_lockable(case: _Case) -> None:
     if not case.bucket.object_lock_enabled:
         message = "Bucket is missing Object Lock Configuration"
-        raise Refused("InvalidRequest", status=400, message=message)
+        raise invalid_request(message)
 
 
 def _check_write(case: _Case) -> None:
@@ -204,20 +207,22 @@ def _check_write(case: _Case) -> None:
     if (mode is None) != (until is None):
         missing = "x-amz-object-lock-mode" if mode is None else "x-amz-object-lock-retain-until-date"
         message = "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied"
-        raise _argument(message, missing, "")
+        raise invalid_value(message, name=missing, value="")
     if mode is not None and mode not in _MODES:
-        raise _argument("Unknown wormMode directive.", "x-amz-object-lock-mode", str(mode))
+        raise invalid_value("Unknown wormMode directive.", name="x-amz-object-lock-mode", value=str(mode))
     if until is not None:
         name, date = "x-amz-object-lock-retain-until-date", _date(str(until))
         if date is None:
-            raise _argument("The retain until date must be provided in ISO 8601 format", name, str(until))
+            raise invalid_value(
+                "The retain until date must be provided in ISO 8601 format", name=name, value=str(until)
+            )
         _check_future(date, str(until), name=name, now=case.now)
     if hold is not None and hold not in _HOLDS:
         message = "Legal Hold must be either of 'ON' or 'OFF'"
-        raise _argument(message, "x-amz-object-lock-legal-hold", str(hold))
+        raise invalid_value(message, name="x-amz-object-lock-legal-hold", value=str(hold))
     locks = mode is not None or hold is not None
     if locks and not case.bucket.object_lock_enabled:
-        raise Refused("InvalidRequest", status=400, message="Bucket is missing ObjectLockConfiguration")
+        raise invalid_request("Bucket is missing ObjectLockConfiguration")
     locks = locks or (case.bucket.object_lock_enabled and bool(case.bucket.default_lock_mode))
     if locks and case.asked.name == "PutObject":
         _check_integrity(case.request)
@@ -229,7 +234,7 @@ def _check_integrity(request: HttpRequest) -> None:
         message = (
             "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters"
         )
-        raise Refused("InvalidRequest", status=400, message=message)
+        raise invalid_request(message)
 
 
 def _check_delete(case: _Case) -> None:
@@ -252,7 +257,7 @@ def _check_delete(case: _Case) -> None:
 
 def _check_future(date: datetime, text: str, *, name: str, now: datetime) -> None:
     if date <= now:
-        raise _argument("The retain until date must be in the future!", name, text)
+        raise invalid_value("The retain until date must be in the future!", name=name, value=text)
 
 
 def _date(text: str | None) -> datetime | None:
@@ -278,11 +283,6 @@ def _unlocked() -> Refused:
 
 def _state(message: str) -> Refused:
     return Refused("InvalidBucketState", status=409, message=message)
-
-
-def _argument(message: str, name: str, value: str) -> Refused:
-    details = (("ArgumentName", name), ("ArgumentValue", value))
-    return Refused("InvalidArgument", status=400, message=message, details=details)
 
 
 _NONE: Final = element(b"<None/>")

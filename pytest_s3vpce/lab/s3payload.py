@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab.checksums import CONTENT_MD5, DIGESTS
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3words import invalid_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,14 +39,14 @@ def _check_digests(request: HttpRequest, body: bytes, trailers: Mapping[str, str
     sent = {name: value for name, value in given.items() if value is not None or request.header(name) is not None}
     if len(sent.keys() - {CONTENT_MD5}) > 1:
         message = "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
-        raise Refused("InvalidRequest", status=400, message=message)
+        raise invalid_request(message)
     for name, text in sent.items():
         width, digest = DIGESTS[name]
         wanted = _decoded(text or "")
         if len(wanted) != width and name == CONTENT_MD5:
             raise Refused("InvalidDigest", status=400, message="The Content-MD5 you specified was invalid.")
         if len(wanted) != width:
-            raise Refused("InvalidRequest", status=400, message=f"Value for {name} header is invalid.")
+            raise invalid_request(f"Value for {name} header is invalid.")
         found = digest(body)
         if found is not None and found != wanted:
             raise _bad_digest(name)

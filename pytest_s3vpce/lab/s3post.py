@@ -19,6 +19,7 @@ from pytest_s3vpce.lab.postpolicy import check_policy
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3requests import virtual_bucket
 from pytest_s3vpce.lab.s3tags import in_document
+from pytest_s3vpce.lab.s3words import invalid_value
 from pytest_s3vpce.lab.signatures import Anonymous, Verified, instant, mismatch, secret_of, signing_key
 from pytest_s3vpce.lab.signaturev2 import VERSION, sign
 from pytest_s3vpce.lab.wire import HttpResponse
@@ -117,7 +118,7 @@ def read(request: HttpRequest) -> Form:
         if name["name"].lower() == "file":
             return _finished(request, fields, content, filename=_filename(disposition))
         fields[name["name"].lower()] = content.decode("utf-8", "replace")
-    raise _argument("POST requires exactly one file upload per request.", name="file", value="0")
+    raise invalid_value("POST requires exactly one file upload per request.", name="file", value="0")
 
 
 def _disposition(head: bytes) -> str:
@@ -136,7 +137,7 @@ def _finished(request: HttpRequest, fields: dict[str, str], file: bytes, *, file
         message = (
             "Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields."
         )
-        raise _argument(message, name="key", value="")
+        raise invalid_value(message, name="key", value="")
     fields["key"] = fields["key"].replace("${filename}", filename)
     bucket = virtual_bucket(request) or request.target.strip("/")
     return Form(fields=fields, file=file, bucket=bucket)
@@ -205,7 +206,7 @@ def _need(given: Mapping[str, str], names: Mapping[str, str]) -> None:
                 f"Bucket POST must contain a field named '{shown}'.  If it is specified, please check the order of the "
                 "fields."
             )
-            raise _argument(message, name=shown, value="")
+            raise invalid_value(message, name=shown, value="")
 
 
 def _write(request: HttpRequest, form: Form) -> HttpRequest:
@@ -250,11 +251,6 @@ def _answered(answer: HttpResponse, request: HttpRequest, form: Form) -> HttpRes
     text = elements(Location=location, Bucket=form.bucket, Key=form.key, ETag=etag)
     body = f"{DECLARATION}<PostResponse>{text}</PostResponse>"
     return HttpResponse(status=201, headers=(*headers, ("Content-Type", "application/xml")), body=body.encode())
-
-
-def _argument(message: str, *, name: str, value: str) -> Refused:
-    details = (("ArgumentName", name), ("ArgumentValue", value))
-    return Refused("InvalidArgument", status=400, message=message, details=details)
 
 
 def _malformed() -> Refused:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import PublicAccessBlock
 from pytest_s3vpce.lab.s3answers import answered
+from pytest_s3vpce.lab.s3words import invalid_value
 from pytest_s3vpce.markup import elements
 from pytest_s3vpce.operations.creations import CREATIONS
 from pytest_s3vpce.policy import parse
@@ -76,9 +77,8 @@ def check_new_bucket(asked: S3Request) -> None:
     """
     ownership = asked.parameters.get("ObjectOwnership", ENFORCED)
     if ownership not in _OWNERSHIPS:
-        details = (("ArgumentName", "x-amz-object-ownership"), ("ArgumentValue", str(ownership)))
         message = f"Invalid x-amz-object-ownership header: {ownership}"
-        raise Refused("InvalidArgument", status=400, message=message, details=details)
+        raise invalid_value(message, name="x-amz-object-ownership", value=str(ownership))
     acl = asked.parameters.get("ACL", "private")
     grants = [name for name in asked.parameters if name.startswith("Grant")]
     if ownership == ENFORCED and (acl != "private" or grants):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_s3vpce.lab import s3lifecycle
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3forms import element, malformed
+from pytest_s3vpce.lab.s3words import invalid_argument, invalid_request
 from pytest_s3vpce.markup import named
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _check_methods(found: ET.Element) -> None:
         for method in named(rule, "AllowedMethod"):
             if method.text not in _METHODS:
                 message = f"Found unsupported HTTP method in CORS config. Unsupported method is {method.text}"
-                raise Refused("InvalidRequest", status=400, message=message)
+                raise invalid_request(message)
 
 
 def _check_index(found: ET.Element) -> None:
@@ -142,7 +143,7 @@ def _check_index(found: ET.Element) -> None:
         for suffix in named(document, "Suffix"):
             if not suffix.text or "/" in suffix.text:
                 message = "The IndexDocument Suffix is not well formed"
-                raise Refused("InvalidArgument", status=400, message=message)
+                raise invalid_argument(message)
 
 
 _FURTHER: Final[Mapping[str, Callable[[ET.Element], None]]] = {

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3forms import element
+from pytest_s3vpce.lab.s3words import invalid_value
 from pytest_s3vpce.markup import below, texts
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ def check(asked: S3Request, body: bytes) -> None:
                 "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag "
                 "name duplicates."
             )
-            details = (("ArgumentName", "x-amz-tagging"), ("ArgumentValue", text))
-            raise Refused("InvalidArgument", status=400, message=message, details=details)
+            raise invalid_value(message, name="x-amz-tagging", value=text)
         _check_tags(tags, *_MOST["PutObjectTagging"])
 
 

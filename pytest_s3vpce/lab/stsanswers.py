@@ -28,5 +28,11 @@ def credentials(minted: Minted) -> str:
     return f"<Credentials>{text}</Credentials>"
 
 
+def assumed(minted: Minted) -> str:
+    """A role's session: its keys, and who it is."""
+    user = elements(AssumedRoleId=minted.caller.userid or "", Arn=minted.caller.arn)
+    return f"{credentials(minted)}<AssumedRoleUser>{user}</AssumedRoleUser>"
+
+
 def packed(percent: int | None) -> str:
     return "" if percent is None else elements(PackedPolicySize=str(percent))

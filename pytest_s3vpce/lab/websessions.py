@@ -11,7 +11,7 @@ from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.keys import ANONYMOUS
 from pytest_s3vpce.lab.queryprotocol import form_of
 from pytest_s3vpce.lab.refused import Refused
-from pytest_s3vpce.lab.stsanswers import answered, credentials, packed
+from pytest_s3vpce.lab.stsanswers import answered, assumed, packed
 from pytest_s3vpce.lab.stsforms import (
     attached,
     check_name,
@@ -73,12 +73,10 @@ class WebSessions:
             policies=attached(self._state, asked, account=account) or None,
             brought=identity.brought,
         )
-        user = elements(AssumedRoleId=minted.caller.userid or "", Arn=minted.caller.arn)
         said = elements(
             SubjectFromWebIdentityToken=identity.subject, Audience=identity.audience, Provider=identity.provider
         )
-        result = f"{credentials(minted)}<AssumedRoleUser>{user}</AssumedRoleUser>{said}{packed(percent)}"
-        return answered(OPERATION, result)
+        return answered(OPERATION, f"{assumed(minted)}{said}{packed(percent)}")
 
     def _trusting(
         self, arn: str, identity: Identity, *, endpoint: Endpoint | None, context: Mapping[str, Any]
