@@ -91,16 +91,23 @@ class VantagePoints:
         )
 
     def _local(self, name: str, row: Local) -> Vantage:
-        bundle = self._world.resolve(row.ca_bundle, "vantage_points", name) if row.ca_bundle else None
         return LocalVantage(
             name,
             config=self._here(
-                ca_bundle=str(self._world.inventory.beside(bundle)) if bundle else None,
+                ca_bundle=self._bundle(row, name) if row.ca_bundle else None,
                 proxy=_proxy(self._world.resolve(row.proxy, "vantage_points", name)),
             ),
             connect_to=self._environment.connect_to,
             place=self._world.inventory.place("vantage_points", name),
         )
+
+    def _bundle(self, row: Local, name: str) -> str:
+        path = ("vantage_points", name, "local", "ca_bundle")
+        found = self._world.inventory.beside(self._world.resolve(row.ca_bundle or "", *path))
+        if not found.exists():
+            what = f"vantage point `{name}`: there is no CA bundle `{found}`"
+            raise VantageError(what, place=self._world.inventory.place(*path), remedy="correct the path")
+        return str(found)
 
     def _command(self, name: str, words: tuple[str, ...]) -> Vantage:
         made = CommandVantage(

@@ -53,7 +53,7 @@ def resolve(relay: Relay, host: str) -> Resolved:
 
 def connect(relay: Relay, host: str, port: int) -> Connected:
     """As `resolve`; the failure is `dns`, `refused`, `connect_timeout` or `reset`."""
-    if not 0 < port < 65536:
+    if port not in range(1, 65536):
         raise relay.error(f"`{port}` is no port", remedy="give a number from 1 to 65535")
     answer = relay.send("CONNECT", f"tcp://{_host(relay, host)}:{port}", headers=())
     return Connected(

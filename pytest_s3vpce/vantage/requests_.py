@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urldefrag
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ConnectionError as Disconnected
 from requests.exceptions import ConnectTimeout, ProxyError, ReadTimeout, RequestException, SSLError
+from requests.utils import urldefragauth
+from urllib3.util import Timeout
 
 from pytest_s3vpce.model import FailureKind
 from pytest_s3vpce.vantage.relay import plain, response
@@ -53,7 +54,7 @@ class _Adapter(HTTPAdapter):
     ) -> requests.Response:
         """VantageError for what can't cross; else as requests: a response, or one of its exceptions."""
         self._refuse(verify=verify, cert=cert, proxies=proxies)
-        method, url = request.method or "GET", urldefrag(request.url or "").url
+        method, url = request.method or "GET", urldefragauth(request.url or "")
         body = self._relay.body(method, url, request.body)
         connect, read = _timeouts(timeout)
         answer = self._relay.send(
@@ -93,17 +94,14 @@ def _text(value: str | bytes) -> str:
 
 
 def _timeouts(given: Any) -> tuple[float | None, float | None]:
-    """Connect and read, from a number, a pair, or urllib3's Timeout."""
-    if isinstance(given, tuple):
+    """Connect and read, from a number, a pair, or urllib3's Timeout, which says what is none."""
+    if not isinstance(given, Timeout):
         try:
-            connect, read = given
+            connect, read = given if isinstance(given, tuple) else (given, given)
         except ValueError:
             raise ValueError(f"invalid timeout {given}: give a number, or a (connect, read) pair") from None
-        return connect, read
-    if hasattr(given, "connect_timeout"):
-        read = given.read_timeout
-        return _number(given.connect_timeout), _number(read)
-    return given, given
+        given = Timeout(connect=connect, read=read)
+    return _number(given.connect_timeout), _number(given.read_timeout)
 
 
 def _number(given: Any) -> float | None:

@@ -300,6 +300,7 @@ def test_the_kind_that_the_docs_show_gives_the_same(stage: Stage, wanted: dict[s
         ),
         ("{stub: {a: [b]}}", "what kind `stub` makes is no vantage point; let its entry point name a subclass of"),
         ("{pod: {namespace: '${out:Nowhere}'}}", "`${out:Nowhere}`"),
+        ("{local: {ca_bundle: none.pem}}", "vantage point `internet`: there is no CA bundle `"),
     ],
 )
 def test_a_kind_that_fails_is_one_error_with_its_line(

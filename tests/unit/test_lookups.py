@@ -92,8 +92,8 @@ def test_what_is_no_host_is_told(host: str) -> None:
         resolve(relay(here()), host)
 
 
-@pytest.mark.parametrize("port", [0, 65536, -1])
-def test_what_is_no_port_is_told(port: int) -> None:
+@pytest.mark.parametrize("port", [0, 65536, -1, "443", 44.3, None])
+def test_what_is_no_port_is_told(port: Any) -> None:
     with pytest.raises(VantageError, match=f"`{port}` is no port"):
         connect(relay(here()), "localhost", port)
 

@@ -243,10 +243,25 @@ def test_time_limits_cross(given: Any, expected: tuple[float | None, float | Non
     assert (seen[0].connect_timeout, seen[0].read_timeout) == expected
 
 
-def test_a_time_limit_that_is_none() -> None:
-    odd: Any = (1, 2, 3)
-    with pytest.raises(ValueError, match="a number, or a \\(connect, read\\) pair"):
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        ((1, 2, 3), "a number, or a \\(connect, read\\) pair"),
+        ("soon", "Timeout value connect was soon, but it must be an int, float or None"),
+        (0, "cannot be set to a value less than or equal to 0"),
+        ((3, -1), "Attempted to set read timeout to -1"),
+    ],
+)
+def test_a_time_limit_that_is_none(odd: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
         made(stub()).get("https://a.example/", timeout=odd)
+
+
+def test_who_asks_may_stand_in_the_address_as_in_requests() -> None:
+    seen: list[SignedRequest] = []
+    made(stub(seen)).get("https://ann:secret@a.example:8443/k?a=b#part")
+    assert seen[0].url == "https://a.example:8443/k?a=b"
+    assert dict(seen[0].headers)["Authorization"] == "Basic YW5uOnNlY3JldA=="
 
 
 def test_other_schemes_have_no_adapter() -> None:
