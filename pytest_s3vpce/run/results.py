@@ -36,6 +36,7 @@ from pytest_s3vpce.probe import Probe
 from pytest_s3vpce.redaction import header_pairs, scrubbed, without_secrets
 from pytest_s3vpce.run.between import between
 from pytest_s3vpce.run.hints import hint_of
+from pytest_s3vpce.run.leaning import leant_on
 from pytest_s3vpce.run.readings import asked_by
 from pytest_s3vpce.run.world import NOWHERE
 
@@ -181,7 +182,7 @@ def _alarms(seen: Observed) -> Iterable[str]:
 def _leaning(seen: Observed, mode: str) -> Iterable[str]:
     """How far what this run takes for true was checked; in the lab it is true."""
     if mode == LIVE or seen.calibration is not NONE:
-        line = seen.calibration.leaning(f"form/{probe.cell.operation}" for probe in seen.answers)
+        line = seen.calibration.leaning(leant_on(seen.outcomes))
         yield from [line] if line else []
 
 
