@@ -150,11 +150,24 @@ class TagScoped(WrittenClaim):
             check_name(bucket.keys, self.untagged, f"key of bucket `{self.bucket}`:", ("untagged",))
         if (self.untagged is None) != (self.witness is None):
             raise Fault("`untagged` and `witness` go together", path=("scopes",), remedy="give both, or neither")
+        self._are_apart()
         for number, name in enumerate(self.actions):
             if not row_of(name).on_object:
                 remedy = "tags of objects scope what is done to objects"
                 raise Fault(f"`{name}` is about no key", path=("actions", number), remedy=remedy)
         return self
+
+    def _are_apart(self) -> None:
+        """Whoever has two values, and a key that does, would have to be let in and refused."""
+        met: dict[tuple[str, str], str] = {}
+        for value, scope in self.scopes.items():
+            for what, name in (("principal", scope.principal), ("key", scope.key)):
+                if met.setdefault((what, name), value) != value:
+                    remedy = "give each value its own"
+                    other = met[what, name]
+                    raise Fault(f"`{name}` carries `{other}` already", path=("scopes", value, what), remedy=remedy)
+            if scope.key == self.untagged:
+                raise Fault(f"`{scope.key}` carries `{value}`", path=("untagged",), remedy="name a key without the tag")
 
     def pairs(self) -> Iterator[tuple[Where, str]]:
         for value, scope in self.scopes.items():

@@ -88,7 +88,8 @@ def _one(row: Mapping[str, Any], document: Document, error: type[FileError]) -> 
         return error(f"`{steps[-1]}` is missing", place=document.place(*steps[:-1]), remedy="add it")
     if kind in _WANTED:
         return error(f"{_WANTED[kind]} is wanted here, not {shown(given)}", place=document.place(*steps))
-    return error(f"{shown(given)}: {row['msg'].lower()}", place=document.place(*steps))
+    said = str(row["msg"])
+    return error(f"{shown(given)}: {said[:1].lower()}{said[1:]}", place=document.place(*steps))
 
 
 def _ours(fault: Fault, steps: Sequence[str | int], document: Document, error: type[FileError]) -> FileError:

@@ -130,8 +130,15 @@ class SeparateDuties(WrittenClaim):
 
     @model_validator(mode="after")
     def _are_apart(self) -> Self:
-        for one, other in (("read_at", "write_at"), ("read_through", "write_through"), ("reads", "writes")):
-            for number, name in enumerate(getattr(self, other)):
+        pairs = (
+            ("read_at", "write_at"),
+            ("read_through", "write_through"),
+            ("reads", "writes"),
+            ("read_at", "outside"),
+            ("write_at", "outside"),
+        )
+        for one, other in pairs:
+            for number, name in enumerate(getattr(self, other) or ()):
                 if name in getattr(self, one):
                     what = f"`{name}` stands in `{one}` and `{other}`"
                     raise Fault(what, path=(other, number), remedy="keep one")

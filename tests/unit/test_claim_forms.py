@@ -34,7 +34,7 @@ vantage_points:
   inside: {lambda: {function: f}}
   internet: local
 buckets:
-  reports: {name: reports-bucket, canary: c, keys: {one: k/1, two: k/2}}
+  reports: {name: reports-bucket, canary: c, keys: {one: k/1, two: k/2, plain: k/3}}
   open: {name: open-bucket, canary: c}
 """
 NOT_PUBLIC = {"reader": "app:inside", "principals": ["nobody", "partner"], "at": "internet", "public_control": "open"}
@@ -143,9 +143,9 @@ def test_everybody_else_is_meant_where_nobody_is_named(inventory: Inventory) -> 
 
 
 def test_keys_are_named_and_meant(inventory: Inventory) -> None:
-    tags = spec(inventory, "tag-scoped", untagged="one", witness="app:internet").fields
+    tags = spec(inventory, "tag-scoped", untagged="plain", witness="app:internet").fields
     assert tags["given"] == (("a", "app", ("one", "k/1")), ("b", "red", ("two", "k/2")))
-    assert (tags["untagged"], tags["witness"]) == (("one", "k/1"), ("app", "internet"))
+    assert (tags["untagged"], tags["witness"]) == (("plain", "k/3"), ("app", "internet"))
     least = spec(inventory, "least-privilege", keys="one", neighbours="two", witness="red:inside").fields
     assert (least["keys"], least["neighbours"]) == ((("one", "k/1"),), (("two", "k/2"),))
     assert least["witness"] == ("red", "inside")
@@ -169,12 +169,25 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("separate-duties", {"write_at": "inside"}, "`inside` stands in `read_at` and `write_at`"),
     ("separate-duties", {"write_through": "vpce-1"}, "`vpce-1` stands in `read_through` and `write_through`"),
     ("separate-duties", {"writes": "s3:GetObject"}, "`s3:GetObject` stands in `reads` and `writes`"),
+    ("separate-duties", {"outside": ["inside"]}, "`inside` stands in `read_at` and `outside`"),
+    ("encrypted-writes", {"sse": "kms"}, "should be 'AES256', 'aws:kms' or"),
     ("separate-duties", {"read_at": "nowhere"}, "unknown vantage point `nowhere`"),
     ("tag-scoped", {"scopes": {"a": {"principal": "app", "key": "one"}}}, "one value tells nobody apart"),
     ("tag-scoped", {"scopes": {**TAGS["scopes"], "b": {"principal": "red", "key": "no"}}}, "`no`"),
     ("tag-scoped", {"scopes": {**TAGS["scopes"], "b": {"principal": "no", "key": "two"}}}, "unknown principal `no`"),
     ("tag-scoped", {"untagged": "no", "witness": "app:inside"}, "`no`"),
     ("tag-scoped", {"untagged": "one"}, "`untagged` and `witness` go together"),
+    (
+        "tag-scoped",
+        {"scopes": {**TAGS["scopes"], "c": {"principal": "red", "key": "one"}}},
+        "`red` carries `b` already",
+    ),
+    (
+        "tag-scoped",
+        {"scopes": {**TAGS["scopes"], "b": {"principal": "red", "key": "one"}}},
+        "`one` carries `a` already",
+    ),
+    ("tag-scoped", {"untagged": "one", "witness": "app:inside"}, "`one` carries `a`"),
     ("tag-scoped", {"actions": "s3:ListBucket"}, "`s3:ListBucket` is about no key"),
     ("presigned-bounded", {"fresh": "app"}, "`app` sends no presigned URLs"),
     ("presigned-bounded", {"old": "red"}, "`red` sends no presigned URLs"),

@@ -743,7 +743,7 @@ def test_an_error_of_pydantics_own_gets_its_place(tmp_path: Path) -> None:
     assert found._document is not None
     row: dict[str, Any] = {"type": "new", "loc": ("buckets", "reports", "name"), "input": "x", "msg": "Too New"}
     error = translated([row], found._document, error=InventoryError)
-    assert str(error).endswith(":9:19: `x`: too new")
+    assert str(error).endswith(":9:19: `x`: too New")
 
 
 @pytest.mark.parametrize("option", ["other/inv.yaml", "ABSOLUTE"])
