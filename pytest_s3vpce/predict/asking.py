@@ -84,7 +84,9 @@ class Asking:
         elif isinstance(point, Unread):
             doubt = doubt.joined(Doubt(prefixes=("s3:dataaccesspoint", "s3:accesspointnetworkorigin")))
         more, unknown = self._tags(check, bucket, case)
-        found |= {"aws:ResourceAccount": bucket.account_id, "s3:ResourceAccount": bucket.account_id, **more}
+        if check.action.lower() not in case.doubts.ownerless:
+            found |= {"aws:ResourceAccount": bucket.account_id, "s3:ResourceAccount": bucket.account_id}
+        found |= more
         return found, doubt.joined(unknown)
 
     def keys_for_kms(
@@ -185,7 +187,7 @@ class Asking:
     def _of_caller(self, case: Case) -> dict[str, Any]:
         mine = self.snapshot.account_by_id(case.caller.account) if case.caller.account else None
         found = self.layers.of_caller(case.caller, session=case.session, account=mine)
-        return {**found, "principal_in_management_account": _manages(mine)}
+        return {**found, "principal_in_management_account": _manages(mine), "doubts": case.doubts}
 
 
 def _of_new(writer: str | None, bucket: BucketRow) -> Acl:

@@ -10,6 +10,7 @@ from pytest_s3vpce.claims.readings import limited
 from pytest_s3vpce.claims.setting import needs
 from pytest_s3vpce.model import Transport
 from pytest_s3vpce.operations import Check, Resource, checks, operation
+from pytest_s3vpce.policy.doubts import USUAL, Doubts
 from pytest_s3vpce.probe import Credentials, Destination, Host, Probe, ProbeBuilder, form_of, parameters_of
 from pytest_s3vpce.signing_in import session_policy
 from pytest_s3vpce.snapshot.buckets import ENFORCED
@@ -46,6 +47,8 @@ class Case:
     """Of a presigned URL, in seconds."""
     point: AccessPointRow | Unread | None
     calibration: Calibration = NONE
+    doubts: Doubts = USUAL
+    """What the calibration says of the engine."""
 
     @property
     def principal(self) -> str:
@@ -60,12 +63,12 @@ class Case:
         return f"arn:{partition}:sts::{caller.account}:assumed-role/{caller.arn.rpartition('/')[2]}/{session}"
 
     @property
-    def checks(self) -> tuple[Check, ...]:
-        """The actions that S3 looks at, in order: the operation's own, then the form's helpers."""
+    def checks(self) -> tuple[tuple[Check, ...], ...]:
+        """The actions that S3 looks at, in order, one of each group being enough: the operation's, then the form's."""
         helpers = () if self.cell.mutating or self.row.safe is None else self.row.safe.helpers
         more = [Check(helper.action, helper.resource) for helper in helpers]
         every = tuple(dict.fromkeys((*checks(self.row, self.parameters), *more)))
-        return self.calibration.asked(self.row, every)
+        return self.calibration.alternatives(self.row, every)
 
     def owner(self, check: Check, snapshot: Snapshot) -> BucketRow:
         """The bucket that a check is about: a copy's source may be another one, and one to be made is nobody's yet."""
@@ -139,6 +142,7 @@ class Cases:
     ) -> None:
         self._snapshot = snapshot
         self._calibration = calibration
+        self._doubts = Doubts(**calibration.engine)
         self._session_name = session_name
         self._builder = builder or ProbeBuilder(user_agent="s3vpce")
         self._requests: dict[tuple[object, ...], SignedRequest] = {}
@@ -172,6 +176,7 @@ class Cases:
             age=age,
             point=None if host is None else bucket.points.get(host, Unread(unread="the access point was not read")),
             calibration=self._calibration,
+            doubts=self._doubts,
         )
 
     def _request(self, cell: Cell, destination: Destination, *, signer: Credentials | None) -> SignedRequest:

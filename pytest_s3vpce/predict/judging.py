@@ -130,18 +130,22 @@ class Predictor:
         if endpoint is not None and endpoint.kind is EndpointKind.INTERFACE and case.cell.transport is Transport.TLS13:
             return replace(found, why="interface endpoints of S3 speak no TLS 1.3")
         last = found
-        for check in case.checks:
-            seen = self._checked(check, way, case)
-            if seen.expected is Expected.ALLOW:
-                seen = self._kms(check, way, case) or seen
+        for alternatives in case.checks:
+            tried = [self._checked_with_kms(check, way, case) for check in alternatives]
+            best = (row for wanted in (Expected.ALLOW, Expected.UNKNOWN) for row in tried if row.expected is wanted)
+            seen = next(best, tried[-1])
             if seen.expected is not Expected.ALLOW:
                 return seen
-            if last is found or check.action == case.cell.action:
+            if last is found or case.cell.action in [check.action for check in alternatives]:
                 last = seen
         if case.row.api_name in _OWNERS_ALONE and case.caller.account != case.bucket.account_id:
             why = "S3 answers other accounts than the bucket's with a 405, which is no denial"
             return replace(last, expected=Expected.UNKNOWN, why=why)
         return last
+
+    def _checked_with_kms(self, check: Check, way: Way, case: Case) -> Prediction:
+        seen = self._checked(check, way, case)
+        return (self._kms(check, way, case) or seen) if seen.expected is Expected.ALLOW else seen
 
     def _kms(self, check: Check, way: Way, case: Case) -> Prediction | None:
         found = of_kms(check, way, case, self._asking)

@@ -278,7 +278,7 @@ def test_a_calibration_settles_what_a_run_alone_does_not(
     found = other.run(plan, {row.id for row in plan.cells})
     assert found.cells[0].counted.outcome == outcome
     assert reason in found.cells[0].counted.reason
-    assert "0 of 1 undocumented rules that this leans on were checked on AWS" in found.notes
+    assert "0 of 2 undocumented rules that this leans on were checked on AWS" in found.notes
     live = Operator(inventory, Environment(), RunFolder.create(folder), notify=lambda _line: None, strict=False)
     with pytest.raises(RunError, match=r"calibrated\.yaml:\d+:\d+: the calibration `made.json` was made in a lab"):
         live.readings([])
