@@ -14,6 +14,7 @@ from pytest_s3vpce.claims.findings import (
     head_probes,
     negative,
     objects,
+    odd,
     positive,
     reach,
     reach_probes,
@@ -64,12 +65,15 @@ class Cells:
         findings = list(dict.fromkeys(reached[probe] for probe in needed))
         for probe in self.allowed:
             cause = self.causes.get(probe.cell.vantage, "")
-            findings.append(positive(results, probe, controls=reached[probe], cause=cause))
+            findings.append(
+                positive(results, probe, controls=reached[probe], cause=cause, doubt=odd(setting, probe.cell))
+            )
         excluded = Exclusion(setting, results)
         for probe in self.denied:
             at = probe.cell.vantage
             not_outside, cause = self.insiders.get(at, ""), self.closed.get(at, "")
-            findings.append(negative(results, probe, not_outside=not_outside, cause=cause))
+            doubt = odd(setting, probe.cell)
+            findings.append(negative(results, probe, not_outside=not_outside, cause=cause, doubt=doubt))
             layer = attribution(results, probe, by=self.by, excluded=excluded)
             findings += [layer] if layer is not None else []
         findings += objects(results, self.denied)

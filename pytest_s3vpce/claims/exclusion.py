@@ -134,6 +134,18 @@ def own_side_allows(setting: Setting, probe: Probe) -> bool:
     return bool(found) and all(_allowed_by_side(row) for row in found)
 
 
+def knows_scps(setting: Setting, principal: str, *, bucket: str) -> bool:
+    """Whether it is known which SCPs stand over a caller, where S3 would not name them: of another account.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+    """
+    facts = setting.principals[principal]
+    if facts.anonymous or facts.account == setting.buckets[bucket].account:
+        return True
+    own = setting.own_policies.get(principal)
+    return own is not None and isinstance(own.scps, tuple)
+
+
 def reads_ways(setting: Setting, principal: str) -> bool:
     """Whether the caller's own policies, as far as they were read, tell ways apart: then elsewhere says nothing."""
     own = setting.own_policies.get(principal)

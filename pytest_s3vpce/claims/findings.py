@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from pytest_s3vpce.claims.claim import CALLERS, OWNERS
 from pytest_s3vpce.claims.encryptions import words
 from pytest_s3vpce.claims.readings import BASELINE, ENDPOINT, IMPOSSIBLE, NO_ENDPOINT, Hypothesis
-from pytest_s3vpce.claims.setting import make_probe
+from pytest_s3vpce.claims.setting import make_probe, set_by_form
 from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.model import Cell, Layer, Outcome, Transport
 from pytest_s3vpce.operations import OPERATIONS
@@ -208,12 +208,29 @@ def describe(outcome: Outcome) -> str:
     return f"{outcome.kind.value}{layer}" + (f" ({detail})" if detail else "")
 
 
-def positive(results: Results, probe: Probe, *, controls: Finding, cause: str = "") -> Finding:
-    """A cell that must be allowed. A denial refutes only if reach and credentials were shown from the same place."""
+def odd(setting: Setting, cell: Cell) -> str:
+    """Why the form of a cell says nothing of the requests that people make, where the bucket's policy tells them apart.
+
+    Forms that change nothing set condition keys of their own, as `s3:if-none-match` of a write:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+    """
+    read = set_by_form(cell) & setting.policy_keys.get(cell.target.bucket, frozenset())
+    if not read:
+        return ""
+    return f"the policy of {cell.target.bucket} reads {', '.join(sorted(read))}, which only the form of the probe sets"
+
+
+def positive(results: Results, probe: Probe, *, controls: Finding, cause: str = "", doubt: str = "") -> Finding:
+    """A cell that must be allowed. A denial refutes only if reach and credentials were shown from the same place.
+
+    `doubt`: why its answer is none to the request that it stands for.
+    """
     outcome = results.outcome(probe)
     cell = probe.cell
     name = f"allowed {what_of(cell)}"
-    if outcome.allowed and results.calibrated(cell):
+    if doubt and (outcome.allowed or outcome.denied):
+        status, sentence = Status.MISSING, f"{what_of(cell)} was {describe(outcome)}, but {doubt}"
+    elif outcome.allowed and results.calibrated(cell):
         status, sentence = Status.GOOD, f"{what_of(cell)} was allowed"
     elif outcome.allowed:
         status = Status.MISSING
@@ -242,13 +259,18 @@ def _canary_known(results: Results, cell: Cell) -> bool:
     return not OPERATIONS[cell.operation].on_object or results.is_there(cell.label)
 
 
-def negative(results: Results, probe: Probe, *, not_outside: str = "", cause: str = "") -> Finding:
-    """A cell that must be denied. `not_outside` says that its path showed a named endpoint: then it refutes nothing."""
+def negative(results: Results, probe: Probe, *, not_outside: str = "", cause: str = "", doubt: str = "") -> Finding:
+    """A cell that must be denied. `not_outside` says that its path showed a named endpoint: then it refutes nothing.
+
+    `doubt`: why its denial is none of the request that it stands for; that it was let in refutes all the same.
+    """
     outcome = results.outcome(probe)
     cell = probe.cell
     name = f"denied {what_of(cell)}"
     what = f"{what_of(cell)} over {cell.transport.value}"
-    if outcome.denied:
+    if outcome.denied and doubt:
+        status, sentence = Status.MISSING, f"{what} was {describe(outcome)}, but {doubt}"
+    elif outcome.denied:
         status, sentence = Status.GOOD, f"{what} was {describe(outcome)}"
     elif outcome.allowed and not_outside:
         status, sentence = Status.MISSING, f"{what} was allowed, but {not_outside}"

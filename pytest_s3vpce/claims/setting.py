@@ -101,6 +101,8 @@ class Setting:
     endpoints: Mapping[str, EndpointFacts] = field(default_factory=dict)
     vantage_endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The described S3 endpoints in the VPC of a vantage point: candidates for its path."""
+    astride: Mapping[str, str | None] = field(default_factory=dict)
+    """Vantage points in several subnets: how their ways to S3 differ, empty: not at all; None: nobody could compare."""
     closed_ports: Mapping[tuple[str, int], str] = field(default_factory=dict)
     """(vantage point, port) to a sentence that says what lets no such traffic out."""
     exemptions: Mapping[str, tuple[Gap, ...] | None] = field(default_factory=dict)
@@ -111,6 +113,8 @@ class Setting:
     """Bucket to whom its policy lets in."""
     own_policies: Mapping[str, Policies] = field(default_factory=dict)
     """Principal to the policies of its own side, where they could be read."""
+    policy_keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Bucket to the condition keys that its policy reads, in lower case, where it could be read."""
     public: Mapping[str, PublicFacts] = field(default_factory=dict)
     """Bucket to its public access settings, where a claim asks for them."""
     region: str = ""
@@ -157,7 +161,14 @@ class Results:
     """The labels of objects that were read, and could not be read again once all was sent."""
 
     def outcome(self, probe: Probe) -> Outcome:
-        return self.outcomes.get(probe, NOT_SENT)
+        """Its own: where another request goes by the same id, and was sent in its place, that one's says nothing."""
+        sent = self._sent.get(probe)
+        if sent is None or sent.cell is probe.cell or _asks(sent.cell) == _asks(probe.cell):
+            return self.outcomes.get(probe, NOT_SENT)
+        return Outcome(
+            kind=OutcomeKind.INCONCLUSIVE,
+            reason="another request is called the same and was sent in its place: give that one another `name`",
+        )
 
     def allowed(self, probe: Probe) -> bool:
         return self.outcome(probe).allowed
@@ -188,9 +199,14 @@ class Results:
         return {OutcomeKind.ALLOWED, OutcomeKind.DENIED} <= self._kinds.get((cell.operation, cell.variant), set())
 
     @cached_property
-    def _let_in(self) -> Mapping[tuple[str, ...], Probe]:
+    def _sent(self) -> Mapping[Probe, Probe]:
+        """By what is equal to it, the probe that was really sent."""
+        return {probe: probe for probe in self.outcomes}
+
+    @cached_property
+    def _let_in(self) -> Mapping[tuple[object, ...], Probe]:
         """What was allowed first, by all but its place."""
-        found: dict[tuple[str, ...], Probe] = {}
+        found: dict[tuple[object, ...], Probe] = {}
         for probe, outcome in self.outcomes.items():
             if outcome.allowed and not probe.canary_range:
                 found.setdefault(_but_for_place(probe.cell), probe)
@@ -212,8 +228,14 @@ class Results:
         return found
 
 
-def _but_for_place(cell: Cell) -> tuple[str, ...]:
-    return cell.operation, cell.variant, cell.label, cell.principal
+def _asks(cell: Cell) -> tuple[object, ...]:
+    """What of a request its id need not tell; keys and hosts go by their names."""
+    return cell.action.lower(), cell.mutating, dict(cell.parameters)
+
+
+def _but_for_place(cell: Cell) -> tuple[object, ...]:
+    parameters = tuple(sorted((name, repr(value)) for name, value in cell.parameters.items()))
+    return cell.operation, cell.variant, cell.label, cell.principal, cell.mutating, parameters
 
 
 def row_of(text: str) -> Operation:
@@ -269,6 +291,14 @@ def allowances(probe: Probe, bucket: BucketFacts, *, key: str | None = None) -> 
     """
     key = key or probe.cell.target.key
     return tuple((check.action, bucket.arn(check, key=key) + beside) for check, beside in needs(probe.cell))
+
+
+def set_by_form(cell: Cell) -> frozenset[str]:
+    """The condition keys, in lower case, that are set by the form a cell is sent in, and not by what it asks for."""
+    row = operation(cell.operation)
+    form = row.mutating if cell.mutating else row.safe
+    given = {} if form is None else form.parameters
+    return frozenset(key.lower() for name, key in row.keys.items() if name in given and name not in cell.parameters)
 
 
 def helper_probes(cell: Cell) -> Iterator[Probe]:

@@ -18,9 +18,11 @@ from pytest_s3vpce.snapshot import (
     function_network,
     grants_of,
     instance_network,
+    keys_of,
     policy_text,
     s3_endpoints,
     vpc_of,
+    ways_differ,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> 
         public = pool.map(lambda label: _public(world, label), configured)
         endpoints = {facts.id: facts for rows in found for facts in rows}
         places = dict(zip(inside, found_places, strict=True))
+        several = [name for name in inside if len(places[name].subnets) > 1]
+        compared = pool.map(lambda name: _compared(world, name, places[name].subnets, frozenset(endpoints)), several)
+        astride = dict(zip(several, compared, strict=True))
         closed = {(name, 80): sentence for name, sentence in zip(inside, ports, strict=True) if sentence is not None}
         texts = dict(zip(labels, policies, strict=True))
         own = {name: side for name, side in zip(explained, sides, strict=True) if side is not None}
@@ -58,10 +63,12 @@ def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> 
             for name, place in places.items()
             if place.vpc is not None
         },
+        astride=astride,
         closed_ports=closed,
         exemptions={label: None if text is None else exemptions_of(text) for label, text in texts.items()},
         grants={label: grants_of(text or "") for label, text in texts.items()},
         admitted={label: admitted_of(text or "") for label, text in texts.items()},
+        policy_keys={label: keys_of(text or "") for label, text in texts.items()},
         own_policies=own,
         public=openness,
         places=places,
@@ -102,6 +109,14 @@ def _place(world: World, vantage: str) -> Location:
         return Location(vpc=vpc or (vpc_of(ec2, subnets) if subnets else None), subnets=tuple(subnets))
     except S3VpceError:
         return NOWHERE
+
+
+def _compared(world: World, vantage: str, subnets: tuple[str, ...], endpoints: frozenset[str]) -> str | None:
+    """How the subnets' ways to S3 differ; empty where they don't, None where that may not be asked."""
+    try:
+        return ways_differ(_ec2(world, *_home(world, vantage)), subnets, endpoints=endpoints)
+    except S3VpceError:
+        return None
 
 
 def _closed(world: World, vantage: str) -> str | None:

@@ -10,7 +10,8 @@ from pytest_s3vpce import __version__
 from pytest_s3vpce.calibration import LIVE, NONE
 from pytest_s3vpce.claims import Results, verdict_of
 from pytest_s3vpce.claims.findings import outside_readers, path_read
-from pytest_s3vpce.claims.gaps import Gap, sorted_out
+from pytest_s3vpce.claims.gaps import sorted_out
+from pytest_s3vpce.claims.judging import findings_of, gaps_of
 from pytest_s3vpce.claims.readings import limited
 from pytest_s3vpce.claims.setting import allowances
 from pytest_s3vpce.matrix import (
@@ -333,7 +334,7 @@ def _received(answer: Answer | None) -> Received | None:
 def _claim(
     spec: ClaimSpec, claim: Claim, setting: Setting, results: Results, seen: Observed, *, strict: bool
 ) -> ClaimResult:
-    findings = claim.judge(setting, results)
+    findings = findings_of(claim, setting, results)
     verdict, sentence, cells = verdict_of(findings)
     coverage = coverage_of(spec, claim, setting)
     passed = verdict is Verdict.PROVEN and not (strict and coverage.gaps)
@@ -364,7 +365,7 @@ def coverage_of(spec: ClaimSpec, claim: Claim, setting: Setting) -> Coverage:
     tried = [probe.cell for probe in claim.probes(setting) if probe.cell.target.bucket == spec.bucket]
     bucket = setting.buckets[spec.bucket]
     principals = _in_order(cell.principal for cell in tried)
-    gaps, accepted = sorted_out((*claim.gaps(setting), *_gaps(claim, setting)), claim.accepts)
+    gaps, accepted = sorted_out(gaps_of(claim, setting), claim.accepts)
     return Coverage(
         principals=principals,
         operations=_in_order(cell.operation for cell in tried),
@@ -374,16 +375,6 @@ def coverage_of(spec: ClaimSpec, claim: Claim, setting: Setting) -> Coverage:
         gaps=gaps,
         accepted=accepted,
     )
-
-
-def _gaps(claim: Claim, setting: Setting) -> Iterable[Gap]:
-    exemptions = setting.exemptions.get(claim.bucket)
-    if exemptions is None:
-        yield Gap(f"the policy of {claim.bucket} could not be read, so its exemptions are not known")
-        return
-    for gap in exemptions:
-        if (left := claim.unmeant(gap, setting)) is not None:
-            yield left
 
 
 def _in_order(names: Iterable[str]) -> tuple[str, ...]:

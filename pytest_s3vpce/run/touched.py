@@ -237,7 +237,8 @@ class _Reader:
             whole = function if function.startswith("arn:") else f"arn:{partition}:lambda:{home}:function:{function}"
             self._add(account, "functions", whole)
             return
-        for fact in ("subnets_looked_at", "groups_looked_at"):
+        several = isinstance(row.subnets, Mapping) or len(row.subnets) > 1
+        for fact in ("subnets_looked_at", "groups_looked_at", *(["routes_compared"] if several else [])):
             self._add(account, fact, "*")
         if self._keeps or row.keep:
             kept = f"arn:{partition}:lambda:{home}:function:{kept_name(name)}"

@@ -49,11 +49,13 @@ class Described:
 
     endpoints: Mapping[str, EndpointFacts] = field(default_factory=dict)
     vantage_endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    astride: Mapping[str, str | None] = field(default_factory=dict)
     closed_ports: Mapping[tuple[str, int], str] = field(default_factory=dict)
     exemptions: Mapping[str, tuple[Gap, ...] | None] = field(default_factory=dict)
     admitted: Mapping[str, tuple[Admitted, ...]] = field(default_factory=dict)
     grants: Mapping[str, tuple[Granted, ...]] = field(default_factory=dict)
     own_policies: Mapping[str, Policies] = field(default_factory=dict)
+    policy_keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
     public: Mapping[str, PublicFacts] = field(default_factory=dict)
     places: Mapping[str, Location] = field(default_factory=dict)
     """By vantage point."""
@@ -174,11 +176,13 @@ class World:
             vantages=tuple(self.inventory.vantage_points),
             endpoints=described.endpoints,
             vantage_endpoints=described.vantage_endpoints,
+            astride=described.astride,
             closed_ports=described.closed_ports,
             exemptions=described.exemptions,
             admitted=described.admitted,
             grants=described.grants,
             own_policies=described.own_policies,
+            policy_keys=described.policy_keys,
             public=described.public,
         )
 

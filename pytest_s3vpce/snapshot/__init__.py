@@ -8,6 +8,7 @@ from pytest_s3vpce.snapshot.exemptions import (
     ambient_needs,
     exemptions_of,
     grants_of,
+    keys_of,
     policy_text,
 )
 from pytest_s3vpce.snapshot.paths import (
@@ -17,6 +18,7 @@ from pytest_s3vpce.snapshot.paths import (
     network,
     s3_endpoints,
     vpc_of,
+    ways_differ,
 )
 from pytest_s3vpce.snapshot.state import Snapshot, Unread
 
@@ -31,8 +33,10 @@ __all__ = [
     "function_network",
     "grants_of",
     "instance_network",
+    "keys_of",
     "network",
     "policy_text",
     "s3_endpoints",
     "vpc_of",
+    "ways_differ",
 ]

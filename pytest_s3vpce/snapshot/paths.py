@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -14,9 +14,20 @@ from pytest_s3vpce.snapshot.asking import asked
 from pytest_s3vpce.snapshot.state import NetworkRow, Unread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from pytest_s3vpce.network.topology import Topology
+
+
+_ANYWHERE: Final = "0.0.0.0/0"
+_TARGETS: Final = (
+    "GatewayId",
+    "NatGatewayId",
+    "TransitGatewayId",
+    "NetworkInterfaceId",
+    "EgressOnlyInternetGatewayId",
+    "VpcPeeringConnectionId",
+)
 
 
 def s3_endpoints(ec2: Any, *, region: str, account_id: str) -> tuple[EndpointFacts, ...]:
@@ -142,6 +153,43 @@ def instance_row(ec2: Any, instance: str | None, tags: Mapping[str, str]) -> dic
     pages = list(ec2.get_paginator("describe_instances").paginate(Filters=filters))
     rows = [row for page in pages for group in page["Reservations"] for row in group["Instances"]]
     return dict(min(rows, key=lambda row: str(row["InstanceId"]))) if rows else None
+
+
+def ways_differ(ec2: Any, subnets: Sequence[str], *, endpoints: Collection[str]) -> str | None:
+    """How the routes of these subnets lead to S3 in different ways; empty where they don't, None where nobody may ask.
+
+    By a gateway endpoint for S3, whichever else there is, else by the default routes. A subnet without a table of its
+    own has its VPC's main one: https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Route_Tables.html
+    """
+    try:
+        vpc = vpc_of(ec2, subnets)
+        pages = ec2.get_paginator("describe_route_tables").paginate(Filters=[{"Name": "vpc-id", "Values": [vpc or ""]}])
+        tables = [table for page in pages for table in page["RouteTables"]]
+    except (ClientError, BotoCoreError):
+        return None
+    own = {row.get("SubnetId"): table for table in tables for row in table["Associations"]}
+    main = next((table for table in tables for row in table["Associations"] if row.get("Main")), None)
+    ways: dict[frozenset[str], list[str]] = {}
+    for subnet in subnets:
+        table = own.get(subnet, main)
+        if table is None:
+            return None
+        ways.setdefault(_way(table["Routes"], endpoints), []).append(subnet)
+    if len(ways) == 1:
+        return ""
+    return "; ".join(f"{', '.join(rows)} by {', '.join(sorted(way)) or 'no route'}" for way, rows in ways.items())
+
+
+def _way(routes: Iterable[Mapping[str, Any]], endpoints: Collection[str]) -> frozenset[str]:
+    active = [row for row in routes if row.get("State", "active") == "active"]
+    gateways = frozenset(str(row["GatewayId"]) for row in active if row.get("GatewayId") in endpoints)
+    if gateways:
+        return gateways
+    return frozenset(
+        str(next((row[name] for name in _TARGETS if row.get(name)), "another target"))
+        for row in active
+        if row.get("DestinationCidrBlock") == _ANYWHERE or row.get("DestinationIpv6CidrBlock") == "::/0"
+    )
 
 
 def closed_port(ec2: Any, groups: Sequence[str], *, port: int) -> str | None:

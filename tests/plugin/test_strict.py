@@ -9,6 +9,7 @@ import pytest
 
 from pytest_s3vpce.claims import LeastPrivilege
 from pytest_s3vpce.run import deletions
+from pytest_s3vpce.snapshot import ways_differ
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,3 +128,12 @@ def test_least_privilege_passes_once_what_can_not_be_tried_is_accepted(
     assert ("not covered: not tried, since no form of theirs changes nothing: DeleteBucket " in shown) is bool(
         forgotten
     )
+
+
+def test_the_examples_subnets_lead_to_s3_in_two_ways(shared_lab: SharedLab) -> None:
+    """As the runner reads it: a vantage point in both would be two places."""
+    outputs, ec2 = shared_lab.ready["outputs"], shared_lab.client("ec2")
+    app, nat, endpoint = (outputs[name] for name in ("AppSubnet", "NatSubnet", "Endpoint"))
+    differs = ways_differ(ec2, (app, nat), endpoints={endpoint})
+    assert differs is not None
+    assert differs.startswith(f"{app} by {endpoint}; {nat} by nat-")

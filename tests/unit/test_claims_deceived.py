@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from pytest_s3vpce.claims import Claim, Results, make_probe, verdict_of
+from pytest_s3vpce.claims import Claim, Results, Setting, TlsOnly, make_probe, verdict_of
 from pytest_s3vpce.claims.admitted import ADDRESS, ENDPOINT, VPC, Admitted, Granted
+from pytest_s3vpce.claims.judging import findings_of, gaps_of
 from pytest_s3vpce.matrix import Verdict
 from pytest_s3vpce.model import Layer, Transport
 from pytest_s3vpce.operations import OPERATIONS
-from pytest_s3vpce.policy import Policies, parse
+from pytest_s3vpce.policy import UNKNOWN, Policies, parse
 from pytest_s3vpce.probe import Probe
 from tests.unit.test_claims import (
     ALLOWED,
@@ -26,6 +27,7 @@ from tests.unit.test_claims import (
     LEAST_PRIVILEGE,
     NOT_PUBLIC,
     PRESIGNED_BOUNDED,
+    PUT_BACK,
     SEPARATE_DUTIES,
     SETTING,
     SOURCE_IP_ONLY,
@@ -379,3 +381,123 @@ def test_other_networks_let_in_are_told_of_duties_and_urls_too(claim: Any) -> No
     rows = (Admitted("Guard", ENDPOINT, "vpce-main"), Admitted("Guard", "aws:vpcsourceip", "10.0.0.0/8"))
     found = [row for row in told(claim, replace(SETTING, admitted={"reports": rows})) if "`Guard`" in row]
     assert found == ["`Guard` lets in requests also with aws:VpcSourceIp 10.0.0.0/8"]
+
+
+# --- two requests of one name, forms that policies know, places that are two, and rights that nobody may read --------
+
+
+def test_what_another_request_of_the_same_name_gave_says_nothing() -> None:
+    """A declared cell named as a claim names its own would be sent in its place."""
+    outcomes = outcomes_of(LEAST_PRIVILEGE)
+    (own,) = (row for row in LEAST_PRIVILEGE.cells().denied if row.cell.variant == "of-next")
+    for other in (
+        replace(own.cell, parameters={"Prefix": "nothing/of/it"}),
+        replace(own.cell, action="s3:ListBucketVersions"),
+        replace(own.cell, mutating=True),
+    ):
+        shared = {(Probe(cell=other) if probe == own else probe): row for probe, row in outcomes.items()}
+        assert len(shared) == len(outcomes)
+        found, sentence, cells = judged(LEAST_PRIVILEGE, shared)
+        assert found is Verdict.INCONCLUSIVE
+        assert "another request is called the same and was sent in its place" in sentence
+        assert own.cell.id in cells
+    same = replace(own.cell, action=own.cell.action.upper(), inferred=True, timeout=3.0)
+    shared = {(Probe(cell=same) if probe == own else probe): row for probe, row in outcomes.items()}
+    assert judged(LEAST_PRIVILEGE, shared)[0] is Verdict.PROVEN
+
+
+def test_what_really_changed_something_is_not_the_same_allowed_elsewhere() -> None:
+    """It writes to the run's own key, which a caller's own policy may let it."""
+    cell = make_probe("PutObject", "reports", principal="partner", vantage="internet").cell
+    inside = replace(cell, vantage="partner-vpc")
+    for other, found in ((inside, True), (replace(inside, mutating=True), False)):
+        results = Results(outcomes={Probe(cell=other): ALLOWED})
+        assert (results.allowed_elsewhere(Probe(cell=cell)) is not None) is found
+
+
+FORMS: list[tuple[Any, str, str]] = [
+    (ENDPOINT_ONLY, "s3:if-none-match", "PutObject"),
+    (SEPARATE_DUTIES, "s3:if-none-match", "PutObject"),
+    (SEPARATE_DUTIES, "s3:max-keys", "ListObjectsV2"),
+    (TLS_ONLY, "s3:max-keys", "ListObjectsV2"),
+]
+
+
+@pytest.mark.parametrize(("claim", "key", "operation"), FORMS, ids=[f"{row[0].id} {row[1]}" for row in FORMS])
+def test_a_policy_that_knows_the_form_says_nothing_of_other_requests(claim: Any, key: str, operation: str) -> None:
+    """It may deny writes without `If-None-Match`, or those with it: probes that change nothing carry it."""
+    outcomes = outcomes_of(claim)
+    setting = replace(SETTING, policy_keys={"reports": frozenset({key, "aws:sourcevpce"})})
+    assert (
+        judged(claim, outcomes, setting=replace(SETTING, policy_keys={"open": frozenset({key})}))[0] is Verdict.PROVEN
+    )
+    found, sentence, _ = judged(claim, outcomes, setting=setting)
+    assert found is Verdict.INCONCLUSIVE
+    assert f"the policy of reports reads {key}, which only the form of the probe sets" in sentence
+    cells = claim.cells(SETTING) if isinstance(claim, TlsOnly) else claim.cells()
+    first = next(probe for probe in cells.allowed if probe.cell.operation == operation)
+    refused = {**outcomes, first: denied(Layer.RESOURCE)}
+    assert judged(claim, refused)[0] is Verdict.REFUTED
+    assert judged(claim, refused, setting=setting)[0] is Verdict.INCONCLUSIVE, "other writes may be let in"
+    let = next(probe for probe in cells.denied if probe.cell.operation == operation)
+    assert judged(claim, {**outcomes, let: ALLOWED}, setting=setting)[0] is Verdict.REFUTED, "that one was let in"
+
+
+def test_what_a_claim_asks_for_itself_is_no_key_of_the_form() -> None:
+    setting = replace(SETTING, policy_keys={"reports": frozenset({"s3:prefix", "s3:x-amz-server-side-encryption"})})
+    for claim in (LEAST_PRIVILEGE, CROSS_ACCOUNT, SEPARATE_DUTIES):
+        assert judged(claim, outcomes_of(claim), setting=setting)[0] is Verdict.PROVEN
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_a_place_that_is_two_shows_what_is_so_in_one_of_them(claim: Claim) -> None:
+    """A function in several subnets is asked in one of them; another one's route may lead past the endpoint."""
+    outcomes, vantages = outcomes_of(claim), {probe.cell.vantage for probe in claim.probes(SETTING)}
+    results = Results(outcomes=outcomes, canaries=CANARIES, policies=PUT_BACK)
+    for vantage in vantages:
+        for differs, verdict, uncovered in (
+            ("subnet-1 by vpce-1; subnet-2 by nat-1", Verdict.INCONCLUSIVE, False),
+            ("", Verdict.PROVEN, False),
+            (None, Verdict.PROVEN, True),
+        ):
+            setting = replace(SETTING, astride={vantage: differs, "elsewhere": "x"})
+            found, sentence, _ = verdict_of(findings_of(claim, setting, results))
+            assert found is verdict
+            assert verdict is Verdict.PROVEN or f"{vantage} stands in several subnets" in sentence
+            gaps = [gap for gap in gaps_of(claim, setting) if "could not be compared" in gap.says]
+            assert [gap.names for gap in gaps] == ([(vantage,)] if uncovered else [])
+
+
+def side(**layers: Any) -> Setting:
+    everything = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
+    return replace(SETTING, own_policies={"partner": Policies(identity=(everything,), **layers)})
+
+
+def test_scps_over_callers_of_other_accounts_are_known_or_told() -> None:
+    """S3 names no layer there: an SCP that denies just this bucket from outside would look like the bucket's."""
+    claim = replace(CROSS_ACCOUNT, refused=(("partner", "internet"),))
+    shut = parse(
+        {
+            "Statement": [
+                {"Effect": "Allow", "Action": "*", "Resource": "*"},
+                {
+                    "Effect": "Deny",
+                    "Action": "s3:*",
+                    "Resource": "arn:aws:s3:::r*",
+                    "Condition": {"StringNotEqualsIfExists": {"aws:SourceVpc": "vpc-2"}},
+                },
+            ]
+        }
+    )
+    rows = (
+        (side(), Verdict.PROVEN, ()),
+        (side(scps=((shut,),)), Verdict.INCONCLUSIVE, ()),
+        (side(scps=UNKNOWN), Verdict.PROVEN, ("partner",)),
+        (replace(SETTING, own_policies={}), Verdict.PROVEN, ("partner",)),
+    )
+    for setting, verdict, unknown in rows:
+        assert judged(claim, outcomes_of(claim), setting=setting)[0] is verdict
+        gaps = [gap.names for gap in gaps_of(claim, setting) if "service control policies" in gap.says]
+        assert gaps == ([unknown] if unknown else [])
+    own = replace(ENDPOINT_ONLY, principals=("app",))
+    assert not [gap for gap in gaps_of(own, SETTING) if "service control policies" in gap.says]

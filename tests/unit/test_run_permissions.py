@@ -80,7 +80,7 @@ principals:
 """
     found = needed(tmp_path, principals=principals, points=ALL_POINTS + EVIDENCE)
     reached = set(statements(found)) | set(statements(found, "other"))
-    of_others = {"EncryptSettings", "ReadStacks", "ReadParameters", "PutPoliciesBack", *OF_CLAIMS}
+    of_others = {"EncryptSettings", "ReadStacks", "ReadParameters", "PutPoliciesBack", "CompareRoutes", *OF_CLAIMS}
     assert reached == set(names) - {need.sid for need in NEEDS if need.modes == {Mode.DEPLOY}} - of_others
     rows = statements(found)
     assert rows["SendCommandsByTags"]["Condition"] == {
@@ -363,6 +363,15 @@ def test_a_key_that_encrypts_settings_is_used_by_who_makes_the_function(tmp_path
     found = statements(needed(tmp_path, points=points))["EncryptSettings"]
     assert (found["Action"], found["Resource"]) == (["kms:Encrypt", "kms:CreateGrant"], [key])
     assert "EncryptSettings" not in statements(needed(tmp_path, points=points, mode=Mode.KEEP))
+
+
+@pytest.mark.parametrize("subnets", ["[subnet-1, subnet-2]", "{tags: {tier: app}}"])
+def test_routes_are_compared_where_a_function_may_stand_in_several_subnets(tmp_path: Path, subnets: str) -> None:
+    one = HERE + "  made: {lambda: {subnets: [subnet-1], security_groups: [sg-1]}}\n"
+    assert "ec2:DescribeRouteTables" not in allowed(needed(tmp_path, points=one))
+    for mode in (Mode.CREATE, Mode.KEEP):
+        found = needed(tmp_path, points=one.replace("[subnet-1]", subnets), mode=mode)
+        assert statements(found)["CompareRoutes"]["Action"] == ["ec2:DescribeRouteTables"]
 
 
 def test_policies_of_scratch_buckets_are_put_back_and_no_others(tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""What every claim is judged by besides its own: where its vantage points stand, and what nobody could read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_s3vpce.claims.exclusion import knows_scps
+from pytest_s3vpce.claims.findings import Finding, Kind
+from pytest_s3vpce.claims.gaps import Gap
+from pytest_s3vpce.matrix import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_s3vpce.claims.claim import Claim
+    from pytest_s3vpce.claims.setting import Results, Setting
+
+
+def findings_of(claim: Claim, setting: Setting, results: Results) -> list[Finding]:
+    """The claim's own, and one for each vantage point that is two places in one: what it showed is of one of them."""
+    rows = claim.judge(setting, results)
+    for vantage in _vantages(claim, setting):
+        differs = setting.astride.get(vantage)
+        if differs:
+            sentence = f"{vantage} stands in several subnets, and requests may leave from any: {differs}"
+            rows.append(Finding(kind=Kind.PATH, name=f"subnets {vantage}", status=Status.MISSING, sentence=sentence))
+    return rows
+
+
+def gaps_of(claim: Claim, setting: Setting) -> Iterator[Gap]:
+    """What it knows that it does not cover, what the bucket's policy spares, and what is not known of its sides."""
+    yield from claim.gaps(setting)
+    exemptions = setting.exemptions.get(claim.bucket)
+    if exemptions is None:
+        yield Gap(f"the policy of {claim.bucket} could not be read, so its exemptions are not known")
+    for gap in exemptions or ():
+        if (left := claim.unmeant(gap, setting)) is not None:
+            yield left
+    uncompared = tuple(name for name in _vantages(claim, setting) if setting.astride.get(name, "") is None)
+    if uncompared:
+        yield Gap("stand in several subnets whose ways to S3 could not be compared:", uncompared)
+    unknown = tuple(name for name in claim.explained() if not knows_scps(setting, name, bucket=claim.bucket))
+    if unknown:
+        yield Gap(
+            "the service control policies over other accounts' callers are not known, and one that denies just this "
+            "bucket by its network would look like the bucket's:",
+            unknown,
+        )
+
+
+def _vantages(claim: Claim, setting: Setting) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(probe.cell.vantage for probe in claim.probes(setting)))
