@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 import zipfile
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -19,8 +18,9 @@ from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 
 from pytest_s3vpce.errors import VantageError
-from pytest_s3vpce.model import Place, SignedRequest
-from pytest_s3vpce.probe import ANSWER_BYTES
+from pytest_s3vpce.model import Cell, Place, SignedRequest, Target
+from pytest_s3vpce.operations import OPERATIONS
+from pytest_s3vpce.probe import Credentials, Destination, Probe, ProbeBuilder
 from pytest_s3vpce.vantage import agent, base, reasons, waking
 from pytest_s3vpce.vantage.base import AgentConfig, Limits
 from pytest_s3vpce.vantage.bundle import agent_zip
@@ -825,8 +825,35 @@ def test_two_thousand_cells_take_four_invokes_at_most(control: Stubbed, monkeypa
         return {**PONG, "answers": [{"id": row["id"], "status": 200} for row in payload["requests"]]}
 
     monkeypatch.setattr(LambdaVantage, "_invoke", invoked)
-    token = ("X-Amz-Security-Token", "t" * 1200)
-    one = replace(REQUEST, headers=(*REQUEST.headers, token), max_body=ANSWER_BYTES)
-    found = LambdaVantage("inside", control=control, function=NAME).send([one] * 2000)
-    assert len(found) == sum(invokes) == 2000
-    assert len(invokes) <= 4
+    for cells in (_cells("GetObject"), _cells("PutObject"), _cells(*SAFE)):
+        invokes.clear()
+        found = LambdaVantage("inside", control=control, function=NAME).send(cells)
+        assert len(found) == sum(invokes) == 2000
+        assert len(invokes) <= 4
+
+
+SAFE = [name for name, row in OPERATIONS.items() if row.safe is not None and row.safe.documented]
+
+
+def _cells(*names: str) -> list[SignedRequest]:
+    """Two thousand cells' requests in these operations' turn: the largest canary, and a token longer than AWS's are."""
+    keys = Credentials(access_key_id="ASIA" + "A" * 16, secret_access_key="s" * 40, session_token="t" * 2000)
+    to = Destination(
+        bucket="b" * 63,
+        owner="111122223333",
+        region="ap-southeast-3",
+        key="k" * 200,
+        canary_body=b"c" * 1024,
+        canary_version="v" * 32,
+        absent_key="a" * 200,
+        run_key="r" * 200,
+    )
+    builder = ProbeBuilder(user_agent="s3vpce/0.1.0 run/0a1b2c3d")
+
+    def request(name: str) -> SignedRequest:
+        target = Target(bucket="reports")
+        cell = Cell(operation=name, action=f"s3:{name}", target=target, principal="app", vantage="inside")
+        return builder.build(Probe(cell=cell), request_id="r", destination=to, credentials=keys)
+
+    made = [request(name) for name in names]
+    return [made[number % len(made)] for number in range(2000)]
