@@ -12,10 +12,11 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.lab.s3public import ENFORCED
 from pytest_s3vpce.lab.s3words import not_allowed
 from pytest_s3vpce.operations.creations import CREATIONS
-from pytest_s3vpce.policy.acl import ALL_USERS, Acl, AclGrant
+from pytest_s3vpce.operations.objectlists import OF_OBJECTS
+from pytest_s3vpce.policy.acl import ALL_USERS, Acl, AclGrant, group_of
+from pytest_s3vpce.policy.layers import ENFORCED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,17 +30,6 @@ if TYPE_CHECKING:
 _STORED_OWNER: Final = "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a"
 _STORED_LISTER: Final = "bcaf1ffd86f41161ca5fb16fd081034f"
 """Whom the state behind calls the owner of everything, and in its list of buckets."""
-_OF_OBJECTS: Final = frozenset(
-    {
-        "s3:GetObject",
-        "s3:GetObjectVersion",
-        "s3:GetObjectAcl",
-        "s3:GetObjectVersionAcl",
-        "s3:PutObjectAcl",
-        "s3:PutObjectVersionAcl",
-    }
-)
-"""What the ACL of an object grants; all else is a matter of the bucket's."""
 _WRITES: Final = frozenset({"PutObject", "CopyObject", "CompleteMultipartUpload"})
 _NAME_OF_OWNER: Final = re.compile(rb"<DisplayName>[^<]*</DisplayName>|<DisplayName ?/>")
 _SHOWS_OWNERS: Final = frozenset(
@@ -55,7 +45,6 @@ _SHOWS_OWNERS: Final = frozenset(
     }
 )
 _TO_BUCKET_OWNER: Final = {"bucket-owner-full-control": "FULL_CONTROL", "bucket-owner-read": "READ"}
-_GROUPS: Final = "http://acs.amazonaws.com/groups/"
 
 
 def canonical_id(account: str) -> str:
@@ -91,7 +80,7 @@ def acl_for(state: State, bucket: BucketState, *, action: str, key: str | None, 
     """The list that says something on this action; None where ACLs are off or the object is not there."""
     if bucket.ownership == ENFORCED:
         return None
-    if action not in _OF_OBJECTS or key is None:
+    if action not in OF_OBJECTS or key is None:
         return _read(state, state.stored(bucket.name), owner=bucket.account)
     found = state.stored(bucket.name, key, None if version is None else str(version))
     return None if found is None else _read(state, found, owner=owner_of(found, bucket))
@@ -126,7 +115,7 @@ def _read(state: State, found: Any, *, owner: str) -> Acl | None:
 def _grants(acl: Any, accounts: dict[str, str]) -> Iterator[AclGrant]:
     for grant in list(acl.grants):
         for grantee in grant.grantees:
-            name = accounts.get(grantee.id, grantee.id) or grantee.uri.removeprefix(_GROUPS).removeprefix("global/")
+            name = accounts.get(grantee.id, grantee.id) or group_of(grantee.uri)
             for permission in grant.permissions:
                 yield AclGrant(name, permission)
 

@@ -17,6 +17,8 @@ from pytest_s3vpce.lab.keys import Caller
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import partition_of
 from pytest_s3vpce.policy import Effect
+from pytest_s3vpce.policy.acl import GROUPS
+from pytest_s3vpce.policy.layers import ENFORCED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 _CLOUDTRAIL: Final = "cloudtrail.amazonaws.com"
 _LOGGING: Final = "logging.s3.amazonaws.com"
-_DELIVERY: Final = "http://acs.amazonaws.com/groups/s3/LogDelivery"
+_DELIVERY: Final = f"{GROUPS}s3/LogDelivery"
 _SETTERS: Final = re.compile(r"(?:[\w.]+\.)?(?P<name>CreateTrail|UpdateTrail|PutEventSelectors)")
 
 
@@ -67,7 +69,7 @@ class LogWriters:
     def _grants_delivery(self, bucket: BucketState) -> bool:
         """Whether the bucket's ACL lets S3's group for log delivery write, where ACLs are on."""
         found = getattr(self._state.stored(bucket.name), "acl", None)
-        return bucket.ownership != "BucketOwnerEnforced" and any(
+        return bucket.ownership != ENFORCED and any(
             grantee.uri == _DELIVERY and not {"WRITE", "FULL_CONTROL"}.isdisjoint(grant.permissions)
             for grant in (found.grants if found else ())
             for grantee in grant.grantees

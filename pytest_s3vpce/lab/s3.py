@@ -37,6 +37,7 @@ from pytest_s3vpce.lab.s3trial import POLICY_OPERATIONS, Trial
 from pytest_s3vpce.lab.s3words import invalid_argument, not_allowed
 from pytest_s3vpce.operations import OPERATIONS
 from pytest_s3vpce.policy import Effect
+from pytest_s3vpce.policy.layers import ENFORCED
 
 if TYPE_CHECKING:
     from pytest_s3vpce.lab.judge import Judge
@@ -125,7 +126,7 @@ class S3:
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
         """
         told = self._judge.calibration.value("absent-key/list-without-get") == "404"
-        unlisted = bucket.ownership == s3public.ENFORCED and not told
+        unlisted = bucket.ownership == ENFORCED and not told
         if asked.name not in _OBJECT_READS or asked.key is None or unlisted:
             return
         version = asked.parameters.get("VersionId")

@@ -18,6 +18,7 @@ from pytest_s3vpce.lab.s3schema import check_document
 from pytest_s3vpce.lab.s3words import invalid_argument, invalid_request, not_allowed
 from pytest_s3vpce.operations.creations import CREATIONS
 from pytest_s3vpce.policy import parse, validate_bucket_policy
+from pytest_s3vpce.policy.layers import ENFORCED
 
 if TYPE_CHECKING:
     from pytest_s3vpce.lab.resources import BucketState
@@ -76,7 +77,7 @@ def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketSt
         _check_statements(text)
     if name in _UPLOAD_OPERATIONS:
         _check_upload(state, asked)
-    if name in _ACL_OPERATIONS and bucket.ownership == "BucketOwnerEnforced":
+    if name in _ACL_OPERATIONS and bucket.ownership == ENFORCED:
         _check_no_acl(request, asked)
     check_document(asked, request.body)
     if "CopySource" in asked.parameters:

@@ -16,6 +16,8 @@ from pytest_s3vpce.lab.s3words import invalid_value
 from pytest_s3vpce.markup import elements
 from pytest_s3vpce.operations.creations import CREATIONS
 from pytest_s3vpce.policy import parse
+from pytest_s3vpce.policy.acl import GROUPS
+from pytest_s3vpce.policy.layers import ENFORCED
 from pytest_s3vpce.policy.public import public_statements
 
 if TYPE_CHECKING:
@@ -23,10 +25,9 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.s3requests import S3Request
     from pytest_s3vpce.lab.wire import HttpResponse
 
-ENFORCED: Final = "BucketOwnerEnforced"
 _OWNERSHIPS: Final = frozenset({ENFORCED, "BucketOwnerPreferred", "ObjectWriter"})
 _PUBLIC_ACLS: Final = frozenset({"public-read", "public-read-write", "authenticated-read"})
-_GROUPS: Final = ("http://acs.amazonaws.com/groups/global/",)
+_PUBLIC_GROUPS: Final = f"{GROUPS}global/"
 """All users, and all users with an account: https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html"""
 _ACL_DOCUMENTS: Final = frozenset({"PutBucketAcl", "PutObjectAcl"})
 _ACL_WRITES: Final = _ACL_DOCUMENTS | CREATIONS
@@ -66,7 +67,7 @@ def _sets_public_acl(asked: S3Request, body: bytes) -> bool:
     grants = [str(value) for name, value in asked.parameters.items() if name.startswith("Grant")]
     if asked.name in _ACL_DOCUMENTS:
         grants.append(body.decode("utf-8", errors="replace"))
-    named = any(group in grant for grant in grants for group in _GROUPS)
+    named = any(_PUBLIC_GROUPS in grant for grant in grants)
     return named or asked.parameters.get("ACL") in _PUBLIC_ACLS
 
 

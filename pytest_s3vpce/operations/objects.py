@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pytest_s3vpce.markup import S3
 from pytest_s3vpce.operations.rows import (
     ACL_KEYS,
     API,
@@ -31,7 +32,7 @@ WRITE_EXTRAS: Final = (
     on_object("s3:PutObjectLegalHold", when="ObjectLockLegalHoldStatus"),
 )
 SOURCE: Final = Requirement(action="s3:GetObject", resource=Resource.SOURCE, versioned="s3:GetObjectVersion")
-NO_ACL: Final = b'<AccessControlPolicy xmlns="http://s3.amazonaws.com/doc/2006-03-01/"/>'
+NO_ACL: Final = f'<AccessControlPolicy xmlns="{S3}"/>'.encode()
 """An access list without an owner or grants: none of S3's."""
 ACL_REFUSED: Final = ("400 MalformedACLError", "400 MalformedXML", "400 AccessControlListNotSupported")
 _GET: Final = on_object("s3:GetObject", versioned="s3:GetObjectVersion")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.markup import S3
 from pytest_s3vpce.operations.objects import ACL_REFUSED, NO_ACL
 from pytest_s3vpce.operations.rows import (
     ACL_KEYS,
@@ -30,7 +31,7 @@ _MALFORMED: Final = "400 MalformedXML"
 _NOT_BUCKET: Final = "S3VPCE_no_bucket"
 """No bucket can get this name any more, and logs go to buckets of the same account only:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
-_NAMESPACE: Final = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+_NAMESPACE: Final = f'xmlns="{S3}"'
 
 
 def _put(

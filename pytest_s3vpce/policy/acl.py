@@ -21,7 +21,9 @@ ALL_USERS: Final = "AllUsers"
 AUTHENTICATED_USERS: Final = "AuthenticatedUsers"
 PUBLIC: Final = frozenset({ALL_USERS, AUTHENTICATED_USERS})
 """The groups whose grants Block Public Access calls public."""
-_GROUP: Final = "http://acs.amazonaws.com/groups/"
+GROUPS: Final = "http://acs.amazonaws.com/groups/"
+"""What the names of S3's groups begin with.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#specifying-grantee-predefined-groups"""
 _READ: Final = (
     "s3:listbucket",
     "s3:listbucketversions",
@@ -124,7 +126,12 @@ def _grantee(given: Any, where: str) -> str:
         name = given.get("URI") or given.get("ID")
     if not isinstance(name, str) or not name:
         raise PolicyError(f"{where} names nobody", remedy="give a group's URI, an account's id or a canonical id")
-    return name.removeprefix(_GROUP).removeprefix("global/")
+    return group_of(name)
+
+
+def group_of(name: str) -> str:
+    """A group without what its URI begins with; any other name as it is."""
+    return name.removeprefix(GROUPS).removeprefix("global/")
 
 
 def _either(row: Mapping[str, Any], name: str) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.escaping import escaped
-from pytest_s3vpce.policy.layers import Unknown, ignored_by
+from pytest_s3vpce.policy.layers import DOCUMENTS, Unknown, ignored_by
 from pytest_s3vpce.policy.principals import Grant
 from pytest_s3vpce.policy.reasons import WORDS
 
@@ -257,20 +257,8 @@ def _changed(policies: Policies, row: _Row, statement: Statement | None) -> Poli
             return document
         return tuple(map(swapped, value)) if isinstance(value, tuple) else value
 
-    fields: Mapping[str, Any] = {name: swapped(getattr(policies, name)) for name in _DOCUMENTS}
+    fields: Mapping[str, Any] = {name: swapped(getattr(policies, name)) for name in DOCUMENTS}
     return replace(policies, **fields)
-
-
-_DOCUMENTS: Final = (
-    "scps",
-    "rcps",
-    "vpc_endpoint",
-    "resource",
-    "access_point",
-    "identity",
-    "permissions_boundary",
-    "session",
-)
 
 
 # --- for people ------------------------------------------------------------------------------------------------------

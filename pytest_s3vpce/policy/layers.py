@@ -24,6 +24,20 @@ class Unknown(Enum):
 
 UNKNOWN: Final = Unknown.UNKNOWN
 ENFORCED: Final = "BucketOwnerEnforced"
+"""Where a bucket's ownership is this, no ACL counts.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html"""
+DOCUMENTS: Final = (
+    "scps",
+    "rcps",
+    "vpc_endpoint",
+    "resource",
+    "access_point",
+    "identity",
+    "permissions_boundary",
+    "session",
+    "key",
+)
+"""The fields of `Policies` that hold documents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_s3vpce.network.path import Path
 from pytest_s3vpce.operations import Resource
 from pytest_s3vpce.operations.creations import CREATIONS
+from pytest_s3vpce.operations.objectlists import OF_OBJECTS
 from pytest_s3vpce.operations.tags import TAG_READERS
 from pytest_s3vpce.policy import UNKNOWN, Policies
 from pytest_s3vpce.policy.acl import ALL_USERS, Acl, AclGrant
+from pytest_s3vpce.policy.layers import ENFORCED
 from pytest_s3vpce.predict import keys
 from pytest_s3vpce.predict.doubt import Doubt
 from pytest_s3vpce.predict.layers import Layers, acl_of, organization_of
-from pytest_s3vpce.snapshot.buckets import ENFORCED
 from pytest_s3vpce.snapshot.state import AccessPointRow, ObjectRow, OrganizationRow, Unread
 
 if TYPE_CHECKING:
@@ -24,18 +25,6 @@ if TYPE_CHECKING:
     from pytest_s3vpce.predict.case import Case
     from pytest_s3vpce.predict.ways import Way
     from pytest_s3vpce.snapshot.state import AccountRow, BucketRow, KeyRow, Snapshot
-
-_LISTED: Final = frozenset(
-    {
-        "s3:GetObject",
-        "s3:GetObjectVersion",
-        "s3:GetObjectAcl",
-        "s3:GetObjectVersionAcl",
-        "s3:PutObjectAcl",
-        "s3:PutObjectVersionAcl",
-    }
-)
-"""What the ACL of an object grants; all else is a matter of the bucket's."""
 
 _BROUGHT: Final = Doubt(prefixes=("lambda:source", "ec2:source", "ec2:roledelivery", "aws:ec2instancesource"))
 """Keys that only a function's or an instance's own credentials carry."""
@@ -153,7 +142,7 @@ class Asking:
         if check.action == "s3:PutObjectAcl" and case.row.api_name in CREATIONS:
             return _of_new(case.caller.account or None, bucket)
         given: Mapping[str, Any] | Unread | None = bucket.acl
-        if check.action in _LISTED:
+        if check.action in OF_OBJECTS:
             found = self.object_(check, bucket, case)
             given = found.acl if isinstance(found, ObjectRow) else found
         if isinstance(given, Unread):

@@ -11,9 +11,9 @@ from pytest_s3vpce.claims.setting import needs
 from pytest_s3vpce.model import Transport
 from pytest_s3vpce.operations import Check, Resource, checks, operation
 from pytest_s3vpce.policy.doubts import USUAL, Doubts
+from pytest_s3vpce.policy.layers import ENFORCED
 from pytest_s3vpce.probe import Credentials, Destination, Host, Probe, ProbeBuilder, form_of, parameters_of
 from pytest_s3vpce.signing_in import session_policy
-from pytest_s3vpce.snapshot.buckets import ENFORCED
 from pytest_s3vpce.snapshot.state import AccessPointRow, BlockRow, PrincipalRow, Unread
 
 if TYPE_CHECKING:

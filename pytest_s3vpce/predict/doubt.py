@@ -7,25 +7,14 @@ not, so the two extremes bound every case in between.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.policy import Document, Effect, decide
+from pytest_s3vpce.policy.layers import DOCUMENTS
 from pytest_s3vpce.policy.public import Owner, public_statements
 
 if TYPE_CHECKING:
     from pytest_s3vpce.policy import Decision, Policies, Request, Statement
-
-_FIELDS: Final = (
-    "scps",
-    "rcps",
-    "vpc_endpoint",
-    "resource",
-    "access_point",
-    "identity",
-    "permissions_boundary",
-    "session",
-    "key",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +60,7 @@ def decide_in_doubt(request: Request, policies: Policies, doubt: Doubt) -> Doubt
 
 
 def _keys(policies: Policies) -> frozenset[str]:
-    return frozenset().union(*(_keys_of(getattr(policies, name)) for name in _FIELDS))
+    return frozenset().union(*(_keys_of(getattr(policies, name)) for name in DOCUMENTS))
 
 
 def _keys_of(value: Any) -> frozenset[str]:
@@ -86,7 +75,7 @@ def _sharpened(policies: Policies, doubt: Doubt, *, allow: bool) -> Policies:
             return _document(value, doubt, allow=allow)
         return tuple(map(sharp, value)) if isinstance(value, tuple) else value
 
-    changed: dict[str, Any] = {name: sharp(getattr(policies, name)) for name in _FIELDS}
+    changed: dict[str, Any] = {name: sharp(getattr(policies, name)) for name in DOCUMENTS}
     if not _public(policies):
         # An allow without its condition would make the policy public, which it is not.
         changed["restrict_public_buckets"] = False

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.operations.creations import MANAGED, WITH_KMS
+from pytest_s3vpce.policy.layers import ENFORCED
 from pytest_s3vpce.snapshot.asking import asked, policy
 from pytest_s3vpce.snapshot.state import AccessPointRow, BlockRow, EncryptionRow, KeyRow, ObjectRow, Unread
 
@@ -32,7 +33,6 @@ POINT_ACTIONS: Final = ("s3:GetAccessPoint", "s3:GetAccessPointPolicy")
 KEY_ACTIONS: Final = ("kms:DescribeKey", "kms:GetKeyPolicy")
 _WRITER: Final = "ObjectWriter"
 """What counts where nothing is set: https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html"""
-ENFORCED: Final = "BucketOwnerEnforced"
 
 
 def bucket(s3: Any, row: BucketRow, *, keys: Iterable[str]) -> BucketRow:
