@@ -115,14 +115,18 @@ def outside_hypotheses(setting: Setting, vantage: str, endpoints: Sequence[str])
 
 
 def path_read(setting: Setting, results: Results, vantage: str, *, candidates: Iterable[str]) -> str | None:
-    """What the control bucket showed of a vantage point's path: an endpoint's id, `` for none, None for unknown."""
+    """What the control bucket showed of a vantage point's path: an endpoint's id, `` for none, None for unknown.
+
+    Unknown as well where two readings contradict each other: then requests from there go now one way and now another.
+    """
     readers = outside_readers(setting)
-    if shown(setting, results, NO_ENDPOINT, bucket="", principals=readers, vantage=vantage):
-        return ""
-    for endpoint in candidates:
-        if shown(setting, results, ENDPOINT.exactly(endpoint), bucket="", principals=readers, vantage=vantage):
-            return endpoint
-    return None
+    ways = {"": NO_ENDPOINT, **{endpoint: ENDPOINT.exactly(endpoint) for endpoint in candidates}}
+    found = [
+        name
+        for name, way in ways.items()
+        if shown(setting, results, way, bucket="", principals=readers, vantage=vantage)
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def reach_probe(

@@ -106,12 +106,6 @@ class NetworkOnly(Claim):
     def _inside_path(self, setting: Setting, results: Results, vantage: str) -> Finding:
         """Good where the target itself saw a named endpoint; bad where it let a request in that came by none."""
         readers = setting.roles(self.principals)
-        for endpoint in self.named:
-            if shown(
-                setting, results, self.key.exactly(endpoint), bucket=self.bucket, principals=readers, vantage=vantage
-            ):
-                sentence = f"requests from {vantage} reach {self.bucket} through {endpoint}"
-                return _path(vantage, Status.GOOD, sentence)
         none = self.key.none_of(self.named)
         for reader in readers:
             if shown(setting, results, none, bucket=self.bucket, principals=[reader], vantage=vantage):
@@ -119,6 +113,12 @@ class NetworkOnly(Claim):
                 found = _path(vantage, Status.BAD, f"{self.bucket} let a request from {vantage} in {saw}")
                 cell = make_probe("GetObject", self.bucket, principal=reader, vantage=vantage).cell
                 return replace(found, cell=cell.id)
+        for endpoint in self.named:
+            if shown(
+                setting, results, self.key.exactly(endpoint), bucket=self.bucket, principals=readers, vantage=vantage
+            ):
+                sentence = f"requests from {vantage} reach {self.bucket} through {endpoint}"
+                return _path(vantage, Status.GOOD, sentence)
         return self._inside_cause(setting, results, vantage)
 
     def _inside_cause(self, setting: Setting, results: Results, vantage: str) -> Finding:
@@ -188,11 +188,11 @@ class NetworkOnly(Claim):
     def _outside_path(self, setting: Setting, results: Results, vantage: str) -> Finding:
         readers = outside_readers(setting)
         named = ", ".join(self.named)
-        if shown(setting, results, self.key.none_of(self.named), bucket="", principals=readers, vantage=vantage):
-            return _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through none of {named}")
         inside = self._shows_named(setting, results, vantage)
         if inside:
             return _path(vantage, Status.MISSING, inside)
+        if shown(setting, results, self.key.none_of(self.named), bucket="", principals=readers, vantage=vantage):
+            return _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through none of {named}")
         return _path(
             vantage,
             Status.MISSING,

@@ -58,13 +58,12 @@ def through(
 
 def apart(setting: Setting, results: Results, vantage: str, endpoints: Sequence[str]) -> Finding:
     """Good where requests from there were read to go through none of the endpoints, whichever else they go through."""
-    read = _read(setting, results, vantage, endpoints)
-    named = ", ".join(endpoints)
-    if read in endpoints:
-        sentence = f"{vantage} is no outside vantage point: its requests go through {read}"
-        return _path(vantage, Status.MISSING, sentence)
-    none = ENDPOINT.none_of(endpoints)
     readers = outside_readers(setting)
+    for endpoint in endpoints:
+        if shown(setting, results, ENDPOINT.exactly(endpoint), bucket="", principals=readers, vantage=vantage):
+            sentence = f"{vantage} is no outside vantage point: its requests go through {endpoint}"
+            return _path(vantage, Status.MISSING, sentence)
+    read, named, none = _read(setting, results, vantage, endpoints), ", ".join(endpoints), ENDPOINT.none_of(endpoints)
     if read is not None or shown(setting, results, none, bucket="", principals=readers, vantage=vantage):
         return _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through none of {named}")
     sentence = f"the path from {vantage} could not be read, so nothing shows that it is outside {named}"

@@ -25,6 +25,7 @@ from tests.unit.test_claims import (
     ENDPOINT_POLICY_LIMITS,
     EXACTLY,
     LEAST_PRIVILEGE,
+    MAIN,
     NOT_PUBLIC,
     PRESIGNED_BOUNDED,
     PUT_BACK,
@@ -501,3 +502,38 @@ def test_scps_over_callers_of_other_accounts_are_known_or_told() -> None:
         assert gaps == ([unknown] if unknown else [])
     own = replace(ENDPOINT_ONLY, principals=("app",))
     assert not [gap for gap in gaps_of(own, SETTING) if "service control policies" in gap.says]
+
+
+CROSSING: list[tuple[Any, str]] = [
+    (ENDPOINT_ONLY, "internet"),
+    (VPC_ONLY, "internet"),
+    (SEPARATE_DUTIES, "internet"),
+    (SEPARATE_DUTIES, "app-subnet"),
+    (PRESIGNED_BOUNDED, "internet"),
+    (PRESIGNED_BOUNDED, "app-subnet"),
+    (ENDPOINT_POLICY_LIMITS, "app-subnet"),
+]
+
+
+@pytest.mark.parametrize(("claim", "vantage"), CROSSING, ids=[f"{row[0].id} {row[1]}" for row in CROSSING])
+def test_readings_that_contradict_each_other_show_no_path(claim: Any, vantage: str) -> None:
+    """Half of the requests go by the endpoint and half past it, as they may from a function in two subnets."""
+    outcomes = outcomes_of(claim)
+    for probe in outcomes:
+        if probe.session_policy and probe.cell.vantage == vantage and probe.cell.label.startswith("control:"):
+            outcomes[probe] = reading(probe, MAIN if probe.cell.principal == "app" else "")
+    verdict, sentence, _ = judged(claim, outcomes)
+    assert verdict is Verdict.INCONCLUSIVE, sentence
+
+
+def test_an_inside_point_from_which_one_got_in_past_the_endpoint_refutes() -> None:
+    claim = replace(ENDPOINT_ONLY, principals=("app", "partner"))
+    outcomes = outcomes_of(claim)
+    assert judged(claim, outcomes)[0] is Verdict.PROVEN
+    for probe in outcomes:
+        inside = probe.cell.vantage == "app-subnet" and probe.cell.label == "reports"
+        if inside and probe.session_policy and probe.cell.principal == "partner":
+            outcomes[probe] = reading(probe, "")
+    verdict, sentence, _ = judged(claim, outcomes)
+    assert verdict is Verdict.REFUTED
+    assert "let a request from app-subnet in although S3 saw none of vpce-main" in sentence
