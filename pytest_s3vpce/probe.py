@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import secrets
 import time
 from copy import copy
@@ -52,7 +53,18 @@ _S3_OPTIONS: Final[Any] = {
     "addressing_style": "virtual",
     "us_east_1_regional_endpoint": "regional",
     "payload_signing_enabled": True,
+    "use_arn_region": True,
+    "use_accelerate_endpoint": False,
 }
+_NOBODYS: Final = {
+    name: (None, None, default, None)
+    for name, default in (
+        ("profile", None),
+        ("config_file", os.devnull),
+        ("credentials_file", os.devnull),
+    )
+}
+"""A request is what its cell says: no profile of the user's, and nothing of its configuration, has a part in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +195,7 @@ class ProbeBuilder:
     """
 
     def __init__(self, *, user_agent: str, loader: Any = None) -> None:
-        self._session = botocore.session.Session()
+        self._session = botocore.session.Session(session_vars=_NOBODYS)
         if loader is not None:
             self._session.register_component("data_loader", loader)
         self._session.set_credentials("unset", "unset", "unset")
@@ -273,7 +285,8 @@ class ProbeBuilder:
         return self._clients[key]
 
     def _make_client(self, destination: Destination, transport: Transport, *, signed: bool) -> BaseClient:
-        config = Config(
+        settings: Any = Config  # its stubs do not know every setting
+        config = settings(
             signature_version="s3v4" if signed else UNSIGNED,
             s3=copy(_S3_OPTIONS),  # botocore writes into what it is given
             retries={"total_max_attempts": 1},
@@ -282,6 +295,7 @@ class ProbeBuilder:
             user_agent=self._user_agent,
             use_dualstack_endpoint=destination.host.dualstack,
             use_fips_endpoint=destination.host.fips,
+            ignore_configured_endpoint_urls=True,
         )
         endpoint = destination.host.endpoint_url
         if endpoint and transport is Transport.HTTP:

@@ -368,3 +368,46 @@ def test_a_key_of_the_callers_own_is_random_and_shows_nowhere() -> None:
     assert key != headers(other)[name]
     assert key not in repr(one)
     assert headers(one)["if-none-match"] == "*"
+
+
+CONFIGURED = """\
+[default]
+region = us-west-2
+endpoint_url = http://127.0.0.1:9
+use_dualstack_endpoint = true
+use_fips_endpoint = true
+s3 =
+    addressing_style = path
+    use_accelerate_endpoint = true
+    use_arn_region = false
+"""
+ENVIRONMENT = {
+    "AWS_PROFILE": "ghost",
+    "AWS_REGION": "us-west-2",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+    "AWS_ENDPOINT_URL_S3": "https://bucket.vpce-1.s3.us-west-2.vpce.amazonaws.com",
+    "AWS_USE_FIPS_ENDPOINT": "true",
+    "AWS_USE_DUALSTACK_ENDPOINT": "true",
+    "AWS_S3_USE_ARN_REGION": "false",
+    "AWS_AUTH_SCHEME_PREFERENCE": "sigv4a",
+}
+
+
+def test_nothing_of_the_users_own_configuration_changes_a_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").write_text(CONFIGURED, encoding="utf-8")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    builder = ProbeBuilder(user_agent="s3vpce/0.1.0 run/abcd")
+    point = Host(access_point="arn:aws:s3:us-east-2:111122223333:accesspoint/reading")
+    for host, name in (
+        (Host(), f"{HERE.bucket}.s3.eu-west-1"),
+        (point, "reading-111122223333.s3-accesspoint.us-east-2"),
+    ):
+        found = builder.build(
+            Probe(cell=cell("GetObject")), request_id="r", destination=replace(HERE, host=host), credentials=KEYS
+        )
+        assert found.url == f"https://{name}.amazonaws.com/.s3vpce/canary"
+        assert "AWS4-HMAC-SHA256" in dict(found.headers)["Authorization"]
