@@ -24,6 +24,11 @@ _WIDEST: Final = 120
 @click.option("--inside", metavar="NAME", help="make one in the place of this vantage point, too, and look from there")
 @click.option("--with-endpoint", is_flag=True, help="make an interface endpoint there, too, with a security group")
 @click.option("--other-region", metavar="REGION", help="make another one for S3 in this Region, with a bucket there")
+@click.option(
+    "--organization",
+    metavar="NAME",
+    help="attach policies to the account from this management account of the inventory",
+)
 @click.option("--only", multiple=True, metavar="EXPERIMENT", help="do this experiment and no other; may be repeated")
 @click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, instead of AWS")
 def calibrate(
@@ -35,6 +40,7 @@ def calibrate(
     inside: str | None,
     with_endpoint: bool,
     other_region: str | None,
+    organization: str | None,
     only: tuple[str, ...],
     lab_ready: Path | None,
 ) -> None:
@@ -59,6 +65,7 @@ def calibrate(
                 inside=inside or "",
                 endpoint="made" if with_endpoint else "",
                 far=other_region or "",
+                organization=organization or "",
                 only=wanted(only),
             ),
             notify=lambda line: click.echo(line, err=True),

@@ -263,4 +263,22 @@ _INSIDE: Final = (
         ),
     ),
 )
-RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (*_ALL, *_INSIDE)}
+_ABOVE: Final = (
+    *_rules(
+        "organizations",
+        _message("scp-explicit", "scp explicit", "a denial by a service control policy's Deny names it"),
+        _message("scp-implicit", "scp implicit", "a denial for want of a service control policy's Allow names it"),
+        _message("rcp-explicit", "rcp explicit", "a denial by a resource control policy's Deny names it"),
+        ("propagation/organization-policy", "", (), "seconds until a policy of the organization was seen to count"),
+    ),
+    *_rules(
+        "other accounts",
+        (
+            "message/endpoint-across-accounts",
+            UNNAMED,
+            ("vpc_endpoint explicit",),
+            "a denial by an endpoint policy's Deny, to another account of the bucket's organization",
+        ),
+    ),
+)
+RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (*_ALL, *_INSIDE, *_ABOVE)}

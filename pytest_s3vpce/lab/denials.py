@@ -49,7 +49,8 @@ def s3_denial(
     Across accounts, an endpoint's policy is not told even in one organization:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html
     """
-    hidden = relation is Relation.ORGANIZATION and decision.layer == "vpc_endpoint"
+    across = calibration.value("message/endpoint-across-accounts")
+    hidden = relation is Relation.ORGANIZATION and decision.layer == "vpc_endpoint" and across == UNNAMED
     message = PLAIN
     if not caller.anonymous and relation is not Relation.STRANGERS and not hidden:
         told = _told(decision, calibration)

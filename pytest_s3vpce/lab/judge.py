@@ -182,12 +182,15 @@ class Judge:
             ignore_public_acls=question.ignores_public_acls,
             vpc_endpoint=None if endpoint is None else _document(self._endpoint_policy(endpoint), endpoint.id),
             endpoint_type=None if endpoint is None else endpoint.kind.value,
-            scps=() if principal is None else _levels(principal.scps),
-            rcps=() if owner is None else _levels(owner.rcps),
+            scps=() if principal is None else _levels(self._late("scp", principal, principal.scps)),
+            rcps=() if owner is None else _levels(self._late("rcp", owner, owner.rcps)),
             principal_in_management_account=principal is not None and principal.is_management,
             resource_in_management_account=owner is not None and owner.is_management,
             doubts=self._doubts,
         )
+
+    def _late(self, kind: str, member: Membership, levels: tuple[Level, ...]) -> tuple[Level, ...]:
+        return self.late.seen("propagation/organization-policy", (kind, member.account), levels)
 
     def _endpoint_policy(self, endpoint: Endpoint) -> str:
         return self.late.seen("propagation/endpoint-policy", endpoint.id, endpoint.policy or _OPEN)

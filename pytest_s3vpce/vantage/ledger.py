@@ -29,6 +29,7 @@ class Kind(StrEnum):
     SECURITY_GROUP = "security_group"
     EC2_INSTANCE = "ec2_instance"
     IAM_ROLE = "iam_role"
+    ORGANIZATION_POLICY = "organization_policy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ GONE: Final = frozenset(
         "NoSuchVersion",
         "NoSuchUpload",
         "InvalidInstanceID.NotFound",
+        "PolicyNotFoundException",
     }
 )
 SCRATCH: Final = "s3vpce-calibration-"
@@ -42,6 +43,7 @@ _DOING: Final = {Kind.BUCKET_POLICY: "putting back"}
 _AT_ONCE: Final = 8
 _ENDING: Final = frozenset({"deleting", "deleted"})
 _DELETED: Final = "deleted"
+_POLICY_TYPES: Final = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
 _BUSY: Final = "ResourceConflictException"
 _BUSY_TRIES: Final = 15
 _BUSY_PAUSE: Final = 2.0
@@ -126,6 +128,23 @@ def _remove_group(entry: Entry, control: ControlPlane) -> str | None:
     for row in rows["SecurityGroups"]:
         client.delete_security_group(GroupId=row["GroupId"])
     return None
+
+
+def _remove_organization_policy(entry: Entry, control: ControlPlane) -> str | None:
+    """By its id; where none was told, by its name, which is one run's own."""
+    client = control.client("organizations")
+    names = [entry.given_id] if entry.given_id else _policies(client, entry.identifier)
+    for name in names:
+        for target in client.list_targets_for_policy(PolicyId=name)["Targets"]:
+            client.detach_policy(PolicyId=name, TargetId=target["TargetId"])
+        client.delete_policy(PolicyId=name)
+    return None
+
+
+def _policies(client: Any, name: str) -> list[str]:
+    pages = client.get_paginator("list_policies")
+    rows = (row for kind in _POLICY_TYPES for page in pages.paginate(Filter=kind) for row in page["Policies"])
+    return [row["Id"] for row in rows if row["Name"] == name]
 
 
 def _remove_role(entry: Entry, control: ControlPlane) -> str | None:
@@ -230,6 +249,7 @@ _REMOVERS: Final[Mapping[Kind, Callable[[Entry, ControlPlane], str | None]]] = {
     Kind.SECURITY_GROUP: _remove_group,
     Kind.EC2_INSTANCE: _remove_instance,
     Kind.IAM_ROLE: _remove_role,
+    Kind.ORGANIZATION_POLICY: _remove_organization_policy,
 }
 
 

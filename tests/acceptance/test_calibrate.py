@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +28,11 @@ if TYPE_CHECKING:
     from click.testing import Result
 
 ACCOUNT = "111122223333"
-NOT_HERE = {"asymmetric signatures", *INSIDE}
-"""Experiments that take more than these tests give: those from inside of a VPC have theirs in another file."""
+ELSEWHERE = {"organizations", *INSIDE}
+"""Experiments whose tests are in files of their own: they take a VPC or an organization."""
+NOT_YET = {"asymmetric signatures", "other accounts"}
+"""Rules that no experiment settles."""
+NOT_HERE = ELSEWHERE | NOT_YET
 RUNNER = "s3vpce-runner"
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "calibration.md").read_text(encoding="utf-8")
 INVENTORY = f"""\
@@ -136,7 +141,7 @@ def test_another_account_or_file_is_told(folder: Path, ready: Path) -> None:
 
 
 def test_the_page_tells_every_experiment() -> None:
-    assert re.findall(r"^\| ([a-zR ]+) \|", PAGE, re.MULTILINE) == ["experiment", *EXPERIMENTS]
+    assert re.findall(r"^\| ([a-zR ]+) \|", PAGE, re.MULTILINE) == ["experiment", *EXPERIMENTS, "question"]
     assert {rule.experiment for rule in RULES.values()} <= EXPERIMENTS.keys()
 
 
@@ -214,8 +219,32 @@ def test_what_a_lab_does_otherwise_is_found(number: int, tmp_path: Path, monkeyp
 
 def test_every_rule_is_flipped_in_every_way() -> None:
     flipped = {(name, value) for row in FLIPS for name, value in row.items()}
-    every = {(name, value) for name, rule in RULES.items() for value in rule.others if rule.experiment not in INSIDE}
+    every = {(name, value) for name, rule in RULES.items() for value in rule.others if rule.experiment not in ELSEWHERE}
     missing = every - flipped - {("message/boundary-explicit", "permissions_boundary implicit")}
     assert missing == set()
     measures = {name for name, rule in RULES.items() if not rule.assumed}
-    assert measures - MEASURES.keys() == {"propagation/endpoint-policy"}
+    assert measures - MEASURES.keys() == {"propagation/endpoint-policy", "propagation/organization-policy"}
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+QUESTIONS = re.findall(r"^\| (.+\?) \| (.+?) \| ?(.*?) ?\|$", PAGE, re.MULTILINE)
+OPTIONS = re.compile(r"--[a-z-]+")
+
+
+def test_the_pages_questions_are_those_of_the_rules() -> None:
+    assert len(QUESTIONS) == 17
+    asked = {question: re.findall(r"`([^`]+)`", patterns) for question, patterns, _ in QUESTIONS}
+    matched = {name for patterns in asked.values() for name in RULES if any(fnmatchcase(name, row) for row in patterns)}
+    assert matched == RULES.keys()
+    idle = [row for patterns in asked.values() for row in patterns if not fnmatch.filter(RULES, row)]
+    assert idle == []
+
+
+@pytest.mark.parametrize(("question", "patterns", "takes"), QUESTIONS)
+def test_the_page_says_what_a_question_takes(question: str, patterns: str, takes: str) -> None:
+    rows = [rule for row in re.findall(r"`([^`]+)`", patterns) for rule in RULES if fnmatchcase(rule, row)]
+    needs = {name: EXPERIMENTS[RULES[name].experiment] for name in rows}
+    wanted = {option for row in needs.values() for option in OPTIONS.findall(row.needs)}
+    assert set(OPTIONS.findall(takes)) == wanted, question
+    assert ("no experiment" in takes) == any(row.run is None for row in needs.values()), question

@@ -165,7 +165,7 @@ def test_what_a_killed_one_left_is_swept(lab: tuple[Path, int | None], monkeypat
     folder, number = lab
     if number is not None:
         return
-    monkeypatch.setattr(Scratch, "remove", lambda _self: [])
+    monkeypatch.setattr(Scratch, "remove", lambda _self, _planes: [])
     assert run(folder, "--inside", "app", "--with-endpoint").exit_code == 0
     assert len(left(folder)) == 9  # an endpoint, its group, a bucket, five roles, a function
     (run_folder,) = (folder / ".s3vpce").glob("run-*")

@@ -465,10 +465,11 @@ def test_what_is_left_is_told_also_where_an_experiment_fails(fails: bool, monkey
     monkeypatch.setitem(EXPERIMENTS, "order", Experiment(run=experiment))
     told: list[str] = []
     own = SimpleNamespace(
-        make=lambda: None, remove=lambda: ["iam_role r: Lambda needs it"], account_id="1", region="eu-west-1"
+        make=lambda: None, remove=lambda _planes: ["iam_role r: Lambda needs it"], account_id="1", region="eu-west-1"
     )
     calibration: Any = SimpleNamespace(
         _scratch=own,
+        _planes=SimpleNamespace(of=None),
         _given=Given(only=frozenset({"order"})),
         _notify=told.append,
         _await_rights=lambda: None,

@@ -10,6 +10,7 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
 from pytest_s3vpce.errors import CredentialError
+from pytest_s3vpce.vantage import removal
 from pytest_s3vpce.vantage.control import ControlPlane
 from pytest_s3vpce.vantage.ledger import Entry, Kind, Ledger
 from pytest_s3vpce.vantage.removal import strike, sweep
@@ -30,7 +31,10 @@ def control() -> ControlPlane:
 
 @pytest.fixture
 def aws(control: ControlPlane) -> Iterator[dict[str, Stubber]]:
-    stubs = {service: Stubber(control.client(service)) for service in ("lambda", "iam", "ec2", "s3", "s3control")}
+    stubs = {
+        service: Stubber(control.client(service))
+        for service in ("lambda", "iam", "ec2", "s3", "s3control", "organizations")
+    }
     for stub in stubs.values():
         stub.activate()
     yield stubs
@@ -395,3 +399,63 @@ def test_a_policy_whose_bucket_is_gone_is_nobodys_any_more(
     aws["s3"].add_client_error("get_bucket_policy", "NoSuchBucket", http_status_code=404)
     assert strike(ledger, policy_entry(ledger), control) is None
     assert ledger.open_entries() == []
+
+
+# --- what a calibration makes in a network or an organization --------------------------------------------------------
+
+TAGGED = {"Filters": [{"Name": "tag:s3vpce:name", "Values": [NAME]}]}
+
+
+def endpoint(state: str) -> Any:
+    return {"VpcEndpoints": [{"VpcEndpointId": "vpce-1", "State": state}]}
+
+
+def test_an_endpoint_is_deleted_and_waited_for(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "_BUSY_PAUSE", 0.0)
+    aws["ec2"].add_response("describe_vpc_endpoints", endpoint("Available"), TAGGED)
+    aws["ec2"].add_response("delete_vpc_endpoints", {}, {"VpcEndpointIds": ["vpce-1"]})
+    aws["ec2"].add_response("describe_vpc_endpoints", endpoint("Deleting"), TAGGED)
+    aws["ec2"].add_response("describe_vpc_endpoints", endpoint("Deleted"), TAGGED)
+    assert strike(ledger, entry(ledger, Kind.VPC_ENDPOINT), control) is None
+
+
+def test_an_endpoint_that_takes_long_is_told(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "_BUSY_PAUSE", 0.0)
+    monkeypatch.setattr(removal, "_BUSY_TRIES", 1)
+    aws["ec2"].add_response("describe_vpc_endpoints", endpoint("Deleting"), TAGGED)
+    reason = strike(ledger, entry(ledger, Kind.VPC_ENDPOINT), control)
+    assert reason == "the endpoint is still being deleted; sweep again in a few minutes"
+
+
+def test_a_group_is_deleted_once_nothing_uses_it(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger
+) -> None:
+    found: Any = {"SecurityGroups": [{"GroupId": "sg-1"}]}
+    aws["ec2"].add_response("describe_security_groups", found, TAGGED)
+    aws["ec2"].add_client_error("delete_security_group", "DependencyViolation", "in use")
+    aws["ec2"].add_response("describe_security_groups", {"SecurityGroups": []}, TAGGED)
+    assert strike(ledger, entry(ledger, Kind.SECURITY_GROUP), control) == "DependencyViolation: in use"
+    assert strike(ledger, entry(ledger, Kind.SECURITY_GROUP), control) is None
+
+
+@pytest.mark.parametrize("told", ["p-examplepolicy1", ""])
+def test_an_organizations_policy_is_detached_and_deleted(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, told: str
+) -> None:
+    name = "p-examplepolicy1"
+    made = entry(ledger, Kind.ORGANIZATION_POLICY)
+    if told:
+        made = ledger.given(made, told)
+    else:
+        rows: Any = [{"Policies": [{"Id": "p-other", "Name": "other"}]}, {"Policies": [{"Id": name, "Name": NAME}]}]
+        for kind, row in zip(("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"), rows, strict=True):
+            aws["organizations"].add_response("list_policies", row, {"Filter": kind})
+    targets: Any = {"Targets": [{"TargetId": "111122223333"}]}
+    aws["organizations"].add_response("list_targets_for_policy", targets, {"PolicyId": name})
+    aws["organizations"].add_response("detach_policy", {}, {"PolicyId": name, "TargetId": "111122223333"})
+    aws["organizations"].add_response("delete_policy", {}, {"PolicyId": name})
+    assert strike(ledger, made, control) is None

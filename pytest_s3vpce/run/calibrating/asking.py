@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.presigning import Presign
     from pytest_s3vpce.probe import ProbeBuilder
     from pytest_s3vpce.run.calibrating.network import Network
+    from pytest_s3vpce.run.calibrating.organization import Management
     from pytest_s3vpce.run.calibrating.scratch import Scratch
     from pytest_s3vpce.vantage import Vantage
 
@@ -99,12 +100,14 @@ class Asker:
         builder: ProbeBuilder,
         *,
         network: Network | None = None,
+        management: Management | None = None,
         far: str = "",
     ) -> None:
         self.scratch = scratch
         self.far = far
         """Another Region, for what takes one."""
         self._network = network
+        self._management = management
         self._vantage = vantage
         self._builder = builder
         self._learnt: dict[str, str] = {}
@@ -114,6 +117,12 @@ class Asker:
         """Where it stands, if that is inside of a VPC."""
         assert self._network is not None
         return self._network
+
+    @property
+    def management(self) -> Management:
+        """The organization's, if one is given."""
+        assert self._management is not None
+        return self._management
 
     def ask(self, questions: Sequence[Question]) -> list[Reply]:
         """The replies, in the order of the questions."""

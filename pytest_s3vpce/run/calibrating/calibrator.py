@@ -15,6 +15,7 @@ from pytest_s3vpce.probe import ProbeBuilder
 from pytest_s3vpce.run.calibrating.asking import Asker, Question
 from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, FUNCTIONS, INSIDE, not_run
 from pytest_s3vpce.run.calibrating.network import Network
+from pytest_s3vpce.run.calibrating.organization import Management
 from pytest_s3vpce.run.calibrating.scratch import BOUND, FEW, Scratch
 from pytest_s3vpce.run.deployments import deployment_of, hosts_of, placed
 from pytest_s3vpce.run.planes import Planes, world_of
@@ -61,7 +62,8 @@ class Calibrator:
         if error is not None:
             raise error
         self._given = given
-        control, ledger = Planes(world, environment).of(account), Ledger(folder.ledger)
+        self._planes = Planes(world, environment)
+        control, ledger = self._planes.of(account), Ledger(folder.ledger)
         self._scratch = Scratch(
             control, run_id=folder.run_id, account_id=world.account_id(account), ledger=ledger, notify=notify
         )
@@ -82,7 +84,13 @@ class Calibrator:
         )
         user_agent = f"s3vpce/{__version__} run/{folder.run_id}"
         builder = ProbeBuilder(user_agent=user_agent, loader=world.accounts.loader)
-        self._asker = Asker(self._scratch, _here(world, environment), builder)
+        management = None
+        if given.organization:
+            above = self._planes.of(given.organization)
+            management = Management(
+                above, run_id=folder.run_id, tags=self._scratch.tags, ledger=ledger, notify=notify
+            )
+        self._asker = Asker(self._scratch, _here(world, environment), builder, management=management)
         self._out = Asker(self._scratch, self._outside, builder)
         self._in = Asker(self._scratch, self._within, builder, network=network, far=given.far)
         self._ready: set[str] = set()
@@ -97,7 +105,7 @@ class Calibrator:
             for name, experiment in EXPERIMENTS.items():
                 findings.update((found.rule, found) for found in self._done(name, experiment))
         finally:
-            left += map(str, self._scratch.remove())
+            left += map(str, self._scratch.remove(self._planes.of))
             for row in left:
                 self._notify(f"left: {row}")
         findings = {rule: findings[rule] for rule in RULES if rule in findings}

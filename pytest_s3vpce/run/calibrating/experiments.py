@@ -10,6 +10,7 @@ from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.run.calibrating.inside import endpoints, gateways, other_regions
 from pytest_s3vpce.run.calibrating.measuring import propagation
 from pytest_s3vpce.run.calibrating.ordering import forms, order
+from pytest_s3vpce.run.calibrating.organization import organizations
 from pytest_s3vpce.run.calibrating.policies import access_points, bucket_policies, messages, public_policies
 from pytest_s3vpce.run.calibrating.reading import absent_keys, attributes, functions, keys
 from pytest_s3vpce.undocumented import RULES
@@ -40,6 +41,8 @@ class Given:
     """The vantage point of the inventory in whose place a function is made."""
     endpoint: str = ""
     """`made`: an interface endpoint there."""
+    organization: str = ""
+    """The management account of the organization, by its name in the inventory."""
     far: str = ""
     """Another Region, to which another endpoint leads."""
     only: frozenset[str] = frozenset()
@@ -80,6 +83,12 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
     FUNCTIONS: Experiment(
         run=functions, takes=("function",), needs="--with-function, which makes a Lambda function outside of VPCs"
     ),
+    "organizations": Experiment(
+        run=organizations,
+        takes=("organization",),
+        needs="--organization NAME, the inventory's name of the management account of the account's organization",
+    ),
+    "other accounts": Experiment(run=None, needs="two accounts and an endpoint, which no experiment takes yet"),
     "gateways": Experiment(run=gateways, takes=("inside",), needs=_INSIDE),
     "endpoints": Experiment(run=endpoints, takes=("inside", "endpoint"), needs=_ENDPOINT),
     "other Regions": Experiment(run=other_regions, takes=("inside", "endpoint", "far"), needs=_FAR),

@@ -158,11 +158,11 @@ class Scratch:
         self._control.client("s3control").create_access_point(AccountId=self.account_id, Name=name, Bucket=self.bucket)
         return self._arn(f"s3:{self.region}:{self.account_id}:accesspoint/{name}")
 
-    def remove(self) -> list[Remaining]:
-        """Takes it all away; what remains, and why."""
+    def remove(self, planes: Callable[[str], ControlPlane]) -> list[Remaining]:
+        """Takes it all away, from whichever account it is in; what remains, and why."""
         return clear(
             self._ledger.open_entries(),
-            lambda entry: strike(self._ledger, entry, self._control),
+            lambda entry: strike(self._ledger, entry, planes(entry.account)),
             notify=self._notify,
         )
 
