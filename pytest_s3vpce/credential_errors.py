@@ -54,6 +54,9 @@ class translated:  # noqa: N801 - reads as a word at its callers: `with translat
             raise self._error(error) from error
 
     def _error(self, error: BotoCoreError | ClientError | OSError) -> CredentialError:
+        if isinstance(error, ProfileNotFound) and self._profile is None:
+            named = f"profile `{error.kwargs['profile']}`, which AWS_PROFILE names, does not exist"
+            return CredentialError(named, place=self._place, remedy="unset AWS_PROFILE, or name one that is there")
         for kinds, what, remedy in _REMEDIES:
             if isinstance(error, kinds):
                 text = f"{what(self._profile)}: {_line(error)}" if kinds in _TOLD else what(self._profile)

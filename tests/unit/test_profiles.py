@@ -118,6 +118,14 @@ def test_a_configuration_that_is_none_is_one_error(tmp_path: Path, configuration
         accounts_of(tmp_path, "sso")
 
 
+def test_a_profile_of_the_environment_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "ghost")
+    with pytest.raises(CredentialError, match="profile `ghost`, which AWS_PROFILE names, does not exist; unset"):
+        accounts_of(tmp_path, "sso")
+
+
 def test_two_users_of_a_profile_are_asked_for_one_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What botocore has got for a code serves whoever uses the profile, and the clients that are made of it."""
     asked: list[object] = []
