@@ -1,4 +1,4 @@
-"""Reads what S3 says of a bucket's openness: its policy's status, and Block Public Access of bucket and account."""
+"""Reads what S3 says of a bucket's openness: its policy's status, Block Public Access, and who pays."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ def public_facts(s3: Any, control: Any, *, bucket: str, account_id: str) -> Publ
     blocks = None
     if own is not None and of_account is not None:
         blocks = frozenset(name for row in (own, of_account) for name, on in row.items() if on)
-    return PublicFacts(policy_is_public=None if status is None else status.get("IsPublic", False), blocks=blocks)
+    payment = _asked(lambda: {**s3.get_bucket_request_payment(Bucket=bucket)})
+    return PublicFacts(
+        policy_is_public=None if status is None else status.get("IsPublic", False),
+        blocks=blocks,
+        requesters_pay=None if payment is None else payment.get("Payer") == "Requester",
+    )
 
 
 def _asked(call: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:

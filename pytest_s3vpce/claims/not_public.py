@@ -61,6 +61,7 @@ class NotPublic(Claim):
             *self.cells().judge(setting, results),
             *(self._gets_through(results, probe) for probe in self._through(setting)),
             *self._openness(setting),
+            *self._paid(setting),
         ]
 
     def gaps(self, setting: Setting) -> Iterator[Gap]:
@@ -68,6 +69,11 @@ class NotPublic(Claim):
             yield Gap(
                 "no public control bucket is declared, so that anonymous requests get through from "
                 f"{', '.join(self.at)} is taken from a role's reads there"
+            )
+        facts = setting.public.get(self.bucket)
+        if facts is None or facts.requesters_pay is None:
+            yield Gap(
+                f"whether requesters pay for {self.bucket} could not be read: S3 refuses those who do not offer to"
             )
         yield from grants_besides(setting, self.bucket, tried=self.principals, actions=self.actions)
 
@@ -113,3 +119,16 @@ class NotPublic(Claim):
             status = Status.BAD
             sentence = f"Block Public Access lacks {', '.join(missing)} for {self.bucket}, in its account too"
         yield Finding(kind=Kind.CONFIGURATION, name="block public access", status=status, sentence=sentence)
+
+    def _paid(self, setting: Setting) -> Iterator[Finding]:
+        """Where requesters pay, S3 refuses other accounts' requests that do not offer to, whatever the policy says.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/RequesterPaysBuckets.html
+        """
+        facts = setting.public.get(self.bucket)
+        if facts is not None and facts.requesters_pay and not setting.buckets[self.bucket].offers_to_pay:
+            sentence = (
+                f"requesters pay for {self.bucket}, so S3 refuses strangers who do not offer to, whatever its policy "
+                "allows: set `requester_pays: true`"
+            )
+            yield Finding(kind=Kind.CONFIGURATION, name="requester pays", status=Status.MISSING, sentence=sentence)

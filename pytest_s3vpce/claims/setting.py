@@ -53,6 +53,7 @@ class PublicFacts:
 
     policy_is_public: bool | None = None
     blocks: frozenset[str] | None = None
+    requesters_pay: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,8 @@ class BucketFacts:
     key: str
     partition: str = "aws"
     region: str = ""
+    offers_to_pay: bool = False
+    """Whether requests to it say that their senders pay."""
 
     def arn(self, check: Check, *, key: str | None = None) -> str:
         """https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-arn-format.html"""

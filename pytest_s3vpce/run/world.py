@@ -226,6 +226,7 @@ class World:
             account=account,
             account_id=self.account_id(account),
             key=made or (self.resolve(key, *section, "canary") if key else f".s3vpce/canary-{self.run_id}"),
+            offers_to_pay=getattr(row, "requester_pays", False),
             partition=partition_of(self.region(label)),
             region=self.region(label),
         )

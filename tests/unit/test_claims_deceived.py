@@ -537,3 +537,23 @@ def test_an_inside_point_from_which_one_got_in_past_the_endpoint_refutes() -> No
     verdict, sentence, _ = judged(claim, outcomes)
     assert verdict is Verdict.REFUTED
     assert "let a request from app-subnet in although S3 saw none of vpce-main" in sentence
+
+
+@pytest.mark.parametrize(
+    ("pays", "offers", "verdict"), [(True, False, Verdict.INCONCLUSIVE), (True, True, Verdict.PROVEN)]
+)
+def test_who_is_refused_for_the_money_may_be_let_in(pays: bool, offers: bool, verdict: Verdict) -> None:
+    """S3 refuses strangers who do not offer to pay, whatever the bucket's policy allows them."""
+    facts = replace(SETTING.public["reports"], requesters_pay=pays)
+    buckets = {**SETTING.buckets, "reports": replace(SETTING.buckets["reports"], offers_to_pay=offers)}
+    setting = replace(SETTING, buckets=buckets, public={"reports": facts})
+    found, sentence, _ = judged(NOT_PUBLIC, outcomes_of(NOT_PUBLIC, setting), setting=setting)
+    assert found is verdict, sentence
+    assert offers or "requesters pay for reports" in sentence
+
+
+def test_whether_requesters_pay_is_a_gap_where_it_was_not_read() -> None:
+    assert not [gap for gap in told(NOT_PUBLIC) if "requesters pay" in gap]
+    unread = replace(SETTING, public={"reports": replace(SETTING.public["reports"], requesters_pay=None)})
+    (gap,) = (gap for gap in told(NOT_PUBLIC, unread) if "requesters pay" in gap)
+    assert "could not be read" in gap

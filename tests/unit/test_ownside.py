@@ -122,17 +122,19 @@ def openness(s3: Client, control: Client) -> PublicFacts:
 
 def test_bucket_and_account_add_up() -> None:
     s3 = Client("s3").says("get_bucket_policy_status", {"PolicyStatus": {"IsPublic": True}})
-    s3.says("get_public_access_block", BLOCK)
+    s3.says("get_public_access_block", BLOCK).says("get_bucket_request_payment", {"Payer": "Requester"})
     other = {"PublicAccessBlockConfiguration": {"RestrictPublicBuckets": True}}
     found = openness(s3, Client("s3control").says("get_public_access_block", other))
-    assert found == PublicFacts(policy_is_public=True, blocks=frozenset({"BlockPublicAcls", "RestrictPublicBuckets"}))
+    blocks = frozenset({"BlockPublicAcls", "RestrictPublicBuckets"})
+    assert found == PublicFacts(policy_is_public=True, blocks=blocks, requesters_pay=True)
 
 
 def test_what_is_not_set_is_neither_public_nor_blocked() -> None:
     s3 = Client("s3").refuses("get_bucket_policy_status", "NoSuchBucketPolicy")
     s3.refuses("get_public_access_block", "NoSuchPublicAccessBlockConfiguration")
+    s3.says("get_bucket_request_payment", {"Payer": "BucketOwner"})
     control = Client("s3control").refuses("get_public_access_block", "NoSuchPublicAccessBlockConfiguration")
-    assert openness(s3, control) == PublicFacts(policy_is_public=False, blocks=frozenset())
+    assert openness(s3, control) == PublicFacts(policy_is_public=False, blocks=frozenset(), requesters_pay=False)
 
 
 def test_what_may_not_be_read_is_not_known() -> None:
