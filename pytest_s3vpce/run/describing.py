@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.claims import PublicFacts
@@ -28,7 +29,7 @@ from pytest_s3vpce.snapshot import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pytest_s3vpce.claims import Claim, EndpointFacts
+    from pytest_s3vpce.claims import Claim, EndpointFacts, Setting
     from pytest_s3vpce.policy import Policies
     from pytest_s3vpce.run.world import World
 
@@ -73,6 +74,17 @@ def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> 
         public=openness,
         places=places,
     )
+
+
+def with_exemptions(world: World, setting: Setting, labels: Iterable[str]) -> Setting:
+    """The setting with what the policies of these buckets spare and ask for, as far as they may be read."""
+    unread = [label for label in dict.fromkeys(labels) if label not in setting.exemptions]
+    if not unread:
+        return setting
+    with ThreadPoolExecutor(16) as pool:
+        texts = dict(zip(unread, pool.map(lambda label: _policy(world, label), unread), strict=True))
+    found = {label: None if text is None else exemptions_of(text) for label, text in texts.items()}
+    return replace(setting, exemptions={**setting.exemptions, **found})
 
 
 def _homes(world: World, vantages: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -11,12 +11,12 @@ from pytest_s3vpce import __version__
 from pytest_s3vpce.calibration import LIVE
 from pytest_s3vpce.claims import CLAIMS
 from pytest_s3vpce.errors import RunError, S3VpceError
-from pytest_s3vpce.model import Transport
-from pytest_s3vpce.probe import ProbeBuilder
+from pytest_s3vpce.model import Expect, Transport
+from pytest_s3vpce.probe import Probe, ProbeBuilder
 from pytest_s3vpce.run.access import AccessRun
 from pytest_s3vpce.run.canaries import Canaries
 from pytest_s3vpce.run.deletions import Deletions
-from pytest_s3vpce.run.describing import describe
+from pytest_s3vpce.run.describing import describe, with_exemptions
 from pytest_s3vpce.run.mutations import Mutations
 from pytest_s3vpce.run.plan import substitutes
 from pytest_s3vpce.run.planes import world_of
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.matrix import Matrix
     from pytest_s3vpce.model import Cell
-    from pytest_s3vpce.probe import Probe
     from pytest_s3vpce.run.environment import Environment
     from pytest_s3vpce.run.folder import RunFolder
     from pytest_s3vpce.run.observed import Observed
@@ -110,6 +109,8 @@ class Operator:
         finally:
             self.canaries.remove(buckets)
         self.sent.update((probe.cell.id, probe.cell) for probe in seen.outcomes)
+        contrary = (row.cell.target.bucket for row in cells if _is_contrary(row, seen))
+        setting = with_exemptions(self.world, setting, contrary)
         return matrix_of(
             seen,
             cells=cells,
@@ -197,6 +198,12 @@ def _check_calibration(world: World, environment: Environment) -> None:
             place=world.inventory.place("calibration"),
             remedy="`s3vpce calibrate --account NAME` makes one on AWS",
         )
+
+
+def _is_contrary(row: ExpectedCell, seen: Observed) -> bool:
+    """Whether policies did what was not expected of them."""
+    found = seen.counted[Probe(cell=row.cell)]
+    return found.denied if row.expect is Expect.ALLOW else found.allowed
 
 
 def _vantages(cells: Sequence[ExpectedCell], specs: Sequence[ClaimSpec]) -> list[str]:
