@@ -304,6 +304,13 @@ class ClaimResult:
         """The verdict in words: what is proven and did not pass left something uncovered in a strict run."""
         return GAPS if self.verdict is Verdict.PROVEN and not self.passed else self.verdict.value
 
+    @property
+    def look_at(self) -> str:
+        """Where a counterexample stands unexplained: what explains it."""
+        if self.verdict is not Verdict.REFUTED or self.explanations or not self.cells:
+            return ""
+        return f"`s3vpce why {self.cells[0]}` names the statement that decided, and so does a run with --s3vpce-predict"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:

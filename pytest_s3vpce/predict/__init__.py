@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from pytest_s3vpce.predict.culprits import Subject
 from pytest_s3vpce.predict.judging import Prediction, Predictor
 from pytest_s3vpce.predict.telling import Blame, Telling, tell
 
-__all__ = ["Blame", "Prediction", "Predictor", "Telling", "tell"]
+__all__ = ["Blame", "Prediction", "Predictor", "Subject", "Telling", "tell"]

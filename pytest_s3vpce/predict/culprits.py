@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.model import Transport
@@ -20,11 +21,33 @@ if TYPE_CHECKING:
     from pytest_s3vpce.policy.conditions import Condition
 
 NETWORK: Final = ("aws:sourcevpce", "aws:sourcevpc", "aws:sourceip", "aws:vpcsourceip", "aws:vpce")
-_TLS: Final = ("aws:securetransport", "s3:tlsversion")
 _ENCRYPTION: Final = ("s3:x-amz-server-side-encryption",)
-_HTTP, _VERSION, _SEALED, _WAY = "plain http", "the version of TLS", "encryption", "the way that it came by"
-_SUBJECTS: Final = {_HTTP: _TLS, _VERSION: _TLS, _SEALED: _ENCRYPTION, _WAY: NETWORK}
-"""What a cell may differ by from allowed ones, and the condition keys that tell it."""
+
+
+class Subject(Enum):
+    """What a request differs by from those that are to be allowed: in words, and the condition keys that tell it."""
+
+    WAY = ("the way that it came by", NETWORK)
+    HTTP = ("plain http", ("aws:securetransport",))
+    VERSION = ("the version of TLS", ("s3:tlsversion",))
+    ENCRYPTION = ("encryption", _ENCRYPTION)
+    TAGS = ("tags", ("aws:principaltag/", "s3:existingobjecttag/"))
+    AGE = ("the age of its signature", ("s3:signatureage",))
+    CALLER = ("who asks", ("aws:principalarn", "aws:userid", "aws:username"))
+
+    def __init__(self, words: str, keys: tuple[str, ...]) -> None:
+        self.words = words
+        self.keys = keys
+
+    @classmethod
+    def of(cls, cell: Cell) -> Subject:
+        """As far as the cell itself tells."""
+        if cell.transport is not Transport.HTTPS:
+            return cls.HTTP if cell.transport.scheme == "http" else cls.VERSION
+        sealed = any("SSE" in name or "Encryption" in name for name in cell.parameters)
+        return cls.ENCRYPTION if sealed else cls.WAY
+
+
 _LAYERS: Final = (
     "resource",
     "vpc_endpoint",
@@ -34,6 +57,7 @@ _LAYERS: Final = (
     "permissions_boundary",
     "session",
 )
+_NEGATED: Final = frozenset({"StringNotEquals", "StringNotLike", "ArnNotEquals", "ArnNotLike", "NotIpAddress"})
 _GRANTING: Final = ("resource", "identity", "vpc_endpoint")
 
 
@@ -69,7 +93,10 @@ class Suspect:
     @property
     def conditions(self) -> list[Condition]:
         """Those about the network first: they say how this request differs from others."""
-        return sorted(self.statement.conditions, key=lambda row: not row.key.startswith((*NETWORK, *_TLS)))
+        return sorted(
+            self.statement.conditions,
+            key=lambda row: not row.key.startswith((*NETWORK, *Subject.HTTP.keys, *Subject.VERSION.keys)),
+        )
 
     @property
     def about_encryption(self) -> bool:
@@ -137,13 +164,13 @@ def nearest_allow(decision: Decision) -> Suspect | None:
     return min(close, key=lambda row: (_closeness(row), _weight(row)), default=None)
 
 
-def nearest_deny(decision: Decision, cell: Cell) -> Suspect | None:
+def nearest_deny(decision: Decision, cell: Cell, subject: Subject) -> Suspect | None:
     """The deny that should have matched: about what tells this cell from allowed ones, and nearly fitting."""
     rows = [row for row in suspects(decision, denies=True) if row.misses]
     return min(
         rows,
         key=lambda row: (
-            irrelevance(row, cell),
+            irrelevance(row, cell, subject),
             _closeness(row),
             _weight(row) > 0,
             _LAYERS.index(row.layer),
@@ -153,24 +180,27 @@ def nearest_deny(decision: Decision, cell: Cell) -> Suspect | None:
     )
 
 
-def irrelevance(row: Suspect, cell: Cell) -> int:
-    """How little a deny has to do with how the cell was sent: by the keys of its conditions."""
+def irrelevance(row: Suspect, cell: Cell, subject: Subject) -> int:
+    """How little a deny has to do with what tells the cell from allowed ones: by the keys of its conditions."""
     keys = [condition.key for condition in row.statement.conditions]
-    telling = _SUBJECTS[subject_of(cell)]
-    if any(key.startswith(telling) for key in keys):
-        return 0
-    # A write that asks for no encryption is what a deny about encryption may be about.
-    others = (*_TLS, *NETWORK) if cell.action == "s3:PutObject" else (*_TLS, *_ENCRYPTION, *NETWORK)
-    return 2 if keys and all(key.startswith(others) for key in keys) else 1
+    if any(key.startswith(subject.keys) for key in keys):
+        return 2 if is_for_others(row, subject) else 0
+    others = {key for other in Subject if other is not subject for key in other.keys}
+    if cell.action == "s3:PutObject":  # one that asks for no encryption is what a deny about it may be about
+        others -= {*_ENCRYPTION}
+    return 2 if keys and all(key.startswith(tuple(others)) for key in keys) else 1
 
 
-def subject_of(cell: Cell) -> str:
-    """What tells the cell from allowed ones, in words."""
-    if cell.transport is not Transport.HTTPS:
-        return _HTTP if cell.transport.scheme == "http" else _VERSION
-    if any("SSE" in name or "Encryption" in name for name in cell.parameters):
-        return _SEALED
-    return _WAY
+def is_for_others(row: Suspect, subject: Subject) -> bool:
+    """Whether a deny spares this request on purpose, and is bound to other requests besides."""
+    spared = any(
+        miss.condition is not None
+        and miss.condition.key.startswith(subject.keys)
+        and miss.condition.name in _NEGATED
+        and row.asked.values.get(miss.condition.key)
+        for miss in row.misses
+    )
+    return spared and any(miss.condition is None for miss in row.misses)
 
 
 def _closeness(row: Suspect) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.network.path import Dropped, Path
 from pytest_s3vpce.policy.conditions import OPERATORS
-from pytest_s3vpce.predict.culprits import NETWORK, irrelevance
+from pytest_s3vpce.predict.culprits import NETWORK, Subject, irrelevance, is_for_others
 from pytest_s3vpce.snapshot.state import Unread
 
 if TYPE_CHECKING:
@@ -44,6 +44,20 @@ _LAYERS: Final[Mapping[str, str]] = {
     "kms": "in the key policy, or in an identity policy of {principal} where the key policy delegates to the account",
     "acl": "in the bucket policy of {bucket}",
 }
+_DENIES: Final[Mapping[Subject, str]] = {
+    Subject.WAY: "add a deny of {actions} on the bucket and its objects to the bucket policy of {bucket}, "
+    "StringNotEquals aws:SourceVpce: this request came by {through}",
+    Subject.HTTP: "add a deny of s3:* to the bucket policy of {bucket} where Bool aws:SecureTransport is false",
+    Subject.VERSION: "add a deny of s3:* to the bucket policy of {bucket} where NumericLessThan s3:TlsVersion 1.3",
+    Subject.ENCRYPTION: "add a deny of {action} to the bucket policy of {bucket} for other values of "
+    "s3:x-amz-server-side-encryption than are meant",
+    Subject.TAGS: "add a deny of {action} to the bucket policy of {bucket} where the object's tag "
+    "(s3:ExistingObjectTag/...) is another than the caller's (${{aws:PrincipalTag/...}}), or none",
+    Subject.AGE: "add a deny of s3:* to the bucket policy of {bucket} where NumericGreaterThan s3:signatureAge",
+    Subject.CALLER: "add a deny of {action} to the bucket policy of {bucket}, ArnNotEquals aws:PrincipalArn of those "
+    "who may: {caller} is none of them",
+}
+"""The deny that is missing, by what it should be about."""
 _SWAPS: Final[Mapping[str, str]] = {
     "StringEquals": "StringNotEquals",
     "StringLike": "StringNotLike",
@@ -203,20 +217,23 @@ def of_grant(prediction: Prediction, allow: Suspect) -> str:
     return f"narrow `{allow.statement.name}` of the {allow.policy}: it lets {who} {prediction.action}"
 
 
-def of_hole(prediction: Prediction, missed: Suspect | None, allow: Suspect | None, *, bucket: str) -> str:
+def of_hole(prediction: Prediction, missed: Suspect | None, allow: Suspect | None, *, subject: Subject) -> str:
     """Where something is allowed that should not be."""
-    decision = prediction.decision
+    decision, cell = prediction.decision, prediction.cell
     assert decision is not None
     foreign = not decision.case.asked.same
-    if missed is not None and (irrelevance(missed, prediction.cell) == 0 or missed.about_encryption):
+    near = None if missed is None else irrelevance(missed, cell, subject)
+    if missed is not None and (near == 0 or (missed.about_encryption and near == 1)):
         return "; and ".join(of_miss(missed, miss) for miss in missed.misses[:2])
     if foreign and allow is not None:
         return of_grant(prediction, allow)
     path = prediction.way.path if prediction.way is not None else None
-    if prediction.cell.transport.scheme == "http":
-        return f"add a deny of s3:* to the bucket policy of {bucket} where Bool aws:SecureTransport is false"
     through = path.endpoint.id if isinstance(path, Path) and path.endpoint is not None else "no endpoint"
-    return (
-        f"add a deny of s3:* on the bucket and its objects to the bucket policy of {bucket}, "
-        f"StringNotEquals aws:SourceVpce: this request came by {through}"
+    bound = missed is not None and is_for_others(missed, subject)
+    return _DENIES[subject].format(
+        bucket=cell.target.bucket,
+        through=through,
+        caller=decision.case.asked.caller.text,
+        action=prediction.action,
+        actions=prediction.action if bound else "s3:*",
     )

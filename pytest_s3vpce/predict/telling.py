@@ -10,7 +10,15 @@ from pytest_s3vpce.escaping import escaped
 from pytest_s3vpce.matrix import Expected
 from pytest_s3vpce.policy.reasons import WORDS
 from pytest_s3vpce.predict import fixes
-from pytest_s3vpce.predict.culprits import decider, granters, irrelevance, nearest_allow, nearest_deny, subject_of
+from pytest_s3vpce.predict.culprits import (
+    Subject,
+    decider,
+    granters,
+    irrelevance,
+    is_for_others,
+    nearest_allow,
+    nearest_deny,
+)
 
 if TYPE_CHECKING:
     from pytest_s3vpce.predict.culprits import Suspect
@@ -59,12 +67,21 @@ class _Part:
     fix: str = ""
 
 
-def tell(prediction: Prediction, snapshot: Snapshot, *, answered: str = "", blame: Blame | None = None) -> Telling:
+def tell(
+    prediction: Prediction,
+    snapshot: Snapshot,
+    *,
+    answered: str = "",
+    blame: Blame | None = None,
+    subject: Subject | None = None,
+) -> Telling:
     """The explanation. `answered` is what S3 said, where it was asked; `blame` says what is wrong where it is not so.
 
-    Without it an allow is taken for wrong, and so is a denial.
+    Without it an allow is taken for wrong, and so is a denial. `subject` is what a deny should have been about, where
+    more is known of that than the cell itself tells.
     """
-    part = _part(prediction, snapshot, blame=blame or Blame.PLACE)
+    subject = subject or Subject.of(prediction.cell)
+    part = _part(prediction, snapshot, blame=blame or Blame.PLACE, subject=subject)
     part = replace(part, fix=_fix(prediction, part, blame))
     lines = [*_head(prediction, answered), *part.lines]
     if prediction.unread:
@@ -109,20 +126,20 @@ def _head(prediction: Prediction, answered: str) -> list[str]:
     return lines
 
 
-def _part(prediction: Prediction, snapshot: Snapshot, *, blame: Blame) -> _Part:
+def _part(prediction: Prediction, snapshot: Snapshot, *, blame: Blame, subject: Subject) -> _Part:
     if prediction.expected is Expected.UNREACHABLE:
         return _Part(lines=(f"no answer: {prediction.why}",), fix=fixes.of_drop(prediction))
     if prediction.decision is None or prediction.expected is Expected.UNKNOWN:
         word = "denied" if prediction.expected.denied else "unknown"
         return _Part(lines=(f"{word}: {prediction.why}",))
     if prediction.expected is Expected.ALLOW:
-        return _of_allow(prediction, blame=blame)
+        return _of_allow(prediction, blame=blame, subject=subject)
     if prediction.expected is Expected.EXPLICIT_DENY:
         return _of_deny(prediction, snapshot)
     return _of_silence(prediction)
 
 
-def _of_allow(prediction: Prediction, *, blame: Blame) -> _Part:
+def _of_allow(prediction: Prediction, *, blame: Blame, subject: Subject) -> _Part:
     decision = prediction.decision
     assert decision is not None
     allows = granters(decision)
@@ -135,15 +152,16 @@ def _of_allow(prediction: Prediction, *, blame: Blame) -> _Part:
         return _Part(lines=tuple(lines), suspect=first)
     if blame in (Blame.GRANT, Blame.ENDPOINT) and first is not None:
         return _Part(lines=tuple(lines), suspect=first, fix=fixes.of_grant(prediction, first))
-    missed = nearest_deny(decision, prediction.cell)
+    missed = nearest_deny(decision, prediction.cell, subject)
     if missed is None:
         lines.append("no deny stands in any policy that was read")
-    elif irrelevance(missed, prediction.cell) > 1:
-        about = subject_of(prediction.cell)
-        lines.append(f"no deny that was read is about {about}; the nearest is {missed.name}, but {missed.but}")
+    elif irrelevance(missed, prediction.cell, subject) > 1:
+        others = is_for_others(missed, subject)
+        told = f"about {subject.words} is for such requests" if others else f"that was read is about {subject.words}"
+        lines.append(f"no deny {told}; the nearest is {missed.name}, but {missed.but}")
     else:
         lines.append(f"the deny that should have matched is {missed.name}, but {missed.but}")
-    fix = fixes.of_hole(prediction, missed, first, bucket=prediction.cell.target.bucket)
+    fix = fixes.of_hole(prediction, missed, first, subject=subject)
     return _Part(lines=tuple(lines), suspect=first, missed=missed, fix=fix)
 
 

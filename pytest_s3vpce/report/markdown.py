@@ -116,6 +116,8 @@ def _failures(matrix: Matrix) -> Iterator[tuple[str, str]]:
             more = f" and {len(one.cells) - 1} more" if len(one.cells) > 1 else ""
             told = "".join(f"  \n    {words(line, longest=_LONGEST_WHY)}" for line in one.predicted.explanation)
             yield f"  - why {code(one.cells[0])}{more}:{told}", "\n"
+        if claim.look_at:
+            yield f"  - look at: {words(claim.look_at)}", "\n"
         for status, sentence in reading.against(claim):
             yield f"  - {status.value}: {words(sentence)}", "\n"
     for cell in cells:

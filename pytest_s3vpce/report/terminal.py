@@ -241,6 +241,8 @@ class _Page:
             yield from self._wrapped(f"why {one.of}:")
             for line in one.predicted.explanation:
                 yield from self._wrapped(line, "      ")
+        if claim.look_at:
+            yield from self._wrapped(f"look at: {claim.look_at}")
         for status, sentence in reading.against(claim):
             yield from self._wrapped(f"{status.value}: {sentence}")
         for cell in claim.cells:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.matrix import Explanation, Status, Verdict
 from pytest_s3vpce.model import Expect, OutcomeKind
-from pytest_s3vpce.predict import Blame, tell
+from pytest_s3vpce.predict import Blame, Subject, tell
 from pytest_s3vpce.run.foreseen import answered, blame_beside, is_surprise, predicted_of, surprising
 
 if TYPE_CHECKING:
@@ -25,8 +25,17 @@ _WANTED: Final = {
     "path": Expect.DENY,
 }
 """What is demanded of a finding's cell, by the finding's kind."""
-_BLAMES: Final = {"endpoint-policy-limits": Blame.ENDPOINT}
-"""What must deny, where a claim's kind says it."""
+_BLAMES: Final = {
+    "endpoint-policy-limits": Blame.ENDPOINT,
+    "least-privilege": Blame.GRANT,
+    "not-public": Blame.GRANT,
+    "cross-account": Blame.GRANT,
+    "tag-scoped": Blame.PLACE,
+    "break-glass": Blame.PLACE,
+}
+"""What is wrong where something is allowed, where a claim's kind says it."""
+_SUBJECTS: Final = {"tag-scoped": Subject.TAGS, "break-glass": Subject.CALLER}
+"""What a deny is to be about, where a claim's kind says it."""
 
 
 def with_explanations(
@@ -65,7 +74,7 @@ class _Explaining:
         self.found: dict[str, Predicted] = {}
 
     def of(self, claim: ClaimResult) -> tuple[Explanation, ...]:
-        """Counterexamples first; what the same statements decided stands together."""
+        """What the same statements decided, or should have, stands together."""
         groups: dict[tuple[object, ...], Explanation] = {}
         for name, finding in self._told(claim).items():
             wanted = _WANTED[finding.kind]
@@ -78,9 +87,10 @@ class _Explaining:
         return tuple(groups.values())
 
     def _told(self, claim: ClaimResult) -> dict[str, Evidence]:
-        """The cells that are explained, and the finding of each; what is against the claim first."""
+        """The cells that are explained, and the finding of each: what refutes the claim, else what leaves it open."""
+        bad = [row for row in claim.evidence if row.status is Status.BAD]
         found: dict[str, Evidence] = {}
-        for row in self._decided(sorted(claim.evidence, key=lambda row: row.status is not Status.BAD)):
+        for row in self._decided(bad or claim.evidence):
             found.setdefault(row.cell, row)
         return found
 
@@ -99,7 +109,11 @@ class _Explaining:
         cell, row = self._sent[name], self._known.get(name)
         found = self._predictor.predict(cell)
         blame = self._blame(claim, finding)
-        telling = tell(found, self._predictor.snapshot, answered="" if row is None else answered(row), blame=blame)
+        subject = _SUBJECTS.get(claim.kind)
+        if claim.kind == "presigned-bounded" and blame is Blame.GRANT:  # a younger one is to be allowed from there
+            blame, subject = Blame.PLACE, Subject.AGE
+        said = "" if row is None else answered(row)
+        telling = tell(found, self._predictor.snapshot, answered=said, blame=blame, subject=subject)
         surprise = row is not None and is_surprise(found.expected, row.measured.outcome)
         lines = [*telling.decisive]
         if surprise and row is not None:
@@ -121,5 +135,7 @@ class _Explaining:
 
 def _key(wanted: Expect, row: Predicted) -> tuple[object, ...]:
     """What two cells have in common that one explanation serves; where no statement decided, the reason."""
+    if row.missed:
+        return (wanted, row.expected, row.missed, row.surprise)
     why = None if row.statement else row.reason
     return (wanted, row.expected, row.layer, row.policy, row.statement, row.place, row.missed, row.surprise, why)

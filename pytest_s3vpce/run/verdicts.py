@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.escaping import escaped, harmless
-from pytest_s3vpce.matrix import Status, Verdict
+from pytest_s3vpce.matrix import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_s3vpce.matrix import CellResult, ClaimResult, Matrix
 
-UNEXPLAINED: Final = "look at: `--s3vpce-predict` reads the policies and names the statement that decided"
 _LONGEST: Final = 1900
 """Bytes of an item's property; JUnit files stay readable."""
 _LONGEST_PART: Final = 500
@@ -108,8 +107,8 @@ def _claim_lines(row: ClaimResult) -> Iterator[str]:
     for one in row.explanations:
         yield f"why {escaped(one.of)}:"
         yield from (f"  {escaped(line)}" for line in one.predicted.explanation)
-    if row.verdict is Verdict.REFUTED and not row.explanations:
-        yield UNEXPLAINED
+    if row.look_at:
+        yield f"look at: {escaped(row.look_at)}"
     yield f"claim: {row.id}"
     yield f"declared: {row.place}"
     yield from (f"cell: {cell}" for cell in row.cells)

@@ -150,7 +150,7 @@ def test_files_that_are_no_snapshot_and_folders_that_are_not_there(
     for text, error in (
         ("{", "the snapshot is not JSON"),
         ("[]", "the snapshot's format is `None`; this version reads s3vpce-snapshot/1"),
-        ('{"format": "s3vpce-snapshot/1"}', "the snapshot is not of s3vpce-snapshot/1: mode: "),
+        ('{"format": "s3vpce-snapshot/1"}', "the snapshot does not hold what s3vpce-snapshot/1 holds: mode: "),
     ):
         (tmp_path / "bad.json").write_text(text, encoding="utf-8")
         bad = ("--inventory", inventory, "--snapshot", str(tmp_path / "bad.json"))

@@ -13,7 +13,7 @@ from pytest_s3vpce.model import Expect, OutcomeKind, Place, Target, Transport
 from pytest_s3vpce.report import html, markdown
 from pytest_s3vpce.report.terminal import Colour, render
 from pytest_s3vpce.run.predicting import with_predictions
-from pytest_s3vpce.run.verdicts import UNEXPLAINED, verdicts_of
+from pytest_s3vpce.run.verdicts import verdicts_of
 from tests.unit.predictions import BUCKET, BUILDER, GUARD, NOW, cell, snapshot, statement, topology
 
 if TYPE_CHECKING:
@@ -120,18 +120,16 @@ def test_every_report_says_it() -> None:
     assert json.loads(verdict.short())["policy"] == "bucket policy of reports"
 
 
-def test_what_one_statement_decided_is_told_once_and_counterexamples_come_first() -> None:
+def test_what_one_statement_decided_is_told_once_and_what_refutes_alone() -> None:
     many = [cell("ListObjectsV2", f"app:{place}") for place in ("known", "internet")]
-    found = claimed(
-        snapshot(GRANT, OBJECTS_ONLY),
-        ("reach", cell("GetObject", "app:known"), DENIED, Status.MISSING),
-        *(("negative", sent, ALLOWED, Status.BAD) for sent in many),
-    ).claims[0]
-    first, second = found.explanations
-    assert first.cells == tuple(sent.id for sent in many)
-    assert first.of == f"{many[0].id} and 1 more"
-    assert (second.wanted, second.predicted.statement) == (Expect.ALLOW, "Guard")
-    assert second.predicted.explanation[0].startswith("denied by `Guard` of the bucket policy of reports")
+    reach = ("reach", cell("GetObject", "app:known"), DENIED, Status.MISSING)
+    bad = [("negative", sent, ALLOWED, Status.BAD) for sent in many]
+    (one,) = claimed(snapshot(GRANT, OBJECTS_ONLY), reach, *bad).claims[0].explanations
+    assert one.cells == tuple(sent.id for sent in many)
+    assert one.of == f"{many[0].id} and 1 more"
+    (other,) = claimed(snapshot(GRANT, OBJECTS_ONLY), reach, verdict=Verdict.INCONCLUSIVE).claims[0].explanations
+    assert (other.wanted, other.predicted.statement) == (Expect.ALLOW, "Guard")
+    assert other.predicted.explanation[0].startswith("denied by `Guard` of the bucket policy of reports")
 
 
 def test_controls_have_their_predictions_and_cells_that_nobody_sent_none() -> None:
@@ -142,8 +140,14 @@ def test_controls_have_their_predictions_and_cells_that_nobody_sent_none() -> No
     assert explained.fix
     unsent = claimed(snapshot(GRANT), ("negative", OUTSIDE, ALLOWED, Status.BAD), sent={})
     assert unsent.claims[0].explanations == ()
-    assert UNEXPLAINED in lines(unsent)
-    assert UNEXPLAINED not in lines(LEAKS)
+    said = f"`s3vpce why {OUTSIDE.id}` names the statement that decided, and so does a run with --s3vpce-predict"
+    assert lines(unsent)[1] == f"look at: {said}"
+    assert said in render(unsent, colour=Colour.PLAIN, width=400)
+    assert "names the statement that decided" in markdown.render(unsent)
+    assert "names the statement that decided" in html.render(unsent)
+    assert not any("s3vpce why" in line for line in lines(LEAKS))
+    nowhere = replace(unsent, claims=(replace(unsent.claims[0], cells=()),))
+    assert not any("s3vpce why" in line for line in lines(nowhere))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +220,6 @@ def test_another_key_that_is_allowed_makes_a_grant_too_wide_and_no_way() -> None
         snapshot(GRANT),
         ("positive", own, ALLOWED, Status.GOOD),
         ("negative", other, ALLOWED, Status.BAD),
-        kind="tag-scoped",
     )
     assert found.claims[0].explanations[0].predicted.fix.startswith("narrow `Grant` of the bucket policy of reports")
 
