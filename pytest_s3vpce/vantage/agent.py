@@ -537,7 +537,9 @@ class _Batch:
                 wire = self._dial(self._resolve(proxy.address, limit, seen), limit, seen)
             except _SendError as failure:
                 # The proxy being out of reach says nothing about the target.
-                raise _SendError("not_sent", "proxy: %s %s" % (failure.kind, failure.detail)) from None
+                raise _SendError(
+                    "not_sent", "proxy: %s:%d %s: %s" % (*proxy.address, failure.kind, failure.detail)
+                ) from None
             wire.facts["proxy"] = "%s:%d" % proxy.address
         try:
             if request.scheme == "https":
