@@ -38,7 +38,10 @@ _NAMED: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("PolicyArn", "{value}"),
         ("PolicyName", "arn:{partition}:iam::{account}:policy/{value}"),
     ),
-    "kms": (("KeyId", "arn:{partition}:kms:{region}:{account}:key/{value}"),),
+    "kms": (
+        ("KeyId", "arn:{partition}:kms:{region}:{account}:key/{value}"),
+        ("TargetKeyId", "arn:{partition}:kms:{region}:{account}:key/{value}"),
+    ),
     "lambda": (
         ("FunctionName", "arn:{partition}:lambda:{region}:{account}:function:{value}"),
         ("Resource", "{value}"),

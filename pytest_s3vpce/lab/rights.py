@@ -59,7 +59,15 @@ class Rights:
     # --- what is there -----------------------------------------------------------------------------------------------
 
     def _placed(self, asked: Asked, place: Place) -> Asked:
-        """IAM's resources by their whole ARNs: requests name them without the path."""
+        """IAM's resources by their whole ARNs: requests name them without the path. Of an alias the key is meant.
+
+        https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
+        """
+        _, alias, label = asked.resource.partition(":key/alias/")
+        if alias:
+            backend = self._state.backends("kms")[place.account][place.region]
+            key = backend.get_key_id_from_alias(f"alias/{label}")
+            return asked if key is None else replace(asked, resource=place.arn("kms", f"key/{key}"))
         head, slash, name = asked.resource.partition(":role/")
         found = self._people.named(name, kind="role", account=place.account) if slash and "/" not in name else None
         return asked if found is None else replace(asked, resource=f"{head}:role{found.path}{found.name}")

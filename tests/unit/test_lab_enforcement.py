@@ -77,6 +77,15 @@ def test_a_key_is_made_by_who_may_and_used_by_whom_its_policy_lets_in(stage: Sta
     assert found[2].endswith("because no resource-based policy allows the kms:Encrypt action")
 
 
+def test_an_alias_stands_for_its_key(stage: Stage) -> None:
+    """https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html"""
+    kms = stage.admin(MAIN).client("kms")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    kms.create_alias(AliasName="alias/enforced", TargetKeyId=key)
+    assert kms.describe_key(KeyId="alias/enforced")["KeyMetadata"]["Arn"] == key
+    assert refusal(kms.describe_key, KeyId="alias/none")[1] in ("AccessDeniedException", "NotFoundException")
+
+
 def test_who_has_no_right_learns_nothing_of_functions(stage: Stage) -> None:
     create = role_of(stage, "no-functions", deny("lambda:*")).client("lambda").create_function
     given = {"FunctionName": "f", "Runtime": "nodejs18.x", "Role": USER, "Handler": "h.h", "Code": {"ZipFile": b"x"}}
