@@ -176,6 +176,8 @@ def of_miss(row: Suspect, miss: Miss) -> str:
         return f"narrow {element} of {name}: it takes {value} in"
     if element == "Principal" and statement.deny:
         return f'write "Principal": "*" in {name}, so that it takes in {value}'
+    if element == "Resource" and statement.deny and "/" in value:
+        value = f"{value.partition('/')[0]}/*"  # all objects are meant, not the one that was asked for
     return f"add {value} to {element} of {name}"
 
 
@@ -183,8 +185,13 @@ def _of_missed_condition(row: Suspect, condition: Condition) -> str:
     name = f"`{row.statement.name}`"
     actual = ", ".join(row.asked.values.get(condition.key, ()))
     deny = row.statement.deny
+    if deny and condition.name in _SWAPS and condition.key.startswith("s3:x-amz-server-side-encryption"):
+        wanted = ", ".join(condition.wanted)
+        return f"write {_swapped(condition, _SWAPS)} and what is meant in {name}: as it is, it denies just {wanted}"
     if deny and condition.name in _SWAPS:
         return f"write {_swapped(condition, _SWAPS)} for {condition.written} in {name}"
+    if deny and condition.name == "Bool" and not actual and not condition.if_exists:
+        return f"write {condition.written}IfExists for {condition.written} in {name}: {condition.shown} is absent"
     if deny and _beside_a_path(row, condition):
         return f"give {condition.shown} a deny of its own: in {name} all conditions must be met for one to deny"
     if deny and condition.name in _BACK and any("*" in value for value in condition.wanted) and actual:
@@ -208,6 +215,16 @@ def _beside_a_path(row: Suspect, condition: Condition) -> bool:
     )
 
 
+def _lacks_if_exists(row: Suspect) -> bool:
+    """Whether a deny fails by one Bool alone, whose key is absent: it was to take those in who show nothing."""
+    condition = row.misses[0].condition if len(row.misses) == 1 else None
+    return condition is not None and condition.name == "Bool" and not condition.if_exists and not _seen(row, condition)
+
+
+def _seen(row: Suspect, condition: Condition) -> tuple[str, ...]:
+    return row.asked.values.get(condition.key, ())
+
+
 def of_grant(prediction: Prediction, allow: Suspect) -> str:
     """Where a statement allows too much."""
     who = allow.asked.caller.text
@@ -225,6 +242,8 @@ def of_hole(prediction: Prediction, missed: Suspect | None, allow: Suspect | Non
     near = None if missed is None else irrelevance(missed, cell, subject)
     if missed is not None and (near == 0 or (missed.about_encryption and near == 1)):
         return "; and ".join(of_miss(missed, miss) for miss in missed.misses[:2])
+    if missed is not None and _lacks_if_exists(missed):
+        return of_miss(missed, missed.misses[0])
     if foreign and allow is not None:
         return of_grant(prediction, allow)
     path = prediction.way.path if prediction.way is not None else None

@@ -110,7 +110,7 @@ def test_the_documentation_shows_what_is_printed(run: Run) -> None:
 def test_counterexamples_of_one_statement_are_told_once(run: Run) -> None:
     (found,) = next(row for row in run.matrix.claims if row.id == "encrypted-writes/unencrypted").explanations
     assert len(found.cells) == 3
-    assert (found.predicted.missed, found.predicted.fix[:29]) == ("OnlyEncryptedByKms", "write StringNotEquals for Str")
+    assert (found.predicted.missed, found.predicted.fix[:29]) == ("OnlyEncryptedByKms", "write StringNotEquals and wha")
     assert (found.predicted.place or "").count(".json:") <= 1
 
 
@@ -125,7 +125,12 @@ def test_counterexamples_of_one_statement_are_told_once(run: Run) -> None:
         ("GetObject/not-principal/app:app-subnet/https", "write Principal `*` in `OnlyThroughTheEndpoint`"),
         ("GetObject/old-version/app:app-subnet/https", "Version 2012-10-17"),
         ("GetObject/dualstack+dual/app:six/https", "use a host name without dual-stack"),
-        ("PutObject/unencrypted/app:app-subnet/https", "write StringNotEquals for StringEquals"),
+        (
+            "PutObject/unencrypted/app:app-subnet/https",
+            "write StringNotEquals and what is meant in `OnlyEncryptedByKms`",
+        ),
+        ("GetObject/bucket-only/app:internet/https", "/* to Resource of `OnlyThroughTheEndpoint`"),
+        ("GetObject/bool-without-if-exists/anonymous:app-subnet/https", "write BoolIfExists for Bool"),
     ],
 )
 def test_the_fix_mends_the_mistake(run: Run, cell: str, fix: str) -> None:

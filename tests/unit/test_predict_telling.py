@@ -382,6 +382,20 @@ def test_a_deny_with_two_misses_is_mended_in_two_places() -> None:
     assert fix == f"add {BUCKET} to Resource of `Guard`; and write StringNotEquals for StringEquals in `Guard`"
 
 
+def test_a_deny_that_forgot_the_objects_is_to_take_in_all_of_them() -> None:
+    """The one that was asked for is the canary: with it alone the bucket would stay open, and the cell would pass."""
+    fix = told(
+        snapshot(statement(Resource=BUCKET, conditions={"StringNotEquals": {"aws:SourceVpce": ENDPOINT}})), OUTSIDE
+    ).fix
+    assert fix == f"add {BUCKET}/* to Resource of `Guard`"
+
+
+def test_a_deny_of_one_encryption_is_to_name_the_one_that_is_meant() -> None:
+    row = statement(Action="s3:PutObject", conditions={"StringEquals": {"s3:x-amz-server-side-encryption": "AES256"}})
+    fix = told(snapshot(row), cell("PutObject", who="app:known")).fix
+    assert fix == "write StringNotEquals and what is meant in `Guard`: as it is, it denies just AES256"
+
+
 @pytest.mark.parametrize("key", ["aws:SourceVpce", "aws:SecureTransport", "s3:prefix"])
 def test_a_deny_is_looked_for_by_what_tells_the_cell(key: str) -> None:
     far = statement(sid="Far", conditions={"StringEquals": {key: "x"}})
