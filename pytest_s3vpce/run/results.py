@@ -236,6 +236,7 @@ def _vantage(
     candidates = {*setting.vantage_endpoints.get(name, ()), *setting.endpoints}
     path = path_read(setting, results, name, candidates=sorted(candidates)) if outside_readers(setting) else None
     mine = [why for probe, why in seen.refusals.items() if probe.cell.vantage == name]
+    mine.sort(key=lambda why: f"vantage point `{name}`" not in why)  # whose credentials fail besides is not the reason
     everything = all(probe in seen.refusals for probe in seen.outcomes if probe.cell.vantage == name)
     return VantageResult(
         name=name,

@@ -190,11 +190,17 @@ class World:
         row = self.inventory.principals[name]
         signer = self.signer(name)
         by = self.inventory.principals[signer]
+        arn = None
+        try:
+            arn = self.resolve(by.role, "principals", signer, "role") if by.role else None
+        except S3VpceError:
+            if signer in signing:
+                raise
         return PrincipalFacts(
             name=name,
             account=by.account or self.inventory.default_account,
-            arn=self.resolve(by.role, "principals", signer, "role") if by.role else None,
-            role=row.role is not None and (row.mfa is None or name in signing),
+            arn=arn,
+            role=row.role is not None and arn is not None and (row.mfa is None or name in signing),
             anonymous=row.anonymous,
             clear=row.send_credentials_in_clear,
             limited=by.session_policy is not None,

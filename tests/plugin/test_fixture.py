@@ -129,6 +129,22 @@ def test_a_claim_that_is_not_proven_fails_with_its_sentence_and_no_frames_of_our
     result.stdout.no_fnmatch_line("*pytest_s3vpce/run/fixture.py*")
 
 
+def test_a_place_that_is_not_there_is_told_by_its_own_reason(example: Example, in_lab: str) -> None:
+    example.replace("s3vpce.yaml", "  internet:    local", "  internet: {command: [s3vpce-no-such-command]}")
+    gone = """\
+principals:
+  elsewhere: {role: "${env:S3VPCE_NOT_SET}"}
+  gone: {role: "arn:aws:iam::111122223333:role/app", external_id: "${env:S3VPCE_NOT_SET}"}
+"""
+    example.replace("s3vpce.yaml", "principals:\n", gone)
+    result = example.run(in_lab, "-k", "GetObject and app: and internet")
+    result.assert_outcomes(failed=1)
+    text = result.stdout.str().partition("\nnotes\n")[2]
+    assert text.startswith("  internet: ")
+    assert "`s3vpce-no-such-command`" in text
+    assert "S3VPCE_NOT_SET" not in text
+
+
 def test_a_wrong_inventory_is_a_short_error_of_the_test(example: Example, in_lab: str) -> None:
     example.replace("s3vpce.yaml", "partner:   {role", "partner:   {rolle")
     result = example.run(in_lab, "test_reports.py", "-k", "bucket")
