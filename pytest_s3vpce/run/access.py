@@ -94,9 +94,12 @@ class AccessRun:
         last = [probe for probe in probes if is_deletion(probe.cell)]
         with nullcontext() if self._deletions is None else self._deletions.waiting():
             seen = self._sent([probe for probe in probes if probe not in last], readers, unmade=unmade)
-        if last and self._deletions is not None:
+        whys = {probe: unmade.get(probe.cell.target.bucket) for probe in last}
+        seen.refusals.update((probe, why) for probe, why in whys.items() if why is not None)
+        rest = [probe for probe in last if probe not in seen.refusals]
+        if rest and self._deletions is not None:
             with self._deletions.alone():
-                self._delete(last, seen, deletions=self._deletions)
+                self._delete(rest, seen, deletions=self._deletions)
         self._classify(last, seen)
         return seen
 

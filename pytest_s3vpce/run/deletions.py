@@ -155,6 +155,10 @@ class Deletions:
                 seen.refusals.update(dict.fromkeys(probes[number:], f"not sent: {why}"))
                 yield from [why] if watched else []
                 return
+            if (found := self._gone(policy)) is not None:
+                seen.refusals.update(dict.fromkeys(probes[number:], f"not sent: {found}"))
+                yield found
+                return
             wrong, unsure = None, False
             try:
                 sender.send(probe)
@@ -171,6 +175,14 @@ class Deletions:
                 yield f"{probe.cell.id} was not answered, and may still arrive"
         if gone and watched and (why := self._not_in_force(policy.bucket, watched, sender)):
             yield why
+
+    def _gone(self, policy: _Policy) -> str | None:
+        """Why the policy is not the one that was read: without it, who deletes it shows nothing."""
+        try:
+            same = policies.read(policy.s3, policy.name) == policy.text
+        except FAULTS as error:
+            return words_of(error)
+        return None if same else f"somebody else changed the policy of {policy.bucket} meanwhile"
 
     def _put_back(self, policy: _Policy) -> str | None:
         try:

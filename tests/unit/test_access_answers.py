@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,7 +20,10 @@ from pytest_s3vpce.run.plan import Reader
 from tests.unit.test_settling import Counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from pytest_s3vpce.run.deletions import Sender
 
 REFUSED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 IDS = {"x-amz-request-id": "4442587FB7D0A2F9"}
@@ -247,3 +250,72 @@ def test_each_cell_has_its_own_time_however_many_share_a_signature() -> None:
     ]
     assert [run._request(probe).read_timeout for probe in probes] == [None, 40, 50]
     assert len(built) == 1
+
+
+class Apart:
+    """Stands for what deletes policies: who may send when, and what was sent before."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def waiting(self) -> AbstractContextManager[None]:
+        return self._noted("measuring")
+
+    def alone(self) -> AbstractContextManager[None]:
+        return self._noted("alone")
+
+    @contextmanager
+    def _noted(self, what: str) -> Iterator[None]:
+        self.said.append(f"{what} begins")
+        yield
+        self.said.append(f"{what} ends")
+
+    def send(self, probes: Sequence[Probe], seen: Observed, sender: Sender) -> None:
+        for probe in probes:
+            assert all(row in seen.counted for row in (get("other", bucket="glass"), get()))
+            self.said.append(f"{probe.cell.principal} after {len(seen.answers)}")
+            sender.send(probe)
+        watched = sender.watch("glass")
+        assert watched == get("other", bucket="glass")
+        assert sender.is_denied(watched)
+        assert sender.watch("reports") is None
+
+
+def deletion(principal: str) -> Probe:
+    cell = get(principal, bucket="glass").cell
+    return Probe(cell=replace(cell, operation="DeleteBucketPolicy", action="s3:DeleteBucketPolicy", mutating=True))
+
+
+def test_policies_are_deleted_last_of_all_while_nobody_measures() -> None:
+    told = "User: x is not authorized to perform: s3:GetObject on resource: y with an explicit deny in a resource-based"
+    body = f"<Error><Code>AccessDenied</Code><Message>{told} policy</Message></Error>".encode()
+    kept_out = Answer(id="a", status=403, body=body, headers=IDS)
+    admin, other = deletion("admin"), deletion("other")
+    given: dict[Probe, list[Answer | Exception]] = {
+        other: [NO],
+        admin: [Answer(id="a", status=204, headers=IDS)],
+        get("other", bucket="glass"): [kept_out],
+        get(): [THERE],
+    }
+    run, apart = scripted(given), Apart()
+    run._deletions = apart  # type: ignore[assignment]
+    seen = run.send([admin, get("other", bucket="glass"), other, get()], {}, unmade={})
+    assert apart.said == [
+        "measuring begins",
+        "measuring ends",
+        "alone begins",
+        "admin after 2",
+        "other after 3",
+        "alone ends",
+    ]
+    assert (seen.counted[admin].allowed, seen.counted[other].denied) == (True, True)
+    apart.said.clear()
+    seen = run.send([admin, get()], {}, unmade={"glass": "nothing could be made there"})
+    assert apart.said == ["measuring begins", "measuring ends"]
+    assert seen.counted[admin].reason == "nothing could be made there"
+
+
+def test_where_nobody_puts_policies_back_they_stay() -> None:
+    run = scripted({get(): [THERE]})
+    seen = run.send([deletion("admin"), get()], {}, unmade={})
+    assert (seen.counted[deletion("admin")].kind, len(seen.answers)) == (OutcomeKind.INCONCLUSIVE, 1)

@@ -273,6 +273,33 @@ def test_an_account_that_is_not_the_one_that_is_said_is_not_used(stage: Stage) -
     assert "is of another account" in seen.refusals[probe("admin")]
 
 
+@pytest.mark.parametrize("text", [None, ANOTHER])
+def test_where_somebody_else_changed_it_meanwhile_nobody_is_asked_any_more(stage: Stage, text: str | None) -> None:
+    """Without the policy that keeps them out, whoever deletes it shows nothing; and it is left as it is."""
+
+    def changes(row: Probe) -> None:
+        Stage.one(stage, row)
+        stage.s3.text = text
+
+    stage.one = changes  # type: ignore[method-assign]
+    seen = stage.run("other", "admin")
+    assert stage.sent == ["other"]
+    assert seen.refusals[probe("admin")] == "not sent: somebody else changed the policy of glass meanwhile"
+    assert not seen.policies["glass"][0]
+    assert stage.s3.text == text
+    assert stage.left == ["somebody else changed the policy of glass meanwhile"]
+
+
+def test_a_policy_that_can_not_be_read_any_more_is_not_deleted(stage: Stage) -> None:
+    def breaks(row: Probe) -> None:
+        Stage.one(stage, row)
+        stage.s3.fails["get"] = fault("AccessDenied")
+
+    stage.one = breaks  # type: ignore[method-assign]
+    seen = stage.run("other", "admin")
+    assert (stage.sent, seen.refusals[probe("admin")]) == (["other"], "not sent: AccessDenied: no")
+
+
 def test_a_policy_that_somebody_put_meanwhile_is_left_as_it_is(stage: Stage) -> None:
     stage.s3.text = ANOTHER
     why = policies.put_back(stage.s3, "g", text=TEXT, sleep=stage.clock.sleep)

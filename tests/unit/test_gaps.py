@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_s3vpce.claims.gaps import Gap, sorted_out
+from pytest_s3vpce.claims.judging import gaps_of
 from pytest_s3vpce.matrix import Coverage, Matrix
 from pytest_s3vpce.report import html, markdown
 from pytest_s3vpce.report import terminal as screen
 from pytest_s3vpce.report.terminal import Colour, Detail
 from pytest_s3vpce.run.verdicts import verdicts_of
 from tests.unit.matrices import MATRIX
+from tests.unit.test_claims import ENDPOINT_ONLY, GLASS_GONE, SETTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pytest_s3vpce.claims import Claim
 
 UNSAFE = Gap("not tried, since they change something:", ("DeleteBucket", "DeleteBucketCors"))
 NOBODY = Gap("nobody was refused")
@@ -85,3 +89,18 @@ def test_every_report_lists_what_is_accepted_apart(shown: Callable[[Matrix], str
     text = shown(ACCEPTING)
     assert words in " ".join(text.split())
     assert words not in " ".join(shown(MATRIX).split())
+
+
+def test_what_the_policy_spares_is_not_covered_but_for_what_the_claim_is_about() -> None:
+    app = str(SETTING.principals["app"].arn)
+    spared = (Gap("`Guard` holds only where", (app, "arn:x"), "aws:principalarn"), Gap("`Guard` spares it all"))
+    rows: tuple[tuple[Claim, dict[str, tuple[Gap, ...]], list[str]], ...] = (
+        (GLASS_GONE, {"reports": spared}, ["`Guard` holds only where arn:x", "`Guard` spares it all"]),
+        (GLASS_GONE, {"reports": spared[:1]}, ["`Guard` holds only where arn:x"]),
+        (GLASS_GONE, {"reports": (replace(spared[0], names=(app,)),)}, []),
+        (GLASS_GONE, {"reports": ()}, []),
+        (GLASS_GONE, {}, ["the policy of reports could not be read, so its exemptions are not known"]),
+        (ENDPOINT_ONLY, {"reports": spared[:1]}, [str(spared[0])]),
+    )
+    for claim, exemptions, told in rows:
+        assert [str(gap) for gap in gaps_of(claim, replace(SETTING, exemptions=exemptions))] == told
