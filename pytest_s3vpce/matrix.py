@@ -309,7 +309,10 @@ class ClaimResult:
         """Where a counterexample stands unexplained: what explains it."""
         if self.verdict is not Verdict.REFUTED or self.explanations or not self.cells:
             return ""
-        return f"`s3vpce why {self.cells[0]}` names the statement that decided, and so does a run with --s3vpce-predict"
+        plain = next((name for name in self.cells if "+" not in name.partition("/")[0]), None)  # without parameters
+        if plain is None:
+            return "a run with --s3vpce-predict names the statement that decided"
+        return f"`s3vpce why {plain}` names the statement that decided, and so does a run with --s3vpce-predict"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

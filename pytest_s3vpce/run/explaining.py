@@ -32,9 +32,14 @@ _BLAMES: Final = {
     "cross-account": Blame.GRANT,
     "tag-scoped": Blame.PLACE,
     "break-glass": Blame.PLACE,
+    "encrypted-writes": Blame.PLACE,
 }
 """What is wrong where something is allowed, where a claim's kind says it."""
-_SUBJECTS: Final = {"tag-scoped": Subject.TAGS, "break-glass": Subject.CALLER}
+_SUBJECTS: Final = {
+    "tag-scoped": Subject.TAGS,
+    "break-glass": Subject.CALLER,
+    "encrypted-writes": Subject.ENCRYPTION,
+}
 """What a deny is to be about, where a claim's kind says it."""
 
 

@@ -14,7 +14,7 @@ from pytest_s3vpce.report import html, markdown
 from pytest_s3vpce.report.terminal import Colour, render
 from pytest_s3vpce.run.predicting import with_predictions
 from pytest_s3vpce.run.verdicts import verdicts_of
-from tests.unit.predictions import BUCKET, BUILDER, GUARD, NOW, cell, snapshot, statement, topology
+from tests.unit.predictions import BUCKET, BUILDER, ENDPOINT, GUARD, NOW, OWNER, cell, snapshot, statement, topology
 
 if TYPE_CHECKING:
     from pytest_s3vpce.model import Cell
@@ -146,6 +146,8 @@ def test_controls_have_their_predictions_and_cells_that_nobody_sent_none() -> No
     assert "names the statement that decided" in markdown.render(unsent)
     assert "names the statement that decided" in html.render(unsent)
     assert not any("s3vpce why" in line for line in lines(LEAKS))
+    asks = replace(unsent.claims[0], cells=("PutObject+sse-1/reports/app:known/https",))
+    assert asks.look_at == "a run with --s3vpce-predict names the statement that decided"
     nowhere = replace(unsent, claims=(replace(unsent.claims[0], cells=()),))
     assert not any("s3vpce why" in line for line in lines(nowhere))
 
@@ -230,3 +232,52 @@ def test_a_path_that_was_let_in_lacks_a_deny_about_the_way() -> None:
     (one,) = found.claims[0].explanations
     assert one.wanted is Expect.DENY
     assert one.predicted.fix.startswith("add a deny of s3:* on the bucket and its objects to the bucket policy")
+
+
+NEAR = cell("GetObject", "app:inside")
+OTHERS = cell("GetObject", "app:inside", target=Target(bucket="reports", name="b", key="b"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "allowed", "wanted", "fix"),
+    [
+        ("tag-scoped", NEAR, OTHERS, "where the object's tag (s3:ExistingObjectTag/...) is another than the caller's"),
+        ("break-glass", INSIDE, NEAR, f"who may: arn:aws:sts::{OWNER}:assumed-role/app/s1 is none of them"),
+        ("presigned-bounded", INSIDE, NEAR, "where NumericGreaterThan s3:signatureAge"),
+        (
+            "presigned-bounded",
+            NEAR,
+            cell(who="app:known"),
+            "StringNotEquals aws:SourceVpce: this request came by no end",
+        ),
+        ("tls-only", NEAR, cell(who="app:inside", transport=Transport.TLS12), "NumericLessThan s3:TlsVersion 1.3"),
+        (
+            "encrypted-writes",
+            NEAR,
+            cell("PutObject", "app:inside", variant="x", parameters={"ServerSideEncryption": "AES256"}),
+            "for other values of s3:x-amz-server-side-encryption than are meant",
+        ),
+        ("least-privilege", NEAR, OTHERS, "narrow `All` of the identity policy inline of app"),
+    ],
+)
+def test_the_deny_that_is_missing_is_about_what_the_claim_is_about(
+    kind: str, allowed: Cell, wanted: Cell, fix: str
+) -> None:
+    found = claimed(
+        snapshot(), ("positive", allowed, ALLOWED, Status.GOOD), ("negative", wanted, ALLOWED, Status.BAD), kind=kind
+    )
+    assert fix in found.claims[0].explanations[0].predicted.fix
+
+
+def test_a_deny_that_spares_the_way_and_is_for_other_requests_is_no_near_miss() -> None:
+    """Reads by one endpoint: the deny of writes by another is not what should have matched."""
+    writes = statement(
+        sid="Writes", Action="s3:PutObject", conditions={"StringNotEquals": {"aws:SourceVpce": ENDPOINT}}
+    )
+    reads = cell("GetObject", "app:inside")
+    found = claimed(snapshot(writes), ("negative", reads, ALLOWED, Status.BAD), kind="separate-duties")
+    (one,) = found.claims[0].explanations
+    assert "no deny about the way that it came by is for such requests; the nearest is `Writes` of" in "".join(
+        one.predicted.explanation
+    )
+    assert one.predicted.fix.startswith("add a deny of s3:GetObject on the bucket and its objects")
