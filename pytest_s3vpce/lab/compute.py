@@ -17,6 +17,7 @@ import time
 import uuid
 import zipfile
 import zlib
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -102,6 +103,9 @@ class Functions:
         self._unpacking = threading.Lock()
         self._numbers = itertools.count(1)
         self._current: dict[str, FunctionSpec] = {}
+        self._calls: Counter[str] = Counter()
+        self._stand: dict[str, set[Placement]] = {}
+        """By a function's ARN, where workers of it were placed."""
         self._idle: dict[_Key, list[Worker]] = {}
         self._workers: set[Worker] = set()
         self._running = 0
@@ -132,6 +136,8 @@ class Functions:
         finally:
             with self._lock:
                 self._running -= 1
+                self._calls[function.arn] -= 1
+                self._vacate(function.arn)
         error = None if frame.kind == "result" else "Unhandled"
         return InvokeResult(status=200, payload=frame.body, function_error=error, log_tail=tail)
 
@@ -142,6 +148,17 @@ class Functions:
             retired = self._retire(arn)
         for worker in retired:
             worker.kill()
+        with self._lock:
+            self._vacate(arn)
+
+    def _vacate(self, arn: str) -> None:
+        """End the placements of a function that is gone, once no call of it goes on, unless another stands there."""
+        if arn in self._current or self._calls[arn]:
+            return
+        del self._calls[arn]
+        left = self._stand.pop(arn, set())
+        for placement in left.difference(*self._stand.values()):
+            self._placements.forget(placement)
 
     def close(self) -> None:
         with self._lock:
@@ -160,6 +177,7 @@ class Functions:
             if self._running >= self._concurrency:
                 raise Refused("TooManyRequestsException", status=429, message="Rate Exceeded.")
             self._running += 1
+            self._calls[function.arn] += 1
             retired = [] if self._current.get(function.arn) == function else self._retire(function.arn)
             self._current[function.arn] = function
             idle = self._idle.get(key, [])
@@ -188,6 +206,9 @@ class Functions:
         scratch = self._folder / "tmp" / str(number)
         scratch.mkdir(parents=True)
         function = key.function
+        if key.placement is not None:
+            with self._lock:
+                self._stand.setdefault(function.arn, set()).add(key.placement)
         environment = {
             "LANG": "C.UTF-8",
             "TZ": ":UTC",

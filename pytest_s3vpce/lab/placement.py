@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from typing import TYPE_CHECKING
@@ -46,17 +47,28 @@ class Placements:
         self._lock = threading.Lock()
         self._listeners: dict[Origin, Listener] = {}
         self._tables: dict[Origin, Path] = {}
+        self._numbers = itertools.count()
         self._nowhere: Listener | None = None
 
     def table(self, origin: Origin) -> Path:
         """The file that redirects a worker at this origin, made (with its listeners) at the first call."""
-        key = origin if isinstance(origin, Internet) else origin.at(443, destination=S3)
+        key = _home(origin)
         with self._lock:
             table = self._tables.get(key)
             if table is None:
-                table = self._tables[key] = self._folder / f"redirect-{len(self._tables)}.json"
+                table = self._tables[key] = self._folder / f"redirect-{next(self._numbers)}.json"
                 self._write(key)
             return table
+
+    def forget(self, placement: Placement) -> None:
+        """End a placement in which nothing stands any more."""
+        home = _home(placement)
+        with self._lock:
+            table = self._tables.pop(home, None)
+            for origin in [row for row in self._listeners if _home(row) == home]:
+                self._listeners.pop(origin).close()
+        if table is not None:
+            table.unlink(missing_ok=True)
 
     def refresh(self) -> None:
         """Ask for every placement's names and verdicts anew, after the network state changed."""
@@ -133,6 +145,11 @@ class Placements:
             self._nowhere = self._server.listen(Internet())
             self._nowhere.apply(Verdict.DROP)
         return self._nowhere
+
+
+def _home(origin: Origin) -> Origin:
+    """The placement as a whole."""
+    return origin if isinstance(origin, Internet) else origin.at(443, destination=S3)
 
 
 def _route(pattern: str, *, port: int, listener: Listener | None) -> dict[str, object]:

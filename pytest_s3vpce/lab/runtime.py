@@ -102,8 +102,8 @@ class Worker:
         received = bytearray()
         while True:
             left = deadline - time.monotonic()
-            writers = [self._requests] if view else []
-            readable, writable, _ = select.select([self._answers], writers, [], min(max(0.0, left), _LOOK_SECONDS))
+            ready = self._ready(min(max(0.0, left), _LOOK_SECONDS), writing=len(view))
+            readable, writable = self._answers in ready, self._requests in ready
             if self.peak > self._memory:
                 self.kill()
                 raise WorkerOverMemory
@@ -120,6 +120,14 @@ class Worker:
                 received += chunk
                 if frame := _parse(received):
                     return frame
+
+    def _ready(self, seconds: float, *, writing: int) -> set[int]:
+        """The pipes that can be read, and written where wanted. `select` knows the first 1024 descriptors only."""
+        waiting = select.poll()
+        waiting.register(self._answers, select.POLLIN)
+        if writing:
+            waiting.register(self._requests, select.POLLOUT)
+        return {descriptor for descriptor, _ in waiting.poll(seconds * 1000)}
 
     @property
     def peak(self) -> int:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -466,3 +467,56 @@ def test_threads_may_call_while_workers_change(lab: Lab) -> None:
     with ThreadPoolExecutor(4) as pool:
         calls = [pool.submit(lab.result, function(memory=128 + number % 2), do="count") for number in range(12)]
         assert all(call.result()[0] >= 1 for call in calls)
+
+
+# --- where functions stand --------------------------------------------------------------------------------------------
+
+
+def tables(lab: Lab) -> int:
+    return len(lab.placements._tables)
+
+
+def test_a_placement_ends_with_the_last_function_that_stands_there(lab: Lab) -> None:
+    other = function(arn=f"{ARN}-other", name="other")
+    lab.invoke(function())
+    lab.invoke(other)
+    lab.invoke(function(), placement=replace(SUBNET, private_ip="10.0.0.9"))
+    listeners = len(lab.placements._listeners)
+    assert tables(lab) == 2
+    lab.functions.forget(ARN)
+    assert tables(lab) == 1
+    assert len(lab.placements._listeners) == listeners / 2
+    assert lab.result(other, do="count")[0] == 2
+    lab.functions.forget(other.arn)
+    assert tables(lab) == len(lab.placements._listeners) == 0
+    assert lab.result(function(), do="count")[0] == 1
+    assert tables(lab) == 1
+
+
+def test_a_placement_stays_until_the_calls_of_a_deleted_function_have_ended(lab: Lab, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(lab.invoke, function(), do="wait", seconds=0.5)
+        until = time.monotonic() + 5
+        while not tables(lab) and time.monotonic() < until:
+            time.sleep(0.01)
+        lab.functions.forget(ARN)
+        assert tables(lab) == 1
+        assert call.result().function_error is None
+    assert tables(lab) == 0
+
+
+def test_a_process_with_more_than_1024_descriptors_runs_functions(lab: Lab) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2_048:
+        pytest.skip("this system does not let a process have that many")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2_048), hard))
+    many: list[int] = []
+    try:
+        while not many or many[-1] < 1_100:
+            many.append(os.dup(0))
+        assert lab.result(function(), do="count")[0] == 1
+        lab.placements._listener(SUBNET).apply(Verdict.DROP)
+    finally:
+        for descriptor in many:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

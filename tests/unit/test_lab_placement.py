@@ -99,6 +99,21 @@ def test_a_table_is_made_once_for_a_placement(placements: Placements, network: N
     assert len(network.asked) == 2 * len(PORTS) * len(names(REGION).classes())
 
 
+def test_a_placement_that_is_forgotten_answers_no_more_and_others_do(placements: Placements) -> None:
+    first, second = placements.table(placed()), placements.table(placed("subnet-2"))
+    known = address(first, S3, 443)
+    placements.forget(placed())
+    placements.forget(placed())
+    assert not first.exists()
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(known, timeout=0.5):
+        pass
+    assert "subnet-2" in reached(second, S3, 443)
+    again = placements.table(placed())
+    assert again not in (first, second)
+    assert "subnet-1" in reached(again, S3, 443)
+    placements.refresh()
+
+
 def test_what_the_network_drops_times_out_from_the_start(placements: Placements, network: Network) -> None:
     network.dropped = {("subnet-1", 443, "s3")}
     table = placements.table(placed())
