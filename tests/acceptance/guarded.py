@@ -90,7 +90,10 @@ class Guarded:
         iam = self.stage.client("iam", account)
         with suppress(iam.exceptions.NoSuchEntityException):
             iam.detach_role_policy(RoleName=RUNNER, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
-        iam.put_role_policy(RoleName=RUNNER, PolicyName="printed", PolicyDocument=json.dumps(document))
+        if document["Statement"]:
+            iam.put_role_policy(RoleName=RUNNER, PolicyName="printed", PolicyDocument=json.dumps(document))
+        else:
+            iam.delete_role_policy(RoleName=RUNNER, PolicyName="printed")
 
     def run(self) -> Matrix:
         """All that is declared, and what is made removed; AssertionError where something is left."""

@@ -311,8 +311,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture(autouse=True)
 def hasty(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """No command is waited for long, and no answer where there is none."""
-    monkeypatch.setattr(ssm, "_UNKNOWN_SECONDS", 1)
-    monkeypatch.setattr(launch, "_ONLINE_SECONDS", 1)
+    monkeypatch.setattr(ssm, "_UNKNOWN_SECONDS", 3)
+    monkeypatch.setattr(launch, "_ONLINE_SECONDS", 3)
     row = getattr(request.node, "callspec", SimpleNamespace(params={})).params.get("row")
     if row is None or not re.search("unanswered|never told", row.id):
         return
