@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
 import re
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -14,27 +14,23 @@ import pytest
 from click.testing import CliRunner
 
 from pytest_s3vpce.calibratecommand import calibrate
-from pytest_s3vpce.calibration import Calibration, Finding, read
+from pytest_s3vpce.calibration import Finding, read
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.process import start_lab
 from pytest_s3vpce.run.calibrating import measuring
-from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, INSIDE, Experiment
-from pytest_s3vpce.undocumented import OTHER_ANSWER, RULES
+from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, Experiment
+from pytest_s3vpce.undocumented import RULES
+from tests.acceptance.calibrationrights import PAGE, RUNNER, restrict
+from tests.unit.flips import FLIPS, MEASURES, NOT_HERE, differences, flipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from click.testing import Result
 
 ACCOUNT = "111122223333"
-ELSEWHERE = {"organizations", *INSIDE}
-"""Experiments whose tests are in files of their own: they take a VPC or an organization."""
-NOT_YET = {"asymmetric signatures", "other accounts"}
-"""Rules that no experiment settles."""
-NOT_HERE = ELSEWHERE | NOT_YET
-RUNNER = "s3vpce-runner"
-PAGE = (Path(__file__).parent.parent.parent / "docs" / "calibration.md").read_text(encoding="utf-8")
 INVENTORY = f"""\
 accounts:
   scratch: {{id: "{ACCOUNT}", region: eu-west-1}}
@@ -52,20 +48,10 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder, accounts = tmp_path_factory.mktemp("lab"), {"scratch": (ACCOUNT, "eu-west-1")}
     lab = start_lab(folder, accounts=accounts, enforce=Enforcement.ALL)
     try:
-        _restrict(client(lab.ready_file, "iam"))
+        restrict(client(lab.ready_file, "iam"))
         yield lab.ready_file
     finally:
         lab.stop()
-
-
-def _restrict(iam: Any) -> None:
-    """The account's administrator may do what the page says, and nothing else."""
-    iam.detach_role_policy(RoleName=RUNNER, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
-    actions = sorted(set(re.findall(r"`((?:iam|sts|ec2|s3|lambda):[A-Z*][A-Za-z]*)`", PAGE)))
-    assert "s3:ListAllMyBuckets" in actions
-    rights = {"Effect": "Allow", "Action": [*actions, "s3:*"], "Resource": "*"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [rights]})
-    iam.put_role_policy(RoleName=RUNNER, PolicyName="page", PolicyDocument=policy)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +102,7 @@ def test_every_rule_is_tried_and_the_lab_does_what_is_assumed(folder: Path, done
 def test_nothing_of_it_is_left(folder: Path, ready: Path, done: Result) -> None:
     assert done.exit_code == 0
     assert client(ready, "s3").list_buckets()["Buckets"] == []
-    assert [row["RoleName"] for row in client(ready, "iam").list_roles()["Roles"]] == ["s3vpce-runner"]
+    assert [row["RoleName"] for row in client(ready, "iam").list_roles()["Roles"]] == [RUNNER]
     assert list((folder / ".s3vpce").glob("run-*")) == []
 
 
@@ -131,7 +117,7 @@ def test_a_calibration_that_fails_takes_away_what_it_made(folder: Path, ready: P
         found = run(folder, "--account", "scratch", "--lab-ready", str(ready))
     assert isinstance(found.exception, RunError)
     assert client(ready, "s3").list_buckets()["Buckets"] == []
-    assert [row["RoleName"] for row in client(ready, "iam").list_roles()["Roles"]] == ["s3vpce-runner"]
+    assert [row["RoleName"] for row in client(ready, "iam").list_roles()["Roles"]] == [RUNNER]
     assert list((folder / ".s3vpce").glob("run-*")) == []
 
 
@@ -147,46 +133,15 @@ def test_the_page_tells_every_experiment() -> None:
 
 # --- labs in which all is otherwise ----------------------------------------------------------------------------------
 
-APART = {"absent-key/list-elsewhere", "message/policy-arn"}
-"""Rules that other flips hide: they are flipped in the second lab."""
-MEASURES = {
-    "propagation/bucket-policy": 0.4,
-    "propagation/role-policy": 0.5,
-    "propagation/public-access-block": 0.6,
-}
-FORMS = {name for name, rule in RULES.items() if rule.experiment == "forms"}
-
-
-def _others(number: int, *, but: set[str] | frozenset[str] = frozenset()) -> dict[str, str]:
-    """For each rule that has so many, what else may be found of it."""
-    rows = {name: rule.others for name, rule in RULES.items() if name not in but}
-    return {name: others[number] for name, others in rows.items() if number < len(others)}
-
-
-FLIPS: list[dict[str, str]] = [
-    {**_others(0, but=APART), **{name: str(seconds) for name, seconds in MEASURES.items()}},
-    {
-        **_others(1, but=FORMS | {"message/boundary-explicit"}),
-        **{name: RULES[name].others[0] for name in APART},
-    },
-    {**{name: value for name, value in _others(1).items() if name in FORMS}, **_others(2)},
-]
-"""What three labs do otherwise: together each rule in each way that would settle it."""
-ONLY: list[tuple[str, ...]] = [(), (), ("--only", "forms", "--only", "attributes")]
-
-
-def _flipped(values: Mapping[str, str]) -> Calibration:
-    rows = {}
-    for rule, value in values.items():
-        answer = f"400 Odd{''.join(filter(str.isalnum, rule))}" if value == OTHER_ANSWER else ""
-        rows[rule] = Finding(rule=rule, value=value, answer=answer)
-    return Calibration(made="2026-01-01T00:00:00Z", mode="lab", findings=rows)
+ONLY: list[tuple[str, ...]] = [(), (), ("--only", "forms", "--only", "messages", "--only", "attributes")]
+MOST = range(len(FLIPS)) if os.environ.get("S3VPCE_SOAK") else range(1)
+"""The others are tried out without a lab's process, in tests/unit/test_lab_flipped.py."""
 
 
 def _found_in(folder: Path, number: int) -> dict[str, Finding]:
     """What a calibration finds in a lab that is flipped."""
     (folder / "s3vpce.yaml").write_text(INVENTORY, encoding="utf-8")
-    (folder / "flips.json").write_text(_flipped(FLIPS[number]).to_json(), encoding="utf-8")
+    (folder / "flips.json").write_text(flipped(FLIPS[number]).to_json(), encoding="utf-8")
     accounts = {"scratch": (ACCOUNT, "eu-west-1")}
     lab = start_lab(folder / "lab", accounts=accounts, calibration=folder / "flips.json")
     more = (*ONLY[number], *([] if number else ["--with-function"]))
@@ -198,32 +153,16 @@ def _found_in(folder: Path, number: int) -> dict[str, Finding]:
     return dict(read(folder / "found.json").findings)
 
 
-@pytest.mark.parametrize("number", range(len(FLIPS)))
+@pytest.mark.parametrize("number", MOST)
 def test_what_a_lab_does_otherwise_is_found(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So the lab's answers hang on each rule, and each experiment measures what it says."""
-    monkeypatch.setattr(measuring, "_MARKERS", dict(list(measuring._MARKERS.items())[:2]))
+    monkeypatch.setattr(measuring, "_SAMPLES", 2)
     monkeypatch.setattr(measuring, "_SWITCHES", 1)
     monkeypatch.setattr(measuring, "_PAUSE", 0.05)
     found = _found_in(tmp_path, number)
-    wanted = {
-        name: value
-        for name, value in FLIPS[number].items()
-        if name not in MEASURES and RULES[name].experiment not in NOT_HERE
-    }
-    assert {name: (found[name].value, found[name].detail) for name in wanted if found[name].value != wanted[name]} == {}
-    others = {name: row.answer for name, row in found.items() if wanted.get(name) == OTHER_ANSWER}
-    assert others == {name: row.answer for name, row in _flipped(wanted).findings.items() if row.answer}
+    assert differences(number, found) == {}
     for name, seconds in MEASURES.items() if number == 0 else ():
         assert seconds <= min(found[name].samples[:1]) <= seconds + 2
-
-
-def test_every_rule_is_flipped_in_every_way() -> None:
-    flipped = {(name, value) for row in FLIPS for name, value in row.items()}
-    every = {(name, value) for name, rule in RULES.items() for value in rule.others if rule.experiment not in ELSEWHERE}
-    missing = every - flipped - {("message/boundary-explicit", "permissions_boundary implicit")}
-    assert missing == set()
-    measures = {name for name, rule in RULES.items() if not rule.assumed}
-    assert measures - MEASURES.keys() == {"propagation/endpoint-policy", "propagation/organization-policy"}
 
 
 # --- the page --------------------------------------------------------------------------------------------------------

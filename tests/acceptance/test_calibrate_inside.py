@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -21,15 +19,15 @@ from pytest_s3vpce.run.calibrating.experiments import INSIDE
 from pytest_s3vpce.run.calibrating.scratch import Scratch
 from pytest_s3vpce.sweepcommand import sweep
 from pytest_s3vpce.undocumented import RULES
+from tests.acceptance.calibrationrights import RUNNER, restrict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from click.testing import Result
 
 ACCOUNT = "111122223333"
-RUNNER = "s3vpce-runner"
-PAGE = (Path(__file__).parent.parent.parent / "docs" / "calibration.md").read_text(encoding="utf-8")
 INVENTORY = f"""\
 accounts:
   scratch: {{id: "{ACCOUNT}", region: eu-west-1}}
@@ -100,15 +98,6 @@ def values(number: int | None) -> dict[str, str]:
 def flipped(number: int | None) -> Calibration:
     rows = {name: Finding(rule=name, value=value) for name, value in values(number).items()}
     return Calibration(made="2026-01-01T00:00:00Z", mode="lab", findings=rows)
-
-
-def restrict(iam: Any) -> None:
-    """The account's administrator may do what the page says, and nothing else."""
-    iam.detach_role_policy(RoleName=RUNNER, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
-    actions = sorted(set(re.findall(r"`((?:iam|sts|ec2|s3|lambda):[A-Z*][A-Za-z]*)`", PAGE)))
-    rights = {"Effect": "Allow", "Action": [*actions, "s3:*"], "Resource": "*"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [rights]})
-    iam.put_role_policy(RoleName=RUNNER, PolicyName="page", PolicyDocument=policy)
 
 
 def client(ready: Path, service: str, region: str = "eu-west-1") -> Any:

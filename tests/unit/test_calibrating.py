@@ -15,13 +15,16 @@ from pytest_s3vpce.errors import CredentialError, RunError
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.model import Answer, FailureKind
 from pytest_s3vpce.outcome import classify
-from pytest_s3vpce.run.calibrating import calibrator, measuring, scratch
-from pytest_s3vpce.run.calibrating.asking import Reply
+from pytest_s3vpce.probe import Probe
+from pytest_s3vpce.run.calibrating import calibrator, inside, measuring, network, scratch
+from pytest_s3vpce.run.calibrating.asking import NAMED, Reply
 from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, Experiment, Given, wanted
 from pytest_s3vpce.run.calibrating.measuring import measured, spread
 from pytest_s3vpce.run.environment import Environment
 from pytest_s3vpce.run.folder import RunFolder
+from pytest_s3vpce.run.leaning import leant_on
 from pytest_s3vpce.vantage import Kind, Ledger
+from tests.unit.predictions import cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -546,3 +549,106 @@ def test_what_settles_nothing_leaves_a_rule_as_it_was_assumed() -> None:
     rule = "attributes/actions"
     unclear = Calibration(findings={rule: Finding(rule=rule, value="503 SlowDown")})
     assert unclear.value(rule) == NONE.value(rule)
+
+
+# --- networks, other Regions, what reports lean on -------------------------------------------------------------------
+
+
+class Vpc(Plane):
+    """A VPC whose endpoint never becomes available."""
+
+    def describe_vpc_endpoints(self, **_: object) -> Any:
+        return {"VpcEndpoints": [{"State": "pending"}]}
+
+    def create_vpc_endpoint(self, **_: object) -> Any:
+        return {"VpcEndpoint": {"VpcEndpointId": "vpce-1"}}
+
+    def create_security_group(self, **_: object) -> Any:
+        return {"GroupId": "sg-1"}
+
+    def get_function_configuration(self, **_: object) -> Any:
+        return {"VpcConfig": {"VpcId": "vpc-1", "SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-0"]}}
+
+
+def network_of(plane: Any, tmp_path: Path) -> network.Network:
+    function: Any = SimpleNamespace(function="f")
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    return network.Network(plane, function=function, run_id="1a2b", tags={}, ledger=ledger, notify=lambda _line: None)
+
+
+def test_an_endpoint_that_does_not_come_up_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_PAUSE", 0.0)
+    monkeypatch.setattr(network, "_TRIES", 2)
+    with pytest.raises(RunError, match="endpoint `vpce-1` was not available in time"):
+        network_of(Vpc(lambda _name: None), tmp_path).make_endpoint("us-east-1")
+    kinds = [row.kind for row in Ledger(tmp_path / "ledger.jsonl").open_entries()]
+    assert kinds == [Kind.SECURITY_GROUP, Kind.VPC_ENDPOINT]
+
+
+def test_an_endpoint_that_may_not_be_made_is_told(tmp_path: Path) -> None:
+    def refuse(_name: str) -> Any:
+        raise fault("UnauthorizedOperation")
+
+    with pytest.raises(
+        RunError, match=r"can't make an endpoint: UnauthorizedOperation: not you; leave --with-endpoint"
+    ):
+        network_of(Plane(refuse), tmp_path).make_endpoint("us-east-1")
+
+
+def test_a_bucket_of_another_region_that_may_not_be_made_is_told(tmp_path: Path) -> None:
+    def refuse(_name: str) -> Any:
+        raise fault("AccessDenied")
+
+    with pytest.raises(RunError, match="can't make what it needs: AccessDenied"):
+        made(Plane(refuse), tmp_path).make_bucket_in("eu-west-1")
+
+
+def test_an_endpoint_that_is_not_reached_tells_nothing_of_http() -> None:
+    asker: Any = Asker(lambda _: reply(None))
+    found = inside._by_http(asker, "http/interface", NAMED)
+    assert (found.value, found.decided) == ("not reached by https: connect_timeout", False)
+
+
+def test_an_interrupted_calibration_takes_away_what_it_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    removed: list[str] = []
+
+    def remove(_planes: Any) -> list[Any]:
+        removed.append("all")
+        return []
+
+    def stop(_asker: Any) -> Iterator[Any]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(EXPERIMENTS, "order", Experiment(run=stop))
+    scratch_: Any = SimpleNamespace(make=lambda: None, remove=remove)
+    calibration: Any = SimpleNamespace(
+        _scratch=scratch_,
+        _planes=SimpleNamespace(of=None),
+        _notify=lambda _line: None,
+        _await_rights=lambda: None,
+        _done=lambda _name, row: row.run(None),
+    )
+    monkeypatch.setattr(calibrator, "EXPERIMENTS", {"order": EXPERIMENTS["order"]})
+    with pytest.raises(KeyboardInterrupt):
+        calibrator.Calibrator.run(calibration)
+    assert removed == ["all"]
+
+
+def test_a_run_leans_on_the_forms_it_sent_and_on_the_policies_that_denials_named() -> None:
+    identity = f"{DENIED} because no identity-based policy allows the s3:GetObject action"
+    session = f"{DENIED} with an explicit deny in a session policy"
+    endpoint = f"{DENIED} with an explicit deny in a VPC endpoint policy"
+    answers = {
+        "PutObject": reply(412, "PreconditionFailed"),
+        "GetObject": reply(403, "AccessDenied", identity),
+        "HeadObject": reply(403, "AccessDenied", session),
+        "ListObjectsV2": reply(403, "AccessDenied", endpoint),
+        "GetObjectAttributes": reply(200),
+    }
+    outcomes = {Probe(cell=cell(name)): row.outcome for name, row in answers.items()}
+    assert list(leant_on(outcomes)) == [
+        "form/PutObject",
+        "message/identity-implicit",
+        "message/endpoint-explicit",
+        "attributes/actions",
+    ]

@@ -22,14 +22,22 @@ _SECONDS: Final = 60.0
 _PAUSE: Final = 0.5
 _BOUNDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """What samples are counted within."""
-_MARKERS: Final = {
+_BY_BUCKET: Final = {
     "s3:GetObjectAcl": "GetObjectAcl",
     "s3:GetBucketVersioning": "GetBucketVersioning",
     "s3:GetBucketRequestPayment": "GetBucketRequestPayment",
     "s3:GetBucketLogging": "GetBucketLogging",
     "s3:GetBucketNotification": "GetBucketNotificationConfiguration",
 }
-"""What one sample after the other allows, and nothing did before."""
+_BY_ROLE: Final = {
+    "s3:GetBucketCORS": "GetBucketCors",
+    "s3:GetLifecycleConfiguration": "GetBucketLifecycleConfiguration",
+    "s3:GetReplicationConfiguration": "GetBucketReplication",
+    "s3:GetEncryptionConfiguration": "GetBucketEncryption",
+    "s3:GetBucketWebsite": "GetBucketWebsite",
+}
+"""What one sample after the other allows, and nothing did before: not the policy that is still going, either."""
+_SAMPLES: Final = 5
 _SWITCHES: Final = 2
 """How many times Block Public Access is switched each way."""
 
@@ -42,14 +50,14 @@ def propagation(asker: Asker) -> Iterator[Finding]:
         statement = {**allow(action), "Principal": {"AWS": scratch.role_arn(FEW)}, "Resource": scratch.arns}
         scratch.s3.put_bucket_policy(Bucket=scratch.bucket, Policy=document(statement))
 
-    changes: tuple[tuple[str, Callable[[str], None]], ...] = (
-        ("bucket-policy", by_bucket),
-        ("role-policy", scratch.let_few),
+    changes: tuple[tuple[str, Callable[[str], None], dict[str, str]], ...] = (
+        ("bucket-policy", by_bucket, _BY_BUCKET),
+        ("role-policy", scratch.let_few, _BY_ROLE),
     )
-    for rule, change in changes:
+    for rule, change, markers in changes:
         samples: list[float] = []
         ids: list[str] = []
-        for action, name in _MARKERS.items():
+        for action, name in list(markers.items())[:_SAMPLES]:
             change(action)
             passed, reply = seconds_until(asker, Question(operation=name, role=FEW))
             samples.append(passed)
