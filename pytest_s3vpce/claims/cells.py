@@ -14,11 +14,11 @@ from pytest_s3vpce.claims.findings import (
     head_probes,
     negative,
     objects,
-    odd,
     positive,
     reach,
     reach_probes,
 )
+from pytest_s3vpce.claims.formkeys import odd
 from pytest_s3vpce.claims.paths import path_probes
 from pytest_s3vpce.claims.setting import helper_probes
 

@@ -125,7 +125,7 @@ def own_side_allows(setting: Setting, probe: Probe) -> bool:
     if own is None or setting.principals[probe.cell.principal].limited:
         return False
     known = known_of(probe)
-    if not all(document.keys <= _with_derived(known) for document in _documents(own)):
+    if not all(document.keys <= _with_derived(known) for document in documents(own)):
         return False
     try:
         found = list(_decisions(setting, probe, replace(own, resource=UNKNOWN), known=known))
@@ -149,7 +149,7 @@ def knows_scps(setting: Setting, principal: str, *, bucket: str) -> bool:
 def reads_ways(setting: Setting, principal: str) -> bool:
     """Whether the caller's own policies, as far as they were read, tell ways apart: then elsewhere says nothing."""
     own = setting.own_policies.get(principal)
-    read = [] if own is None else [document.keys for document in _documents(own)]
+    read = [] if own is None else [document.keys for document in documents(own)]
     return any(keys & (NETWORK_KEYS | TRANSPORT_KEYS) for keys in (setting.principals[principal].session_keys, *read))
 
 
@@ -158,7 +158,8 @@ def _allowed_by_side(decision: Decision) -> bool:
     return Layer.IDENTITY in effects and all(effect == "allow" for effect in effects.values())
 
 
-def _documents(policies: Policies) -> Iterator[Document]:
+def documents(policies: Policies) -> Iterator[Document]:
+    """Those of a caller's own side, as far as they are known."""
     for rows in (policies.identity, policies.permissions_boundary, *_levels(policies)):
         if isinstance(rows, tuple):
             yield from rows

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from pytest_s3vpce.claims.claim import CALLERS, OWNERS
 from pytest_s3vpce.claims.encryptions import words
 from pytest_s3vpce.claims.readings import BASELINE, ENDPOINT, IMPOSSIBLE, NO_ENDPOINT, Hypothesis
-from pytest_s3vpce.claims.setting import make_probe, set_by_form
+from pytest_s3vpce.claims.setting import make_probe
 from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.model import Cell, Layer, Outcome, Transport
 from pytest_s3vpce.operations import OPERATIONS
@@ -210,18 +210,6 @@ def describe(outcome: Outcome) -> str:
     layer = f" by {outcome.layer.value}" if outcome.layer else ""
     detail = outcome.code or outcome.reason
     return f"{outcome.kind.value}{layer}" + (f" ({detail})" if detail else "")
-
-
-def odd(setting: Setting, cell: Cell) -> str:
-    """Why the form of a cell says nothing of the requests that people make, where the bucket's policy tells them apart.
-
-    Forms that change nothing set condition keys of their own, as `s3:if-none-match` of a write:
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
-    """
-    read = set_by_form(cell) & setting.policy_keys.get(cell.target.bucket, frozenset())
-    if not read:
-        return ""
-    return f"the policy of {cell.target.bucket} reads {', '.join(sorted(read))}, which only the form of the probe sets"
 
 
 def positive(results: Results, probe: Probe, *, controls: Finding, cause: str = "", doubt: str = "") -> Finding:

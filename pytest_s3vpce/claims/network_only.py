@@ -18,7 +18,7 @@ from pytest_s3vpce.claims.findings import (
     readings_of,
     shown,
 )
-from pytest_s3vpce.claims.readings import ADDRESS, ENDPOINT, NO_ENDPOINT, VPC, NetworkKey
+from pytest_s3vpce.claims.readings import ADDRESS, ENDPOINT, VPC, NetworkKey
 from pytest_s3vpce.claims.setting import make_probe
 from pytest_s3vpce.matrix import Status
 
@@ -60,7 +60,7 @@ class NetworkOnly(Claim):
     def probes(self, setting: Setting) -> Iterator[Probe]:
         """The cells with their controls, and the key readings: inside on the target, outside on the control bucket."""
         yield from self.cells().probes(setting)
-        hypotheses = (*map(self.key.exactly, self.named), self.key.none_of(self.named), NO_ENDPOINT)
+        hypotheses = (*map(self.key.exactly, self.named), self.key.none_of(self.named))
         for vantage in self.inside:
             yield from readings_of(
                 setting,

@@ -296,14 +296,6 @@ def allowances(probe: Probe, bucket: BucketFacts, *, key: str | None = None) -> 
     return tuple((check.action, bucket.arn(check, key=key) + beside) for check, beside in needs(probe.cell))
 
 
-def set_by_form(cell: Cell) -> frozenset[str]:
-    """The condition keys, in lower case, that are set by the form a cell is sent in, and not by what it asks for."""
-    row = operation(cell.operation)
-    form = row.mutating if cell.mutating else row.safe
-    given = {} if form is None else form.parameters
-    return frozenset(key.lower() for name, key in row.keys.items() if name in given and name not in cell.parameters)
-
-
 def helper_probes(cell: Cell) -> Iterator[Probe]:
     """For each helper action of a cell's form, a probe of its own that shows whether it is allowed."""
     row = operation(cell.operation)

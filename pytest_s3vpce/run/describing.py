@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.claims import PublicFacts
+from pytest_s3vpce.claims.formkeys import keys_of
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.openness import public_facts
 from pytest_s3vpce.ownside import own_side
@@ -19,7 +20,6 @@ from pytest_s3vpce.snapshot import (
     function_network,
     grants_of,
     instance_network,
-    keys_of,
     policy_text,
     s3_endpoints,
     vpc_of,

@@ -8,7 +8,6 @@ from pytest_s3vpce.snapshot.exemptions import (
     ambient_needs,
     exemptions_of,
     grants_of,
-    keys_of,
     policy_text,
 )
 from pytest_s3vpce.snapshot.paths import (
@@ -33,7 +32,6 @@ __all__ = [
     "function_network",
     "grants_of",
     "instance_network",
-    "keys_of",
     "network",
     "policy_text",
     "s3_endpoints",

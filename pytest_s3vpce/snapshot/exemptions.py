@@ -11,10 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pytest_s3vpce.claims.admitted import Admitted, Granted
 from pytest_s3vpce.claims.gaps import Gap
-from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.network.keys import NETWORK_KEYS, TRANSPORT_KEYS
 from pytest_s3vpce.operations import OPERATIONS
-from pytest_s3vpce.policy import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -85,14 +83,6 @@ def exemptions_of(text: str) -> tuple[Gap, ...] | None:
         return None
     denied = (gap for name, row in rows if row.get("Effect") == "Deny" for gap in _spared(name, row))
     return (*denied, *(Gap(sentence, bound=AMBIENT) for sentence in ambient_needs(text)))
-
-
-def keys_of(text: str) -> frozenset[str]:
-    """The condition keys that a policy reads, in lower case; none of one that can't be read."""
-    try:
-        return frozenset(parse(text).keys) if text else frozenset()
-    except PolicyError:
-        return frozenset()
 
 
 def ambient_needs(text: str) -> tuple[str, ...]:

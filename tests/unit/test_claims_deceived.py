@@ -444,6 +444,24 @@ def test_a_policy_that_knows_the_form_says_nothing_of_other_requests(claim: Any,
     assert judged(claim, {**outcomes, let: ALLOWED}, setting=setting)[0] is Verdict.REFUTED, "that one was let in"
 
 
+@pytest.mark.parametrize("of", ["the endpoint", "the caller"])
+def test_policies_on_the_way_and_of_the_caller_may_know_the_form_too(of: str) -> None:
+    condition = {"Null": {"s3:if-none-match": "true"}}
+    row = {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "*", "Condition": condition}
+    allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    text = json.dumps({"Statement": [{**one, "Principal": "*"} for one in (row, allow)]})
+    changes: dict[str, dict[str, Any]] = {
+        "the endpoint": {"endpoints": {**SETTING.endpoints, MAIN: replace(SETTING.endpoints[MAIN], policy=text)}},
+        "the caller": {"own_policies": {"app": Policies(identity=(parse({"Statement": [row, allow]}),))}},
+    }
+    setting = replace(SETTING, **changes[of])
+    for actions, verdict in ((("s3:GetObject",), Verdict.PROVEN), (("s3:PutObject",), Verdict.INCONCLUSIVE)):
+        claim = replace(ENDPOINT_ONLY, actions=actions)
+        found, sentence, _ = judged(claim, outcomes_of(claim, setting), setting=setting)
+        assert found is verdict
+        assert verdict is Verdict.PROVEN or "reads s3:if-none-match, which only the form" in sentence
+
+
 def test_what_a_claim_asks_for_itself_is_no_key_of_the_form() -> None:
     setting = replace(SETTING, policy_keys={"reports": frozenset({"s3:prefix", "s3:x-amz-server-side-encryption"})})
     for claim in (LEAST_PRIVILEGE, CROSS_ACCOUNT, SEPARATE_DUTIES):

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from pytest_s3vpce.snapshot import keys_of, ways_differ
+from pytest_s3vpce.claims.formkeys import keys_of
+from pytest_s3vpce.snapshot import ways_differ
 
 DENY = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "*"}
 SECURE = {"aws:SecureTransport": "false"}

@@ -87,9 +87,7 @@ class Calibrator:
         management = None
         if given.organization:
             above = self._planes.of(given.organization)
-            management = Management(
-                above, run_id=folder.run_id, tags=self._scratch.tags, ledger=ledger, notify=notify
-            )
+            management = Management(above, run_id=folder.run_id, tags=self._scratch.tags, ledger=ledger, notify=notify)
         self._asker = Asker(self._scratch, _here(world, environment), builder, management=management)
         self._out = Asker(self._scratch, self._outside, builder)
         self._in = Asker(self._scratch, self._within, builder, network=network, far=given.far)
