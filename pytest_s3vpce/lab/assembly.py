@@ -129,6 +129,7 @@ class Lab:
             folder=self._folder,
             ca_pem=self._certificates.ca_pem,
             proxy_of=self._doors.proxy_of,
+            leave=self._doors.forget,
         )
         return Ssm(self.state, machines)
 

@@ -46,6 +46,10 @@ class Door:
             "proxy_url": f"http://{self.proxy.host}:{self.proxy.port}",
         }
 
+    def close(self) -> None:
+        for listener in (self.http, self.https, self.proxy):
+            listener.close()
+
 
 class Doors:
     """All doors that were asked for. Each keeps its addresses while the network behind it changes.
@@ -78,6 +82,13 @@ class Doors:
             door = self._doors.get(home) or self._doors.setdefault(home, self._make(home))
         return door.urls()["proxy_url"]
 
+    def forget(self, placement: Placement) -> None:
+        """End the door of a placement in which nothing stands any more."""
+        with self._lock:
+            door = self._doors.pop(placement.at(_HTTPS, destination=S3), None)
+        if door is not None:
+            door.close()
+
     def refresh(self) -> None:
         """Ask for every door's verdicts anew, after the network state changed."""
         with self._lock:
@@ -87,8 +98,7 @@ class Doors:
     def close(self) -> None:
         with self._lock:
             for door in self._doors.values():
-                for listener in (door.http, door.https, door.proxy):
-                    listener.close()
+                door.close()
 
     def gate(self, stated: Origin | Proxied, host: str, port: int) -> Origin:
         """Where a request to this host and port stands that came by a placement's proxy; what others may ask for."""

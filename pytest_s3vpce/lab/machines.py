@@ -8,7 +8,7 @@ import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from pytest_s3vpce.lab.fleet import brought
+from pytest_s3vpce.lab.fleet import brought, instances
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.runtime import INHERITED, REDIRECT
 
@@ -48,13 +48,18 @@ class Machines:
         folder: Path,
         ca_pem: Path,
         proxy_of: Callable[[Placement], str] | None = None,
+        leave: Callable[[Placement], None] | None = None,
     ) -> None:
+        """`leave(placement)` is called where an instance is no more; what stood there besides its scripts can go."""
         self._state = state
         self._keys = keys
         self._placements = placements
         self._folder = folder
         self._ca_pem = ca_pem
         self._proxy_of = proxy_of
+        self._leave = leave
+        self._stand: dict[tuple[str, str], dict[str, set[Placement]]] = {}
+        """By account and Region, where instances stood when they ran something."""
         self._lock = threading.Lock()
 
     def home(self, instance: Instance) -> Path:
@@ -83,6 +88,7 @@ class Machines:
             seconds=_SESSION_SECONDS,
             brought=brought(instance, self._state.topology(instance.account, instance.region)),
         )
+        self._stands(instance)
         bundle = str(self._ca_pem)
         return {
             **{name: os.environ[name] for name in INHERITED if name in os.environ},
@@ -101,6 +107,20 @@ class Machines:
             "S3VPCE_LAB_REDIRECT": str(self._placements.table(instance.placement)),
             **self._proxies(instance.placement),
         }
+
+    def _stands(self, instance: Instance) -> None:
+        """Note where an instance stands, and end the placements of those that are no more."""
+        home = (instance.account, instance.region)
+        there = {row.id for row in instances(self._state, *home) if row.state != "terminated"}
+        with self._lock:
+            known = self._stand.setdefault(home, {})
+            left = [placement for name in known.keys() - there for placement in known.pop(name)]
+            known.setdefault(instance.id, set()).add(instance.placement)
+            used = {placement for rows in known.values() for placement in rows}
+        for placement in set(left) - used:
+            self._placements.forget(placement)
+            if self._leave is not None:
+                self._leave(placement)
 
     def _proxies(self, placement: Placement) -> dict[str, str]:
         """For programs that are no Python of the lab's: without it they would leave by this machine's own network."""

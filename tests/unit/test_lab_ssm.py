@@ -11,6 +11,7 @@ from botocore.config import Config
 
 from pytest_s3vpce.lab.assembly import Lab
 from pytest_s3vpce.lab.fleet import instances
+from pytest_s3vpce.lab.origin import Placement
 from pytest_s3vpce.lab.signatures import Verified
 from pytest_s3vpce.lab.ssm import Ssm
 from pytest_s3vpce.vantage import ControlPlane, Ec2Vantage
@@ -371,3 +372,19 @@ def test_what_runs_when_the_lab_ends_is_ended(stage: Stage, inside: str) -> None
     assert isinstance(found, Ssm)
     found.close()
     assert stage.ended(inside, command)["StatusDetails"] == "Cancelled"
+
+
+def test_where_an_instance_stood_ends_with_it(stage: Stage) -> None:
+    """A lab that starts many, one after the other, does not run out of ports."""
+    lab = stage.lab
+    first = stage.instance()
+    assert stage.run(first, "echo here")["Status"] == "Success"
+    placements, doors = lab._placements._listeners, lab._doors._doors
+    addresses = {row.private_ip for row in placements if isinstance(row, Placement)}
+    stage.client("ec2").terminate_instances(InstanceIds=[first])
+    second = stage.instance(subnet="public")
+    assert stage.run(second, "echo there")["StandardOutputContent"] == "there\n"
+    now = {row.private_ip for row in placements if isinstance(row, Placement)}
+    (gone,) = addresses - now
+    assert gone not in {row.private_ip for row in doors}
+    assert len(now - addresses) == 1
