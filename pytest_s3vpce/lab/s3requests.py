@@ -64,7 +64,9 @@ class S3Request:
 
     @property
     def name(self) -> str:
-        return self.operation.name
+        """The operation's."""
+        assert self.row is not None  # not by `operation`: this is asked dozens of times a request
+        return self.row.name
 
 
 def is_control(request: HttpRequest) -> bool:
