@@ -73,16 +73,7 @@ class Lab:
             self._placements = Placements(self._server, folder=folder, verdict=routing.verdict, resolver=routing.names)
             self._functions = OnUse(self._make_functions)
             self._ssm = OnUse(self._make_ssm)
-            self._gateway = Gateway(
-                self.state,
-                keys=self.keys,
-                functions=self._functions,
-                ssm=self._ssm,
-                enforce=enforce,
-                log=self._journal.add,
-                delays=delays,
-                calibration=calibration,
-            )
+            self._gateway = self._make_gateway(enforce=enforce, delays=delays, calibration=calibration)
             self.state.on_network_change(self._placements.refresh)
             self._doors = Doors(self._server, state=self.state, routing=routing)
             self.state.on_network_change(self._doors.refresh)
@@ -93,6 +84,18 @@ class Lab:
             self._server.close()
             self._journal.close()
             raise
+
+    def _make_gateway(self, *, enforce: Enforcement, delays: Delays, calibration: Calibration) -> Gateway:
+        return Gateway(
+            self.state,
+            keys=self.keys,
+            functions=self._functions,
+            ssm=self._ssm,
+            enforce=enforce,
+            log=self._journal.add,
+            delays=delays,
+            calibration=calibration,
+        )
 
     def load(self) -> None:
         """Load what most labs need, and see that it is read rightly; LabError where it is not.

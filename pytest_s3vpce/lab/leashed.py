@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import threading
@@ -35,23 +35,8 @@ def run(
 
     Once `stop` is set it is ended. Whatever it started is ended with it.
     """
-    held, ours = os.pipe()
-    try:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
-            [sys.executable, "-S", "-E", str(_LEASH), str(held), *command],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT if errors is None else errors,
-            env=dict(environment),
-            cwd=folder,
-            pass_fds=(held,),
-            start_new_session=True,
-        )
-    except BaseException:
-        os.close(ours)
-        raise
-    finally:
-        os.close(held)
+    stderr = subprocess.STDOUT if errors is None else errors
+    process, ours = _started(command, stdout=output, stderr=stderr, env=dict(environment), cwd=folder)
     try:
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError), process.stdin:
@@ -62,6 +47,25 @@ def run(
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         os.close(ours)
+
+
+def _started(command: Sequence[str], **given: Any) -> tuple[subprocess.Popen[bytes], int]:
+    """The process, and our end of its leash: when that is closed, by us or with us, it ends."""
+    held, ours = os.pipe()
+    try:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
+            [sys.executable, "-S", "-E", str(_LEASH), str(held), *command],
+            stdin=subprocess.PIPE,
+            pass_fds=(held,),
+            start_new_session=True,
+            **given,
+        )
+    except BaseException:
+        os.close(ours)
+        raise
+    finally:
+        os.close(held)
+    return process, ours
 
 
 def _wait(process: subprocess.Popen[bytes], *, stop: threading.Event, seconds: float) -> int:

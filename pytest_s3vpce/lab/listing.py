@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 
 class Listed:
@@ -39,6 +39,11 @@ def mend_listings(backend_class: Any, *, marker_class: Any) -> None:
         folders = [name for name, key in page if key is None]
         return keys, folders, truncated, page[-1][0] if truncated and delimiter else None
 
+    backend_class.list_objects = list_objects
+    backend_class.list_object_versions = _listing_versions(marker_class)
+
+
+def _listing_versions(marker_class: Any) -> Callable[..., Any]:
     def list_object_versions(
         self: Any,
         bucket_name: str,
@@ -63,8 +68,7 @@ def mend_listings(backend_class: Any, *, marker_class: Any) -> None:
             None if version is None else str(version.version_id or "null"),
         )
 
-    backend_class.list_objects = list_objects
-    backend_class.list_object_versions = list_object_versions
+    return list_object_versions
 
 
 def mend_stores(store_class: Any) -> None:

@@ -79,6 +79,26 @@ def start_lab(
     set, nobody waits for it any longer and it is ended.
     """
     check_packages()
+    ready, output = _empty(folder), folder / "lab.log"
+    files = {"--organization": organization, "--terraform": terraform, "--provision": provision, "--log-requests": log}
+    files |= {"--calibration": calibration, "--stacks": _stacks_file(folder, stacks)}
+    command = [sys.executable, "-m", _MODULE, "--with-parent", "--folder", str(folder), "--ready-file", str(ready)]
+    for name, (account, region) in accounts.items():
+        command += ["--account", f"{name}={account}@{region}"]
+    for option, path in files.items():
+        command += [] if path is None else [option, str(path)]
+    command += [] if enforce is Enforcement.DEFAULT else ["--enforce", enforce.value]
+    lab = LabProcess(_started(command, output=output), ready_file=ready)
+    try:
+        _wait(lab, output=output, seconds=seconds, stop=stop or threading.Event())
+    except BaseException:
+        lab.stop()
+        raise
+    return lab
+
+
+def _empty(folder: Path) -> Path:
+    """Make the folder, without what an earlier lab left there; the ready file to come."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as failure:
@@ -86,36 +106,28 @@ def start_lab(
     ready = folder / "ready.json"
     for stale in (ready, error_file(ready)):
         stale.unlink(missing_ok=True)
-    command = [sys.executable, "-m", _MODULE, "--with-parent", "--folder", str(folder)]
-    command += ["--ready-file", str(ready)]
-    for name, (account, region) in accounts.items():
-        command += ["--account", f"{name}={account}@{region}"]
-    given = {"--organization": organization, "--terraform": terraform, "--provision": provision, "--log-requests": log}
-    given["--calibration"] = calibration
-    for option, path in given.items():
-        command += [] if path is None else [option, str(path)]
-    if stacks:
-        from pytest_s3vpce.lab import stackfile
+    return ready
 
-        stackfile.write(stacks, folder / "stacks.json")
-        command += ["--stacks", str(folder / "stacks.json")]
-    command += [] if enforce is Enforcement.DEFAULT else ["--enforce", enforce.value]
-    output = folder / "lab.log"
-    with output.open("wb") as stderr:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+
+def _stacks_file(folder: Path, stacks: Sequence[StackRow]) -> Path | None:
+    if not stacks:
+        return None
+    from pytest_s3vpce.lab import stackfile
+
+    path = folder / "stacks.json"
+    stackfile.write(stacks, path)
+    return path
+
+
+def _started(command: Sequence[str], *, output: Path) -> subprocess.Popen[bytes]:
+    with output.open("wb") as log:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command,
             stdin=subprocess.PIPE,
-            stdout=stderr,
+            stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for the run, which still has to clean up in the lab
         )
-    lab = LabProcess(process, ready_file=ready)
-    try:
-        _wait(lab, output=output, seconds=seconds, stop=stop or threading.Event())
-    except BaseException:
-        lab.stop()
-        raise
-    return lab
 
 
 def check_packages() -> None:

@@ -32,6 +32,15 @@ if TYPE_CHECKING:
 
 _TARGET: Final = re.compile(r"AmazonSSM\.(?P<action>\w+)")
 _DOCUMENT: Final = "AWS-RunShellScript"
+_SENT: Final = (
+    "InstanceIds",
+    "Targets",
+    "DocumentName",
+    "DocumentVersion",
+    "Parameters",
+    "Comment",
+    "TimeoutSeconds",
+)
 _PLUGIN: Final = "aws:runShellScript"
 _UNSERVED: Final = re.compile(r"\w*(Command|Session|Automation|Maintenance|Association|Instance)\w*")
 """What belongs to running things on instances and is not served here: the state behind would only play it."""
@@ -64,6 +73,26 @@ class Invocation:
     stdout: str = field(default="", repr=False)
     stderr: str = field(default="", repr=False)
     stop: threading.Event = field(default_factory=threading.Event, repr=False)
+
+
+def _parameters(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the document is to be run with; Refused where that can't be."""
+    if given["DocumentName"].rpartition("/")[2] != _DOCUMENT:
+        message = f"The lab runs {_DOCUMENT} only, not `{given['DocumentName']}`."
+        raise Refused("NotImplemented", status=501, message=message)
+    parameters: Mapping[str, Any] = given.get("Parameters") or {}
+    if not set(parameters) <= _PARAMETERS or not _SECONDS.fullmatch(_seconds(parameters)):
+        raise Refused("InvalidParameters", status=400, message=f"{', '.join(sorted(_PARAMETERS))} are taken here")
+    if not parameters.get("commands"):
+        raise Refused("InvalidParameters", status=400, message="Parameters must be provided: commands")
+    if len(json.dumps(parameters)) > _MOST_PARAMETERS:
+        raise Refused("MaxDocumentSizeExceeded", status=400, message="The size limit of a document is 64 KB.")
+    return parameters
+
+
+def _seconds(parameters: Mapping[str, Any]) -> str:
+    found: str = (parameters.get("executionTimeout") or ["3600"])[0]
+    return found
 
 
 class Ssm:
@@ -187,28 +216,8 @@ class Ssm:
         return [row for row in rows if (row.instance.account, row.instance.region) == (account, region)]
 
     def _invocations(self, given: Mapping[str, Any], account: str, region: str) -> list[Invocation]:
-        _only(
-            given,
-            "InstanceIds",
-            "Targets",
-            "DocumentName",
-            "DocumentVersion",
-            "Parameters",
-            "Comment",
-            "TimeoutSeconds",
-        )
-        named = _named(given)
-        if given["DocumentName"].rpartition("/")[2] != _DOCUMENT:
-            message = f"The lab runs {_DOCUMENT} only, not `{given['DocumentName']}`."
-            raise Refused("NotImplemented", status=501, message=message)
-        parameters = given.get("Parameters") or {}
-        seconds = (parameters.get("executionTimeout") or ["3600"])[0]
-        if not set(parameters) <= _PARAMETERS or not _SECONDS.fullmatch(seconds):
-            raise Refused("InvalidParameters", status=400, message=f"{', '.join(sorted(_PARAMETERS))} are taken here")
-        if not parameters.get("commands"):
-            raise Refused("InvalidParameters", status=400, message="Parameters must be provided: commands")
-        if len(json.dumps(parameters)) > _MOST_PARAMETERS:
-            raise Refused("MaxDocumentSizeExceeded", status=400, message="The size limit of a document is 64 KB.")
+        _only(given, *_SENT)
+        named, parameters = _named(given), _parameters(given)
         found = {row.id: row for row in instances(self._state, account, region) if row.connected}
         missing = [name for name in named if name not in found]
         if missing or not named:
@@ -222,7 +231,7 @@ class Ssm:
                 command=command,
                 instance=found[name],
                 comment=given.get("Comment", ""),
-                seconds=int(seconds),
+                seconds=int(_seconds(parameters)),
                 script="\n".join(parameters["commands"]) + "\n",
                 parameters=parameters,
                 delivery=given.get("TimeoutSeconds", 3600),

@@ -7,7 +7,10 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectsfromVersion
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _NULL: Final = "null"
 _SUSPENDED: Final = "Suspended"
@@ -15,8 +18,11 @@ _SUSPENDED: Final = "Suspended"
 
 def mend_versions(backend_class: Any, *, marker_class: Any) -> None:
     """A suspended bucket keeps the versions that it has, and writes the null one; a marker needs no object below."""
-    put, delete = backend_class.put_object, backend_class.delete_object
+    backend_class.put_object = _putting(backend_class.put_object)
+    backend_class.delete_object = _deleting(backend_class.delete_object, marker_class=marker_class)
 
+
+def _putting(put: Callable[..., Any]) -> Callable[..., Any]:
     def put_object(self: Any, bucket_name: str, key_name: str, *args: Any, **named: Any) -> Any:
         keys = self.get_bucket(bucket_name).keys
         kept = _others(self, bucket_name, key_name, _NULL) if _suspended(self, bucket_name) else []
@@ -29,6 +35,10 @@ def mend_versions(backend_class: Any, *, marker_class: Any) -> None:
             del entry.dispose
         return made
 
+    return put_object
+
+
+def _deleting(delete: Callable[..., Any], *, marker_class: Any) -> Callable[..., Any]:
     def delete_object(
         self: Any, bucket_name: str, key_name: str, version_id: str | None = None, **named: Any
     ) -> tuple[bool, dict[str, Any]]:
@@ -42,19 +52,21 @@ def mend_versions(backend_class: Any, *, marker_class: Any) -> None:
             return True, {"version-id": marker.version_id, "delete-marker": "true"}
         found = [entry for entry in bucket.keys.getlist(key_name, []) if str(entry.version_id) == version_id]
         if _suspended(self, bucket_name):
-            left = _others(self, bucket_name, key_name, str(version_id))
-            if left:
-                bucket.keys.setlist(key_name, left)
-            elif key_name in bucket.keys:
-                bucket.keys.pop(key_name)
+            _keep(bucket.keys, key_name, _others(self, bucket_name, key_name, str(version_id)))
             done, said = True, {"version-id": version_id}
         else:
             done, said = delete(self, bucket_name, key_name, version_id=version_id, **named)
         marked = any(isinstance(entry, marker_class) for entry in found)
         return done, {**said, "delete-marker": "true"} if marked else said
 
-    backend_class.put_object = put_object
-    backend_class.delete_object = delete_object
+    return delete_object
+
+
+def _keep(keys: Any, key_name: str, left: list[Any]) -> None:
+    if left:
+        keys.setlist(key_name, left)
+    elif key_name in keys:
+        keys.pop(key_name)
 
 
 def _stay(*_args: object, **_named: object) -> None:

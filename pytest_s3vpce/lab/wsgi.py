@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
 from pytest_s3vpce.lab.wire import HttpResponse
@@ -39,6 +39,20 @@ _CREDENTIAL = re.compile(r"Credential=([A-Za-z0-9]+)/")
 _SIGNED_QUERY = re.compile(r"X-Amz-(?:Algorithm|Credential|Date|Expires|SignedHeaders|Signature|Security-Token)(?:=|$)")
 
 
+_SAME: Final[Mapping[str, Any]] = {
+    "SCRIPT_NAME": "",
+    "SERVER_PORT": "80",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+    "REMOTE_ADDR": "127.0.0.1",
+    "wsgi.version": (1, 0),
+    "wsgi.url_scheme": "http",
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": False,
+    "wsgi.run_once": False,
+}
+"""Of every request."""
+
+
 def environ_of(
     request: HttpRequest,
     *,
@@ -55,27 +69,19 @@ def environ_of(
     query = "&".join(part for part in query.split("&") if not _SIGNED_QUERY.match(part))
     host = f"{service}.{region}.amazonaws.com"
     environ: dict[str, Any] = {
+        **_SAME,
         "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
         "QUERY_STRING": query,
         "RAW_URI": f"{path}?{query}" if query else path,
         "REQUEST_URI": f"{path}?{query}" if query else path,
         "SERVER_NAME": host,
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": "127.0.0.1",
         "HTTP_HOST": host,
         "HTTP_X_MOTO_ACCOUNT_ID": account,
         "HTTP_AUTHORIZATION": _authorization(request, service=service, region=region),
         "CONTENT_LENGTH": str(len(sent)),
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
         "wsgi.input": io.BytesIO(sent),
         "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
     }
     for name, value in _merged(request, headers or {}).items():
         environ["CONTENT_TYPE" if name == "content-type" else f"HTTP_{name.upper().replace('-', '_')}"] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import logging
 import re
@@ -398,7 +399,7 @@ def test_stopping_cuts_connections_and_waits_for_nothing(backend: Backend, certi
     began = time.monotonic()
     server.close()
     server.close()
-    with idle:
+    with idle, contextlib.suppress(ConnectionResetError):  # as it ends that nobody had accepted yet
         assert idle.recv(1) == b""
     assert time.monotonic() - began < 1
     with pytest.raises(ConnectionRefusedError):
