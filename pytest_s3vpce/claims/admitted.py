@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.setting import row_of
+from pytest_s3vpce.operations import Check, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from pytest_s3vpce.claims.setting import Setting
 
+_ON_BUCKET: Final = Check("s3:ListBucket", Resource.BUCKET)
+_ON_OBJECT: Final = Check("s3:GetObject", Resource.OBJECT)
 ENDPOINT: Final = "aws:sourcevpce"
 VPC: Final = "aws:sourcevpc"
 ADDRESS: Final = "aws:sourceip"
@@ -43,16 +47,22 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What a statement allows one principal, as both are written."""
+    """What a statement allows one principal, as both are written.
+
+    `where` are its conditions on what a request says, which no probe says.
+    """
 
     statement: str
     principal: str
     actions: tuple[str, ...]
+    resources: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
 
 
 def grants_besides(setting: Setting, bucket: str, *, tried: Collection[str], actions: Iterable[str]) -> Iterator[Gap]:
     """A gap for each stranger whom the policy lets in untried, and for what those who were tried may do besides."""
-    owner = setting.buckets[bucket].account_id
+    facts = setting.buckets[bucket]
+    owner, arns_tried = facts.account_id, (facts.arn(_ON_BUCKET), facts.arn(_ON_OBJECT))
     arns = {setting.principals[name].arn for name in tried}
     known = {action.lower() for text in actions for action in row_of(text).actions}
     for row in setting.grants.get(bucket, ()):
@@ -61,8 +71,11 @@ def grants_besides(setting: Setting, bucket: str, *, tried: Collection[str], act
             continue
         if row.principal not in arns:
             yield Gap(f"`{row.statement}` lets in also", (row.principal,))
-        elif more:
-            yield Gap(f"`{row.statement}` allows {row.principal} also", more)
+            continue
+        elsewhere = tuple(text for text in row.resources if not any(fnmatchcase(arn, text) for arn in arns_tried))
+        for how, names in (("also", more), ("on", elsewhere), ("where", row.where)):
+            if names:
+                yield Gap(f"`{row.statement}` allows {row.principal} {how}", names)
 
 
 def besides(setting: Setting, bucket: str, *, named: Collection[str], outside: Collection[str]) -> Iterator[Gap]:

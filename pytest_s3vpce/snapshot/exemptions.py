@@ -51,6 +51,8 @@ _ENCRYPTION: Final = frozenset(
         "s3:x-amz-server-side-encryption-customer-algorithm",
     }
 )
+_OF_THINGS: Final = frozenset({"s3:existingobjecttag", "s3:resourceaccount", "s3:tlsversion"})
+"""Keys of S3's own that no request says."""
 _PURPOSES: Final = (
     NETWORK_KEYS,
     TRANSPORT_KEYS,
@@ -105,10 +107,19 @@ def admitted_of(text: str) -> tuple[Admitted, ...]:
 def grants_of(text: str) -> tuple[Granted, ...]:
     """Whom a policy's statements let in, principal by principal."""
     return tuple(
-        Granted(name, principal, _granted(row))
+        Granted(name, principal, _granted(row), resources=tuple(_listed(row.get("Resource", ()))), where=_said(row))
         for name, row in _statements(text) or []
         if row.get("Effect") == "Allow"
         for principal in _principals(row)
+    )
+
+
+def _said(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The conditions on what a request itself says, but for its encryption, in which claims try every form."""
+    return tuple(
+        f"{operator} {full} {', '.join(_names(value))}"
+        for operator, full, value in _written(row)
+        if _plain(full).startswith("s3:") and _plain(full) not in (*_ENCRYPTION, *_OF_THINGS)
     )
 
 

@@ -377,6 +377,21 @@ def test_whom_a_policy_lets_in_besides_those_who_were_tried_is_told(
     assert found == ([gap] if gap else [])
 
 
+@pytest.mark.parametrize("claim", [EXACTLY, NOT_PUBLIC], ids=lambda claim: claim.id)
+def test_grants_on_other_keys_and_of_other_words_are_told(claim: Any) -> None:
+    """Who is refused the canary, and writes without that header, may be let in beside."""
+    claim = replace(claim, actions=("s3:GetObject", "s3:PutObject", "s3:ListBucket"))
+    whole = ("arn:aws:s3:::r", "arn:aws:s3:::r/*")
+    drop, acl = "arn:aws:s3:::r/drop/*", "StringEquals s3:x-amz-acl bucket-owner-full-control"
+    rows = (
+        Granted("Whole", THEIRS, ("s3:PutObject",), resources=whole),
+        Granted("Drop", THEIRS, ("s3:PutObject",), resources=(*whole, drop)),
+        Granted("Acl", THEIRS, ("s3:PutObject",), where=(acl,)),
+    )
+    found = [row for row in told(claim, replace(SETTING, grants={"reports": rows})) if THEIRS in row]
+    assert found == [f"`Drop` allows {THEIRS} on {drop}", f"`Acl` allows {THEIRS} where {acl}"]
+
+
 @pytest.mark.parametrize("claim", [SEPARATE_DUTIES, PRESIGNED_BOUNDED], ids=lambda claim: claim.id)
 def test_other_networks_let_in_are_told_of_duties_and_urls_too(claim: Any) -> None:
     rows = (Admitted("Guard", ENDPOINT, "vpce-main"), Admitted("Guard", "aws:vpcsourceip", "10.0.0.0/8"))

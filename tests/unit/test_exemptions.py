@@ -160,7 +160,16 @@ def test_whom_a_policy_lets_in_is_listed_one_by_one(
     row: dict[str, Any], grants: list[tuple[str, tuple[str, ...]]]
 ) -> None:
     text = json.dumps({"Statement": {"Sid": "Grant", "Effect": "Allow", "Resource": "*", **row}})
-    assert grants_of(text) == tuple(Granted("Grant", *grant) for grant in grants)
+    assert grants_of(text) == tuple(Granted("Grant", *grant, resources=("*",)) for grant in grants)
+
+
+def test_what_a_grant_asks_a_request_to_say_is_told() -> None:
+    conditions = {
+        "StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control", "aws:SourceVpce": "vpce-1"},
+        "StringLike": {"s3:ExistingObjectTag/team": "red", "s3:x-amz-server-side-encryption": "*"},
+    }
+    (grant,) = grants_of(policy(Effect="Allow", Condition=conditions))
+    assert (grant.resources, grant.where) == (tuple(WHOLE), ("StringEquals s3:x-amz-acl bucket-owner-full-control",))
 
 
 class _Bucket:
