@@ -9,7 +9,7 @@ import json
 import os
 import random
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -75,6 +75,8 @@ WORLDS = 5000 if os.environ.get("S3VPCE_SOAK") else 150
 PATHS = ("", MAIN, PARTNER)
 ACTIONS = ("GetObject", "PutObject", "ListObjectsV2")
 
+FORMS = {"PutObject": "s3:if-none-match", "ListObjectsV2": "s3:max-keys"}
+"""Operations to the condition keys that are set only by what probes send."""
 KEYS = ("mine", "next")
 LEAST = {("GetObject", "mine"), ("ListObjectsV2", "of-mine")}
 MAY = [
@@ -126,6 +128,8 @@ class World:
     """(operation, object's name) that `app`'s own policies allow on the bucket under test; None: everything."""
     glass_flips: frozenset[tuple[str, str]]
     """(principal, operation on the policy) that are let in although not `app`, or kept out although `app`."""
+    knows: frozenset[str]
+    """Keys by which the bucket's policy tells requests as people send them from what probes send."""
     lost: bool
     """Whether a policy that was really deleted is not back."""
     denies_old: frozenset[str]
@@ -221,7 +225,13 @@ class World:
     # --- what holds --------------------------------------------------------------------------------------------------
 
     def holds(self, claim: Claim) -> bool:
-        """Whether the bucket itself has the property, as far as the claim names it."""
+        """Whether the bucket itself has the property, as far as the claim names it, for whatever people send."""
+        cells: Any = claim
+        rows = cells.cells(SETTING) if isinstance(claim, TlsOnly) else cells.cells()
+        asked = {probe.cell.operation for probe in (*rows.allowed, *rows.denied) if probe.cell.label == "reports"}
+        return not {key for name, key in FORMS.items() if name in asked} & self.knows and self._holds(claim)
+
+    def _holds(self, claim: Claim) -> bool:
         if isinstance(claim, NetworkOnly):
             inside = inside_paths(claim)
             closed = all(
@@ -335,6 +345,7 @@ GOOD = World(
     endpoint_blocks=frozenset(),
     app_may=None,
     glass_flips=frozenset(),
+    knows=frozenset(),
     lost=False,
     denies_old=frozenset(ACTIONS),
     tag_flips=frozenset(),
@@ -370,6 +381,7 @@ def bent(dice: random.Random, base: World) -> World:
             replace(base, endpoint_blocks=base.endpoint_blocks ^ {(dice.choice([MAIN, PARTNER]), kind)}),
             base if base.app_may is None else replace(base, app_may=base.app_may ^ {dice.choice(MAY)}),
             replace(base, glass_flips=base.glass_flips ^ {(dice.choice([who, "anonymous"]), dice.choice(GLASS))}),
+            replace(base, knows=base.knows ^ {dice.choice(sorted(FORMS.values()))}),
             replace(base, lost=not base.lost),
             replace(base, denies_old=base.denies_old ^ {operation}),
             replace(base, tag_flips=base.tag_flips ^ {(who, dice.choice(["ours", "theirs", "plain"]))}),
@@ -411,7 +423,7 @@ def _setting(world: World) -> Setting:
     own = {} if "own side" in world.unread else {"partner": Policies(identity=(partner,))}
     openness = PublicFacts(policy_is_public=bool(world.open_to_all), blocks=world.blocks)
     public = {"reports": PublicFacts() if "openness" in world.unread else openness}
-    return replace(SETTING, endpoints=endpoints, own_policies=own, public=public)
+    return replace(SETTING, endpoints=endpoints, own_policies=own, public=public, policy_keys={"reports": world.knows})
 
 
 def _policy(world: World, endpoint: str) -> str:
