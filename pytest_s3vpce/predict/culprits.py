@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from enum import Enum
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.model import Transport
@@ -185,10 +187,26 @@ def irrelevance(row: Suspect, cell: Cell, subject: Subject) -> int:
     keys = [condition.key for condition in row.statement.conditions]
     if any(key.startswith(subject.keys) for key in keys):
         return 2 if is_for_others(row, subject) else 0
+    if is_elsewhere(row):
+        return 2
     others = {key for other in Subject if other is not subject for key in other.keys}
     if cell.action == "s3:PutObject":  # one that asks for no encryption is what a deny about it may be about
         others -= {*_ENCRYPTION}
     return 2 if keys and all(key.startswith(tuple(others)) for key in keys) else 1
+
+
+def is_elsewhere(row: Suspect) -> bool:
+    """Whether a deny names other buckets alone."""
+    if not any(miss.element == "Resource" for miss in row.misses):
+        return False
+    named = row.statement.row.get("Resource", ())
+    bucket = _bucket_of(row.asked.resource)
+    return not any(fnmatchcase(bucket, _bucket_of(str(one))) for one in ([named] if isinstance(named, str) else named))
+
+
+def _bucket_of(arn: str) -> str:
+    """Or its pattern; a variable may be anything."""
+    return re.sub(r"\$\{.*", "*", arn.rpartition(":::")[2].partition("/")[0])
 
 
 def is_for_others(row: Suspect, subject: Subject) -> bool:

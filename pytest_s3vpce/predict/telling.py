@@ -153,15 +153,16 @@ def _of_allow(prediction: Prediction, *, blame: Blame, subject: Subject) -> _Par
     if blame in (Blame.GRANT, Blame.ENDPOINT) and first is not None:
         return _Part(lines=tuple(lines), suspect=first, fix=fixes.of_grant(prediction, first))
     missed = nearest_deny(decision, prediction.cell, subject)
+    fix = fixes.of_hole(prediction, missed, first, subject=subject)
     if missed is None:
         lines.append("no deny stands in any policy that was read")
-    elif irrelevance(missed, prediction.cell, subject) > 1:
+    elif irrelevance(missed, prediction.cell, subject) > (1 if subject is Subject.WAY else 0):
         others = is_for_others(missed, subject)
         told = f"about {subject.words} is for such requests" if others else f"that was read is about {subject.words}"
         lines.append(f"no deny {told}; the nearest is {missed.name}, but {missed.but}")
+        missed = None
     else:
         lines.append(f"the deny that should have matched is {missed.name}, but {missed.but}")
-    fix = fixes.of_hole(prediction, missed, first, subject=subject)
     return _Part(lines=tuple(lines), suspect=first, missed=missed, fix=fix)
 
 

@@ -281,3 +281,20 @@ def test_a_deny_that_spares_the_way_and_is_for_other_requests_is_no_near_miss() 
         one.predicted.explanation
     )
     assert one.predicted.fix.startswith("add a deny of s3:GetObject on the bucket and its objects")
+
+
+def test_a_deny_of_other_buckets_is_not_what_should_have_matched() -> None:
+    """Nor is one without conditions, where something other than the way tells the request from allowed ones."""
+    elsewhere = statement(sid="Elsewhere", Resource="arn:aws:s3:::another-bucket/*")
+    reads = statement(sid="Reads", Action="s3:PutObject")
+    plain = cell(who="app:inside", transport=Transport.HTTP)
+    for row, sent, kind in ((elsewhere, NEAR, "endpoint-only"), (reads, plain, "tls-only")):
+        (one,) = claimed(snapshot(row), ("negative", sent, ALLOWED, Status.BAD), kind=kind).claims[0].explanations
+        assert one.predicted.missed is None
+        assert "no deny that was read is about" in "".join(one.predicted.explanation)
+        assert one.predicted.fix.startswith("add a deny of s3:*")
+    variable = statement(
+        sid="Own", Resource="arn:aws:s3:::reports-${aws:PrincipalTag/x}/*", conditions=GUARD["Condition"]
+    )
+    (one,) = claimed(snapshot(variable), ("negative", OUTSIDE, ALLOWED, Status.BAD)).claims[0].explanations
+    assert one.predicted.missed == "Own"
