@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -357,3 +359,33 @@ def test_only_an_explicit_deny_of_the_bucket_shows_that_its_policy_is_there(
     assert shows_policy(row, outcome, bucket="glass") is shows
     assert not shows_policy(row, outcome, bucket="reports")
     assert not shows_policy(row, Outcome(kind=OutcomeKind.ALLOWED), bucket="glass")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_comes_back_the_policy_is_there_or_the_ledger_has_it(tmp_path: Path, seed: int) -> None:
+    """Nobody is asked while it is gone, what is not back is told, and a sweep puts it back."""
+    dice, stage = random.Random(seed), Stage(tmp_path)
+    names = [f"p{number}" for number in range(dice.randint(1, 5))]
+    kinds = [REFUSED, GONE, LOST, Answer(id="a", status=500, headers=IDS), None, KeyboardInterrupt()]
+    stage.answers = {name: dice.choice(kinds) for name in names}
+    stage.denials = [dice.random() < 0.8 for _ in range(80)]
+    stage.watched = stage.watched if dice.random() < 0.8 else None
+
+    def fails(row: Probe) -> None:
+        Stage.one(stage, row)
+        if dice.random() < 0.2:
+            stage.s3.fails[dice.choice(["put", "get"])] = fault("InternalError")
+
+    stage.one = fails  # type: ignore[method-assign]
+    with suppress(KeyboardInterrupt):
+        stage.run(*names)
+    is_back, open_entries = stage.s3.text == TEXT, stage.ledger.open_entries()
+    assert is_back or open_entries
+    assert all(entry.content == TEXT for entry in open_entries)
+    if stage.seen.policies.get("glass", (False, ""))[0]:
+        assert is_back
+        assert not open_entries
+    stage.s3.fails.clear()
+    if open_entries:
+        assert policies.put_back(stage.s3, "g", text=TEXT, sleep=stage.clock.sleep) is None
+        assert stage.s3.text == TEXT
