@@ -106,6 +106,17 @@ def test_no_route_inwards(serve: Callable[..., Server], route: str, scheme: str)
     assert (server.connections, found["peer"]) == (0, None)
 
 
+@pytest.mark.parametrize("right", [None, False, "true", 1, ["*"]])
+@pytest.mark.parametrize("route", ["*:80:127.0.0.1:{port}", ":80:127.0.0.1:{port}", "*::127.0.0.1:{port}"])
+@pytest.mark.parametrize("scheme", ["http", "tcp", "dns"])
+def test_no_batch_routes_by_itself(serve: Callable[..., Server], route: str, right: object, scheme: str) -> None:
+    server = serve(replying(OK))
+    given = batch(server.port, request(url=f"{scheme}://{HOST}:80/"))
+    given["connect_to"] = [route.format(port=server.port)]
+    found = asked(given, {**ROUTED, "connect_to": right, "loopback": True})
+    assert (found["failure"], found["dns"], server.connections) == ("forbidden_host", [], 0)
+
+
 def test_a_name_that_changes_its_addresses_is_looked_up_once(
     serve: Callable[..., Server],
     monkeypatch: pytest.MonkeyPatch,
