@@ -25,14 +25,21 @@ _REDACT = click.option(
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--output", help="a report to write instead (.json, .html, .md, .csv), or `github`: the job's summary")
+@click.option(
+    "--snapshot",
+    type=click.Path(path_type=Path),
+    help="what `s3vpce snapshot` wrote: explains by it what failed, claims too",
+)
 @click.option("-v", "--verbose", count=True, help="what claims rest on; twice: every cell's evidence")
 @click.option("-q", "--quiet", count=True, help="the verdicts alone")
 @_REDACT
-def report(file: Path, *, output: str | None, verbose: int, quiet: int, redact: str) -> None:
+def report(
+    file: Path, *, output: str | None, snapshot: Path | None, verbose: int, quiet: int, redact: str
+) -> None:
     """Shows a report that `--s3vpce-report FILE.json` wrote, or makes one of another format of it."""
     from pytest_s3vpce.report import writer_of
 
-    found = _read(file, redact)
+    found = _read(file, redact, snapshot=snapshot)
     if output is not None:
         writer_of(output)(found, Path(output))
         return
@@ -91,11 +98,15 @@ def history(folder: Path, *, output: Path, redact: str) -> None:
     click.echo(f"{output}: {len(claims)} claims in {len(names)} runs")
 
 
-def _read(path: Path, redact: str) -> Matrix:
+def _read(path: Path, redact: str, *, snapshot: Path | None = None) -> Matrix:
     from pytest_s3vpce.redaction import names_of, redacted
     from pytest_s3vpce.report.json import read
 
     found = read(path)
+    if snapshot is not None:
+        from pytest_s3vpce.run import afterwards, asking
+
+        found = afterwards.explained_by(found, asking.read(snapshot))
     return redacted(found, level=Level(redact), names=names_of(found))
 
 
