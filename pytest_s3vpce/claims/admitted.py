@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _ON_BUCKET: Final = Check("s3:ListBucket", Resource.BUCKET)
 _ON_OBJECT: Final = Check("s3:GetObject", Resource.OBJECT)
+_SERVICES: Final = ".amazonaws.com"
 ENDPOINT: Final = "aws:sourcevpce"
 VPC: Final = "aws:sourcevpc"
 ADDRESS: Final = "aws:sourceip"
@@ -49,7 +50,8 @@ class Admitted:
 class Granted:
     """What a statement allows one principal, as both are written.
 
-    `where` are its conditions on what a request says, which no probe says.
+    `where` are its conditions on what a request says, which no probe says. By `any_way`: it asks for no network, and no
+    deny of the policy does.
     """
 
     statement: str
@@ -57,6 +59,7 @@ class Granted:
     actions: tuple[str, ...]
     resources: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
+    any_way: bool = False
 
 
 def grants_besides(setting: Setting, bucket: str, *, tried: Collection[str], actions: Iterable[str]) -> Iterator[Gap]:
@@ -67,7 +70,7 @@ def grants_besides(setting: Setting, bucket: str, *, tried: Collection[str], act
     known = {action.lower() for text in actions for action in row_of(text).actions}
     for row in setting.grants.get(bucket, ()):
         more = tuple(action for action in row.actions if action.lower() not in known)
-        if owner in row.principal.split(":") or row.principal.endswith(".amazonaws.com"):
+        if owner in row.principal.split(":") or row.principal.endswith(_SERVICES):
             continue
         if row.principal not in arns:
             yield Gap(f"`{row.statement}` lets in also", (row.principal,))
@@ -88,6 +91,9 @@ def besides(setting: Setting, bucket: str, *, named: Collection[str], outside: C
     for row in setting.admitted.get(bucket, ()):
         if row.value not in tried and not _is_named(setting, row, named):
             yield Gap(f"`{row.statement}` lets in requests also with {_KEYS.get(row.key, row.key)}", (row.value,))
+    for grant in setting.grants.get(bucket, ()):
+        if grant.any_way and not grant.principal.endswith(_SERVICES):
+            yield Gap(f"`{grant.statement}` lets in {grant.principal} by any way:", grant.actions)
 
 
 def _is_named(setting: Setting, row: Admitted, named: Collection[str]) -> bool:

@@ -106,12 +106,25 @@ def admitted_of(text: str) -> tuple[Admitted, ...]:
 
 def grants_of(text: str) -> tuple[Granted, ...]:
     """Whom a policy's statements let in, principal by principal."""
+    rows = _statements(text) or []
+    bound = any(row.get("Effect") == "Deny" and _asks_for_network(row) for _, row in rows)
     return tuple(
-        Granted(name, principal, _granted(row), resources=tuple(_listed(row.get("Resource", ()))), where=_said(row))
-        for name, row in _statements(text) or []
+        Granted(
+            name,
+            principal,
+            _granted(row),
+            resources=tuple(_listed(row.get("Resource", ()))),
+            where=_said(row),
+            any_way=not bound and not _asks_for_network(row),
+        )
+        for name, row in rows
         if row.get("Effect") == "Allow"
         for principal in _principals(row)
     )
+
+
+def _asks_for_network(row: Mapping[str, Any]) -> bool:
+    return any(_plain(full) in NETWORK_KEYS for _, full, _ in _written(row))
 
 
 def _said(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -392,6 +392,18 @@ def test_grants_on_other_keys_and_of_other_words_are_told(claim: Any) -> None:
     assert found == [f"`Drop` allows {THEIRS} on {drop}", f"`Acl` allows {THEIRS} where {acl}"]
 
 
+@pytest.mark.parametrize("claim", [ENDPOINT_ONLY, VPC_ONLY, SOURCE_IP_ONLY, SEPARATE_DUTIES], ids=lambda row: row.id)
+def test_grants_that_ask_for_no_way_are_told_of_network_claims(claim: Any) -> None:
+    """Where nothing is denied, one grant asks for the endpoint, and another for none."""
+    rows = (
+        Granted("Near", OURS, ("s3:GetObject",)),
+        Granted("Any", OURS, ("s3:DeleteObject",), any_way=True),
+        Granted("Logs", "logging.s3.amazonaws.com", ("s3:PutObject",), any_way=True),
+    )
+    found = [row for row in told(claim, replace(SETTING, grants={"reports": rows})) if "by any way" in row]
+    assert found == [f"`Any` lets in {OURS} by any way: s3:DeleteObject"]
+
+
 @pytest.mark.parametrize("claim", [SEPARATE_DUTIES, PRESIGNED_BOUNDED], ids=lambda claim: claim.id)
 def test_other_networks_let_in_are_told_of_duties_and_urls_too(claim: Any) -> None:
     rows = (Admitted("Guard", ENDPOINT, "vpce-main"), Admitted("Guard", "aws:vpcsourceip", "10.0.0.0/8"))

@@ -160,7 +160,7 @@ def test_whom_a_policy_lets_in_is_listed_one_by_one(
     row: dict[str, Any], grants: list[tuple[str, tuple[str, ...]]]
 ) -> None:
     text = json.dumps({"Statement": {"Sid": "Grant", "Effect": "Allow", "Resource": "*", **row}})
-    assert grants_of(text) == tuple(Granted("Grant", *grant, resources=("*",)) for grant in grants)
+    assert grants_of(text) == tuple(Granted("Grant", *grant, resources=("*",), any_way=True) for grant in grants)
 
 
 def test_what_a_grant_asks_a_request_to_say_is_told() -> None:
@@ -170,6 +170,20 @@ def test_what_a_grant_asks_a_request_to_say_is_told() -> None:
     }
     (grant,) = grants_of(policy(Effect="Allow", Condition=conditions))
     assert (grant.resources, grant.where) == (tuple(WHOLE), ("StringEquals s3:x-amz-acl bucket-owner-full-control",))
+
+
+NEAR = {"StringEquals": {"aws:SourceVpce": "vpce-1"}}
+
+
+@pytest.mark.parametrize(
+    ("granted", "denied", "any_way"),
+    [(None, None, True), (NEAR, None, False), (None, ONLY_THERE, False), (None, CONDITIONS["tls"], True)],
+)
+def test_a_grant_lets_in_by_any_way_where_nothing_asks_for_one(granted: Any, denied: Any, any_way: bool) -> None:
+    rows = [json.loads(policy(Effect="Allow", Condition=granted))["Statement"]]
+    rows += [json.loads(policy(Condition=denied))["Statement"]] if denied else []
+    (grant,) = grants_of(json.dumps({"Statement": rows}))
+    assert grant.any_way is any_way
 
 
 class _Bucket:
