@@ -16,6 +16,7 @@ from pytest_s3vpce.lab import (
     s3deletes,
     s3documents,
     s3encryption,
+    s3lifecycle,
     s3listings,
     s3locks,
     s3places,
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
 
 _OBJECT_READS: Final = frozenset({"GetObject", "HeadObject"})
+_ROOMS: Final = (s3locks.answer, s3default.answer, s3documents.answer, s3lifecycle.answer, s3versions.answer)
+"""Who answers what the state behind does not know, or not rightly."""
 
 
 class S3:
@@ -170,7 +173,7 @@ class S3:
         """The answer to what may be done."""
         if asked.name == "GetBucketPolicyStatus":
             return s3public.policy_status(bucket, fixed=self._judge.fixed_keys)
-        for room in (s3locks.answer, s3default.answer, s3documents.answer, s3versions.answer):
+        for room in _ROOMS:
             kept = room(self._state, visit.request, asked, bucket)
             if kept is not None:
                 return kept

@@ -1,4 +1,4 @@
-"""Lifecycle rules that S3 does not take, though its schema has all that they say.
+"""Lifecycle rules: those that S3 does not take, though its schema has all that they say; kept as they were put.
 
 What each element must be is documented in
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html and
@@ -8,19 +8,30 @@ seen to answer, where https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorRespo
 
 from __future__ import annotations
 
+import base64
+import uuid
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from itertools import combinations
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+from xml.etree import ElementTree as ET
 
-from pytest_s3vpce.lab.s3forms import malformed
+from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3answers import of_document
+from pytest_s3vpce.lab.s3forms import element, malformed
 from pytest_s3vpce.lab.s3words import invalid_argument, invalid_request
-from pytest_s3vpce.markup import children, name_of, named, texts
+from pytest_s3vpce.lab.wire import HttpResponse
+from pytest_s3vpce.markup import DECLARATION, S3, children, name_of, named, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from xml.etree.ElementTree import Element
+
+    from pytest_s3vpce.lab.resources import BucketState
+    from pytest_s3vpce.lab.s3requests import S3Request
+    from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.lab.wire import HttpRequest
 
 _MOST_RULES: Final = 1000
 _LONGEST_ID: Final = 255
@@ -39,6 +50,8 @@ _COUNTS: Final = {
 _INFREQUENT: Final = frozenset({"STANDARD_IA", "ONEZONE_IA"})
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-transition-general-considerations.html"""
 _SOONEST: Final = 30
+_SMALLEST: Final = "x-amz-transition-default-minimum-object-size"
+_SIZES: Final = ("all_storage_classes_128K", "varies_by_storage_class")
 _MARKER: Final = "ExpiredObjectDeleteMarker"
 _LESS, _GREATER = "ObjectSizeLessThan", "ObjectSizeGreaterThan"
 
@@ -93,6 +106,49 @@ def check(found: Element) -> None:
             look(rule)
     _check_ids(rules)
     _check_prefixes(rules)
+
+
+def answer(state: State, request: HttpRequest, asked: S3Request, bucket: BucketState) -> HttpResponse | None:
+    """The answer of an operation on a bucket's rules; None for all others.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketLifecycleConfiguration.html
+    """
+    home = state.stored(bucket.name)
+    if asked.name == "PutBucketLifecycleConfiguration":
+        smallest = request.header(_SMALLEST) or _SIZES[0]
+        if smallest not in _SIZES:
+            raise invalid_request(f"Invalid TransitionDefaultMinimumObjectSize found: {smallest}")
+        home.s3vpce_lifecycle = (_with_ids(element(request.body)), smallest)
+        return HttpResponse(status=200, headers=((_SMALLEST, smallest),))
+    if asked.name == "DeleteBucketLifecycle":
+        home.s3vpce_lifecycle = None
+        return HttpResponse(status=204)
+    return _given_back(home, bucket) if asked.name == "GetBucketLifecycleConfiguration" else None
+
+
+def _given_back(home: Any, bucket: BucketState) -> HttpResponse:
+    kept = getattr(home, "s3vpce_lifecycle", None)
+    if kept is None:
+        message, details = "The lifecycle configuration does not exist", (("BucketName", bucket.name),)
+        raise Refused("NoSuchLifecycleConfiguration", status=404, message=message, details=details)
+    body, smallest = kept
+    found = of_document(body)
+    return replace(found, headers=(*found.headers, (_SMALLEST, smallest)))
+
+
+def _with_ids(found: Element) -> bytes:
+    """The document in S3's namespace; rules that have no id are given one."""
+    for rule in named(found, "Rule"):
+        if not texts(rule).get("ID"):
+            for empty in list(named(rule, "ID")):
+                rule.remove(empty)
+            made = ET.Element("ID")
+            made.text = base64.b64encode(str(uuid.uuid4()).encode()).decode()
+            rule.insert(0, made)
+    for each in found.iter():
+        each.tag = f"{{{S3}}}{name_of(each)}"
+    ET.register_namespace("", S3)
+    return DECLARATION.encode() + ET.tostring(found)
 
 
 # --- one rule --------------------------------------------------------------------------------------------------------

@@ -44,6 +44,8 @@ def older(identity: str, prefix: str, **parts: Any) -> dict[str, Any]:
         [rule(), rule(ID="two")],
         [rule(ID=None), rule(ID=None)],
         [rule(Filter={"And": {"Prefix": "a/", "Tags": [TAG]}})],
+        [rule(Filter={"And": {"ObjectSizeGreaterThan": 1, "ObjectSizeLessThan": 2}})],
+        [rule(Filter={"ObjectSizeLessThan": 1})],
         [rule(Filter={"Tag": TAG})],
         [rule(Expiration={"Date": MIDNIGHT})],
         [rule(Expiration={"ExpiredObjectDeleteMarker": True})],
@@ -59,11 +61,25 @@ def older(identity: str, prefix: str, **parts: Any) -> dict[str, Any]:
 def test_rules_are_taken_and_given_back(world: World, rules: list[dict[str, Any]]) -> None:
     s3, bucket = world.client("s3"), world.bucket()
     s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
-    found = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
-    for row, given in zip(found, rules, strict=True):
-        assert {name: row[name] for name in ("Filter", "Prefix", "Expiration") if name in given} == {
-            name: given[name] for name in ("Filter", "Prefix", "Expiration") if name in given
-        }
+    found = s3.get_bucket_lifecycle_configuration(Bucket=bucket)
+    for row, given in zip(found["Rules"], rules, strict=True):
+        assert row == {"ID": row["ID"], **given}
+    assert len({row["ID"] for row in found["Rules"]}) == len(rules)
+    assert found["TransitionDefaultMinimumObjectSize"] == "all_storage_classes_128K"
+    assert outcome(s3.delete_bucket_lifecycle, Bucket=bucket) == (204, "")
+    missing = outcome(s3.get_bucket_lifecycle_configuration, Bucket=bucket)
+    assert missing == (404, "NoSuchLifecycleConfiguration")
+
+
+@pytest.mark.parametrize("size", ["varies_by_storage_class", "all_storage_classes_128K", "none"])
+def test_the_smallest_object_that_moves_by_default(world: World, size: str) -> None:
+    s3, bucket = world.client("s3"), world.bucket()
+    configuration = {"LifecycleConfiguration": {"Rules": [rule()]}, "TransitionDefaultMinimumObjectSize": size}
+    found = outcome(s3.put_bucket_lifecycle_configuration, Bucket=bucket, **configuration)
+    assert found == (REQUEST if size == "none" else (200, ""))
+    if size != "none":
+        kept = s3.get_bucket_lifecycle_configuration(Bucket=bucket)
+        assert kept["TransitionDefaultMinimumObjectSize"] == size
 
 
 @pytest.mark.parametrize(
@@ -107,13 +123,6 @@ def test_rules_that_s3_does_not_take(world: World, rules: list[dict[str, Any]], 
     assert outcome(call, Bucket=bucket, LifecycleConfiguration={"Rules": rules}) == expected
     missing = outcome(world.client("s3").get_bucket_lifecycle_configuration, Bucket=bucket)
     assert missing == (404, "NoSuchLifecycleConfiguration")
-
-
-def test_sizes_are_taken(world: World) -> None:
-    sizes = {"ObjectSizeGreaterThan": 1, "ObjectSizeLessThan": 2}
-    call, bucket = world.client("s3").put_bucket_lifecycle_configuration, world.bucket()
-    for each in ({"And": sizes}, {"ObjectSizeLessThan": 1}):
-        assert outcome(call, Bucket=bucket, LifecycleConfiguration={"Rules": [rule(Filter=each)]}) == (200, "")
 
 
 @pytest.mark.parametrize(
