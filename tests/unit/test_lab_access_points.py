@@ -336,3 +336,24 @@ def network(ec2: Any, cidr: str) -> tuple[Placement, str, str]:
         private_ip=cidr.replace(".0.0/16", ".0.10"),
     )
     return place, vpc, made["VpcEndpoint"]["VpcEndpointId"]
+
+
+def test_a_copys_source_is_blocked_by_its_own_access_point_alone(stage: Stage, control: Any) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-bpa-settings.html"""
+    made(control, "copies-to")
+    assert control.get_access_point(AccountId=MAIN, Name="copies-to")["PublicAccessBlockConfiguration"][
+        "BlockPublicAcls"
+    ]
+    theirs = stage.admin(PARTNER).client("s3")
+    theirs.create_bucket(Bucket="lab-points-public")
+    theirs.delete_public_access_block(Bucket="lab-points-public")
+    theirs.put_object(Bucket="lab-points-public", Key="k", Body=b"theirs")
+    everybody = allow("s3:GetObject", "arn:aws:s3:::lab-points-public/*", Principal="*")
+    theirs.put_bucket_policy(Bucket="lab-points-public", Policy=policy(everybody))
+    s3 = stage.admin(MAIN).client("s3")
+    assert s3.copy_object(Bucket=arn_of("copies-to"), Key="copied", CopySource="lab-points-public/k")
+    theirs.put_public_access_block(
+        Bucket="lab-points-public", PublicAccessBlockConfiguration={"RestrictPublicBuckets": True}
+    )
+    found = refusal(s3.copy_object, Bucket=arn_of("copies-to"), Key="copied", CopySource="lab-points-public/k")
+    assert found[:2] == (403, "AccessDenied")
