@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
-RUNNERS: Final = "arn:aws:iam::*:role/s3vpce-runner"
-"""Who makes everything and reads the snapshot: denies spare them."""
+RUNNERS: Final = ["arn:aws:iam::*:role/s3vpce-runner*", "arn:aws:iam::*:root"]
+"""Who makes everything, reads the snapshot and the canaries: denies spare them."""
 SPARED: Final = {"ArnNotLike": {"aws:PrincipalArn": RUNNERS}}
 VERSION: Final = "2012-10-17"
 
@@ -237,9 +237,12 @@ class Writer:
             rows.append(row | {"Action": "s3:*"})
         return document(rows)
 
-    def of_key(self, *, administrators: Sequence[str], owner: str) -> str:
+    def of_key(self, *, accounts: Sequence[str], owner: str) -> str:
+        """`accounts` are those whose runners use the key."""
+        runners = {"ArnLike": {"aws:PrincipalArn": RUNNERS}}
+        whose = {"AWS": list(accounts)}
         rows: list[Json] = [
-            {"Effect": "Allow", "Principal": {"AWS": list(administrators)}, "Action": "kms:*", "Resource": "*"}
+            {"Effect": "Allow", "Principal": whose, "Action": "kms:*", "Resource": "*", "Condition": runners}
         ]
         if self.chance(0.75):
             rows.append({"Effect": "Allow", "Principal": {"AWS": owner}, "Action": "kms:*", "Resource": "*"})

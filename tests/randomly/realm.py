@@ -6,7 +6,7 @@ Four accounts: the management's, two members in units, and a stranger's outside 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.inventory import load_inventory
@@ -22,6 +22,7 @@ from tests.unit.labstage import REGION, Person, Stage
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pytest_s3vpce.inventory import Inventory
@@ -54,6 +55,7 @@ BOUNDED: Final = ("app0", "app1", "ext0")
 NARROWED: Final = ("app1", "app2", "ext1", "odd")
 """Roles whose sessions have a policy of the inventory's."""
 TYPES: Final = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
+WATCHER: Final = "s3vpce-runner-watches"
 CANNED: Final = ("private", "public-read", "authenticated-read")
 
 
@@ -78,9 +80,7 @@ class Narrowed(Sessions):
 class Realm:
     """What stays the same: accounts, networks, buckets and roles by their names."""
 
-    stage: Stage
-    folder: Path
-    admins: dict[str, Person]
+    admins: dict[str, Any]
     origins: dict[str, Origin]
     stands: dict[str, tuple[str, str, str]]
     named: Named
@@ -89,11 +89,13 @@ class Realm:
     """By a word: the account's name and the endpoint's id."""
     interface_host: str
     points: dict[str, str]
-    targets: dict[str, dict[str, str]]
-    """By the policies' type: the policies' ids by the target that they are attached to."""
-    ann: Person
     keys: dict[str, tuple[str, str]]
     """KMS keys by a word: the account's name and the key's ARN."""
+    targets: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By the policies' type: the policies' ids by the target that they are attached to."""
+    stage: Any = None
+    folder: Any = None
+    ann: Any = None
     clients: dict[tuple[str, str], Any] = field(default_factory=dict)
     number: int = 0
 
@@ -120,10 +122,20 @@ class Round:
 
 
 def make(folder: Path, dice: random.Random) -> Realm:
+    """In the lab without sockets, with an organization."""
     stage = Stage(*ACCOUNTS)
     admins = {name: stage.admin(account) for account, name in ACCOUNTS.items()}
     organization, units, targets = _organization(stage, admins["manager"])
-    origins, stands, endpoints, vpcs, address, host = _networks(stage)
+    path = f"{organization}/" + "".join(f"{unit}/" for unit in units)
+    made = furnish(dice, admins, organization=organization, path=path)
+    key = admins["main"].client("iam").create_access_key(UserName="ann")["AccessKey"]
+    ann = Person(stage, key["AccessKeyId"], key["SecretAccessKey"])
+    return replace(made, folder=folder, targets=targets, stage=stage, ann=ann)
+
+
+def furnish(dice: random.Random, admins: Mapping[str, Any], *, organization: str, path: str) -> Realm:
+    """Networks, keys, people and buckets; `admins` are sessions by the accounts' names."""
+    origins, stands, endpoints, vpcs, address, host = _networks(admins)
     keys = _keys(admins)
     points = {label: f"arn:aws:s3:{REGION}:{account}:accesspoint/way-{label}" for label, account in POINTED.items()}
     named = Named(
@@ -132,16 +144,15 @@ def make(folder: Path, dice: random.Random) -> Realm:
         addresses=(f"{address}/32", f"{LOCAL.address}/32"),
         accounts=(OWNER, PARTNER, STRANGER, MANAGER),
         organization=organization,
-        path=f"{organization}/" + "".join(f"{unit}/" for unit in units),
+        path=path,
         people=(*(role_arn(name) for name in ROLES), f"arn:aws:iam::{OWNER}:user/ann"),
         keys=tuple(arn for _, arn in keys.values()),
         points=tuple(points.values()),
         region=REGION,
     )
+    _people(admins)
     realm = Realm(
-        stage=stage,
-        folder=folder,
-        admins=admins,
+        admins=dict(admins),
         origins=origins,
         stands=stands,
         named=named,
@@ -149,8 +160,6 @@ def make(folder: Path, dice: random.Random) -> Realm:
         endpoints=endpoints,
         interface_host=host,
         points=points,
-        targets=targets,
-        ann=_people(stage, admins),
         keys=keys,
     )
     _buckets(realm, vpcs[0])
@@ -179,13 +188,12 @@ def _organization(stage: Stage, manager: Person) -> tuple[str, tuple[str, ...], 
     return found, (root, outer, inner), targets
 
 
-def _networks(stage: Stage) -> Any:
+def _networks(admins: Mapping[str, Any]) -> Any:
     """Places of every kind: by gateway and interface endpoints, a NAT, cut off, closed to http, in other accounts."""
-    admins = {account: stage.admin(account) for account in (OWNER, PARTNER, STRANGER)}
-    main = labnetwork.make(admins[OWNER], OWNER, "10.1")
-    side = labnetwork.make(admins[OWNER], OWNER, "10.2")
-    other = labnetwork.make(admins[PARTNER], PARTNER, "10.3")
-    far = labnetwork.make(admins[STRANGER], STRANGER, "10.4")
+    main = labnetwork.make(admins["main"], OWNER, "10.1")
+    side = labnetwork.make(admins["main"], OWNER, "10.2")
+    other = labnetwork.make(admins["partner"], PARTNER, "10.3")
+    far = labnetwork.make(admins["stranger"], STRANGER, "10.4")
     for port in (80, 443):
         side.let_in("10.2.0.0/16", port)
     ec2 = main.ec2
@@ -241,7 +249,7 @@ def _table(ec2: Any, vpc: str, subnet: str) -> str:
     return table
 
 
-def _keys(admins: dict[str, Person]) -> dict[str, tuple[str, str]]:
+def _keys(admins: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     found = {}
     for word, account in (("own", "main"), ("second", "main"), ("theirs", "partner")):
         kms = admins[account].client("kms")
@@ -251,8 +259,8 @@ def _keys(admins: dict[str, Person]) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _people(stage: Stage, admins: dict[str, Person]) -> Person:
-    """Roles, boundaries that allow nothing yet, and a user in a group."""
+def _people(admins: Mapping[str, Any]) -> None:
+    """Roles, boundaries that allow nothing yet, a user in a group, and who reads the canaries whatever is thrown."""
     everybody = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:*"}
     trust = document([everybody | {"Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]}])
     for name, account in ROLES.items():
@@ -267,8 +275,11 @@ def _people(stage: Stage, admins: dict[str, Person]) -> Person:
     iam.create_user(UserName="ann")
     iam.create_group(GroupName="team")
     iam.add_user_to_group(GroupName="team", UserName="ann")
-    key = iam.create_access_key(UserName="ann")["AccessKey"]
-    return Person(stage, key["AccessKeyId"], key["SecretAccessKey"])
+    may = document([{"Effect": "Allow", "Action": ["s3:GetObject*", "kms:Decrypt"], "Resource": "*"}])
+    for account in ("main", "partner", "manager"):
+        iam = admins[account].client("iam")
+        iam.create_role(RoleName=WATCHER, AssumeRolePolicyDocument=trust)
+        iam.put_role_policy(RoleName=WATCHER, PolicyName="inline", PolicyDocument=may)
 
 
 def _buckets(realm: Realm, vpc: str) -> None:
@@ -301,6 +312,11 @@ def _buckets(realm: Realm, vpc: str) -> None:
 
 def throw(realm: Realm) -> Round:
     """All policies, tags and settings anew, and a snapshot of that."""
+    return _round(realm, settle(realm))
+
+
+def settle(realm: Realm) -> dict[str, Any]:
+    """All policies, tags and settings anew; the session policies of the inventory's."""
     realm.number += 1
     writer, dice = realm.writer, realm.writer.dice
     for kind, targets in realm.targets.items():
@@ -310,9 +326,8 @@ def throw(realm: Realm) -> Round:
             realm.client("organizations", "manager").update_policy(PolicyId=policy_id, Content=text)
     for account, endpoint in realm.endpoints.values():
         realm.client("ec2", account).modify_vpc_endpoint(VpcEndpointId=endpoint, PolicyDocument=writer.of_endpoint())
-    administrators = [f"arn:aws:iam::{account}:role/s3vpce-runner" for account in (OWNER, PARTNER, MANAGER)]
     for account, arn in realm.keys.values():
-        text = writer.of_key(administrators=administrators, owner=arn.split(":")[4])
+        text = writer.of_key(accounts=(OWNER, PARTNER, MANAGER), owner=arn.split(":")[4])
         realm.client("kms", account).put_key_policy(KeyId=arn, PolicyName="default", Policy=text)
     for name, account in ROLES.items():
         _throw_role(realm, name, ACCOUNTS[account])
@@ -333,8 +348,7 @@ def throw(realm: Realm) -> Round:
         realm.client("s3control", ACCOUNTS[account_id]).put_access_point_policy(
             AccountId=account_id, Name=arn.rpartition("/")[2], Policy=writer.of_point(arn)
         )
-    policies = {name: json.loads(writer.identity(wide=0.6, denies=0.5)) for name in NARROWED if dice.random() < 0.7}
-    return _round(realm, policies)
+    return {name: json.loads(writer.identity(wide=0.6, denies=0.5)) for name in NARROWED if dice.random() < 0.7}
 
 
 def _throw_role(realm: Realm, name: str, account: str) -> None:
@@ -382,7 +396,7 @@ def _throw_bucket(realm: Realm, label: str, account: str) -> None:
 
 def _round(realm: Realm, policies: dict[str, Any]) -> Round:
     path = realm.folder / "s3vpce.yaml"
-    path.write_text(json.dumps(_inventory(realm, policies)), encoding="utf-8")
+    path.write_text(json.dumps(inventory_of(realm, policies)), encoding="utf-8")
     inventory = load_inventory(path)
     sessions = Narrowed(realm.admins, {"ann": realm.ann})
     sessions.policies = policies
@@ -398,7 +412,7 @@ def _round(realm: Realm, policies: dict[str, Any]) -> Round:
     return Round(realm, inventory, world, snapshot, sessions)
 
 
-def _inventory(realm: Realm, policies: dict[str, Any]) -> dict[str, Any]:
+def inventory_of(realm: Realm, policies: dict[str, Any]) -> dict[str, Any]:
     dice = realm.writer.dice
     roles: dict[str, Any] = {
         name: {"role": role_arn(name), "account": ACCOUNTS[account]} for name, account in ROLES.items()
@@ -406,6 +420,9 @@ def _inventory(realm: Realm, policies: dict[str, Any]) -> dict[str, Any]:
     for name, text in policies.items():
         roles[name]["session_policy"] = text
     roles["app2"] |= {"session_tags": {"team": dice.choice(("red", "blue"))}, "session_name": "nightly"}
+    for account in ("main", "partner", "manager"):
+        account_id = next(key for key, name in ACCOUNTS.items() if name == account)
+        roles[f"watcher-{account}"] = {"role": f"arn:aws:iam::{account_id}:role/{WATCHER}", "account": account}
     roles["ext0"]["source_identity"] = dice.choice(("sam", "joe"))
     return {
         "accounts": {name: {"id": account, "region": REGION} for account, name in ACCOUNTS.items()},
@@ -428,7 +445,7 @@ def _inventory(realm: Realm, policies: dict[str, Any]) -> dict[str, Any]:
             label: {
                 "name": bucket_name(label),
                 "account": ACCOUNTS[account],
-                "canary": KEY,
+                "canary": {"key": KEY, "reader": f"watcher-{ACCOUNTS[account]}:internet"},
                 "hosts": {
                     "named": realm.interface_host,
                     "dual": "dualstack",
