@@ -29,6 +29,7 @@ _WIDEST: Final = 120
     metavar="NAME",
     help="attach policies to the account from this management account of the inventory",
 )
+@click.option("--partner", metavar="NAME", help="make a bucket in this other account of the organization, too")
 @click.option("--only", multiple=True, metavar="EXPERIMENT", help="do this experiment and no other; may be repeated")
 @click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, instead of AWS")
 def calibrate(
@@ -41,6 +42,7 @@ def calibrate(
     with_endpoint: bool,
     other_region: str | None,
     organization: str | None,
+    partner: str | None,
     only: tuple[str, ...],
     lab_ready: Path | None,
 ) -> None:
@@ -66,6 +68,7 @@ def calibrate(
                 endpoint="made" if with_endpoint else "",
                 far=other_region or "",
                 organization=organization or "",
+                partner=partner or "",
                 only=wanted(only),
             ),
             notify=lambda line: click.echo(line, err=True),

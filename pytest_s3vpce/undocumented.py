@@ -279,6 +279,9 @@ _ABOVE: Final = (
             ("vpc_endpoint explicit",),
             "a denial by an endpoint policy's Deny, to another account of the bucket's organization",
         ),
+        _message(
+            "resource-implicit", "resource implicit", "a denial for want of a bucket policy's Allow, to such an account"
+        ),
     ),
 )
 RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (*_ALL, *_INSIDE, *_ABOVE)}

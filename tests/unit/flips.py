@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ELSEWHERE: Final = {"organizations", *INSIDE}
 """Experiments whose tests are in files of their own: they take a VPC or an organization."""
-NOT_YET: Final = {"asymmetric signatures", "other accounts"}
+NOT_YET: Final = {"asymmetric signatures"}
 """Rules that no experiment settles."""
 NOT_HERE: Final = ELSEWHERE | NOT_YET
 MEASURES: Final = {

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.probe import ProbeBuilder
     from pytest_s3vpce.run.calibrating.network import Network
     from pytest_s3vpce.run.calibrating.organization import Management
+    from pytest_s3vpce.run.calibrating.partner import Partner
     from pytest_s3vpce.run.calibrating.scratch import Scratch
     from pytest_s3vpce.vantage import Vantage
 
@@ -59,6 +60,8 @@ class Question:
     """Where it is sent and what it is signed for, if not the scratch bucket's Region."""
     bucket: str = ""
     """Another one than the scratch bucket."""
+    owner: str = ""
+    """Of that bucket, if it is another account's."""
     body: bytes | None = None
     """What takes the body's place once the request is signed."""
 
@@ -101,6 +104,7 @@ class Asker:
         *,
         network: Network | None = None,
         management: Management | None = None,
+        partner: Partner | None = None,
         far: str = "",
     ) -> None:
         self.scratch = scratch
@@ -108,6 +112,7 @@ class Asker:
         """Another Region, for what takes one."""
         self._network = network
         self._management = management
+        self._partner = partner
         self._vantage = vantage
         self._builder = builder
         self._learnt: dict[str, str] = {}
@@ -123,6 +128,12 @@ class Asker:
         """The organization's, if one is given."""
         assert self._management is not None
         return self._management
+
+    @property
+    def partner(self) -> Partner:
+        """The other account, if one is given."""
+        assert self._partner is not None
+        return self._partner
 
     def ask(self, questions: Sequence[Question]) -> list[Reply]:
         """The replies, in the order of the questions."""
@@ -161,7 +172,7 @@ class Asker:
     def _destination(self, row: Question) -> Destination:
         return Destination(
             bucket=row.bucket or self.scratch.bucket,
-            owner=self.scratch.account_id,
+            owner=row.owner or self.scratch.account_id,
             region=row.region or self.scratch.region,
             host=row.host,
             key=KEY,

@@ -16,6 +16,7 @@ from pytest_s3vpce.run.calibrating.asking import Asker, Question
 from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, FUNCTIONS, INSIDE, not_run
 from pytest_s3vpce.run.calibrating.network import Network
 from pytest_s3vpce.run.calibrating.organization import Management
+from pytest_s3vpce.run.calibrating.partner import Partner
 from pytest_s3vpce.run.calibrating.scratch import BOUND, FEW, Scratch
 from pytest_s3vpce.run.deployments import deployment_of, hosts_of, placed
 from pytest_s3vpce.run.planes import Planes, world_of
@@ -90,7 +91,11 @@ class Calibrator:
             management = Management(above, run_id=folder.run_id, tags=self._scratch.tags, ledger=ledger, notify=notify)
         self._asker = Asker(self._scratch, _here(world, environment), builder, management=management)
         self._out = Asker(self._scratch, self._outside, builder)
-        self._in = Asker(self._scratch, self._within, builder, network=network, far=given.far)
+        partner = None
+        if given.partner:
+            other = world.account_id(given.partner) if given.partner in inventory.accounts else ""
+            partner = Partner(self._planes.of(given.partner), account_id=other)
+        self._in = Asker(self._scratch, self._within, builder, network=network, partner=partner, far=given.far)
         self._ready: set[str] = set()
 
     def run(self) -> tuple[Calibration, list[str]]:

@@ -11,6 +11,7 @@ from pytest_s3vpce.run.calibrating.inside import endpoints, gateways, other_regi
 from pytest_s3vpce.run.calibrating.measuring import propagation
 from pytest_s3vpce.run.calibrating.ordering import forms, order
 from pytest_s3vpce.run.calibrating.organization import organizations
+from pytest_s3vpce.run.calibrating.partner import other_accounts
 from pytest_s3vpce.run.calibrating.policies import access_points, bucket_policies, messages, public_policies
 from pytest_s3vpce.run.calibrating.reading import absent_keys, attributes, functions, keys
 from pytest_s3vpce.undocumented import RULES
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
     Run = Callable[[Asker], Iterator[Finding]]
 
-INSIDE: Final = frozenset({"gateways", "endpoints", "other Regions"})
+INSIDE: Final = frozenset({"gateways", "endpoints", "other accounts", "other Regions"})
 """Asked from a function that is made for them inside of a VPC."""
 _INSIDE: Final = "--inside NAME, a vantage point of the inventory in subnets of the account"
 _ENDPOINT: Final = f"{_INSIDE}, and --with-endpoint, which makes an interface endpoint there"
+_PARTNER: Final = f"{_ENDPOINT}, and --partner NAME, another account of the organization in the inventory"
 _FAR: Final = f"{_ENDPOINT}, and --other-region REGION"
 FUNCTIONS: Final = "functions"
 """Asked from a function that is made for it, outside of VPCs."""
@@ -43,6 +45,8 @@ class Given:
     """`made`: an interface endpoint there."""
     organization: str = ""
     """The management account of the organization, by its name in the inventory."""
+    partner: str = ""
+    """Another account of the organization, by its name in the inventory."""
     far: str = ""
     """Another Region, to which another endpoint leads."""
     only: frozenset[str] = frozenset()
@@ -88,9 +92,9 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
         takes=("organization",),
         needs="--organization NAME, the inventory's name of the management account of the account's organization",
     ),
-    "other accounts": Experiment(run=None, needs="two accounts and an endpoint, which no experiment takes yet"),
     "gateways": Experiment(run=gateways, takes=("inside",), needs=_INSIDE),
     "endpoints": Experiment(run=endpoints, takes=("inside", "endpoint"), needs=_ENDPOINT),
+    "other accounts": Experiment(run=other_accounts, takes=("inside", "endpoint", "partner"), needs=_PARTNER),
     "other Regions": Experiment(run=other_regions, takes=("inside", "endpoint", "far"), needs=_FAR),
 }
 """By the names that rules have their experiment by; `messages` are completed by `bucket policies`."""

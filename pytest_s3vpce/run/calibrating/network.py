@@ -44,6 +44,7 @@ class Network:
         self._ledger = ledger
         self._notify = notify
         self._endpoints: dict[str, str] = {}
+        self._hosts: dict[str, Host] = {}
 
     @property
     def _ec2(self) -> Any:
@@ -66,16 +67,19 @@ class Network:
         return {row["VpcEndpointId"]: row["VpcEndpointType"].lower() for row in rows}
 
     def make_endpoint(self, region: str) -> Host:
-        """An interface endpoint for S3 in that Region, under a name of its own; what else is in the VPC stays as it is.
+        """An interface endpoint for S3 in that Region, one for all, under a name of its own.
 
+        What else is in the VPC stays as it is:
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html
         """
         try:
-            return self._made(region)
+            if region not in self._hosts:
+                self._hosts[region] = self._made(region)
         except FAULTS as error:
             raise RunError(
                 f"a calibration can't make an endpoint: {words_of(error)}", remedy="leave --with-endpoint out"
             ) from error
+        return self._hosts[region]
 
     def _made(self, region: str) -> Host:
         place, name = self._place(), resource_name(self._run_id, f"calibration-{region}")

@@ -55,7 +55,7 @@ class Scratch:
         self.account_id = account_id
         self.region = control.region
         self.version = "null"
-        self._control = control
+        self.control = control
         self._run_id = run_id
         self._ledger = ledger
         self._notify = notify
@@ -65,11 +65,19 @@ class Scratch:
     @property
     def arns(self) -> list[str]:
         """The bucket and all in it."""
-        return [self._arn("s3:::" + self.bucket), self._arn(f"s3:::{self.bucket}/*")]
+        return self.arns_of(self.bucket)
+
+    def arns_of(self, bucket: str) -> list[str]:
+        """A bucket and all in it."""
+        return [self._arn(f"s3:::{bucket}"), self._arn(f"s3:::{bucket}/*")]
+
+    def bucket_of(self, account_id: str) -> str:
+        """The name of the bucket that is made in another account."""
+        return f"{SCRATCH}{self._run_id}-with-{account_id}"
 
     @property
-    def _far_arns(self) -> list[str]:
-        return [self._arn(f"s3:::{self._far}"), self._arn(f"s3:::{self._far}/*")]
+    def _other_arns(self) -> list[str]:
+        return [*self.arns_of(self._far), *self.arns_of(self.bucket_of("*"))]
 
     @property
     def _points(self) -> str:
@@ -80,7 +88,7 @@ class Scratch:
 
     @property
     def partition(self) -> str:
-        return str(self._control.owner.split(":")[1])
+        return str(self.control.owner.split(":")[1])
 
     def userid(self, name: str) -> str:
         """What aws:userid holds in a session of a role."""
@@ -97,14 +105,14 @@ class Scratch:
     @property
     def s3(self) -> Any:
         """The account's own client: it sets the bucket's policy."""
-        return self._control.client("s3")
+        return self.control.client("s3")
 
     def make(self) -> None:
         """Everything, in the ledger before it is asked for. RunError where it can't be made; then some may be there."""
         try:
             self._take_left()
             self._make_roles(self._tags(self.region))
-            self._make_bucket(self.bucket, self.region)
+            self.make_bucket(self.bucket, self.region, control=self.control)
             self.s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
             self.version = self.s3.put_object(Bucket=self.bucket, Key=KEY, Body=BODY)["VersionId"]
         except FAULTS as error:
@@ -113,8 +121,7 @@ class Scratch:
     def make_bucket_in(self, region: str) -> str:
         """Another bucket with a canary, in another Region."""
         try:
-            self._make_bucket(self._far, region)
-            self._control.client("s3", region=region).put_object(Bucket=self._far, Key=KEY, Body=BODY)
+            self.make_bucket(self._far, region, control=self.control)
         except FAULTS as error:
             raise _unmade(error) from error
         return self._far
@@ -126,7 +133,7 @@ class Scratch:
     @property
     def tags(self) -> dict[str, str]:
         """Of all that one calibration makes."""
-        return marks.of_run(self._run_id, owner=self._control.owner)
+        return marks.of_run(self._run_id, owner=self.control.owner)
 
     def _few(self, *actions: str) -> list[dict[str, Any]]:
         denied = {"Effect": "Deny", "Action": "s3:GetObjectTagging", "Resource": self.arns}
@@ -136,7 +143,7 @@ class Scratch:
     def let_few(self, *actions: str) -> None:
         """Allows the role `few` these actions, besides the one that it always may."""
         policy = document(*self._few(*actions))
-        iam = self._control.client("iam")
+        iam = self.control.client("iam")
         iam.put_role_policy(RoleName=self._roles[FEW], PolicyName=ROLE_POLICY, PolicyDocument=policy)
 
     def take_public_policies(self) -> None:
@@ -155,7 +162,7 @@ class Scratch:
         """Its ARN; it goes with the bucket."""
         name = f"s3vpce-{self._run_id}"
         self._notify(f"creating access point {name}")
-        self._control.client("s3control").create_access_point(AccountId=self.account_id, Name=name, Bucket=self.bucket)
+        self.control.client("s3control").create_access_point(AccountId=self.account_id, Name=name, Bucket=self.bucket)
         return self._arn(f"s3:{self.region}:{self.account_id}:accesspoint/{name}")
 
     def remove(self, planes: Callable[[str], ControlPlane]) -> list[Remaining]:
@@ -169,7 +176,7 @@ class Scratch:
     def session(self, role: str, *statements: dict[str, Any], tries: int = _TRIES) -> dict[str, Any]:
         """Keys of a session of a role, limited by these statements if there are any."""
         limits = {"Policy": document(*statements)} if statements else {}
-        sts = self._control.client("sts")
+        sts = self.control.client("sts")
         while True:
             tries -= 1
             try:
@@ -192,9 +199,9 @@ class Scratch:
             here = tags.get(marks.REGION) == self.region
             if here and marks.is_over(tags, now=dt.datetime.now(dt.UTC)):
                 entry = self._ledger.creating(
-                    Kind.S3_BUCKET, account=self._control.account, region=self.region, identifier=name
+                    Kind.S3_BUCKET, account=self.control.account, region=self.region, identifier=name
                 )
-                strike(self._ledger, entry, self._control)
+                strike(self._ledger, entry, self.control)
 
     def _tags_of(self, bucket: str) -> dict[str, str]:
         try:
@@ -204,29 +211,31 @@ class Scratch:
         return {row["Key"]: row["Value"] for row in rows}
 
     def _make_roles(self, tags: list[dict[str, str]]) -> None:
-        iam = self._control.client("iam")
+        iam = self.control.client("iam")
         trust = {"Effect": "Allow", "Principal": {"AWS": self.root_arn}, "Action": "sts:AssumeRole"}
         everything = [
-            {"Effect": "Allow", "Action": "s3:*", "Resource": [*self.arns, self._points, *self._far_arns]},
+            {"Effect": "Allow", "Action": "s3:*", "Resource": [*self.arns, self._points, *self._other_arns]},
             {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"},
         ]
         for name, statements in ((ALL, everything), (FEW, self._few()), (BOUND, everything), (CLOSED, everything)):
             role = self._roles[name]
             self._notify(f"creating role {role}")
-            self._ledger.creating(Kind.IAM_ROLE, account=self._control.account, region=self.region, identifier=role)
+            self._ledger.creating(Kind.IAM_ROLE, account=self.control.account, region=self.region, identifier=role)
             boundary = {"PermissionsBoundary": self._arn(_BOUNDARIES[name])} if name in _BOUNDARIES else {}
             made = iam.create_role(RoleName=role, AssumeRolePolicyDocument=document(trust), Tags=tags, **boundary)
             self._ids[name] = made["Role"]["RoleId"]
             iam.put_role_policy(RoleName=role, PolicyName=ROLE_POLICY, PolicyDocument=document(*statements))
 
-    def _make_bucket(self, name: str, region: str) -> None:
-        """With the access lists off and Block Public Access on, as every new bucket is."""
+    def make_bucket(self, name: str, region: str, *, control: ControlPlane) -> Any:
+        """With a canary, the access lists off and Block Public Access on, as every new bucket is; its client."""
         self._notify(f"creating bucket {name}")
-        client, bucket = self._control.client("s3", region=region), {"Bucket": name}
+        client, bucket = control.client("s3", region=region), {"Bucket": name}
         place = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region != _NOWHERE else {}
-        self._ledger.creating(Kind.S3_BUCKET, account=self._control.account, region=region, identifier=name)
+        self._ledger.creating(Kind.S3_BUCKET, account=control.account, region=region, identifier=name)
         client.create_bucket(**bucket, **place)
         client.put_bucket_tagging(**bucket, Tagging={"TagSet": self._tags(region)})
+        client.put_object(**bucket, Key=KEY, Body=BODY)
+        return client
 
     def _arn(self, rest: str) -> str:
         return f"arn:{self.partition}:{rest}"
