@@ -195,7 +195,8 @@ def _of_missed_condition(row: Suspect, condition: Condition) -> str:
     if deny and _beside_a_path(row, condition):
         return f"give {condition.shown} a deny of its own: in {name} all conditions must be met for one to deny"
     if deny and condition.name in _BACK and any("*" in value for value in condition.wanted) and actual:
-        return f"write the ids that are meant into {condition.shown} of {name} for {', '.join(condition.wanted)}"
+        what = "ARNs" if condition.key.endswith("arn") else "ids"
+        return f"write the {what} that are meant into {condition.shown} of {name} for {', '.join(condition.wanted)}"
     if deny and condition.name in _BACK and actual:
         return f"take {actual} out of {condition.shown} of {name}, which spares it"
     if not actual and condition.if_exists and deny:
@@ -234,8 +235,15 @@ def of_grant(prediction: Prediction, allow: Suspect) -> str:
     return f"narrow `{allow.statement.name}` of the {allow.policy}: it lets {who} {prediction.action}"
 
 
-def of_hole(prediction: Prediction, missed: Suspect | None, allow: Suspect | None, *, subject: Subject) -> str:
-    """Where something is allowed that should not be."""
+def of_hole(
+    prediction: Prediction,
+    missed: Suspect | None,
+    allow: Suspect | None,
+    *,
+    subject: Subject,
+    gate: Suspect | None = None,
+) -> str:
+    """Where something is allowed that should not be; `gate` is what the endpoint's policy allows it by."""
     decision, cell = prediction.decision, prediction.cell
     assert decision is not None
     foreign = not decision.case.asked.same
@@ -245,7 +253,9 @@ def of_hole(prediction: Prediction, missed: Suspect | None, allow: Suspect | Non
     if missed is not None and _lacks_if_exists(missed):
         return of_miss(missed, missed.misses[0])
     if foreign and allow is not None:
-        return of_grant(prediction, allow)
+        fix = of_grant(prediction, allow)
+        beside = subject is Subject.WAY and gate not in (None, allow)
+        return f"{fix}; or narrow `{gate.statement.name}` of the {gate.policy}" if beside and gate is not None else fix
     path = prediction.way.path if prediction.way is not None else None
     through = path.endpoint.id if isinstance(path, Path) and path.endpoint is not None else "no endpoint"
     bound = missed is not None and is_for_others(missed, subject)

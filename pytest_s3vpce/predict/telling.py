@@ -153,7 +153,8 @@ def _of_allow(prediction: Prediction, *, blame: Blame, subject: Subject) -> _Par
     if blame in (Blame.GRANT, Blame.ENDPOINT) and first is not None:
         return _Part(lines=tuple(lines), suspect=first, fix=fixes.of_grant(prediction, first))
     missed = nearest_deny(decision, prediction.cell, subject)
-    fix = fixes.of_hole(prediction, missed, first, subject=subject)
+    gate = next((row for row in allows if row.layer == "vpc_endpoint"), None)
+    fix = fixes.of_hole(prediction, missed, first, subject=subject, gate=gate)
     if missed is None:
         lines.append("no deny stands in any policy that was read")
     elif irrelevance(missed, prediction.cell, subject) > (1 if subject is Subject.WAY else 0):

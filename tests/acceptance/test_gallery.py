@@ -129,6 +129,8 @@ def test_counterexamples_of_one_statement_are_told_once(run: Run) -> None:
             "PutObject/unencrypted/app:app-subnet/https",
             "write StringNotEquals and what is meant in `OnlyEncryptedByKms`",
         ),
+        ("GetObject/exempt-account/app:internet/https", "write the ARNs that are meant into aws:PrincipalArn"),
+        ("GetObject/theirs/app:six/https", "s3:GetObject; or narrow `Everything` of the policy of vpce-"),
         ("GetObject/bucket-only/app:internet/https", "/* to Resource of `OnlyThroughTheEndpoint`"),
         ("GetObject/bool-without-if-exists/anonymous:app-subnet/https", "write BoolIfExists for Bool"),
     ],
