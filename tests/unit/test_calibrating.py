@@ -554,11 +554,28 @@ def test_what_settles_nothing_leaves_a_rule_as_it_was_assumed() -> None:
 # --- networks, other Regions, what reports lean on -------------------------------------------------------------------
 
 
-class Vpc(Plane):
-    """A VPC whose endpoint never becomes available."""
+def tagged(name: str, expires: str) -> dict[str, Any]:
+    tags = {"s3vpce:run": "1", "s3vpce:expires": expires, "s3vpce:name": name}
+    return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
-    def describe_vpc_endpoints(self, **_: object) -> Any:
-        return {"VpcEndpoints": [{"State": "pending"}]}
+
+OVER, GOING = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
+
+
+class Vpc(Plane):
+    """A VPC with what was left there, whose endpoint never becomes available."""
+
+    def describe_vpc_endpoints(self, **what: Any) -> Any:
+        if "VpcEndpointIds" in what:
+            return {"VpcEndpoints": [{"State": "pending"}]}
+        self.asked.append(("endpoints", what))
+        name = what["Filters"][0]["Name"]
+        left = [{"VpcEndpointId": "vpce-0", "State": "deleted", **tagged("old", OVER)}, tagged("new", GOING)]
+        return {"VpcEndpoints": left if name == "tag-key" else left[:1]}
+
+    def describe_security_groups(self, **what: Any) -> Any:
+        named = what["Filters"][0]["Name"] == "tag-key"
+        return {"SecurityGroups": [{"GroupId": "sg-9", **tagged("old", OVER)}] if named else [{"GroupId": "sg-9"}]}
 
     def create_vpc_endpoint(self, **_: object) -> Any:
         return {"VpcEndpoint": {"VpcEndpointId": "vpce-1"}}
@@ -579,8 +596,12 @@ def network_of(plane: Any, tmp_path: Path) -> network.Network:
 def test_an_endpoint_that_does_not_come_up_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "_PAUSE", 0.0)
     monkeypatch.setattr(network, "_TRIES", 2)
+    plane = Vpc(lambda _name: None)
     with pytest.raises(RunError, match="endpoint `vpce-1` was not available in time"):
-        network_of(Vpc(lambda _name: None), tmp_path).make_endpoint("us-east-1")
+        network_of(plane, tmp_path).make_endpoint("us-east-1")
+    assert ("delete_security_group", {"GroupId": "sg-9"}) in plane.asked
+    by_name = [what["Filters"][0]["Values"] for name, what in plane.asked if name == "endpoints"]
+    assert by_name == [["s3vpce:run"], ["old"]]
     kinds = [row.kind for row in Ledger(tmp_path / "ledger.jsonl").open_entries()]
     assert kinds == [Kind.SECURITY_GROUP, Kind.VPC_ENDPOINT]
 
