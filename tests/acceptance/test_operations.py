@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from pytest_s3vpce.calibration import OTHER_ANSWER, POLICIES_FIRST, Calibration, Finding
+from pytest_s3vpce.calibration import Calibration, Finding
 from pytest_s3vpce.cli import main
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.expectations import load_expectations, plan_cells
@@ -23,6 +23,7 @@ from pytest_s3vpce.run.environment import Environment, from_ready_file
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
 from pytest_s3vpce.run.predicting import predicted
+from pytest_s3vpce.undocumented import OTHER_ANSWER, POLICIES_FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_s3vpce.calibration import OTHER_ANSWER, Calibration, Finding
+from pytest_s3vpce.calibration import Calibration, Finding
 from pytest_s3vpce.lab.wire import HttpRequest
 from pytest_s3vpce.model import Answer, Cell, Layer, Outcome, OutcomeKind, Target
 from pytest_s3vpce.operations import OPERATIONS, Operation, default_operation, operation
@@ -17,6 +17,7 @@ from pytest_s3vpce.outcome import classify
 from pytest_s3vpce.probe import Credentials, Destination, Probe, ProbeBuilder
 from pytest_s3vpce.run.observed import Observed, outcome_of
 from pytest_s3vpce.run.results import _alarms
+from pytest_s3vpce.undocumented import OTHER_ANSWER
 from tests.unit.labstage import INTERNET, LOADER, REGION, Person, Stage, allow, make_role, policy
 
 MAIN = "393000000001"
