@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from pytest_s3vpce.operations.rows import (
@@ -34,16 +35,9 @@ def _read(name: str, method: str, action: str, *answers: str, default: bool = Tr
 
 def _listing(name: str, method: str, action: str, *, default: bool = True) -> Operation:
     """One key of a bucket's listing."""
-    source = f"{API}{name}.html"
-    return Operation(
-        name=name,
-        method=method,
-        requires=(on_bucket(action),),
-        default_of=action if default else None,
-        safe=Form(parameters={"MaxKeys": 1}, documented=True, source=source),
-        keys=LIST_KEYS,
-        source=source,
-    )
+    read = _read(name, method, action, default=default)
+    form = Form(parameters={"MaxKeys": 1}, documented=True, source=read.source)
+    return replace(read, safe=form, keys=LIST_KEYS)
 
 
 def _by_id(name: str, method: str, action: str) -> Operation:
