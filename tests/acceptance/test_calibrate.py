@@ -6,6 +6,9 @@ import fnmatch
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +119,24 @@ def test_a_calibration_that_fails_takes_away_what_it_made(folder: Path, ready: P
         patch.setitem(EXPERIMENTS, "order", Experiment(run=forbid))
         found = run(folder, "--account", "scratch", "--lab-ready", str(ready))
     assert isinstance(found.exception, RunError)
+    assert client(ready, "s3").list_buckets()["Buckets"] == []
+    assert [row["RoleName"] for row in client(ready, "iam").list_roles()["Roles"]] == [RUNNER]
+    assert list((folder / ".s3vpce").glob("run-*")) == []
+
+
+def test_one_that_is_terminated_takes_away_what_it_made(folder: Path, ready: Path) -> None:
+    """By SIGTERM, by which CI systems cancel jobs."""
+    command = [sys.executable, "-c", "from pytest_s3vpce.cli import main; main()", "calibrate"]
+    command += ["--account", "scratch", "--lab-ready", str(ready)]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("experiment: "):
+                process.send_signal(signal.SIGTERM)
+                break
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 1, told
+    assert "removing s3_bucket s3vpce-calibration-" in told
     assert client(ready, "s3").list_buckets()["Buckets"] == []
     assert [row["RoleName"] for row in client(ready, "iam").list_roles()["Roles"]] == [RUNNER]
     assert list((folder / ".s3vpce").glob("run-*")) == []

@@ -20,6 +20,7 @@ from pytest_s3vpce.run.calibrating.partner import Partner
 from pytest_s3vpce.run.calibrating.scratch import BOUND, FEW, Scratch
 from pytest_s3vpce.run.deployments import deployment_of, hosts_of, placed
 from pytest_s3vpce.run.planes import Planes, world_of
+from pytest_s3vpce.run.termination import Termination
 from pytest_s3vpce.undocumented import RULES
 from pytest_s3vpce.vantage import AgentConfig, DeployedLambdaVantage, Deployment, Ledger, LocalVantage, marks
 
@@ -102,15 +103,19 @@ class Calibrator:
         """What was found; and what could not be removed, and why."""
         findings: dict[str, Finding] = {}
         left: list[str] = []
+        termination = Termination()
+        termination.listen()
         try:
             self._scratch.make()
             self._await_rights()
             for name, experiment in EXPERIMENTS.items():
                 findings.update((found.rule, found) for found in self._done(name, experiment))
         finally:
+            termination.ending()
             left += map(str, self._scratch.remove(self._planes.of))
             for row in left:
                 self._notify(f"left: {row}")
+            termination.restore()
         findings = {rule: findings[rule] for rule in RULES if rule in findings}
         made = Calibration(
             made=marks.stamp(dt.datetime.now(dt.UTC)),
