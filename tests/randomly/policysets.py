@@ -196,9 +196,9 @@ class Writer:
 
     # --- documents ---------------------------------------------------------------------------------------------------
 
-    def identity(self, *, wide: float = 0.8, denies: float = 0.25) -> str:
+    def identity(self, *, wide: float = 0.9, denies: float = 0.2) -> str:
         """Of a role, a boundary, a session: everything, or buckets and access points by their names."""
-        resource = "*" if self.chance(0.7) else ["arn:aws:s3:::random-*", "arn:aws:s3:*:*:accesspoint/*"]
+        resource = "*" if self.chance(0.8) else ["arn:aws:s3:::random-*", "arn:aws:s3:*:*:accesspoint/*"]
         rows = [self.allow(resource, wide=wide)]
         if self.chance(0.75):
             rows.append({"Effect": "Allow", "Action": "kms:*", "Resource": "*"})
@@ -216,7 +216,7 @@ class Writer:
 
     def of_bucket(self, bucket: str, *, grants: float) -> str:
         both = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
-        rows = [self.deny(both, principals=True) for _ in range(self.dice.choice((0, 0, 1, 1, 2)))]
+        rows = [self.deny(both, principals=True) for _ in range(self.dice.choice((0, 0, 0, 1, 1, 2)))]
         if self.chance(grants) or not rows:
             rows.append(self.allow(both, wide=0.6, principals=True))
             rows[-1].pop("NotAction", None)
@@ -262,8 +262,9 @@ class Writer:
         row = self.deny("*")
         if kind == "RESOURCE_CONTROL_POLICY":
             row["Principal"] = "*"
-        row["Action"] = self.dice.choice(("s3:*", ["s3:Get*", "s3:Put*"], "s3:GetObject", "s3:ListBucket", ["s3:Put*", (
-            "kms:GenerateDataKey" if kind[0] == "S" else "kms:Decrypt")]))  # fmt: skip
+        of_kms = "kms:GenerateDataKey" if kind == "SERVICE_CONTROL_POLICY" else "kms:Decrypt"
+        some = (["s3:Get*", "s3:Put*"], "s3:GetObject", "s3:ListBucket", ["s3:Put*", of_kms])
+        row["Action"] = self.dice.choice(("s3:*", "s3:Delete*", *some))
         if not self.chance(denies):
             row["Resource"] = "arn:aws:s3:::nobodys"
         return document([row])

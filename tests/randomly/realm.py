@@ -320,9 +320,10 @@ def settle(realm: Realm) -> dict[str, Any]:
     realm.number += 1
     writer, dice = realm.writer, realm.writer.dice
     for kind, targets in realm.targets.items():
-        strict = dice.choice(tuple(targets.values()))
+        # One level of them, in every second throw, lest nothing be left for other policies to decide.
+        strict = dice.choice(tuple(targets.values())) if TYPES[realm.number % 2] == kind else ""
         for policy_id in targets.values():
-            text = writer.of_organization(kind, denies=0.7 if policy_id == strict else 0.0)
+            text = writer.of_organization(kind, denies=float(policy_id == strict))
             realm.client("organizations", "manager").update_policy(PolicyId=policy_id, Content=text)
     for account, endpoint in realm.endpoints.values():
         realm.client("ec2", account).modify_vpc_endpoint(VpcEndpointId=endpoint, PolicyDocument=writer.of_endpoint())
