@@ -1,4 +1,4 @@
-"""Reads what S3 says of a bucket's openness: its policy's status, Block Public Access, and who pays."""
+"""Reads what S3 says of a bucket's openness: its policy's status, Block Public Access, ACLs, and who pays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pytest_s3vpce.claims import PublicFacts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NOTHING: Final = frozenset({"NoSuchPublicAccessBlockConfiguration", "NoSuchBucketPolicy"})
+_NOTHING: Final = frozenset(
+    {"NoSuchPublicAccessBlockConfiguration", "NoSuchBucketPolicy", "OwnershipControlsNotFoundError"}
+)
 """What S3 says where there is no such setting."""
 
 
@@ -32,7 +34,16 @@ def public_facts(s3: Any, control: Any, *, bucket: str, account_id: str) -> Publ
         policy_is_public=None if status is None else status.get("IsPublic", False),
         blocks=blocks,
         requesters_pay=None if payment is None else payment.get("Payer") == "Requester",
+        acls=_acls(s3, bucket),
     )
+
+
+def _acls(s3: Any, bucket: str) -> bool | None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html"""
+    found = _asked(lambda: s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"])
+    if found is None:
+        return None
+    return all(rule.get("ObjectOwnership") != "BucketOwnerEnforced" for rule in found.get("Rules", ()))
 
 
 def _asked(call: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:

@@ -75,6 +75,12 @@ class NotPublic(Claim):
             yield Gap(
                 f"whether requesters pay for {self.bucket} could not be read: S3 refuses those who do not offer to"
             )
+        if facts is None or facts.acls is None:
+            yield Gap(
+                f"whether ACLs are on in {self.bucket} could not be read: those of single objects may let accounts in"
+            )
+        elif facts.acls:
+            yield Gap(f"ACLs are on in {self.bucket}: those of objects that were not tried may let accounts in")
         yield from grants_besides(setting, self.bucket, tried=self.principals, actions=self.actions)
 
     def explained(self) -> tuple[str, ...]:

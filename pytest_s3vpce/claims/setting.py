@@ -54,6 +54,8 @@ class PublicFacts:
     policy_is_public: bool | None = None
     blocks: frozenset[str] | None = None
     requesters_pay: bool | None = None
+    acls: bool | None = None
+    """Whether access control lists count: Object Ownership does not switch them off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

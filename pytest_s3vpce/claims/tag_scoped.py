@@ -111,5 +111,9 @@ class TagScoped(Claim):
             if scope.value in scope.key[1]:
                 what = f"the key of {scope.key[0]} holds `{scope.value}`"
                 yield Gap(f"{what}: it may be its name that decides, not its tag")
+        told = {scope.key[0] for scope in self.scopes if scope.value in scope.key[1]}
+        others = tuple(scope.key[0] for scope in self.scopes if scope.key[0] not in told)
+        if others:
+            yield Gap("of each value one key was tried, whose name may decide in place of its tag:", others)
         if self.untagged is None:
             yield Gap(f"no object without the tag {self.tag} was tried")

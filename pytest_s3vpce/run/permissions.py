@@ -196,7 +196,12 @@ NEEDS: Final = (
     # openness.py: where a bucket is claimed not to be public
     Need(
         sid="ReadOpenness",
-        actions=("s3:GetBucketPolicyStatus", "s3:GetBucketPublicAccessBlock", "s3:GetBucketRequestPayment"),
+        actions=(
+            "s3:GetBucketPolicyStatus",
+            "s3:GetBucketPublicAccessBlock",
+            "s3:GetBucketRequestPayment",
+            "s3:GetBucketOwnershipControls",
+        ),
         on="open_buckets",
         modes=_LOOKING,
     ),

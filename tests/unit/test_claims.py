@@ -105,7 +105,7 @@ SETTING = Setting(
     },
     vantage_endpoints={"app-subnet": (MAIN,), "nat-subnet": (MAIN,), "partner-vpc": (PARTNER,)},
     own_policies={"partner": Policies(identity=(EVERYTHING,))},
-    public={"reports": PublicFacts(policy_is_public=False, blocks=frozenset(BLOCKS), requesters_pay=False)},
+    public={"reports": PublicFacts(policy_is_public=False, blocks=frozenset(BLOCKS), requesters_pay=False, acls=False)},
 )
 
 

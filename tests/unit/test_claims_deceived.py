@@ -602,3 +602,21 @@ def test_whether_requesters_pay_is_a_gap_where_it_was_not_read() -> None:
     unread = replace(SETTING, public={"reports": replace(SETTING.public["reports"], requesters_pay=None)})
     (gap,) = (gap for gap in told(NOT_PUBLIC, unread) if "requesters pay" in gap)
     assert "could not be read" in gap
+
+
+@pytest.mark.parametrize(("acls", "said"), [(False, ""), (True, "ACLs are on in reports"), (None, "could not be read")])
+def test_acls_of_objects_that_were_not_tried_are_a_gap(acls: bool | None, said: str) -> None:
+    """One object's own list may let an account in, while all else is shut."""
+    setting = replace(SETTING, public={"reports": replace(SETTING.public["reports"], acls=acls)})
+    found = [gap for gap in told(NOT_PUBLIC, setting) if "ACLs" in gap]
+    assert len(found) == bool(said)
+    assert all(said in gap for gap in found)
+
+
+def test_names_that_may_decide_in_their_tags_place_are_told() -> None:
+    """A role's own policy may name the keys, for each tag of its session another, and never look at theirs."""
+    assert "of each value one key was tried, whose name may decide in place of its tag: ours, theirs" in told(
+        TAG_SCOPED
+    )
+    by_name = replace(TAG_SCOPED, given=(("red", "app", ("ours", "red/1")), *TAG_SCOPED.given[1:]))
+    assert "of each value one key was tried, whose name may decide in place of its tag: theirs" in told(by_name)

@@ -355,11 +355,11 @@ def test_an_object_without_the_tag_must_be_there() -> None:
 
 
 def test_principals_told_apart_by_more_than_tags_are_told() -> None:
-    assert told(TAG_SCOPED) == [
-        "the principals are of different roles, which may be told apart by more than their tags"
-    ]
+    names = "of each value one key was tried, whose name may decide in place of its tag: ours, theirs"
+    roles = "the principals are of different roles, which may be told apart by more than their tags"
+    assert told(TAG_SCOPED) == [roles, names]
     one = replace(TAG_SCOPED, given=tuple((value, "app", key) for value, _, key in TAG_SCOPED.given), untagged=None)
-    assert told(one) == ["no object without the tag team was tried"]
+    assert told(one) == [names, "no object without the tag team was tried"]
 
 
 # --- presigned-bounded -----------------------------------------------------------------------------------------------

@@ -123,18 +123,29 @@ def openness(s3: Client, control: Client) -> PublicFacts:
 def test_bucket_and_account_add_up() -> None:
     s3 = Client("s3").says("get_bucket_policy_status", {"PolicyStatus": {"IsPublic": True}})
     s3.says("get_public_access_block", BLOCK).says("get_bucket_request_payment", {"Payer": "Requester"})
+    s3.says("get_bucket_ownership_controls", {"OwnershipControls": {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}})
     other = {"PublicAccessBlockConfiguration": {"RestrictPublicBuckets": True}}
     found = openness(s3, Client("s3control").says("get_public_access_block", other))
     blocks = frozenset({"BlockPublicAcls", "RestrictPublicBuckets"})
-    assert found == PublicFacts(policy_is_public=True, blocks=blocks, requesters_pay=True)
+    assert found == PublicFacts(policy_is_public=True, blocks=blocks, requesters_pay=True, acls=True)
 
 
 def test_what_is_not_set_is_neither_public_nor_blocked() -> None:
     s3 = Client("s3").refuses("get_bucket_policy_status", "NoSuchBucketPolicy")
     s3.refuses("get_public_access_block", "NoSuchPublicAccessBlockConfiguration")
     s3.says("get_bucket_request_payment", {"Payer": "BucketOwner"})
+    s3.refuses("get_bucket_ownership_controls", "OwnershipControlsNotFoundError")
     control = Client("s3control").refuses("get_public_access_block", "NoSuchPublicAccessBlockConfiguration")
-    assert openness(s3, control) == PublicFacts(policy_is_public=False, blocks=frozenset(), requesters_pay=False)
+    assert openness(s3, control) == PublicFacts(
+        policy_is_public=False, blocks=frozenset(), requesters_pay=False, acls=True
+    )
+
+
+def test_acls_that_are_switched_off_do_not_count() -> None:
+    rules = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    s3 = Client("s3").refuses("get_bucket_policy_status").refuses("get_public_access_block")
+    s3.refuses("get_bucket_request_payment").says("get_bucket_ownership_controls", {"OwnershipControls": rules})
+    assert openness(s3, Client("s3control").refuses("get_public_access_block")) == PublicFacts(acls=False)
 
 
 def test_what_may_not_be_read_is_not_known() -> None:
