@@ -111,6 +111,9 @@ def test_every_report_says_it() -> None:
     for part in ("Guard", "should have matched"):
         assert part in html.render(LEAKS)
         assert part in markdown.render(LEAKS)
+    page = html.render(LEAKS).partition('<script type="application/json"')[0]
+    assert page.count(f"add {BUCKET} to Resource of `Guard`") == 1
+    assert "<b>to fix</b> add " in page
     again = Matrix.from_json(LEAKS.to_json())
     assert again == LEAKS
     assert again.claims[0].explanations[0].predicted.missed == "Guard"

@@ -51,6 +51,11 @@ def test_a_failure_carries_its_explanation() -> None:
     text = predicted(OutcomeKind.ALLOWED, SURPRISE, passed=False)
     assert "As expected, but other than predicted" not in text
     assert "<br>the deny of OnlyInside matches" in text
+    told = replace(SURPRISE, surprise=False, explanation=("the deny matches", "fix: read it again"))
+    page = html.render(
+        replace(MATRIX, cells=(replace(cell("inside", OutcomeKind.ALLOWED, passed=False), predicted=told),))
+    )
+    assert page.partition("<script")[0].count("read it again") == 1
     assert "  \n  the deny of OnlyInside matches" in text
 
 
