@@ -92,9 +92,9 @@ def _table(made: Calibration) -> str:
     rows = [
         [
             name,
-            escaped(found.value),
+            escaped(found.value) if found.ran else "",
             _differs(found, RULES[name].assumed),
-            textwrap.shorten(escaped(found.detail), _WIDEST),
+            textwrap.shorten(escaped(found.detail if found.ran else found.value), _WIDEST),
         ]
         for name, found in made.findings.items()
     ]

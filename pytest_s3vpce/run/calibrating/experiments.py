@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 INSIDE: Final = frozenset({"gateways", "endpoints", "other accounts", "other Regions"})
 """Asked from a function that is made for them inside of a VPC."""
-_INSIDE: Final = "--inside NAME, a vantage point of the inventory in subnets of the account"
-_ENDPOINT: Final = f"{_INSIDE}, and --with-endpoint, which makes an interface endpoint there"
-_PARTNER: Final = f"{_ENDPOINT}, and --partner NAME, another account of the organization in the inventory"
-_FAR: Final = f"{_ENDPOINT}, and --other-region REGION"
+_INSIDE: Final = "--inside NAME (a vantage point of the inventory, made in subnets of the account)"
+_ENDPOINT: Final = "--inside NAME and --with-endpoint (an interface endpoint is made there)"
+_PARTNER: Final = "--inside NAME, --with-endpoint and --partner NAME (another account of the organization)"
+_FAR: Final = "--inside NAME, --with-endpoint and --other-region REGION (a bucket is made there)"
 FUNCTIONS: Final = "functions"
 """Asked from a function that is made for it, outside of VPCs."""
 
@@ -90,7 +90,7 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
     "organizations": Experiment(
         run=organizations,
         takes=("organization",),
-        needs="--organization NAME, the inventory's name of the management account of the account's organization",
+        needs="--organization NAME (the management account, by its name in the inventory)",
     ),
     "gateways": Experiment(run=gateways, takes=("inside",), needs=_INSIDE),
     "endpoints": Experiment(run=endpoints, takes=("inside", "endpoint"), needs=_ENDPOINT),
