@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -25,7 +26,7 @@ from pytest_s3vpce.snapshot import closed_port
 from pytest_s3vpce.vantage import Kind, Ledger
 from pytest_s3vpce.vantage.ssm import RunCommand
 from tests.acceptance import faulty
-from tests.acceptance.faulty import Fault, Way
+from tests.acceptance.faulty import Call, Fault, Reply, Way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,7 +62,12 @@ class Guarded:
         """Each first answer to a creation is lost on the way: what was made has to be found again."""
         self.stage = stage
         self._way = Way(stage.ready["endpoint_url"])
-        self._way.faults = (Fault(only="(iam|lambda):Create(Role|Function)", after=faulty.first_answers_lost()),)
+        self.denied: set[str] = set()
+        """The operations that were, of the runners' own."""
+        self._way.faults = (
+            Fault(after=self._note),
+            Fault(only="(iam|lambda):Create(Role|Function)", after=faulty.first_answers_lost()),
+        )
         connection = replace(stage.environment.connection, endpoint_url=self._way.url)
         self.environment = replace(stage.environment, connection=connection)
         self.inventory = load_inventory(inventory)
@@ -136,12 +142,18 @@ class Guarded:
 
     def breaks(self, wanted: Mapping[str, Any], *, action: str) -> bool:
         """Whether anything is not as it was; what is known to take the action is looked at first."""
+        self.denied.clear()
         first = _FIRST.get(action, "")
         ways = sorted(self.ways().items(), key=lambda row: not (first and row[0].startswith(first)))
         try:
             return any(way() != wanted[name] for name, way in ways)
         except (S3VpceError, AssertionError):
             return True
+
+    def _note(self, call: Call, reply: Reply) -> Reply:
+        if reply.status >= 400 and re.search(rb"AccessDenied|UnauthorizedOperation", reply.body):
+            self.denied.add(f"{call.service}:{call.operation}")
+        return reply
 
     def restore(self) -> None:
         """What could not be removed for want of a right, removed with all that are printed."""

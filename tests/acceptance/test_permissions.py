@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = EXAMPLES / "endpoint_only"
 APP = '{role: "${out:AppRoleArn}", session_tags: {team: probes}, source_identity: tester}'
+BESIDE = "10.20.77.0/24"
 SOAK = bool(os.environ.get("S3VPCE_SOAK"))
 POINTS = """\
 vantage_points:
@@ -171,6 +172,7 @@ def furnished(strict: Stage) -> Stage:
         made[f"Instance-{account}"] = answer["Instances"][0]["InstanceId"]
         made[f"ClosedGroup-{account}"] = closed_group(strict.client("ec2", account), made[subnet])
     made["AppInstance"] = made["Instance-main"]
+    made["BesideApp"] = beside(strict)
     refer(strict)
     s3 = strict.client("s3")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
@@ -192,6 +194,15 @@ def refer(strict: Stage) -> None:
     strict.client("cloudformation").create_stack(StackName="rights", TemplateBody=json.dumps(template))
     key = strict.client("kms").create_key()["KeyMetadata"]["Arn"]
     strict.client("ssm").put_parameter(Name="/s3vpce/key", Value=key, Type="SecureString")
+
+
+def beside(stage: Stage) -> str:
+    """A subnet with the routes of the app's."""
+    ec2, table = stage.client("ec2"), stage.route_table()
+    (subnet,) = ec2.describe_subnets(SubnetIds=[stage.outputs["AppSubnet"]])["Subnets"]
+    made = ec2.create_subnet(VpcId=subnet["VpcId"], CidrBlock=BESIDE)["Subnet"]["SubnetId"]
+    ec2.associate_route_table(RouteTableId=table, SubnetId=made)
+    return str(made)
 
 
 def closed_group(ec2: Any, subnet: str) -> str:
@@ -222,12 +233,12 @@ def as_it_is(folder: Path, example: str = "endpoint_only") -> None:
         shutil.copy(path, folder)
 
 
-def with_points(folder: Path, *, kept: str) -> None:
-    """The example, whose functions of that form are kept."""
+def with_all_kept(folder: Path) -> None:
+    """The example, whose functions are kept, one of them in two subnets."""
     as_it_is(folder)
     path = folder / "s3vpce.yaml"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(re.sub(kept, r"\g<0>keep: true, ", text), encoding="utf-8")
+    text = path.read_text(encoding="utf-8").replace("{lambda: {", "{lambda: {keep: true, ")
+    path.write_text(text.replace('"${out:AppSubnet}"', '"${out:AppSubnet}", "${out:BesideApp}"'), encoding="utf-8")
 
 
 def with_all_kinds(folder: Path) -> None:
@@ -278,7 +289,7 @@ CASES: Final = {
     "example": Case(stage="strict", write=as_it_is, kind=Guarded, parts=2),
     "all kinds": Case(stage="furnished", write=with_all_kinds, kind=Wide, parts=4),
     "deploying": Case(stage="furnished", write=with_one_kept, kind=Deploying),
-    "kept": Case(stage="furnished", write=lambda folder: with_points(folder, kept=r"{lambda: {"), kind=Keeping),
+    "kept": Case(stage="furnished", write=with_all_kept, kind=Keeping),
     "assuming": Case(stage="strict", write=with_this_machine_only, kind=Assuming),
     "open": Case(
         stage="every_claim",
@@ -325,12 +336,12 @@ def works(guarded: Guarded) -> dict[str, Any]:
 
 
 def surplus(guarded: Guarded, tried: Collection[tuple[str, Pair]]) -> list[str]:
-    """The actions that may go without anything breaking."""
+    """The actions that may go without anything breaking for want of a right."""
     wanted = works(guarded)
-    found = []
+    usual, found = frozenset(guarded.denied), []
     for account, pair in tried:
         guarded.may(account, without(guarded.policies[account], pair))
-        if not guarded.breaks(wanted, action=pair[1]):
+        if not (guarded.breaks(wanted, action=pair[1]) and guarded.denied - usual):
             found.append(f"{account}: {pair[1]} of {pair[0]}")
         guarded.may(account, guarded.policies[account])
         guarded.restore()
