@@ -274,9 +274,13 @@ class AccessRun:
         with ThreadPoolExecutor(max(1, len(by_vantage))) as pool:
             todo = {pool.submit(self._batch, name, rows, seen): name for name, rows in by_vantage.items()}
             started = time.monotonic()
-            while left := wait(todo, timeout=_PATIENCE).not_done:
-                names = ", ".join(sorted(todo[one] for one in left))
-                self._notify(f"still waiting for answers from {names} ({time.monotonic() - started:.0f} s)")
+            try:
+                while left := wait(todo, timeout=_PATIENCE).not_done:
+                    names = ", ".join(sorted(todo[one] for one in left))
+                    self._notify(f"still waiting for answers from {names} ({time.monotonic() - started:.0f} s)")
+            except KeyboardInterrupt:
+                self._vantages.end()
+                raise
             for one in todo:
                 one.result()
 

@@ -25,6 +25,13 @@ class Planes:
         self._lock = threading.Lock()
         self._planes: dict[str, ControlPlane] = {}
 
+    def end(self) -> None:
+        """The run was told to end: what waits in other threads need not."""
+        with self._lock:
+            planes = list(self._planes.values())
+        for plane in planes:
+            plane.end()
+
     def of(self, account: str | None) -> ControlPlane:
         """An account's control plane, in the account's own Region; None is the inventory's first account."""
         name = account or self._world.inventory.default_account

@@ -52,7 +52,15 @@ class VantagePoints:
         """Makes these ready, all at once; failures are kept for `get` to raise."""
         todo = [name for name in dict.fromkeys(names) if name not in self._ready]
         with ThreadPoolExecutor(max(1, len(todo))) as pool:
-            self._ready.update(zip(todo, pool.map(self._prepared, todo), strict=True))
+            try:
+                self._ready.update(zip(todo, pool.map(self._prepared, todo), strict=True))
+            except KeyboardInterrupt:
+                self.end()
+                raise
+
+    def end(self) -> None:
+        """The run was told to end: nobody waits for answers, nor until something is ready."""
+        self._planes.end()
 
     def get(self, name: str) -> Vantage:
         """A vantage point, ready to send. Raises VantageError or CredentialError where it could not be made so."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.onename import UNPREFIXED, keep_to_one_name
 
 if TYPE_CHECKING:
@@ -42,6 +44,17 @@ class ControlPlane:
         self._lock = threading.Lock()
         self._owner: str | None = None
         self._clients: dict[tuple[str, str, Config], Any] = {}
+        self._ended = threading.Event()
+
+    def end(self) -> None:
+        """Nobody waits any longer for what is being made: the run was told to end, and has it to remove."""
+        self._ended.set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait before asking again. VantageError once the run ends."""
+        time.sleep(seconds)
+        if self._ended.is_set():
+            raise VantageError("the run was told to end, so nothing is waited for any longer")
 
     def at(self, region: str) -> ControlPlane:
         """The same account in another Region."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
@@ -91,7 +90,7 @@ class LambdaVantage(AgentVantage):
                 notify(f"waiting for function {self.function} to become active")
                 told = True
             self._wait_for_state()
-            time.sleep(waking.PAUSE)
+            self._control.pause(waking.PAUSE)
 
     def _wait_for_state(self) -> None:
         """VantageError where Lambda says that it failed; whoever may not ask for its state tries to invoke it again."""
@@ -116,7 +115,7 @@ class LambdaVantage(AgentVantage):
                 elif code_of(error) not in _NOT_RUN:
                     raise self._refused(error) from error
                 else:
-                    time.sleep(pause)
+                    self._control.pause(pause)
         try:
             return self._invoke(payload)
         except FAULTS as error:

@@ -138,7 +138,7 @@ class RunCommand:
             except FAULTS as error:
                 if pause is None or code_of(error) not in _THROTTLES:
                     raise self._refused("SSM can't send a command to", error) from error
-                time.sleep(pause)
+                self._control.pause(pause)
             else:
                 break
         return str(answer["Command"]["CommandId"])
@@ -155,7 +155,7 @@ class RunCommand:
             if time.monotonic() > end:
                 self._cancel(command)
                 raise self._error(f"the command on instance `{self.instance}` did not end in time", remedy=ENDPOINTS)
-            time.sleep(pause)
+            self._control.pause(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def _ask(self, command: str, *, patient: bool) -> dict[str, Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.vantage import reasons
@@ -47,7 +46,7 @@ def settled(control: ControlPlane, function: str, *, error: Callable[..., Vantag
             return {**found, "State": state}
         if left <= 0:
             raise _failed(function, found, "State" if state == "Pending" else "LastUpdateStatus", error)
-        time.sleep(PAUSE)
+        control.pause(PAUSE)
 
 
 def configuration(control: ControlPlane, function: str, *, error: Callable[..., VantageError]) -> dict[str, Any]:
