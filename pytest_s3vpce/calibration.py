@@ -100,6 +100,7 @@ class Calibration:
         ]
         return {
             "root_delegates": self.value("root-arn/alone") == "denied",
+            "lone_star_is_every_arn": self.value("key/star-as-arn") == "every ARN",
             "wildcards_in_variables": self.value("key/star-in-variable") == "wildcard",
             "everybody_passes": frozenset(row for row in _LIMITS if self.value(f"everybody/{row}") == "allowed"),
             "fixed_keys": frozenset(

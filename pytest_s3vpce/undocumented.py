@@ -142,6 +142,12 @@ _ALL: Final = (
             ("letter",),
             "a `*` in the value of a policy variable, under StringLike",
         ),
+        (
+            "key/star-as-arn",
+            "every ARN",
+            ("none",),
+            "what a lone `*` matches under ArnLike",
+        ),
         ("key/location-not-sent", "absent", _SENT, "s3:locationconstraint of a CreateBucket in us-east-1"),
         ("key/resource-account/ListBuckets", "present", _LACKS, "aws:ResourceAccount of ListBuckets"),
         ("key/resource-account/CreateBucket", "present", _LACKS, "aws:ResourceAccount of CreateBucket"),

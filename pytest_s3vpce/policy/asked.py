@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from pytest_s3vpce.policy.conditions import Literal
+from pytest_s3vpce.policy.conditions import Doubted
 from pytest_s3vpce.policy.doubts import EMPTY_LIST_IS_ABSENT, USUAL
 from pytest_s3vpce.policy.principals import LIMITABLE, Caller, CallerKind, caller_of, with_context
 
@@ -44,8 +44,8 @@ class Asked:
     def __init__(self, request: Request, *, bounded: bool, doubts: Doubts = USUAL) -> None:
         self.doubts = doubts
         self.values = _values(request.context)
-        if not doubts.wildcards_in_variables:
-            self.values = Literal(self.values)
+        if doubts is not USUAL:
+            self.values = Doubted(self.values, doubts)
         self.caller = with_context(caller_of(request.principal), self.values)
         self.written = request.action
         self.action = request.action.lower()

@@ -16,7 +16,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.policy.doubts import LONE_STAR_IS_EVERY_ARN
+from pytest_s3vpce.policy.doubts import USUAL, Doubts
 from pytest_s3vpce.policy.patterns import (
     STAR,
     any_glob,
@@ -48,8 +48,16 @@ _EPOCH_DIGITS: Final = 5
 """From this many digits on, a number is seconds since the epoch, not a year."""
 
 
-class Literal(dict[str, tuple[str, ...]]):
-    """Values of a request whose `*` and `?` are no wildcards where a policy's variable stands for them."""
+class Doubted(dict[str, tuple[str, ...]]):
+    """Values of a request that conditions match otherwise than usual."""
+
+    def __init__(self, values: Values, doubts: Doubts) -> None:
+        super().__init__(values)
+        self.doubts = doubts
+
+
+def _doubts(values: Values) -> Doubts:
+    return values.doubts if isinstance(values, Doubted) else USUAL
 
 
 def _never(_actual: str) -> bool:
@@ -69,7 +77,7 @@ def _templated(tokens: tuple[Token, ...], make: Callable[[tuple[Token, ...]], Ma
         return _constant(make(tokens))
 
     def bind(values: Values) -> Match:
-        bound = substituted(tokens, values, wildcards=wildcards and not isinstance(values, Literal))
+        bound = substituted(tokens, values, wildcards=wildcards and _doubts(values).wildcards_in_variables)
         return _never if bound is None else make(bound)
 
     return bind
@@ -95,12 +103,14 @@ def _like(text: str, *, variables: bool) -> Bind:
 def _arn(text: str, *, variables: bool) -> Bind:
     tokens = tokens_of(text, variables=variables, wildcards=True)
     parts = split_arn(tokens)
+    if tokens == _LONE_STAR:
+        return lambda values: _is_arn if _doubts(values).lone_star_is_every_arn else _never
     if parts is None or not has_variables(tokens):
         # A variable may hold several parts, up to the whole ARN.
         return _templated(tokens, _arn_match, wildcards=True)
 
     def bind(values: Values) -> Match:
-        wildcards = not isinstance(values, Literal)
+        wildcards = _doubts(values).wildcards_in_variables
         bound = tuple(substituted(part, values, wildcards=wildcards) for part in parts)
         known = tuple(part for part in bound if part is not None)
         return arn_glob(known) if len(known) == len(bound) else _never
@@ -112,7 +122,7 @@ def _arn_match(tokens: tuple[Token, ...]) -> Match:
     parts = split_arn(tokens)
     if parts is not None:
         return arn_glob(parts)
-    return _is_arn if LONE_STAR_IS_EVERY_ARN and tokens == _LONE_STAR else _never
+    return _is_arn if tokens == _LONE_STAR else _never
 
 
 def _is_arn(actual: str) -> bool:
@@ -352,8 +362,10 @@ def compile_condition(written: str, key: str, wanted: tuple[str, ...], *, variab
 
 
 def _single(row: Operator, wanted: tuple[str, ...], binds: tuple[Bind, ...], *, variables: bool) -> Match | None:
-    """Whether a single value meets the condition, whatever its set operator; None where variables must be bound."""
+    """Whether a single value meets the condition, whatever its set operator; None where that depends on the request."""
     if any("${" in text and has_variables(tokens_of(text, variables=variables, wildcards=False)) for text in wanted):
+        return None
+    if row.compile is _arn and STAR in wanted:
         return None
     matches = tuple(bind({}) for bind in binds)
     match = matches[0] if len(matches) == 1 else partial(any_of, matches)

@@ -12,9 +12,6 @@ UNNAMED_ENDPOINT_IS_GATEWAY: Final = False
 """Whether an account in an endpoint policy names its root user only, as on gateway endpoints, where a request does not
 say what type of endpoint it passed. Without that rule the policy is decided by its literal meaning."""
 
-LONE_STAR_IS_EVERY_ARN: Final = True
-"""Whether the ARN operators match any ARN by the value `*`, which has not the six parts of an ARN."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubts:
@@ -22,6 +19,8 @@ class Doubts:
 
     wildcards_in_variables: bool = True
     """Whether `*` and `?` in the value of a policy variable are wildcards under the Like operators."""
+    lone_star_is_every_arn: bool = True
+    """Whether the ARN operators match any ARN by the value `*`, which has not the six parts of an ARN."""
     root_delegates: bool = True
     """Whether an Allow to the account's root, in the same account, needs an identity policy's allow as well.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html"""

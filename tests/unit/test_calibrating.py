@@ -156,6 +156,7 @@ def test_a_key_is_told_by_what_is_denied() -> None:
     nothing = found("keys", lambda _: reply(503, "SlowDown"))
     star = "key/star-in-variable"
     assert nothing.pop(star) == "the variable stands for nothing: 503 SlowDown"
+    assert nothing.pop("key/star-as-arn") == "not told: 503 SlowDown, 503 SlowDown"
     assert set(nothing.values()) == {"not allowed: 503 SlowDown"}
     denied, allowed = reply(403, "AccessDenied", DENIED), reply(200)
     for starred, value in ((allowed, "letter"), (denied, "wildcard"), (reply(503, "SlowDown"), "503 SlowDown")):

@@ -81,3 +81,15 @@ def test_a_key_that_restricts_a_policy_makes_it_no_public_one() -> None:
     assert foreign(fixed, USUAL) is Effect.EXPLICIT_DENY
     assert foreign(fixed, known) is Effect.ALLOW
     assert foreign(restricted, known) is Effect.EXPLICIT_DENY
+
+
+@pytest.mark.parametrize(
+    ("sent", "usually"), [("arn:aws:s3:::reports", Effect.ALLOW), ("reports", Effect.IMPLICIT_DENY)]
+)
+def test_a_lone_star_is_every_arn_or_none(sent: str, usually: Effect) -> None:
+    allowed = (document("Allow", Condition={"ArnLike": {"aws:SourceArn": "*"}}),)
+    context = {"aws:SourceArn": sent}
+    assert effect(USUAL, identity=allowed, context=context) is usually
+    assert effect(Doubts(lone_star_is_every_arn=False), identity=allowed, context=context) is Effect.IMPLICIT_DENY
+    negated = (document("Allow", Condition={"ArnNotLike": {"aws:SourceArn": "*"}}),)
+    assert effect(Doubts(lone_star_is_every_arn=False), identity=negated, context=context) is Effect.ALLOW

@@ -54,6 +54,7 @@ def keys(asker: Asker) -> Iterator[Finding]:
         rule = f"key/content-sha256-{name}"
         yield read(asker, rule, question, key="s3:x-amz-content-sha256", candidates=digests)
     yield _star(asker)
+    yield _star_as_arn(asker)
     again = Question(operation="CreateBucket", form=_THERE, region=_NOWHERE)
     yield read(asker, "key/location-not-sent", again, key="s3:locationconstraint", candidates={"empty": equals("")})
     for name in ("ListBuckets", "CreateBucket"):
@@ -82,6 +83,24 @@ def _star(asker: Asker) -> Finding:
         value = f"the variable stands for nothing: {same.code}"
     ids = (*same.request_ids, *starred.request_ids)
     return Finding(rule="key/star-in-variable", value=value, request_ids=ids, detail=starred.code)
+
+
+def _star_as_arn(asker: Asker) -> Finding:
+    """Whether the one star names whoever asks; first, that the session may ask, and that its key is there."""
+    plain = Question(operation="ListObjectsV2")
+    key = "aws:PrincipalArn"
+    free, named, starred = asker.ask(
+        [
+            plain.by(ANY),
+            plain.by(ANY, deny("s3:ListBucket", {"ArnLike": {key: "arn:*:iam::*:role/*"}})),
+            plain.by(ANY, deny("s3:ListBucket", {"ArnLike": {key: "*"}})),
+        ]
+    )
+    value = "none" if starred.outcome.allowed else "every ARN" if starred.outcome.denied else starred.code
+    if not free.outcome.allowed or not named.outcome.denied:
+        value = f"not told: {free.code}, {named.code}"
+    ids = (*free.request_ids, *named.request_ids, *starred.request_ids)
+    return Finding(rule="key/star-as-arn", value=value, request_ids=ids, detail=starred.code)
 
 
 def equals(value: str) -> Condition:
