@@ -189,7 +189,6 @@ class PresignedBounded(WrittenClaim):
     def pairs(self) -> Iterator[tuple[Where, str]]:
         for vantage in (*self.inside, *self.outside):
             yield ("fresh",), f"{self.fresh}:{vantage}"
-        for vantage in self.inside:
             yield ("old",), f"{self.old}:{vantage}"
 
     def made_with(self, inventory: Inventory) -> dict[str, Any]:

@@ -39,7 +39,10 @@ class PresignedBounded(Claim):
     def cells(self) -> Cells:
         return Cells(
             allowed=tuple(self._probes(self.fresh, self.inside)),
-            denied=(*self._probes(self.fresh, self.outside), *self._probes(self.old, self.inside)),
+            denied=(
+                *self._probes(self.fresh, self.outside),
+                *self._probes(self.old, (*self.inside, *self.outside)),
+            ),
             by=self.by,
         )
 

@@ -620,3 +620,13 @@ def test_names_that_may_decide_in_their_tags_place_are_told() -> None:
     )
     by_name = replace(TAG_SCOPED, given=(("red", "app", ("ours", "red/1")), *TAG_SCOPED.given[1:]))
     assert "of each value one key was tried, whose name may decide in place of its tag: theirs" in told(by_name)
+
+
+def test_old_urls_that_are_let_in_from_outside_refute() -> None:
+    """One deny shuts out what is young, the other shuts what is old in: old URLs work from anywhere else."""
+    outcomes = outcomes_of(PRESIGNED_BOUNDED)
+    probe = make_probe("s3:GetObject", "reports", principal="old-link", vantage="internet")
+    assert outcomes[probe].denied
+    verdict, sentence, _ = judged(PRESIGNED_BOUNDED, {**outcomes, probe: ALLOWED})
+    assert verdict is Verdict.REFUTED
+    assert "by old-link:internet" in sentence
