@@ -387,7 +387,7 @@ class Accounts:
         place = self._inventory.place("principals", principal, "session_policy")
         if isinstance(row.session_policy, str):
             return read_policy(self._inventory.beside(self._references.resolve(row.session_policy, place)), place=place)
-        return checked_policy(row.session_policy, place=place)
+        return checked_policy(self._references.resolve_policy(row.session_policy, place), place=place)
 
     def _plain_keys(self, row: Principal, kind: SessionKind, *, account: str, place: Place) -> Credentials:
         if kind.policy:

@@ -26,6 +26,7 @@ _KINDS: Final = {
     "tf": re.compile(r"(?P<folder>[^#]+)#(?P<output>[\w-]+)"),
     "ssm": re.compile(r"((?P<account>[^:/]+):)?(?P<name>/?[\w.-]+(/[\w.-]+)*)"),
 }
+_OURS: Final = re.compile(rf"\$\{{(?:{'|'.join(_KINDS)}):[^{{}}]*\}}")
 _LOOKED_UP: Final = frozenset({"cfn", "ssm"})
 """Those that take an account's credentials."""
 
@@ -149,6 +150,14 @@ class References:
         """The text with every reference replaced; InventoryError, with `place`, where one has no value."""
         check_at(text, place)
         return _PATTERN.sub(lambda match: self._text(match[1], place), text)
+
+    def resolve_policy(self, given: Any, place: Place) -> Any:
+        """A policy with the references in its texts replaced: what else begins like one is a variable of IAM's."""
+        if isinstance(given, dict):
+            return {name: self.resolve_policy(row, place) for name, row in given.items()}
+        if isinstance(given, list):
+            return [self.resolve_policy(row, place) for row in given]
+        return _OURS.sub(lambda match: self.resolve(match[0], place), given)
 
     def resolve_list(self, texts: Sequence[str], place: Place) -> tuple[str, ...]:
         """Each text resolved; one that is nothing but a reference may stand for a list."""

@@ -272,6 +272,18 @@ def test_a_session_policy_in_a_file_or_in_the_inventory(
     assert [json.loads(row["Policy"])["Statement"] for _, _, row in asked] == [[_ONE], [_OWN["Statement"]]]
 
 
+def test_references_in_a_session_policy_are_resolved_and_variables_of_iam_stay(
+    tmp_path: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUCKET", "homes")
+    arns = ["arn:aws:s3:::${env:BUCKET}/${aws:username}/*"]
+    inline = json.dumps({"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": arns}]})
+    principal = f'{{role: "arn:aws:iam::{_A}:role/app", session_policy: {inline}}}'
+    _accounts(tmp_path, principal, asked, monkeypatch).credentials(SessionKind("app"))
+    (statement,) = json.loads(asked[0][2]["Policy"])["Statement"]
+    assert statement["Resource"] == ["arn:aws:s3:::homes/${aws:username}/*"]
+
+
 @pytest.mark.parametrize(
     ("content", "fragment"),
     [
