@@ -11,7 +11,9 @@ from botocore.exceptions import (
     ClientError,
     ConfigNotFound,
     ConfigParseError,
+    ConnectionError,  # noqa: A004 - botocore's name
     CredentialRetrievalError,
+    HTTPClientError,
     InvalidConfigError,
     LoginError,
     MetadataRetrievalError,
@@ -57,7 +59,7 @@ class translated:  # noqa: N801 - reads as a word at its callers: `with translat
         if isinstance(error, ProfileNotFound) and self._profile is None:
             named = f"profile `{error.kwargs['profile']}`, which AWS_PROFILE names, does not exist"
             return CredentialError(named, place=self._place, remedy="unset AWS_PROFILE, or name one that is there")
-        for kinds, what, remedy in _REMEDIES:
+        for kinds, what, remedy in () if isinstance(error, _UNREACHED) else _REMEDIES:
             if isinstance(error, kinds):
                 text = f"{what(self._profile)}: {_line(error)}" if kinds in _TOLD else what(self._profile)
                 return CredentialError(text, place=self._place, remedy=remedy(self._profile))
@@ -108,6 +110,8 @@ class _Quiet(logging.Filter):
 
 
 _LOGGERS: Final = ("botocore.credentials", "botocore.tokens")
+_UNREACHED: Final = (HTTPClientError, ConnectionError)
+"""The way to AWS; several of these are OSErrors besides, as a credential process that can't be started gives."""
 _EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _THROTTLES: Final = frozenset({"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"})
 """Said of anybody's calls, so they say nothing of these credentials."""
