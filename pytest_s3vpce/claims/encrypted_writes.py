@@ -54,6 +54,9 @@ class EncryptedWrites(Claim):
             yield {"ServerSideEncryption": self.sse}
             start, slash, _ = self.key.rpartition("/")
             yield {"ServerSideEncryption": self.sse, "SSEKMSKeyId": f"{start}{slash}{_NO_KEY}"}
+            for other in ENCRYPTIONS:  # with the key, a deny that looks at the key alone lets in
+                if other != self.sse and other.startswith("aws:kms"):
+                    yield {"ServerSideEncryption": other, "SSEKMSKeyId": self.key}
         yield CUSTOMERS
 
     def _cells(self, parameters: Mapping[str, Any]) -> Iterator[Probe]:

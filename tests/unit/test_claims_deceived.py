@@ -24,6 +24,7 @@ from tests.unit.test_claims import (
     ENDPOINT_ONLY,
     ENDPOINT_POLICY_LIMITS,
     EXACTLY,
+    KEY_WRITES,
     LEAST_PRIVILEGE,
     MAIN,
     NOT_PUBLIC,
@@ -630,3 +631,14 @@ def test_old_urls_that_are_let_in_from_outside_refute() -> None:
     verdict, sentence, _ = judged(PRESIGNED_BOUNDED, {**outcomes, probe: ALLOWED})
     assert verdict is Verdict.REFUTED
     assert "by old-link:internet" in sentence
+
+
+def test_the_demanded_key_with_another_encryption_refutes() -> None:
+    """A deny of every other key says nothing of how the demanded one is used."""
+    outcomes = outcomes_of(KEY_WRITES)
+    assert judged(KEY_WRITES, outcomes)[0] is Verdict.PROVEN
+    parameters = {"ServerSideEncryption": "aws:kms:dsse", "SSEKMSKeyId": KEY_WRITES.key}
+    (probe,) = (row for row in KEY_WRITES.cells().denied if row.cell.parameters == parameters)
+    verdict, sentence, _ = judged(KEY_WRITES, {**outcomes, probe: ALLOWED})
+    assert verdict is Verdict.REFUTED
+    assert f"with aws:kms:dsse and the key {KEY_WRITES.key}" in sentence
