@@ -35,9 +35,10 @@ class Termination:
         self._ending = True
 
     def restore(self) -> None:
-        if self._listening:
+        """As it was before; a handler that somebody set meanwhile is theirs to take back."""
+        if self._listening and signal.getsignal(signal.SIGTERM) == self._told:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            self._listening = False
+        self._listening = False
 
     def _told(self, _number: int, _frame: Any) -> None:
         if not self._ending:

@@ -58,6 +58,13 @@ def test_a_handler_of_somebody_else_stays(termination: Termination) -> None:
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
 
 
+def test_a_handler_that_somebody_sets_later_stays(termination: Termination) -> None:
+    termination.listen()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    termination.restore()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+
+
 def test_only_the_main_thread_listens(termination: Termination) -> None:
     other = threading.Thread(target=termination.listen)
     other.start()
