@@ -35,7 +35,8 @@ class Cells:
     """What a claim says of single requests; `by` are the layers that a denial may come from.
 
     What is known by vantage point: `causes` why requests from there may be denied that must be allowed, `closed` why
-    none gets out that must be denied, `insiders` that it is no place from which anything must be denied.
+    none gets out that must be denied. Of single requests `strayed` says that they do not come the way that is meant:
+    whatever they give refutes nothing.
     """
 
     allowed: tuple[Probe, ...]
@@ -45,7 +46,7 @@ class Cells:
     """By transport, what shows reach in place of a read of the control bucket."""
     causes: Mapping[str, str] = field(default_factory=dict)
     closed: Mapping[str, str] = field(default_factory=dict)
-    insiders: Mapping[str, str] = field(default_factory=dict)
+    strayed: Mapping[Probe, str] = field(default_factory=dict)
 
     def probes(self, setting: Setting) -> Iterator[Probe]:
         """The cells, the helpers of their forms, who reaches the control bucket, and the paths of what is denied."""
@@ -65,15 +66,13 @@ class Cells:
         findings = list(dict.fromkeys(reached[probe] for probe in needed))
         for probe in self.allowed:
             cause = self.causes.get(probe.cell.vantage, "")
-            findings.append(
-                positive(results, probe, controls=reached[probe], cause=cause, doubt=odd(setting, probe.cell))
-            )
+            doubt = self.strayed.get(probe) or odd(setting, probe.cell)
+            findings.append(positive(results, probe, controls=reached[probe], cause=cause, doubt=doubt))
         excluded = Exclusion(setting, results)
         for probe in self.denied:
-            at = probe.cell.vantage
-            not_outside, cause = self.insiders.get(at, ""), self.closed.get(at, "")
+            strayed, cause = self.strayed.get(probe, ""), self.closed.get(probe.cell.vantage, "")
             doubt = odd(setting, probe.cell)
-            findings.append(negative(results, probe, not_outside=not_outside, cause=cause, doubt=doubt))
+            findings.append(negative(results, probe, strayed=strayed, cause=cause, doubt=doubt))
             layer = attribution(results, probe, by=self.by, excluded=excluded)
             findings += [layer] if layer is not None else []
         findings += objects(results, self.denied)

@@ -10,7 +10,7 @@ from pytest_s3vpce.claims.claim import Claim
 from pytest_s3vpce.claims.exclusion import policy_allows
 from pytest_s3vpce.claims.findings import Finding, Kind
 from pytest_s3vpce.claims.gaps import Gap
-from pytest_s3vpce.claims.paths import apart, path_probes, through, used
+from pytest_s3vpce.claims.paths import apart, causes, path_probes, strays, through, used
 from pytest_s3vpce.claims.setting import make_probe
 from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.model import Layer
@@ -59,14 +59,22 @@ class EndpointPolicyLimits(Claim):
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
         setting = setting.toward(self.bucket)
-        inside = [through(setting, results, vantage, self.endpoints) for vantage in self.inside]
+        inside = {vantage: through(setting, results, vantage, self.endpoints) for vantage in self.inside}
         outside = [apart(setting, results, vantage, self.endpoints) for vantage in self.outside]
-        cells = self.cells().judge(setting, results)
+        past = causes(inside)
+        strayed = {
+            **{probe: past.get(probe.cell.vantage, "") for probe in self._probes(self.unreached, self.inside)},
+            **{
+                probe: strays(setting, results, probe.cell.vantage, self.endpoints)
+                for probe in self._probes(self.unreached, self.outside)
+            },
+        }
+        cells = replace(self.cells(), causes=past, strayed=strayed)
         return [
-            *(way.finding for way in inside),
+            *(way.finding for way in inside.values()),
             *outside,
-            *used(inside, self.endpoints),
-            *cells,
+            *used([*inside.values()], self.endpoints),
+            *cells.judge(setting, results),
             *self._strangers(setting),
         ]
 

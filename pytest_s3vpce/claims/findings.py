@@ -251,8 +251,8 @@ def _canary_known(results: Results, cell: Cell) -> bool:
     return not OPERATIONS[cell.operation].on_object or results.is_there(cell.label)
 
 
-def negative(results: Results, probe: Probe, *, not_outside: str = "", cause: str = "", doubt: str = "") -> Finding:
-    """A cell that must be denied. `not_outside` says that its path showed a named endpoint: then it refutes nothing.
+def negative(results: Results, probe: Probe, *, strayed: str = "", cause: str = "", doubt: str = "") -> Finding:
+    """A cell that must be denied. `strayed` says that it came another way than is meant: then it refutes nothing.
 
     `doubt`: why its denial is none of the request that it stands for; that it was let in refutes all the same.
     """
@@ -264,8 +264,8 @@ def negative(results: Results, probe: Probe, *, not_outside: str = "", cause: st
         status, sentence = Status.MISSING, f"{what} was {describe(outcome)}, but {doubt}"
     elif outcome.denied:
         status, sentence = Status.GOOD, f"{what} was {describe(outcome)}"
-    elif outcome.allowed and not_outside:
-        status, sentence = Status.MISSING, f"{what} was allowed, but {not_outside}"
+    elif outcome.allowed and strayed:
+        status, sentence = Status.MISSING, f"{what} was allowed, but {strayed}"
     elif outcome.allowed and not results.calibrated(cell):
         status = Status.MISSING
         sentence = f"{what} looks allowed, but its probe form is inferred and was not calibrated"

@@ -89,10 +89,12 @@ class NetworkOnly(Claim):
         setting = setting.toward(self.bucket)
         inside = {vantage: self._inside_path(setting, results, vantage) for vantage in self.inside}
         outside = [self._outside_path(setting, results, vantage) for vantage in self.outside]
+        cells = self.cells()
+        named = {vantage: self._shows_named(setting, results, vantage) for vantage in self.outside}
         cells = replace(
-            self.cells(),
+            cells,
             causes={vantage: path.sentence for vantage, path in inside.items() if _explains(path)},
-            insiders={vantage: self._shows_named(setting, results, vantage) for vantage in self.outside},
+            strayed={probe: named[probe.cell.vantage] for probe in cells.denied},
         )
         ways = [*inside.values(), *self._exercised(setting, results), *outside]
         return [*ways, *cells.judge(setting, results)]

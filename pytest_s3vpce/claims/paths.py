@@ -18,7 +18,7 @@ from pytest_s3vpce.claims.readings import ENDPOINT
 from pytest_s3vpce.matrix import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_s3vpce.claims.setting import Results, Setting
     from pytest_s3vpce.probe import Probe
@@ -58,16 +58,32 @@ def through(
 
 def apart(setting: Setting, results: Results, vantage: str, endpoints: Sequence[str]) -> Finding:
     """Good where requests from there were read to go through none of the endpoints, whichever else they go through."""
+    sentence = strays(setting, results, vantage, endpoints)
+    if sentence:
+        return _path(vantage, Status.MISSING, sentence)
     readers = outside_readers(setting)
-    for endpoint in endpoints:
-        if shown(setting, results, ENDPOINT.exactly(endpoint), bucket="", principals=readers, vantage=vantage):
-            sentence = f"{vantage} is no outside vantage point: its requests go through {endpoint}"
-            return _path(vantage, Status.MISSING, sentence)
     read, named, none = _read(setting, results, vantage, endpoints), ", ".join(endpoints), ENDPOINT.none_of(endpoints)
     if read is not None or shown(setting, results, none, bucket="", principals=readers, vantage=vantage):
         return _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through none of {named}")
     sentence = f"the path from {vantage} could not be read, so nothing shows that it is outside {named}"
     return _path(vantage, Status.MISSING, sentence)
+
+
+def strays(setting: Setting, results: Results, vantage: str, endpoints: Sequence[str]) -> str:
+    """That an outside vantage point is none: requests from there were read to go through one of the endpoints."""
+    readers = outside_readers(setting)
+    for endpoint in endpoints:
+        if shown(setting, results, ENDPOINT.exactly(endpoint), bucket="", principals=readers, vantage=vantage):
+            return f"{vantage} is no outside vantage point: its requests go through {endpoint}"
+    return ""
+
+
+def causes(ways: Mapping[str, Way]) -> dict[str, str]:
+    """By vantage point, which other way was read than the one that is meant."""
+    rows = ways.items()
+    return {
+        at: way.finding.sentence for at, way in rows if way.read is not None and way.finding.status is not Status.GOOD
+    }
 
 
 def used(ways: Sequence[Way], endpoints: Sequence[str]) -> Iterator[Finding]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce.claims.admitted import besides
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
 from pytest_s3vpce.claims.gaps import Gap
-from pytest_s3vpce.claims.paths import apart, path_probes, through, used
+from pytest_s3vpce.claims.paths import apart, causes, path_probes, strays, through, used
 from pytest_s3vpce.claims.setting import make_probe
 
 if TYPE_CHECKING:
@@ -58,12 +58,18 @@ class PresignedBounded(Claim):
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
         setting = setting.toward(self.bucket)
-        findings = []
-        if self.endpoints:
-            inside = [through(setting, results, vantage, self.endpoints) for vantage in self.inside]
-            outside = [apart(setting, results, vantage, self.endpoints) for vantage in self.outside]
-            findings = [*(way.finding for way in inside), *outside, *used(inside, self.endpoints)]
-        return [*findings, *self.cells().judge(setting, results)]
+        cells = self.cells()
+        if not self.endpoints:
+            return cells.judge(setting, results)
+        inside = {vantage: through(setting, results, vantage, self.endpoints) for vantage in self.inside}
+        outside = [apart(setting, results, vantage, self.endpoints) for vantage in self.outside]
+        strayed = {
+            probe: strays(setting, results, probe.cell.vantage, self.endpoints)
+            for probe in self._probes(self.fresh, self.outside)
+        }
+        cells = replace(cells, causes=causes(inside), strayed=strayed)
+        ways = [*(way.finding for way in inside.values()), *outside, *used([*inside.values()], self.endpoints)]
+        return [*ways, *cells.judge(setting, results)]
 
     def explained(self) -> tuple[str, ...]:
         return (self.fresh, self.old)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce.claims.admitted import besides
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
 from pytest_s3vpce.claims.gaps import Gap
-from pytest_s3vpce.claims.paths import apart, path_probes, through, used
+from pytest_s3vpce.claims.paths import apart, causes, path_probes, strays, through, used
 from pytest_s3vpce.claims.setting import make_probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pytest_s3vpce.claims.findings import Finding
+    from pytest_s3vpce.claims.paths import Way
     from pytest_s3vpce.claims.setting import Results, Setting
     from pytest_s3vpce.model import Layer
     from pytest_s3vpce.probe import Probe
@@ -61,15 +62,29 @@ class SeparateDuties(Claim):
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
         setting = setting.toward(self.bucket)
         both = (*self.read_through, *self.write_through)
-        reading = [through(setting, results, place, self.read_through, others=both) for place in self.read_at]
-        writing = [through(setting, results, place, self.write_through, others=both) for place in self.write_at]
+        reading = {place: through(setting, results, place, self.read_through, others=both) for place in self.read_at}
+        writing = {place: through(setting, results, place, self.write_through, others=both) for place in self.write_at}
+        strayed = {
+            **self._crossed(self.writes, reading, self.write_through),
+            **self._crossed(self.reads, writing, self.read_through),
+            **{
+                probe: strays(setting, results, probe.cell.vantage, both)
+                for probe in self._probes((*self.reads, *self.writes), self.outside)
+            },
+        }
+        cells = replace(self.cells(), causes={**causes(reading), **causes(writing)}, strayed=strayed)
         return [
-            *(way.finding for way in (*reading, *writing)),
-            *used(reading, self.read_through),
-            *used(writing, self.write_through),
+            *(way.finding for way in (*reading.values(), *writing.values())),
+            *used([*reading.values()], self.read_through),
+            *used([*writing.values()], self.write_through),
             *(apart(setting, results, vantage, both) for vantage in self.outside),
-            *self.cells().judge(setting, results),
+            *cells.judge(setting, results),
         ]
+
+    def _crossed(self, actions: Iterable[str], ways: Mapping[str, Way], endpoints: tuple[str, ...]) -> dict[Probe, str]:
+        """What came by the very endpoints that it is to be let in by."""
+        at = {vantage: way.finding.sentence for vantage, way in ways.items() if way.read in endpoints}
+        return {probe: at[probe.cell.vantage] for probe in self._probes(actions, at)}
 
     def explained(self) -> tuple[str, ...]:
         return self.principals
