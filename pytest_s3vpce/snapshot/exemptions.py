@@ -115,7 +115,7 @@ def grants_of(text: str) -> tuple[Granted, ...]:
             _granted(row),
             resources=tuple(_listed(row.get("Resource", ()))),
             where=_said(row),
-            any_way=not bound and not _asks_for_network(row),
+            any_way=not bound and not _names_network(row),
         )
         for name, row in rows
         if row.get("Effect") == "Allow"
@@ -125,6 +125,16 @@ def grants_of(text: str) -> tuple[Granted, ...]:
 
 def _asks_for_network(row: Mapping[str, Any]) -> bool:
     return any(_plain(full) in NETWORK_KEYS for _, full, _ in _written(row))
+
+
+def _names_network(row: Mapping[str, Any]) -> bool:
+    """Whether an allow is met by named networks alone: not by requests without the key, nor by all but those named."""
+    operators = [operator.lower() for operator, full, _ in _written(row) if _plain(full) in NETWORK_KEYS]
+    return any(
+        operator != "null" and not operator.endswith("ifexists") and not operator.startswith("forallvalues:")
+        for operator in operators
+        if not _is_negated(operator)
+    )
 
 
 def _said(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -177,7 +177,17 @@ NEAR = {"StringEquals": {"aws:SourceVpce": "vpce-1"}}
 
 @pytest.mark.parametrize(
     ("granted", "denied", "any_way"),
-    [(None, None, True), (NEAR, None, False), (None, ONLY_THERE, False), (None, CONDITIONS["tls"], True)],
+    [
+        (None, None, True),
+        (NEAR, None, False),
+        (None, ONLY_THERE, False),
+        (None, CONDITIONS["tls"], True),
+        ({"StringEqualsIfExists": {"aws:SourceVpce": "vpce-1"}}, None, True),
+        ({"ForAllValues:StringEquals": {"aws:SourceVpce": "vpce-1"}}, None, True),
+        (ONLY_THERE, None, True),
+        ({"Null": {"aws:SourceVpce": "true"}}, None, True),
+        ({"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}, None, False),
+    ],
 )
 def test_a_grant_lets_in_by_any_way_where_nothing_asks_for_one(granted: Any, denied: Any, any_way: bool) -> None:
     rows = [json.loads(policy(Effect="Allow", Condition=granted))["Statement"]]
