@@ -75,7 +75,7 @@ def calibrate(
         )
         made, left = calibrator.run()
     finally:
-        folder.tidy(keep=bool(Ledger(folder.ledger).open_entries()))
+        folder.tidy(keep=Ledger(folder.ledger).is_needed)
     click.echo(_table(made))
     if output is not None:
         _write(output, made)

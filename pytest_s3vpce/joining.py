@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from pytest_s3vpce import __version__
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.matrix import CellResult, ClaimResult, Matrix, VantageResult
 from pytest_s3vpce.model import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from pytest_s3vpce.matrix import Call
 
 _ABSENT: Final = "no report of shard "
 
@@ -116,3 +119,16 @@ def _vantages(rows: Iterable[VantageResult]) -> tuple[VantageResult, ...]:
         if known is None or (row.error and not known.error) or (known.path is None and not known.error and row.path):
             found[row.name] = row
     return tuple(found.values())
+
+
+def of_calls(calls: Sequence[Call], *, mode: str, run_id: str) -> Matrix:
+    """What tests sent with clients of their own, as a matrix without cells."""
+    started = min(call.at for call in calls)
+    return Matrix(
+        mode=mode,
+        run_id=run_id,
+        version=__version__,
+        started=started,
+        seconds=round(max(call.at + call.seconds for call in calls) - started, 3),
+        calls=tuple(calls),
+    )

@@ -243,6 +243,8 @@ class _Access:
     def pytest_keyboard_interrupt(self) -> None:
         """Workers are told as well: xdist would wait ten seconds for them, and who cancels a job may not."""
         self._end()
+        if self._session is not None:
+            self._session.interrupted()
         if self._nodes:
             from pytest_s3vpce.run.termination import end_workers
 
@@ -265,7 +267,7 @@ class _Access:
             self._suite_properties(ours)
         yield
         if ours is not None:
-            self._matrix = ours.finish()
+            self._matrix = ours.finish(patience=None if self._termination is None else self._termination.patience())
             self._failed += ours.failed
             if self._matrix is None and ours.settings.shard and session.exitstatus in _HARMLESS:
                 self._matrix = ours.nothing()

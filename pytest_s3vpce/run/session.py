@@ -6,7 +6,7 @@ import os
 import shlex
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,7 +15,7 @@ from pytest_s3vpce import __version__
 from pytest_s3vpce.errors import ExpectationError, LabError, RunError, S3VpceError
 from pytest_s3vpce.expectations import Plan, plan_of
 from pytest_s3vpce.inventory import find_inventory, load_inventory
-from pytest_s3vpce.joining import joined
+from pytest_s3vpce.joining import joined, of_calls
 from pytest_s3vpce.matrix import Call, Matrix
 from pytest_s3vpce.redaction import Level, names_of, redacted
 from pytest_s3vpce.run.environment import Environment, from_ready_file
@@ -25,9 +25,11 @@ from pytest_s3vpce.run.plan import substitutes
 from pytest_s3vpce.run.preview import preview
 from pytest_s3vpce.run.progress import Following
 from pytest_s3vpce.run.verdicts import ItemVerdict, verdicts_of
+from pytest_s3vpce.vantage.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from pytest_s3vpce.claimbase import ClaimSpec, Pair
     from pytest_s3vpce.expectations import ExpectedCell
@@ -89,6 +91,7 @@ class RunSession:
         self._releasing: threading.Thread | None = None
         self._following: Following | None = None
         self._ended = threading.Event()
+        self._interrupted = False
         self.left: list[str] = []
         """What could not be removed at the end, and why."""
         self.failed: list[str] = []
@@ -307,7 +310,7 @@ class RunSession:
         found += [Matrix.from_json(text) for name in names if (text := self._folder.text(name)) is not None]
         calls = [Call(**row) for row in self._folder.lines(CALLS)]
         if calls:
-            found.append(self._calls(calls))
+            found.append(of_calls(calls, mode=self._mode, run_id=self.folder.run_id))
         if not found:
             return None
         return self._as_part(found[0] if len(found) < 2 else joined(found))
@@ -336,30 +339,28 @@ class RunSession:
     def _mode(self) -> str:
         return "live" if self.settings.mode == "live" else "lab"
 
-    def _calls(self, calls: list[Call]) -> Matrix:
-        """What tests sent with clients of their own, as a matrix without cells."""
-        started = min(call.at for call in calls)
-        return Matrix(
-            mode=self._mode,
-            run_id=self.folder.run_id,
-            version=__version__,
-            started=started,
-            seconds=round(max(call.at + call.seconds for call in calls) - started, 3),
-            calls=tuple(calls),
-        )
+    def interrupted(self) -> None:
+        """Whoever ended the run waits for nothing any more, for no evidence either."""
+        self._interrupted = True
 
-    def finish(self) -> Matrix | None:
-        """Removes what the ledger lists and stops the lab. Comes back with the matrix."""
+    def finish(self, *, patience: AbstractContextManager[object] | None = None) -> Matrix | None:
+        """Removes what the ledger lists, looks for evidence within `patience`, stops the lab; back comes the matrix."""
         try:
-            found = self._whole()
+            try:
+                found = self._whole()
+            finally:
+                self._sweep()  # before logs are waited for, which takes minutes
             if found is not None and self.settings.evidence:
-                found = self._evidenced(found)  # addresses are searched for, so nothing is taken out before
+                with patience or nullcontext():
+                    found = self._evidenced(found)  # addresses are searched for, so nothing is taken out before
             return None if found is None else self.shown(found)
         finally:
-            self._clean_up()
+            self._stop()
 
     def _evidenced(self, matrix: Matrix) -> Matrix:
         """With what logs say of it."""
+        if self._interrupted:
+            return replace(matrix, notes=(*matrix.notes, "evidence: not looked for, as the run was interrupted"))
         from pytest_s3vpce.run import evidencing
 
         found = evidencing.evidenced(matrix, self.operator.world, self.environment, notify=self._notify)
@@ -372,7 +373,7 @@ class RunSession:
         ready = [] if self.settings.ready_file is None else ["--lab-ready", self.settings.ready_file]
         return shlex.join([*words, *ready])
 
-    def _clean_up(self) -> None:
+    def _sweep(self) -> None:
         try:
             if self._releasing is not None:
                 self._releasing.join()
@@ -381,13 +382,14 @@ class RunSession:
                 self.left += [*left, f"to remove it: {self._sweep_command()}"] if left else []
         except S3VpceError as error:
             self.left.append(f"the ledger {self.folder.ledger} could not be swept: {error}")
-        finally:
-            self._ended.set()
-            if self._following is not None:
-                self._following.end()
-            if self._starting is not None:
-                self._starting.join(_LAB_SECONDS)
-            if self._lab is not None:
-                self._lab.stop()
-            if self._folder is not None:
-                self._folder.tidy(keep=bool(self.left))
+
+    def _stop(self) -> None:
+        self._ended.set()
+        if self._following is not None:
+            self._following.end()
+        if self._starting is not None:
+            self._starting.join(_LAB_SECONDS)
+        if self._lab is not None:
+            self._lab.stop()
+        if self._folder is not None:
+            self._folder.tidy(keep=bool(self.left) or Ledger(self._folder.ledger).is_needed)

@@ -110,7 +110,7 @@ class Sweeper:
             ledger = Ledger(folder.ledger)
             for row in clear(self._listed(ledger), self._striking(ledger), notify=self._notify):
                 left[_key(row.entry)] = row
-            folder.tidy(keep=bool(ledger.open_entries()))
+            folder.tidy(keep=ledger.is_needed)
         found, unseen = self._tagged(older_than)
         fresh = [entry for entry in found if _key(entry) not in left]
         rows = clear(fresh, lambda entry: remove(entry, self._planes.of(entry.account)), notify=self._notify)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from pytest_s3vpce.run.folder import RunFolder
 
@@ -33,6 +33,15 @@ class Termination:
     def ending(self) -> None:
         """The run ends already: whoever asks for that again must not stop the removal."""
         self._ending = True
+
+    @contextmanager
+    def patience(self) -> Iterator[None]:
+        """Of a run that has removed everything and waits for something else: it may be told to end meanwhile."""
+        before, self._ending = self._ending, False
+        try:
+            yield
+        finally:
+            self._ending = before
 
     def restore(self) -> None:
         """As it was before; a handler that somebody set meanwhile is theirs to take back."""

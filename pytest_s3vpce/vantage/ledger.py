@@ -124,6 +124,14 @@ class Ledger:
                 f"the ledger `{self.path}` can't be read", remedy="correct it or its permissions, then sweep again"
             ) from error
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether something in it may still be there; also where it can't be read."""
+        try:
+            return bool(self.open_entries())
+        except RunError:
+            return True
+
     def _append(self, **line: str) -> None:
         data = (json.dumps({**line, "at": round(time.time(), 3)}) + "\n").encode()
         try:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_s3vpce.matrix import Matrix
+from pytest_s3vpce.run import evidencing
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.session import RunSession, Settings
-from pytest_s3vpce.vantage import Entry, Kind, Remaining
+from pytest_s3vpce.vantage import Entry, Kind, Ledger, Remaining
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 INVENTORY = Path(__file__).parent.parent.parent / "examples" / "endpoint_only" / "s3vpce.yaml"
 ROLE = Entry(token="a", kind=Kind.IAM_ROLE, account="main", region="eu-west-1", identifier="s3vpce-1")
@@ -58,3 +65,78 @@ def test_a_folder_is_held_until_its_run_ends(tmp_path: Path) -> None:
     folder.tidy(keep=True)
     assert not other.is_held
     assert not RunFolder(tmp_path / "none").is_held
+
+
+def entered(session: RunSession) -> None:
+    Ledger(session.folder.ledger).creating(Kind.IAM_ROLE, account="main", region="eu-west-1", identifier="s3vpce-1")
+
+
+def test_a_removal_that_is_interrupted_leaves_the_ledger(tmp_path: Path) -> None:
+    session = RunSession(
+        Settings(mode="live", root=tmp_path, inventory=str(INVENTORY)), handed=None, notify=lambda _line: None
+    )
+    entered(session)
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    operator: Any = SimpleNamespace(sweep=stop)
+    session._operator = operator
+    with pytest.raises(KeyboardInterrupt):
+        session.finish()
+    assert len(Ledger(session.folder.ledger).open_entries()) == 1
+
+
+def test_a_ledger_that_can_not_be_read_stays(tmp_path: Path) -> None:
+    session = RunSession(
+        Settings(mode="live", root=tmp_path, inventory=str(INVENTORY)), handed=None, notify=lambda _line: None
+    )
+    session.folder.ledger.write_text("{")
+    operator: Any = SimpleNamespace(sweep=list)
+    session._operator = operator
+    session.finish()
+    assert session.folder.ledger.exists()
+
+
+def measured(tmp_path: Path, events: list[str], monkeypatch: pytest.MonkeyPatch) -> RunSession:
+    """A session that measured something and looks for evidence."""
+
+    def evidenced(matrix: Matrix, *_: object, **__: object) -> Matrix:
+        events.append("evidence")
+        return matrix
+
+    def swept() -> list[Remaining]:
+        events.append("sweep")
+        return []
+
+    monkeypatch.setattr(evidencing, "evidenced", evidenced)
+    settings = Settings(mode="live", root=tmp_path, inventory=str(INVENTORY), evidence=True)
+    session = RunSession(settings, handed=None, notify=lambda _line: None)
+    entered(session)
+    operator: Any = SimpleNamespace(sweep=swept, world=None)
+    session._operator = operator
+    session._own = Matrix(mode="live", run_id="r", version="0", started=0.0, seconds=0.0)
+    return session
+
+
+def test_what_was_made_goes_before_logs_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+
+    @contextmanager
+    def patience() -> Iterator[None]:
+        events.append("patience")
+        yield
+        events.append("no more")
+
+    measured(tmp_path, events, monkeypatch).finish(patience=patience())
+    assert events == ["sweep", "patience", "evidence", "no more"]
+
+
+def test_a_run_that_was_interrupted_waits_for_no_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    session = measured(tmp_path, events, monkeypatch)
+    session.interrupted()
+    found = session.finish()
+    assert events == ["sweep"]
+    assert found is not None
+    assert found.notes == ("evidence: not looked for, as the run was interrupted",)

@@ -45,6 +45,14 @@ def test_a_run_that_ends_already_goes_on_with_it(termination: Termination) -> No
     told()
 
 
+def test_who_waits_with_nothing_left_to_remove_may_be_told(termination: Termination) -> None:
+    termination.listen()
+    termination.ending()
+    with pytest.raises(KeyboardInterrupt), termination.patience():
+        told()
+    told()
+
+
 def test_afterwards_it_is_as_it_was(termination: Termination) -> None:
     termination.listen()
     termination.restore()

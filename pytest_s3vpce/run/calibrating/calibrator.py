@@ -112,10 +112,12 @@ class Calibrator:
                 findings.update((found.rule, found) for found in self._done(name, experiment))
         finally:
             termination.ending()
-            left += map(str, self._scratch.remove(self._planes.of))
+            try:
+                left += map(str, self._scratch.remove(self._planes.of))
+            finally:
+                termination.restore()
             for row in left:
                 self._notify(f"left: {row}")
-            termination.restore()
         findings = {rule: findings[rule] for rule in RULES if rule in findings}
         made = Calibration(
             made=marks.stamp(dt.datetime.now(dt.UTC)),
