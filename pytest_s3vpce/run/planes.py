@@ -24,10 +24,12 @@ class Planes:
         self._connection = environment.connection
         self._lock = threading.Lock()
         self._planes: dict[str, ControlPlane] = {}
+        self._ended = False
 
     def end(self) -> None:
-        """The run was told to end: what waits in other threads need not."""
+        """The run was told to end: what waits in other threads need not, nor what begins to wait there only now."""
         with self._lock:
+            self._ended = True
             planes = list(self._planes.values())
         for plane in planes:
             plane.end()
@@ -47,6 +49,8 @@ class Planes:
                     endpoint_url=self._connection.endpoint_url,
                     ca_bundle=self._connection.ca_bundle,
                 )
+                if self._ended:
+                    self._planes[name].end()
             return self._planes[name]
 
     def at(self, account: str | None, region: str | None, *path: str) -> ControlPlane:

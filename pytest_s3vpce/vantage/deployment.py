@@ -213,7 +213,9 @@ class Deployer:
         tries = TRIES if isinstance(self._deployment.role, RunRole) else 1
         self._created(
             Kind.LAMBDA_FUNCTION,
-            lambda: when_known(create, what=f"role {self.function}", tries=tries, notify=notify),
+            lambda: when_known(
+                create, what=f"role {self.function}", tries=tries, notify=notify, pause=self._control.pause
+            ),
             there=lambda: client.get_function(FunctionName=self.function),
         )
 

@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_
 from __future__ import annotations
 
 import re
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.vantage.control import FAULTS, code_of
@@ -38,9 +37,17 @@ def is_unknown(error: Exception) -> bool:
 
 
 def when_known(
-    call: Callable[[], dict[str, Any]], *, what: str, tries: int = TRIES, notify: Callable[[str], None]
+    call: Callable[[], dict[str, Any]],
+    *,
+    what: str,
+    tries: int = TRIES,
+    notify: Callable[[str], None],
+    pause: Callable[[float], None],
 ) -> dict[str, Any]:
-    """What the call answers, made again and again while what it names is not known everywhere yet."""
+    """What the call answers, made again and again while what it names is not known everywhere yet.
+
+    What `pause` raises goes through: nothing was made then, as the service has just said no.
+    """
     while True:
         tries -= 1
         try:
@@ -49,4 +56,4 @@ def when_known(
             if not tries or not is_unknown(error):
                 raise
         notify(f"waiting for {what} to become usable")
-        time.sleep(_PAUSE)
+        pause(_PAUSE)

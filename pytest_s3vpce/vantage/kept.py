@@ -240,7 +240,7 @@ class Keeper:
         tags = {**self._recipe.deployment.tags, **self._tags()}
         create = partial(self._client.create_function, **arguments, Role=role, Code={"ZipFile": agent_zip()}, Tags=tags)
         try:
-            when_known(create, what=f"role {self.function}", notify=notify)
+            when_known(create, what=f"role {self.function}", notify=notify, pause=self._control.pause)
         except FAULTS as failure:
             if code_of(failure) != _CONFLICT or not self._is_made():
                 raise
@@ -263,7 +263,7 @@ class Keeper:
         network_now = {"Ipv6AllowedForDualStack": network.dual_stack, **network.arguments()}
         given = {"KMSKeyArn": "", **arguments, "Role": role, "VpcConfig": network_now}
         update = partial(self._client.update_function_configuration, **given)
-        when_known(update, what=f"role {self.function}", notify=notify)
+        when_known(update, what=f"role {self.function}", notify=notify, pause=self._control.pause)
         waking.settled(self._control, self.function, error=self._error)
         tags = {**self._recipe.deployment.tags, **self._tags()}
         self._client.tag_resource(Resource=found["FunctionArn"], Tags=tags)

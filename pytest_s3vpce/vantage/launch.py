@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
+from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.vantage import marks, reasons
 from pytest_s3vpce.vantage.base import silent
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
@@ -118,20 +119,28 @@ class LaunchedEc2Vantage(Ec2Vantage):
         )
         try:
             run = partial(self._control.client("ec2").run_instances, **self._arguments(self._control.owner))
-            answer = when_known(run, what=f"instance profile {self._launch.profile}", notify=notify)
+            known = f"instance profile {self._launch.profile}"
+            answer = when_known(run, what=known, notify=notify, pause=self._control.pause)
+        except VantageError:  # told to end just after a refusal
+            self._strike(entry)
+            raise
         except FAULTS as error:
             if (
                 isinstance(error, ClientError)
                 and error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) < 500
             ):
-                self._ledger.removed(entry)
-                self._entry = None
+                self._strike(entry)
             raise self.error(
                 f"instance `{self._name}` can't be started: {words_of(error)}", remedy=self._remedy(error)
             ) from error
         instance = str(answer["Instances"][0]["InstanceId"])
         self._entry = self._ledger.given(entry, instance)
         return instance
+
+    def _strike(self, entry: Entry) -> None:
+        """Nothing was started."""
+        self._ledger.removed(entry)
+        self._entry = None
 
     def _remedy(self, error: Exception) -> str:
         if is_unknown(error):
@@ -171,7 +180,7 @@ class LaunchedEc2Vantage(Ec2Vantage):
                 raise self.error(
                     f"instance `{self.instance}` did not connect to SSM within {_ONLINE_SECONDS} s", remedy=ENDPOINTS
                 )
-            time.sleep(_PAUSE)
+            self._control.pause(_PAUSE)
 
     def _check_alive(self) -> None:
         """VantageError with EC2's reason if the instance has ended; one that EC2 does not show yet is alive."""

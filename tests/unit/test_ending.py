@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from pytest_s3vpce.accounts import Connection
 from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.run.access import AccessRun
 from pytest_s3vpce.run.observed import Observed
+from pytest_s3vpce.run.planes import Planes
 from pytest_s3vpce.run.vantages import VantagePoints
 from pytest_s3vpce.vantage import ControlPlane
 from tests.unit.test_access_answers import get
@@ -80,6 +82,17 @@ def test_answers_are_waited_for_no_longer(points: VantagePoints, monkeypatch: py
     monkeypatch.setattr(run, "_request", lambda probe: probe)
     with interrupted():
         run._exchange([get()], Observed())
+
+
+def test_an_account_first_asked_for_then_is_not_waited_for_either(points: VantagePoints) -> None:
+    session = boto3.Session(aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="s")
+    accounts: Any = SimpleNamespace(session=lambda _name: session, region=lambda _name: "eu-west-1")
+    world: Any = SimpleNamespace(inventory=SimpleNamespace(accounts=["late"]), accounts=accounts)
+    environment: Any = SimpleNamespace(connection=Connection())
+    planes = Planes(world, environment)
+    planes.end()
+    with pytest.raises(VantageError, match="told to end"):
+        planes.of("late").pause(0)
 
 
 def test_nothing_ends_by_itself(points: VantagePoints) -> None:

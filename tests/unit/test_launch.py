@@ -193,6 +193,27 @@ def test_a_profile_that_stays_unknown_is_one_error_and_nothing_is_left(
     assert ledger.open_entries() == []
 
 
+def test_a_run_told_to_end_waits_for_no_profile_and_has_nothing_to_look_for(
+    cloud: Cloud, ledger: Ledger, pauses: list[float]
+) -> None:
+    cloud.refusal = refused("InvalidParameterValue", message="Invalid IAM Instance Profile name")
+    cloud.end()
+    with pytest.raises(VantageError, match="told to end"):
+        make(cloud, ledger).prepare()
+    assert len(pauses) == 1
+    assert ledger.open_entries() == []
+
+
+def test_a_run_told_to_end_does_not_wait_until_an_instance_connects(
+    cloud: Cloud, ledger: Ledger, pauses: list[float]
+) -> None:
+    cloud.end()
+    with pytest.raises(VantageError, match="told to end"):
+        make(cloud, ledger).prepare()
+    assert len(pauses) == 1
+    assert [row.given_id for row in ledger.open_entries()] == [INSTANCE]
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
