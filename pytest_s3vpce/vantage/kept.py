@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -119,6 +120,17 @@ class KeptLambdaVantage(LambdaVantage):
         if self.check() != _AWAKE:
             super().prepare(notify=notify)
 
+    def _exchange(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """What runs there says which agent it is: its description may say otherwise than its code."""
+        reply: Any = super()._exchange(payload)
+        if isinstance(reply, dict) and reply.get("agent", agent.AGENT) != agent.AGENT:
+            raise self.error(
+                f"its function `{self.function}` runs agent {reply['agent']}, not {agent.AGENT} of this version",
+                remedy=f"{DEPLOY} to bring it up to date",
+            )
+        checked: dict[str, Any] = reply
+        return checked
+
     def hear(self, *, notify: Callable[[str], None] = silent) -> None:
         """VantageError where it does not answer as the agent of this version."""
         self.check()
@@ -230,9 +242,15 @@ class Keeper:
         return (
             found["Tags"].get(marks.CONTENT) == self._recipe.content
             and found.get("Description") == self._recipe.description
+            and found.get("CodeSha256", self._code) == self._code
             and found.get("LastUpdateStatus", "Successful") == "Successful"
             and network.matches(found.get("VpcConfig") or {})
         )
+
+    @property
+    def _code(self) -> str:
+        """As Lambda writes it, https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html."""
+        return base64.b64encode(hashlib.sha256(agent_zip()).digest()).decode()
 
     def _create(self, arguments: dict[str, Any], notify: Callable[[str], None]) -> None:
         role = self._role(notify)

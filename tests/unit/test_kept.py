@@ -10,6 +10,7 @@ from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 
 from pytest_s3vpce.errors import VantageError
+from pytest_s3vpce.model import SignedRequest
 from pytest_s3vpce.vantage import (
     AgentConfig,
     ControlPlane,
@@ -105,8 +106,8 @@ def looked_up(aws: dict[str, Stubber]) -> None:
     aws["ec2"].add_response("describe_security_groups", {"SecurityGroups": [{"GroupId": "sg-1", "VpcId": "vpc-1"}]})
 
 
-def answering(aws: dict[str, Stubber]) -> None:
-    content = json.dumps(PONG).encode()
+def answering(aws: dict[str, Stubber], **other: str) -> None:
+    content = json.dumps({**PONG, **other}).encode()
     aws["lambda"].add_response("invoke", {"Payload": StreamingBody(io.BytesIO(content), len(content))})
 
 
@@ -143,6 +144,14 @@ def test_one_that_fell_asleep_is_woken_for_its_requests(
     answering(aws)
     assert point(control)._exchange({"requests": []}) == PONG
     aws["lambda"].assert_no_pending_responses()
+
+
+def test_answers_of_another_agent_are_not_believed(aws: dict[str, Stubber], control: ControlPlane) -> None:
+    answering(aws, agent="0123456789ab")
+    with pytest.raises(VantageError, match=f"`{NAME}` runs agent 0123456789ab, not {agent.AGENT}.*`s3vpce deploy`"):
+        point(control).send(
+            [SignedRequest(id="r", method="GET", url="https://b.s3.eu-west-1.amazonaws.com/", headers=())]
+        )
 
 
 def test_a_run_says_what_to_do_where_it_is_missing(aws: dict[str, Stubber], control: ControlPlane) -> None:
@@ -280,6 +289,20 @@ def test_one_whose_update_was_cut_short_is_updated(aws: dict[str, Stubber], cont
     )
     found(aws)
     aws["lambda"].add_response("tag_resource", {}, {"Resource": ARN, "Tags": ANY})
+    found(aws)
+    answering(aws)
+    assert keeper(control).deploy() is Done.UPDATED
+
+
+def test_one_whose_code_somebody_changed_is_updated(aws: dict[str, Stubber], control: ControlPlane) -> None:
+    looked_up(aws)
+    found(aws, CodeSha256="b3RoZXI=")
+    tagged(aws)
+    aws["lambda"].add_response("update_function_code", {})
+    found(aws)
+    aws["lambda"].add_response("update_function_configuration", {})
+    found(aws)
+    aws["lambda"].add_response("tag_resource", {})
     found(aws)
     answering(aws)
     assert keeper(control).deploy() is Done.UPDATED
