@@ -82,8 +82,8 @@ def grants_besides(setting: Setting, bucket: str, *, tried: Collection[str], act
 
 
 def besides(setting: Setting, bucket: str, *, named: Collection[str], outside: Collection[str]) -> Iterator[Gap]:
-    """A gap for each value that the claim does not name, where no outside vantage point stands behind it."""
-    behind = {endpoint for vantage in outside for endpoint in setting.vantage_endpoints.get(vantage, ())}
+    """A gap for each value that the claim does not name, and that no outside vantage point was read to come by."""
+    behind = {endpoint for vantage in outside if (endpoint := setting.ways.get(vantage))}
     vpcs = {name: facts.vpc for name, facts in setting.endpoints.items()}
     ours = {vpcs.get(name, name) for name in named}  # from there an endpoint is one way of several
     tried = {name for name in behind if vpcs.get(name) not in ours}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce.claims.exclusion import knows_scps
-from pytest_s3vpce.claims.findings import Finding, Kind
+from pytest_s3vpce.claims.findings import Finding, Kind, path_read
 from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.matrix import Status
 
@@ -25,6 +26,16 @@ def findings_of(claim: Claim, setting: Setting, results: Results) -> list[Findin
             sentence = f"{vantage} stands in several subnets, and requests may leave from any: {differs}"
             rows.append(Finding(kind=Kind.PATH, name=f"subnets {vantage}", status=Status.MISSING, sentence=sentence))
     return rows
+
+
+def with_ways(claim: Claim, setting: Setting, results: Results) -> Setting:
+    """The setting with the ways to its bucket's Region that requests of the claim were read to take."""
+    there = setting.toward(claim.bucket)
+    ways = {
+        vantage: path_read(there, results, vantage, candidates=setting.vantage_endpoints.get(vantage, ()))
+        for vantage in _vantages(claim, setting)
+    }
+    return replace(setting, ways=ways)
 
 
 def gaps_of(claim: Claim, setting: Setting) -> Iterator[Gap]:

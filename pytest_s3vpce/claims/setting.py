@@ -106,6 +106,8 @@ class Setting:
     endpoints: Mapping[str, EndpointFacts] = field(default_factory=dict)
     vantage_endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The described S3 endpoints in the VPC of a vantage point: candidates for its path."""
+    ways: Mapping[str, str | None] = field(default_factory=dict)
+    """Once all was sent: vantage point to the endpoint that its requests were read to go through, empty: none."""
     astride: Mapping[str, str | None] = field(default_factory=dict)
     """Vantage points in several subnets: how their ways to S3 differ, empty: not at all; None: nobody could compare."""
     closed_ports: Mapping[tuple[str, int], str] = field(default_factory=dict)

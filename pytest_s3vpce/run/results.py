@@ -11,7 +11,7 @@ from pytest_s3vpce.calibration import LIVE, NONE
 from pytest_s3vpce.claims import Results, verdict_of
 from pytest_s3vpce.claims.findings import outside_readers, path_read
 from pytest_s3vpce.claims.gaps import sorted_out
-from pytest_s3vpce.claims.judging import findings_of, gaps_of
+from pytest_s3vpce.claims.judging import findings_of, gaps_of, with_ways
 from pytest_s3vpce.claims.readings import limited
 from pytest_s3vpce.claims.setting import allowances
 from pytest_s3vpce.matrix import (
@@ -337,7 +337,7 @@ def _claim(
 ) -> ClaimResult:
     findings = findings_of(claim, setting, results)
     verdict, sentence, cells = verdict_of(findings)
-    coverage = coverage_of(spec, claim, setting)
+    coverage = coverage_of(spec, claim, with_ways(claim, setting, results))
     passed = verdict is Verdict.PROVEN and not (strict and coverage.gaps)
     return ClaimResult(
         id=spec.id,

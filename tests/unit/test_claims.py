@@ -104,6 +104,7 @@ SETTING = Setting(
         PARTNER: EndpointFacts(id=PARTNER, vpc="vpc-2", account_id="444455556666", type="gateway", policy=OPEN_POLICY),
     },
     vantage_endpoints={"app-subnet": (MAIN,), "nat-subnet": (MAIN,), "partner-vpc": (PARTNER,)},
+    ways={"app-subnet": MAIN, "nat-subnet": "", "partner-vpc": PARTNER, "internet": ""},
     own_policies={"partner": Policies(identity=(EVERYTHING,))},
     public={"reports": PublicFacts(policy_is_public=False, blocks=frozenset(BLOCKS), requesters_pay=False, acls=False)},
 )

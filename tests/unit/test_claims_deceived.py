@@ -10,7 +10,7 @@ import pytest
 
 from pytest_s3vpce.claims import Claim, Results, Setting, TlsOnly, make_probe, verdict_of
 from pytest_s3vpce.claims.admitted import ADDRESS, ENDPOINT, VPC, Admitted, Granted
-from pytest_s3vpce.claims.judging import findings_of, gaps_of
+from pytest_s3vpce.claims.judging import findings_of, gaps_of, with_ways
 from pytest_s3vpce.matrix import Verdict
 from pytest_s3vpce.model import Layer, Transport
 from pytest_s3vpce.operations import OPERATIONS
@@ -28,6 +28,7 @@ from tests.unit.test_claims import (
     LEAST_PRIVILEGE,
     MAIN,
     NOT_PUBLIC,
+    PARTNER,
     PRESIGNED_BOUNDED,
     PUT_BACK,
     SEPARATE_DUTIES,
@@ -291,6 +292,23 @@ def test_networks_that_the_policy_lets_in_besides_are_told(claim: Any, row: Admi
     gaps = told(claim, replace(SETTING, admitted={"reports": (row,)}))
     assert bool(gaps) is besides
     assert all(gap.startswith("`Guard` lets in requests also with ") for gap in gaps)
+
+
+@pytest.mark.parametrize("claim", [ENDPOINT_ONLY, VPC_ONLY, PRESIGNED_BOUNDED], ids=lambda claim: claim.id)
+@pytest.mark.parametrize("path", [PARTNER, "", None])
+def test_an_endpoint_beside_an_outside_point_was_tried_where_requests_went_through_it(
+    claim: Any, path: str | None
+) -> None:
+    """A subnet that the endpoint's route table does not know goes past it, and the policy lets that endpoint in."""
+    row = Admitted("Guard", ENDPOINT, PARTNER)
+    outcomes = outcomes_of(claim)
+    for probe in outcomes:
+        if probe.session_policy and probe.cell.vantage == "partner-vpc":
+            outcomes[probe] = denied() if path is None else reading(probe, path)
+    results = Results(outcomes=outcomes, canaries=CANARIES)
+    setting = with_ways(claim, replace(SETTING, admitted={"reports": (row,)}), results)
+    found = [gap for gap in told(claim, setting) if "`Guard`" in gap]
+    assert found == ([] if path else [f"`Guard` lets in requests also with aws:SourceVpce {PARTNER}"])
 
 
 ENDPOINT_POLICIES: list[tuple[str, dict[str, Any], str]] = [
