@@ -96,8 +96,8 @@ class LeastPrivilege(Claim):
         for row in map(row_of, self.actions):
             if row.on_object:
                 yield from self._probes([row], self.neighbours)
-            elif _lists(row):
-                yield from [self._probe(row, None)] if self.keys else []
+            elif _lists(row) and self.keys:  # else the listing of the whole bucket is granted
+                yield self._probe(row, None)
                 yield from self._listings(row, self.neighbours)
 
     def _listings(self, row: Operation, keys: Sequence[Key]) -> Iterator[Probe]:

@@ -610,6 +610,16 @@ def test_without_named_keys_the_canary_is_meant_and_no_listing_is_scoped() -> No
     assert judged(claim, absent, canaries={})[0] is Verdict.INCONCLUSIVE
 
 
+def test_a_listing_that_is_granted_without_named_keys_takes_the_neighbours_in() -> None:
+    """Of the whole bucket it is: nobody can be refused a part of that."""
+    claim = replace(LEAST_PRIVILEGE, actions=("s3:GetObject", "s3:ListBucket"), keys=())
+    assert claim.neighbours
+    outcomes = outcomes_of(claim)
+    listings = {probe: ALLOWED for probe in outcomes if probe.cell.operation == "ListObjectsV2"}
+    verdict, sentence, _ = judged(claim, outcomes | listings)
+    assert verdict is Verdict.PROVEN, sentence
+
+
 # --- forms that a policy may deny -------------------------------------------------------------------------------------
 
 
