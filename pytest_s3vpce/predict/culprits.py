@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.model import Transport
 from pytest_s3vpce.policy import Document, Effect
+from pytest_s3vpce.policy.conditions import OPERATORS
 from pytest_s3vpce.policy.layers import ignored_by
 from pytest_s3vpce.policy.principals import Grant
 
@@ -59,7 +60,7 @@ _LAYERS: Final = (
     "permissions_boundary",
     "session",
 )
-_NEGATED: Final = frozenset({"StringNotEquals", "StringNotLike", "ArnNotEquals", "ArnNotLike", "NotIpAddress"})
+_NEGATED: Final = frozenset(name for name, row in OPERATORS.items() if row.negated)
 _GRANTING: Final = ("resource", "identity", "vpc_endpoint")
 
 

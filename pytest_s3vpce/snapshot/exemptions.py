@@ -13,6 +13,7 @@ from pytest_s3vpce.claims.admitted import Admitted, Granted
 from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.network.keys import NETWORK_KEYS, TRANSPORT_KEYS
 from pytest_s3vpce.operations import OPERATIONS
+from pytest_s3vpce.policy.conditions import OPERATORS, parse_operator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -61,7 +62,6 @@ _PURPOSES: Final = (
     frozenset({"s3:signatureage"}),
 )
 """What a deny may be about. Its other conditions spare somebody or something; where it is about two, each does."""
-_NEGATED: Final = frozenset({"stringnotequals", "stringnotlike", "stringnotequalsignorecase", "notipaddress"})
 _EVERYTHING: Final = frozenset({"*", "s3:*"})
 
 
@@ -129,12 +129,14 @@ def _asks_for_network(row: Mapping[str, Any]) -> bool:
 
 def _names_network(row: Mapping[str, Any]) -> bool:
     """Whether an allow is met by named networks alone: not by requests without the key, nor by all but those named."""
-    operators = [operator.lower() for operator, full, _ in _written(row) if _plain(full) in NETWORK_KEYS]
-    return any(
-        operator != "null" and not operator.endswith("ifexists") and not operator.startswith("forallvalues:")
-        for operator in operators
-        if not _is_negated(operator)
-    )
+    operators = [operator for operator, full, _ in _written(row) if _plain(full) in NETWORK_KEYS]
+    return any(not _is_negated(operator) and not _met_by_absence(operator) for operator in operators)
+
+
+def _met_by_absence(operator: str) -> bool:
+    """Whether an operator that is not negated may be met by a request without the key."""
+    quantifier, name, if_exists = parse_operator(operator) or ("", "", False)
+    return quantifier == "forallvalues" or name == "Null" or if_exists
 
 
 def _said(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -196,7 +198,8 @@ def _plain(key: str) -> str:
 
 
 def _is_negated(operator: str) -> bool:
-    return operator.lower().rpartition(":")[2].removesuffix("ifexists") in _NEGATED
+    _, name, _ = parse_operator(operator) or ("", "", False)
+    return name in OPERATORS and OPERATORS[name].negated
 
 
 def _spared(name: str, row: Mapping[str, Any]) -> Iterator[Gap]:

@@ -39,6 +39,14 @@ def test_what_a_deny_is_about_spares_nobody(condition: Any) -> None:
     assert spared(policy(Condition=condition)) == ()
 
 
+def test_a_network_may_be_compared_as_an_arn() -> None:
+    """The key's value is one: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html"""
+    vpc = "arn:aws:ec2:eu-west-1:111122223333:vpc/vpc-1"
+    text = policy(Condition={"ArnNotLikeIfExists": {"aws:SourceVpcArn": vpc}})
+    assert spared(text) == ()
+    assert admitted_of(text) == (Admitted("Guard", "aws:sourcevpcarn", vpc),)
+
+
 BOUNDS: list[tuple[dict[str, Any], str]] = [
     ({"Principal": {"AWS": "arn:aws:iam::111122223333:role/app"}}, 'holds only for Principal {"AWS": "arn:aws:iam:'),
     ({"Principal": {"Service": "*"}}, 'holds only for Principal {"Service": "*"}'),
