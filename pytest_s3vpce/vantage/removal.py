@@ -34,6 +34,7 @@ GONE: Final = frozenset(
         "NoSuchVersion",
         "NoSuchUpload",
         "InvalidInstanceID.NotFound",
+        "InvalidGroup.NotFound",
         "PolicyNotFoundException",
     }
 )
@@ -47,8 +48,12 @@ _POLICY_TYPES: Final = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
 _BUSY: Final = "ResourceConflictException"
 _BUSY_TRIES: Final = 15
 _BUSY_PAUSE: Final = 2.0
+_DELETING_TRIES: Final = 60
+_DELETING_PAUSE: Final = 5.0
+_NO_ENDPOINT: Final = "InvalidVpcEndpointId.NotFound"
+_IN_USE: Final = "DependencyViolation"
 _UNSEEN_AGE: Final = 120.0
-"""Seconds for which EC2 may not know an instance that it has started."""
+"""Seconds for which EC2 may not know what it has made."""
 _UNSEEN_TRIES: Final = 10
 _UNSEEN_PAUSE: Final = 2.0
 
@@ -82,7 +87,7 @@ def _remove_instance(entry: Entry, control: ControlPlane) -> str | None:
     https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
     """
     client = control.client("ec2", region=entry.region)
-    for left in reversed(range(_UNSEEN_TRIES if time.time() - entry.made < _UNSEEN_AGE else 1)):
+    for left in reversed(range(_unseen_tries(entry))):
         known = {entry.given_id} if entry.given_id else set()
         try:
             if ids := known.union(_instances(client, entry.identifier)):
@@ -108,26 +113,75 @@ def _instances(client: Any, name: str) -> list[str]:
 
 
 def _remove_endpoint(entry: Entry, control: ControlPlane) -> str | None:
-    """By its id, or by the name in its tag; gone when its network interfaces are."""
+    """By the name in its tag, and by its id; gone when its network interfaces are, which takes minutes."""
     client = control.client("ec2", region=entry.region)
-    for _ in range(_BUSY_TRIES):
-        rows = client.describe_vpc_endpoints(Filters=[{"Name": f"tag:{MARK}", "Values": [entry.identifier]}])
-        left = {row["VpcEndpointId"]: row["State"].lower() for row in rows["VpcEndpoints"]}
-        living = [name for name, state in left.items() if state not in _ENDING]
+    left, unseen = _DELETING_TRIES, _unseen_tries(entry)
+    while True:
+        states = _endpoints(client, entry)
+        living = [name for name, state in states.items() if state not in _ENDING]
         if living:
-            client.delete_vpc_endpoints(VpcEndpointIds=living)
-        elif not left.keys() - {name for name, state in left.items() if state == _DELETED}:
+            refused = client.delete_vpc_endpoints(VpcEndpointIds=living).get("Unsuccessful")
+            if refused:
+                return f"{refused[0]['Error']['Code']}: {refused[0]['Error']['Message']}"
+        going = [name for name, state in states.items() if state != _DELETED]
+        left, unseen = left - 1, 0 if states else unseen - 1
+        if not going and unseen <= 0:
             return None
-        time.sleep(_BUSY_PAUSE)
-    return "the endpoint is still being deleted; sweep again in a few minutes"
+        if not left:
+            return "the endpoint is still being deleted; sweep again in a few minutes"
+        time.sleep(_DELETING_PAUSE if going and not living else _UNSEEN_PAUSE)
+
+
+def _endpoints(client: Any, entry: Entry) -> dict[str, str]:
+    """Ids and states, of one whose tag is not seen yet by the id that was told."""
+    named = {"Filters": [{"Name": f"tag:{MARK}", "Values": [entry.identifier]}]}
+    rows = client.describe_vpc_endpoints(**named)["VpcEndpoints"]
+    if not rows and entry.given_id:
+        rows = endpoint_rows(client, entry.given_id)
+    return {row["VpcEndpointId"]: row["State"].lower() for row in rows}
+
+
+def endpoint_rows(client: Any, endpoint: str) -> list[dict[str, Any]]:
+    """What EC2 says of an endpoint; nothing of one that it does not know, or not yet."""
+    try:
+        rows: list[dict[str, Any]] = client.describe_vpc_endpoints(VpcEndpointIds=[endpoint])["VpcEndpoints"]
+    except FAULTS as error:
+        if code_of(error) != _NO_ENDPOINT:
+            raise
+        return []
+    return rows
 
 
 def _remove_group(entry: Entry, control: ControlPlane) -> str | None:
+    """An interface that used it may be seen for a moment after it is gone."""
     client = control.client("ec2", region=entry.region)
-    rows = client.describe_security_groups(Filters=[{"Name": f"tag:{MARK}", "Values": [entry.identifier]}])
-    for row in rows["SecurityGroups"]:
-        client.delete_security_group(GroupId=row["GroupId"])
+    named = {"Filters": [{"Name": f"tag:{MARK}", "Values": [entry.identifier]}]}
+    for left in reversed(range(_unseen_tries(entry))):
+        rows = client.describe_security_groups(**named)["SecurityGroups"]
+        for name in {*(row["GroupId"] for row in rows), *([entry.given_id] if entry.given_id else [])}:
+            _delete_group(client, name)
+        if rows or entry.given_id:
+            break
+        if left:
+            time.sleep(_UNSEEN_PAUSE)
     return None
+
+
+def _delete_group(client: Any, name: str) -> None:
+    for left in reversed(range(_BUSY_TRIES)):
+        try:
+            client.delete_security_group(GroupId=name)
+        except FAULTS as error:
+            if not left or code_of(error) != _IN_USE:
+                raise
+        else:
+            return
+        time.sleep(_BUSY_PAUSE)
+
+
+def _unseen_tries(entry: Entry) -> int:
+    """How many times what EC2 does not show is looked for: it may not be known yet."""
+    return _UNSEEN_TRIES if time.time() - entry.made < _UNSEEN_AGE else 1
 
 
 def _remove_organization_policy(entry: Entry, control: ControlPlane) -> str | None:

@@ -569,10 +569,15 @@ OVER, GOING = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
 
 
 class Vpc(Plane):
-    """A VPC with what was left there, whose endpoint never becomes available."""
+    """A VPC with what was left there, whose endpoint is known a little late and never becomes available."""
+
+    looks = 0
 
     def describe_vpc_endpoints(self, **what: Any) -> Any:
         if "VpcEndpointIds" in what:
+            self.looks += 1
+            if self.looks == 1:
+                raise fault("InvalidVpcEndpointId.NotFound")
             return {"VpcEndpoints": [{"State": "pending"}]}
         self.asked.append(("endpoints", what))
         name = what["Filters"][0]["Name"]

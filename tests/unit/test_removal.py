@@ -10,7 +10,6 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
 from pytest_s3vpce.errors import CredentialError
-from pytest_s3vpce.vantage import removal
 from pytest_s3vpce.vantage.control import ControlPlane
 from pytest_s3vpce.vantage.ledger import Entry, Kind, Ledger
 from pytest_s3vpce.vantage.removal import strike, sweep
@@ -411,35 +410,107 @@ def endpoint(state: str) -> Any:
 
 
 def test_an_endpoint_is_deleted_and_waited_for(
-    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, pauses: list[float]
 ) -> None:
-    monkeypatch.setattr(removal, "_BUSY_PAUSE", 0.0)
     aws["ec2"].add_response("describe_vpc_endpoints", endpoint("Available"), TAGGED)
     aws["ec2"].add_response("delete_vpc_endpoints", {}, {"VpcEndpointIds": ["vpce-1"]})
     aws["ec2"].add_response("describe_vpc_endpoints", endpoint("Deleting"), TAGGED)
     aws["ec2"].add_response("describe_vpc_endpoints", endpoint("Deleted"), TAGGED)
     assert strike(ledger, entry(ledger, Kind.VPC_ENDPOINT), control) is None
+    assert pauses == [2.0, 5.0]
+
+
+def test_an_endpoint_made_a_moment_ago_is_looked_for_until_it_is_seen(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, pauses: list[float]
+) -> None:
+    known = ledger.given(entry(ledger, Kind.VPC_ENDPOINT), "vpce-1")
+    by_id = {"VpcEndpointIds": ["vpce-1"]}
+    aws["ec2"].add_response("describe_vpc_endpoints", {"VpcEndpoints": []}, TAGGED)
+    aws["ec2"].add_client_error("describe_vpc_endpoints", "InvalidVpcEndpointId.NotFound", expected_params=by_id)
+    aws["ec2"].add_response("describe_vpc_endpoints", {"VpcEndpoints": []}, TAGGED)
+    aws["ec2"].add_response("describe_vpc_endpoints", endpoint("Pending"), by_id)
+    aws["ec2"].add_response("delete_vpc_endpoints", {}, {"VpcEndpointIds": ["vpce-1"]})
+    aws["ec2"].add_response("describe_vpc_endpoints", {"VpcEndpoints": []}, TAGGED)
+    aws["ec2"].add_client_error("describe_vpc_endpoints", "InvalidVpcEndpointId.NotFound", expected_params=by_id)
+    assert strike(ledger, known, control) is None
+    assert pauses == [2.0, 2.0]
+
+
+def test_an_endpoint_that_may_not_be_looked_at_stays(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger
+) -> None:
+    known = ledger.given(entry(ledger, Kind.VPC_ENDPOINT), "vpce-1")
+    aws["ec2"].add_response("describe_vpc_endpoints", {"VpcEndpoints": []}, TAGGED)
+    aws["ec2"].add_client_error("describe_vpc_endpoints", "UnauthorizedOperation", http_status_code=403)
+    assert str(strike(ledger, known, control)).startswith("UnauthorizedOperation")
+
+
+def test_an_endpoint_that_was_never_made_is_gone(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, pauses: list[float]
+) -> None:
+    aws["ec2"].add_response("describe_vpc_endpoints", {"VpcEndpoints": []}, TAGGED)
+    assert strike(ledger, replace(entry(ledger, Kind.VPC_ENDPOINT), made=0.0), control) is None
+    assert pauses == []
 
 
 def test_an_endpoint_that_takes_long_is_told(
-    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, pauses: list[float]
 ) -> None:
-    monkeypatch.setattr(removal, "_BUSY_PAUSE", 0.0)
-    monkeypatch.setattr(removal, "_BUSY_TRIES", 1)
-    aws["ec2"].add_response("describe_vpc_endpoints", endpoint("Deleting"), TAGGED)
+    for _ in range(60):
+        aws["ec2"].add_response("describe_vpc_endpoints", endpoint("Deleting"), TAGGED)
     reason = strike(ledger, entry(ledger, Kind.VPC_ENDPOINT), control)
     assert reason == "the endpoint is still being deleted; sweep again in a few minutes"
+    assert sum(pauses) == 295
+
+
+def test_an_endpoint_that_may_not_be_deleted_stays_and_is_told(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, pauses: list[float]
+) -> None:
+    """EC2 says so in an answer that is no error."""
+    refused = [{"ResourceId": "vpce-1", "Error": {"Code": "OperationNotPermitted", "Message": "managed"}}]
+    aws["ec2"].add_response("describe_vpc_endpoints", endpoint("Available"), TAGGED)
+    aws["ec2"].add_response("delete_vpc_endpoints", {"Unsuccessful": refused})
+    assert strike(ledger, entry(ledger, Kind.VPC_ENDPOINT), control) == "OperationNotPermitted: managed"
+    assert pauses == []
+
+
+GROUP: Any = {"SecurityGroups": [{"GroupId": "sg-1"}]}
 
 
 def test_a_group_is_deleted_once_nothing_uses_it(
-    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, pauses: list[float]
 ) -> None:
-    found: Any = {"SecurityGroups": [{"GroupId": "sg-1"}]}
-    aws["ec2"].add_response("describe_security_groups", found, TAGGED)
+    aws["ec2"].add_response("describe_security_groups", GROUP, TAGGED)
     aws["ec2"].add_client_error("delete_security_group", "DependencyViolation", "in use")
-    aws["ec2"].add_response("describe_security_groups", {"SecurityGroups": []}, TAGGED)
-    assert strike(ledger, entry(ledger, Kind.SECURITY_GROUP), control) == "DependencyViolation: in use"
+    aws["ec2"].add_response("delete_security_group", {}, {"GroupId": "sg-1"})
     assert strike(ledger, entry(ledger, Kind.SECURITY_GROUP), control) is None
+    assert pauses == [2.0]
+
+
+def test_a_group_that_stays_in_use_is_kept(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, pauses: list[float]
+) -> None:
+    aws["ec2"].add_response("describe_security_groups", GROUP, TAGGED)
+    for _ in range(15):
+        aws["ec2"].add_client_error("delete_security_group", "DependencyViolation", "in use")
+    assert strike(ledger, entry(ledger, Kind.SECURITY_GROUP), control) == "DependencyViolation: in use"
+
+
+def test_a_group_made_a_moment_ago_is_looked_for_until_it_is_seen(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, pauses: list[float]
+) -> None:
+    aws["ec2"].add_response("describe_security_groups", {"SecurityGroups": []}, TAGGED)
+    aws["ec2"].add_response("describe_security_groups", GROUP, TAGGED)
+    aws["ec2"].add_response("delete_security_group", {}, {"GroupId": "sg-1"})
+    assert strike(ledger, entry(ledger, Kind.SECURITY_GROUP), control) is None
+    known = ledger.given(entry(ledger, Kind.SECURITY_GROUP), "sg-2")
+    aws["ec2"].add_response("describe_security_groups", {"SecurityGroups": []}, TAGGED)
+    aws["ec2"].add_response("delete_security_group", {}, {"GroupId": "sg-2"})
+    assert strike(ledger, known, control) is None
+    old = replace(entry(ledger, Kind.SECURITY_GROUP), made=0.0)
+    aws["ec2"].add_response("describe_security_groups", {"SecurityGroups": []}, TAGGED)
+    assert strike(ledger, old, control) is None
+    assert pauses == [2.0]
 
 
 @pytest.mark.parametrize("told", ["p-examplepolicy1", ""])

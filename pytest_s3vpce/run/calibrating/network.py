@@ -12,7 +12,7 @@ from pytest_s3vpce.vantage import marks
 from pytest_s3vpce.vantage.control import FAULTS, words_of
 from pytest_s3vpce.vantage.deployment import resource_name
 from pytest_s3vpce.vantage.ledger import Kind
-from pytest_s3vpce.vantage.removal import MARK, strike
+from pytest_s3vpce.vantage.removal import MARK, endpoint_rows, strike
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -140,9 +140,9 @@ class Network:
 
     def _name_of(self, endpoint: str) -> str:
         for _ in range(_TRIES):
-            (row,) = self._ec2.describe_vpc_endpoints(VpcEndpointIds=[endpoint])["VpcEndpoints"]
-            if row["State"].lower() == _AVAILABLE:
-                return str(row["DnsEntries"][0]["DnsName"]).removeprefix("*.")
+            for row in endpoint_rows(self._ec2, endpoint):
+                if row["State"].lower() == _AVAILABLE:
+                    return str(row["DnsEntries"][0]["DnsName"]).removeprefix("*.")
             time.sleep(_PAUSE)
         raise RunError(f"the endpoint `{endpoint}` was not available in time")
 
