@@ -73,6 +73,8 @@ class ClaimSpec:
     @property
     def permitted(self) -> tuple[Pair, ...]:
         """Who gets in if the claim holds, as far as its fields say so."""
+        if "reader" in self.fields:  # its principals are those who do not
+            return (self.fields["reader"],)
         who, places = (
             [name for field_name in names for name in forms.listed(self.fields.get(field_name) or ())]
             for names in (("principals", "principal"), ("inside", "read_at", "at"))

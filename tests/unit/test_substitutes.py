@@ -70,7 +70,11 @@ def test_whom_the_rest_of_the_plan_allows_reads(
             spec("separate-duties", principals=("bob",), read_at=("inside",), write_at=("outside",)),
             {"reports": ("bob", "inside")},
         ),
-        (spec("not-public"), {}),
+        (
+            spec("not-public", reader=("eve", "far"), principals=("app", "bob"), at=("inside",)),
+            {"reports": ("eve", "far")},
+        ),
+        (spec("break-glass"), {}),
         (spec("tls-only", principal="zoe", at="inside"), {}),
     ],
 )
