@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 BODY: Final = b"a canary of pytest-s3vpce, made for one run: read by probes, never changed, removed at the end\n"
 _PLAIN: Final = Form(documented=True, source="https://docs.aws.amazon.com/AmazonS3/latest/API/")
 """The operation as it is: what a run makes, it really makes and removes."""
+UNSURE: Final = 500
+"""From this status on nobody knows whether something was made."""
 _NO_LOCK: Final = "ObjectLockConfigurationNotFoundError"
 
 
@@ -81,7 +83,7 @@ class Canaries:
         answer = self.send(bucket, who, "PutObject", {"Body": BODY})
         if answer.status != 200:
             del self._entries[bucket]
-            if answer.status is not None:
+            if answer.status is not None and answer.status < UNSURE:
                 self._ledger.removed(entry)
             raise TargetError(
                 f"the canary of bucket `{bucket}` could not be made by {who}: {_said(answer)}",

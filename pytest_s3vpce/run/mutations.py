@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.operations import Trace, operation
+from pytest_s3vpce.run.canaries import UNSURE
 from pytest_s3vpce.vantage import Kind
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ _UPLOAD: Final = re.compile(rb"<UploadId>([^<]+)</UploadId>")
 _KINDS: Final = {Trace.VERSION: Kind.S3_OBJECT, Trace.UPLOAD: Kind.S3_UPLOAD}
 _GONE: Final = (200, 204, 404)
 _SUCCESSES: Final = range(200, 300)
-_UNSURE: Final = 500
 
 
 class Mutations:
@@ -79,7 +79,7 @@ class Mutations:
         """Takes back what one answer says was made; why it may still be there."""
         if answer is None:
             return "no answer came back"
-        if answer.status is None or answer.status >= _UNSURE:
+        if answer.status is None or answer.status >= UNSURE:
             return f"nobody knows whether it was made: {answer.detail or answer.failure or answer.status}"
         bucket, key, kind = at
         for name, parameters in _removals(kind, answer):
