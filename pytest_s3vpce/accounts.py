@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +20,6 @@ from pytest_s3vpce import __version__
 from pytest_s3vpce.credential_errors import translated
 from pytest_s3vpce.errors import CredentialError, S3VpceError
 from pytest_s3vpce.infrastructure import Infrastructure
-from pytest_s3vpce.onename import UNPREFIXED, keep_to_one_name
 from pytest_s3vpce.probe import Credentials
 from pytest_s3vpce.signing_in import (
     MFA_SECONDS,
@@ -40,6 +39,7 @@ from pytest_s3vpce.signing_in import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pytest_s3vpce.connection import Connection
     from pytest_s3vpce.inventory import Account, Inventory
     from pytest_s3vpce.model import Place
     from pytest_s3vpce.references import References
@@ -54,40 +54,6 @@ RENEWED_BEFORE: Final = 300
 """In seconds: keys that end sooner are made anew before they sign."""
 _WORKERS: Final = 16
 _UNMADE: Final = S3VpceError("these credentials were not made yet")
-_CONTROL: Final = Config(
-    retries={"mode": "standard", "total_max_attempts": 4},
-    connect_timeout=10,
-    read_timeout=60,
-    max_pool_connections=32,  # as many as threads ask at once: urllib3 warns of each one more
-)
-_UNPREFIXED: Final[Config] = _CONTROL.merge(UNPREFIXED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountKeys:
-    """Keys that stand in for an account's profile, and the role to assume with them: what a lab hands out."""
-
-    credentials: Credentials
-    role: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
-    """Where the control plane is and with what keys: AWS itself (all defaults), or a lab."""
-
-    endpoint_url: str | None = None
-    ca_bundle: str | None = None
-    """Whose certificates the endpoint has; None: what boto3 trusts."""
-    keys: Mapping[str, AccountKeys] = field(default_factory=dict)
-    pauses: tuple[float, ...] = (2.0, 4.0, 8.0)
-    """Seconds before a role that may not be assumed is tried again: IAM makes changes known in moments, a lab at once.
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency"""
-
-    @property
-    def arguments(self) -> dict[str, str]:
-        """What boto3's `client` takes besides."""
-        given = {"endpoint_url": self.endpoint_url, "verify": self.ca_bundle}
-        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +153,7 @@ class Accounts:
 
     def client(self, service: str, *, account: str, region: str | None = None) -> Any:
         """A control-plane client of an account; botocore's own proxy settings and retries apply."""
-        session: Any = self.session(account)
+        session = self.session(account)
         where = region or self.region(account)
         with self._lock:
             key = (service, account, where)
@@ -195,12 +161,7 @@ class Accounts:
                 with translated(
                     profile=self._inventory.accounts[account].profile, place=self._inventory.place("accounts", account)
                 ):
-                    config = _CONTROL if self._connection.endpoint_url is None else _UNPREFIXED
-                    self._clients[key] = session.client(
-                        service, region_name=where, config=config, **self._connection.arguments
-                    )
-                if self._connection.endpoint_url is not None:
-                    keep_to_one_name(self._clients[key].meta.events)
+                    self._clients[key] = self._connection.client(session, service, region=where)
             return self._clients[key]
 
     def region(self, account: str) -> str:
@@ -261,8 +222,7 @@ class Accounts:
         self, base: boto3.Session, *, role: str, external_id: str | None, region: str, place: Place
     ) -> boto3.Session:
         arguments = {"ExternalId": external_id} if external_id else {}
-        plain: Any = base
-        client = plain.client("sts", region_name=region, config=_CONTROL, **self._connection.arguments)
+        client = self._connection.client(base, "sts", region=region)
         with translated(profile=None, place=place, role=role):
             made = self._assume(client, role=role, arguments=arguments)
         renewed = Renewed(made, lambda: self._assume(client, role=role, arguments=arguments))
@@ -359,8 +319,7 @@ class Accounts:
         )
 
     def _client_of(self, keys: Credentials, *, account: str) -> Any:
-        session: Any = self._boto3(**keys.arguments, region_name=self.region(account))
-        return session.client("sts", config=_CONTROL, **self._connection.arguments)
+        return self._connection.client(self._boto3(**keys.arguments, region_name=self.region(account)), "sts")
 
     def _with_token(
         self, row: Principal, *, role: str, arguments: dict[str, Any], account: str, place: Place
@@ -369,10 +328,8 @@ class Accounts:
         assert row.web_identity is not None
         path = self._inventory.beside(self._references.resolve(row.web_identity, place))
         token = token_in(path, place=place)
-        session: Any = self._boto3(region_name=self.region(account))
-        client = session.client(
-            "sts", config=_CONTROL.merge(Config(signature_version=UNSIGNED)), **self._connection.arguments
-        )
+        session = self._boto3(region_name=self.region(account))
+        client = self._connection.client(session, "sts", config=Config(signature_version=UNSIGNED))
         arguments = {"RoleSessionName": self._session_name, **arguments}
         with translated(profile=None, place=place, role=role):
             assume = partial(client.assume_role_with_web_identity, RoleArn=role, WebIdentityToken=token, **arguments)

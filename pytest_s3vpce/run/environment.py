@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from pytest_s3vpce.accounts import AccountKeys, Connection
+from pytest_s3vpce.connection import AccountKeys, Connection
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.lab.origin import Internet
 from pytest_s3vpce.probe import Credentials

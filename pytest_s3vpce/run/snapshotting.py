@@ -147,8 +147,8 @@ class _Taker:
         """Of whoever has these keys, said by STS, which everybody may ask."""
         account = self._inventory.principals[name].account or self._inventory.default_account
         region = self._world.accounts.region(account)
-        session: Any = self._world.accounts.signed_session(SessionKind(name), region=region)
-        sts = session.client("sts", **self._environment.connection.arguments)
+        session = self._world.accounts.signed_session(SessionKind(name), region=region)
+        sts = self._environment.connection.client(session, "sts")
         found = asked(lambda: str(sts.get_caller_identity()["Arn"]))
         if not isinstance(found, str):
             raise S3VpceError("whose keys these are could not be asked" if found is None else found.unread)

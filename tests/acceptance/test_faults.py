@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from botocore.httpsession import URLLib3Session
 
-from pytest_s3vpce.accounts import Connection
+from pytest_s3vpce.connection import Connection
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator

@@ -33,7 +33,7 @@ ROOMS = [
     {"claims", "evidence", "openness", "ownside", "predict", "snapshot"},
     {"vantage"},
     {"joining", "matrix", "records", "redaction", "storing"},
-    {"accounts", "infrastructure", "signing_in", "credential_errors"},
+    {"accounts", "connection", "infrastructure", "signing_in", "credential_errors"},
     {"probe", "outcome", "presigning", "onename"},
     {
         "inventory",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from pytest_s3vpce.accounts import Connection
+from pytest_s3vpce.connection import Connection
 from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.run.access import AccessRun
 from pytest_s3vpce.run.observed import Observed

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_s3vpce import accounts
-from pytest_s3vpce.accounts import Accounts, Connection, SessionKind
+from pytest_s3vpce.accounts import Accounts, SessionKind
+from pytest_s3vpce.connection import Connection
 from pytest_s3vpce.errors import CredentialError
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.references import References

@@ -15,7 +15,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pytest_s3vpce import __version__, accounts, signing_in
-from pytest_s3vpce.accounts import Accounts, Connection, SessionKind
+from pytest_s3vpce.accounts import Accounts, SessionKind
+from pytest_s3vpce.connection import Connection
 from pytest_s3vpce.errors import CredentialError
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.model import Place
