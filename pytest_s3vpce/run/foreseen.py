@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_s3vpce.matrix import Predicted
 from pytest_s3vpce.model import Expect, OutcomeKind
 from pytest_s3vpce.predict import Blame
+from pytest_s3vpce.redaction import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 
 def predicted_of(found: Prediction, telling: Telling, *, surprise: bool, lines: tuple[str, ...]) -> Predicted:
-    return Predicted(
+    """Without the secrets that policies may hold."""
+    made = Predicted(
         expected=found.expected,
         layer=telling.layer,
         policy=telling.policy,
@@ -32,6 +34,7 @@ def predicted_of(found: Prediction, telling: Telling, *, surprise: bool, lines: 
         surprise=surprise,
         explanation=lines,
     )
+    return without_secrets(made)
 
 
 def is_surprise(expected: Expected, measured: OutcomeKind) -> bool:
