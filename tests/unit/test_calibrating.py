@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +15,14 @@ from click.testing import CliRunner
 
 from pytest_s3vpce.calibratecommand import _table, calibrate
 from pytest_s3vpce.calibration import NONE, Calibration, Finding
-from pytest_s3vpce.errors import CredentialError, RunError
+from pytest_s3vpce.errors import CredentialError, RunError, VantageError
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.model import Answer, FailureKind
 from pytest_s3vpce.outcome import classify
 from pytest_s3vpce.probe import Probe
 from pytest_s3vpce.run.calibrating import calibrator, inside, measuring, network, scratch
-from pytest_s3vpce.run.calibrating.asking import NAMED, Reply
+from pytest_s3vpce.run.calibrating.asking import NAMED, Question, Reply
+from pytest_s3vpce.run.calibrating.asking import Asker as RealAsker
 from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, Experiment, Given, wanted
 from pytest_s3vpce.run.calibrating.measuring import measured, spread
 from pytest_s3vpce.run.environment import Environment
@@ -29,8 +34,6 @@ from tests.unit.predictions import cell
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-
-    from pytest_s3vpce.run.calibrating.asking import Question
 
 INVENTORY = """\
 accounts: {scratch: {id: "111122223333", region: eu-west-1}}
@@ -309,6 +312,7 @@ class Plane:
     account = "scratch"
     region = "us-east-1"
     owner = "arn:aws:iam::111122223333:user/me"
+    over = False
 
     def __init__(self, do: Callable[..., Any]) -> None:
         self.do = do
@@ -316,6 +320,14 @@ class Plane:
 
     def client(self, _service: str, **_: str) -> Any:
         return self
+
+    def pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+        if self.over:
+            raise VantageError("told to end")
+
+    def end(self) -> None:
+        self.over = True
 
     def __getattr__(self, name: str) -> Any:
         def call(**arguments: Any) -> Any:
@@ -407,6 +419,22 @@ def test_a_role_that_stays_unknown_ends_it(
     with pytest.raises(RunError, match=f"a role of the calibration can't be assumed: {code}: not you"):
         made(plane, tmp_path).session(scratch.ALL, tries=3)
     assert len(plane.asked) == calls
+
+
+def test_an_interrupted_calibration_waits_for_no_role(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch, "_PAUSE", 0.05)
+
+    def never(_name: str) -> Any:
+        raise fault("AccessDenied")
+
+    nothing: Any = None
+    asker = RealAsker(made(Plane(never), tmp_path), nothing, nothing)
+    timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    started = time.monotonic()
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        asker.ask([Question(operation="GetObject")])
+    assert time.monotonic() - started < 1
 
 
 # --- the calibration as a whole --------------------------------------------------------------------------------------

@@ -138,7 +138,11 @@ class Asker:
     def ask(self, questions: Sequence[Question]) -> list[Reply]:
         """The replies, in the order of the questions."""
         with ThreadPoolExecutor(_WORKERS) as pool:
-            keys = list(pool.map(lambda row: _keys(self.scratch.session(row.role, *row.statements)), questions))
+            try:
+                keys = list(pool.map(lambda row: _keys(self.scratch.session(row.role, *row.statements)), questions))
+            except KeyboardInterrupt:
+                self.scratch.control.end()  # nobody waits for roles any longer: they are to be removed
+                raise
         batch = [
             self._signed(row, credentials, request_id=f"c{number}")
             for number, (row, credentials) in enumerate(zip(questions, keys, strict=True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.errors import RunError
@@ -187,7 +186,7 @@ class Scratch:
                 # A role made a moment ago is not known everywhere yet.
                 if not tries or code_of(error) not in _EARLY:
                     raise RunError(f"a role of the calibration can't be assumed: {words_of(error)}") from error
-                time.sleep(_PAUSE)
+                self.control.pause(_PAUSE)
             else:
                 return found
 
