@@ -82,6 +82,16 @@ def grants_besides(setting: Setting, bucket: str, *, tried: Collection[str], act
 
 
 def besides(setting: Setting, bucket: str, *, named: Collection[str], outside: Collection[str]) -> Iterator[Gap]:
+    """A gap for each network besides the named ones, and for each grant that asks for none."""
+    yield from networks_besides(setting, bucket, named=named, outside=outside)
+    for grant in setting.grants.get(bucket, ()):
+        if grant.any_way and not grant.principal.endswith(_SERVICES):
+            yield Gap(f"`{grant.statement}` lets in {grant.principal} by any way:", grant.actions)
+
+
+def networks_besides(
+    setting: Setting, bucket: str, *, named: Collection[str], outside: Collection[str]
+) -> Iterator[Gap]:
     """A gap for each value that the claim does not name, and that no outside vantage point was read to come by."""
     behind = {endpoint for vantage in outside if (endpoint := setting.ways.get(vantage))}
     vpcs = {name: facts.vpc for name, facts in setting.endpoints.items()}
@@ -91,9 +101,6 @@ def besides(setting: Setting, bucket: str, *, named: Collection[str], outside: C
     for row in setting.admitted.get(bucket, ()):
         if row.value not in tried and not _is_named(setting, row, named):
             yield Gap(f"`{row.statement}` lets in requests also with {_KEYS.get(row.key, row.key)}", (row.value,))
-    for grant in setting.grants.get(bucket, ()):
-        if grant.any_way and not grant.principal.endswith(_SERVICES):
-            yield Gap(f"`{grant.statement}` lets in {grant.principal} by any way:", grant.actions)
 
 
 def _is_named(setting: Setting, row: Admitted, named: Collection[str]) -> bool:

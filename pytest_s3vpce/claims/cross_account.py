@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_s3vpce.claims.admitted import grants_besides
+from pytest_s3vpce.claims.admitted import grants_besides, networks_besides
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
 from pytest_s3vpce.claims.encryptions import in_every_form
@@ -69,4 +69,7 @@ class CrossAccount(Claim):
         if self.untried:
             yield Gap("not tried of other accounts:", self.untried)
         tried = [principal for principal, _ in (*self.granted, *self.refused)]
+        ways = [setting.ways.get(vantage) for _, vantage in self.granted]
+        places = [vantage for _, vantage in self.refused]
+        yield from networks_besides(setting, self.bucket, named=[way for way in ways if way], outside=places)
         yield from grants_besides(setting, self.bucket, tried=tried, actions=(*self.actions, *self.operations))

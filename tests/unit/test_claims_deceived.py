@@ -430,6 +430,15 @@ def test_other_networks_let_in_are_told_of_duties_and_urls_too(claim: Any) -> No
     assert found == ["`Guard` lets in requests also with aws:VpcSourceIp 10.0.0.0/8"]
 
 
+def test_networks_from_which_the_granted_get_in_besides_are_told() -> None:
+    """The grant names two endpoints: by the partner's it was tried, by the other one it was not."""
+    rows = tuple(Admitted("Grant", ENDPOINT, name) for name in (PARTNER, "vpce-third"))
+    claim = replace(CROSS_ACCOUNT, refused=(("partner", "internet"),))
+    gaps = told(claim, replace(SETTING, admitted={"reports": rows}))
+    assert gaps == ["`Grant` lets in requests also with aws:SourceVpce vpce-third"]
+    assert "vpce-third" not in "".join(told(claim))
+
+
 # --- two requests of one name, forms that policies know, places that are two, and rights that nobody may read --------
 
 
