@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from pytest_s3vpce import __version__
 from pytest_s3vpce.calibration import Calibration
@@ -25,7 +24,7 @@ from pytest_s3vpce.undocumented import RULES
 from pytest_s3vpce.vantage import AgentConfig, DeployedLambdaVantage, Deployment, Ledger, LocalVantage, marks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from pytest_s3vpce.calibration import Finding
     from pytest_s3vpce.inventory import Inventory
@@ -40,6 +39,15 @@ _BY_ALL: Final = Question(operation="GetObject")
 _BY_BOUND: Final = Question(operation="GetObject", role=BOUND)
 _BY_FEW: Final = Question(operation="GetBucketLocation", role=FEW)
 _WAITED: Final = (_BY_ALL, _BY_BOUND, _BY_FEW)
+
+
+class _Made(TypedDict):
+    """What all need who make something for a calibration."""
+
+    run_id: str
+    tags: Mapping[str, str]
+    ledger: Ledger
+    notify: Callable[[str], None]
 
 
 class Calibrator:
@@ -59,45 +67,59 @@ class Calibrator:
             raise RunError(f"there is no account `{account}`", remedy=f"known are {', '.join(inventory.accounts)}")
         self._environment = environment
         self._notify = notify
-        world = world_of(inventory, environment, run_id=folder.run_id)
-        error = world.accounts.guard([account]).get(account)
+        self._given = given
+        self._world = world_of(inventory, environment, run_id=folder.run_id)
+        error = self._world.accounts.guard([account]).get(account)
         if error is not None:
             raise error
-        self._given = given
-        self._planes = Planes(world, environment)
-        control, ledger = self._planes.of(account), Ledger(folder.ledger)
+        self._planes = Planes(self._world, environment)
+        self._run_id = folder.run_id
+        self._ledger = Ledger(folder.ledger)
         self._scratch = Scratch(
-            control, run_id=folder.run_id, account_id=world.account_id(account), ledger=ledger, notify=notify
-        )
-        function = partial(
-            DeployedLambdaVantage,
-            control=control,
+            self._planes.of(account),
             run_id=folder.run_id,
-            ledger=ledger,
-            config=placed(world, environment),
+            account_id=self._world.account_id(account),
+            ledger=self._ledger,
+            notify=notify,
         )
-        self._outside = function("calibration", deployment=Deployment(subnets=(), security_groups=()))
+        self._outside = self._function("calibration", Deployment(subnets=(), security_groups=()))
         self._within = self._outside
         if given.inside:
-            there = deployment_of(world, given.inside, _placed_by(inventory, given.inside, account=account))
-            self._within = function("calibration-inside", deployment=there)
-        network = Network(
-            control, function=self._within, run_id=folder.run_id, tags=self._scratch.tags, ledger=ledger, notify=notify
+            there = deployment_of(self._world, given.inside, _placed_by(inventory, given.inside, account=account))
+            self._within = self._function("calibration-inside", there)
+        self._ready: set[str] = set()
+        self._make_askers()
+
+    def _function(self, name: str, deployment: Deployment) -> DeployedLambdaVantage:
+        return DeployedLambdaVantage(
+            name,
+            control=self._scratch.control,
+            deployment=deployment,
+            run_id=self._run_id,
+            ledger=self._ledger,
+            config=placed(self._world, self._environment),
         )
-        user_agent = f"s3vpce/{__version__} run/{folder.run_id}"
+
+    def _make_askers(self) -> None:
+        """From here, from a function outside of VPCs, and from one inside."""
+        world, scratch, given = self._world, self._scratch, self._given
+        user_agent = f"s3vpce/{__version__} run/{self._run_id}"
         builder = ProbeBuilder(user_agent=user_agent, loader=world.accounts.loader)
-        management = None
-        if given.organization:
-            above = self._planes.of(given.organization)
-            management = Management(above, run_id=folder.run_id, tags=self._scratch.tags, ledger=ledger, notify=notify)
-        self._asker = Asker(self._scratch, _here(world, environment), builder, management=management)
-        self._out = Asker(self._scratch, self._outside, builder)
+        made: _Made = {
+            "run_id": self._run_id,
+            "tags": scratch.tags,
+            "ledger": self._ledger,
+            "notify": self._notify,
+        }
+        management = Management(self._planes.of(given.organization), **made) if given.organization else None
         partner = None
         if given.partner:
-            other = world.account_id(given.partner) if given.partner in inventory.accounts else ""
+            other = world.account_id(given.partner) if given.partner in world.inventory.accounts else ""
             partner = Partner(self._planes.of(given.partner), account_id=other)
-        self._in = Asker(self._scratch, self._within, builder, network=network, partner=partner, far=given.far)
-        self._ready: set[str] = set()
+        network = Network(scratch.control, function=self._within, **made)
+        self._asker = Asker(scratch, _here(world, self._environment), builder, management=management)
+        self._out = Asker(scratch, self._outside, builder)
+        self._in = Asker(scratch, self._within, builder, network=network, partner=partner, far=given.far)
 
     def run(self) -> tuple[Calibration, list[str]]:
         """What was found; and what could not be removed, and why."""
