@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
-import secrets
 import time
 from copy import copy
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import botocore.session
@@ -17,13 +13,14 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ParamValidationError
 
-from pytest_s3vpce.errors import S3VpceError, TargetError
+from pytest_s3vpce.errors import S3VpceError
+from pytest_s3vpce.filling import filled
 from pytest_s3vpce.model import Cell, SignedRequest, Transport
-from pytest_s3vpce.operations import Fill, Form, Operation, Resource, operation
+from pytest_s3vpce.operations import Form, Operation, Resource, operation
 from pytest_s3vpce.presigning import presigned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from botocore.awsrequest import AWSPreparedRequest
     from botocore.client import BaseClient
@@ -38,9 +35,6 @@ _OURS: Final = frozenset({"ExpectedBucketOwner", "Key", "RequestPayer"})
 
 _LOCKS: Final = "ObjectLock"
 """How parameters begin that lock an object: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html"""
-
-_CUSTOMER_KEY_BYTES: Final = 32
-"""AES-256: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html"""
 
 ANSWER_BYTES: Final = 4096
 """Of an answer's body this much comes back: S3's errors and a canary fit, and hundreds of answers fit one invoke."""
@@ -184,7 +178,7 @@ def parameters_of(probe: Probe, row: Operation, form: Form, destination: Destina
         parameters.setdefault("Key", destination.key)
     if destination.requester_pays:
         parameters.setdefault("RequestPayer", "requester")
-    return {name: _fill(value, destination) for name, value in parameters.items()}
+    return {name: filled(value, destination) for name, value in parameters.items()}
 
 
 class ProbeBuilder:
@@ -329,46 +323,6 @@ def _check_parameters(cell: Cell, row: Operation, form: Form) -> None:
         names = ", ".join(f"`{name}`" for name in sorted(held))
         kind = "mutating" if cell.mutating else "safe"
         raise S3VpceError(f"the {kind} form of `{row.name}` takes no {names}: it {why}", remedy="leave it out")
-
-
-def _fill(value: Any, destination: Destination) -> Any:
-    if isinstance(value, Fill):
-        return _FILLS[value](destination)
-    if isinstance(value, dict):
-        return {name: _fill(row, destination) for name, row in value.items()}
-    if isinstance(value, list):
-        return [_fill(row, destination) for row in value]
-    return value
-
-
-def _canary_body(destination: Destination) -> bytes:
-    if destination.canary_body is None:
-        raise TargetError(f"the canary of bucket `{destination.bucket}` was not read, so nothing is written to it")
-    return destination.canary_body
-
-
-def _canary_digest(destination: Destination) -> str:
-    digest = hashlib.md5(_canary_body(destination), usedforsecurity=False).digest()
-    return base64.b64encode(digest).decode()
-
-
-def _canary_version(destination: Destination) -> str:
-    if destination.canary_version is None:
-        raise TargetError(f"the canary of bucket `{destination.bucket}` was not read, so its version is not known")
-    return destination.canary_version
-
-
-_FILLS: Final[Mapping[Fill, Callable[[Destination], Any]]] = {
-    Fill.CANARY_BODY: _canary_body,
-    Fill.CANARY_DIGEST: _canary_digest,
-    Fill.CANARY_KEY: lambda destination: destination.key,
-    Fill.CANARY_VERSION: _canary_version,
-    Fill.ABSENT_KEY: lambda destination: destination.absent_key,
-    Fill.RUN_KEY: lambda destination: destination.run_key,
-    Fill.COPY_SOURCE: lambda destination: {"Bucket": destination.bucket, "Key": destination.key},
-    Fill.CUSTOMER_KEY: lambda _: secrets.token_bytes(_CUSTOMER_KEY_BYTES),
-    Fill.TOMORROW: lambda _: datetime.now(UTC).replace(microsecond=0) + timedelta(days=1),
-}
 
 
 def _as(shape: Any, value: Any) -> Any:

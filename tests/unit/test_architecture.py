@@ -34,7 +34,7 @@ ROOMS = [
     {"vantage"},
     {"joining", "matrix", "records", "redaction", "storing"},
     {"accounts", "connection", "infrastructure", "signing_in", "credential_errors"},
-    {"probe", "outcome", "presigning", "onename"},
+    {"probe", "filling", "outcome", "presigning", "onename"},
     {
         "inventory",
         "kinds",
