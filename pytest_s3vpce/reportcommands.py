@@ -33,9 +33,7 @@ _REDACT = click.option(
 @click.option("-v", "--verbose", count=True, help="what claims rest on; twice: every cell's evidence")
 @click.option("-q", "--quiet", count=True, help="the verdicts alone")
 @_REDACT
-def report(
-    file: Path, *, output: str | None, snapshot: Path | None, verbose: int, quiet: int, redact: str
-) -> None:
+def report(file: Path, *, output: str | None, snapshot: Path | None, verbose: int, quiet: int, redact: str) -> None:
     """Shows a report that `--s3vpce-report FILE.json` wrote, or makes one of another format of it."""
     from pytest_s3vpce.report import writer_of
 
