@@ -263,19 +263,24 @@ class _Access:
         """The controller, or the only process, reports and removes; workers leave that to it."""
         self._end()
         ours = None if hasattr(self.config, "workerinput") else self._session
-        if ours is not None:
-            self._suite_properties(ours)
-        yield
-        if ours is not None:
-            self._matrix = ours.finish(patience=None if self._termination is None else self._termination.patience())
-            self._failed += ours.failed
-            if self._matrix is None and ours.settings.shard and session.exitstatus in _HARMLESS:
-                self._matrix = ours.nothing()
+        try:
+            if ours is not None:
+                self._suite_properties(ours)
+            yield
+        finally:  # whatever others' endings come to
+            if ours is not None:
+                self._finish(ours, session)
         if not hasattr(self.config, "workerinput") and not self._only_looking():
             self._write_reports()
             self._compare()
         if self._failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _finish(self, ours: RunSession, session: pytest.Session) -> None:
+        self._matrix = ours.finish(patience=None if self._termination is None else self._termination.patience())
+        self._failed += ours.failed
+        if self._matrix is None and ours.settings.shard and session.exitstatus in _HARMLESS:
+            self._matrix = ours.nothing()
 
     def _suite_properties(self, session: RunSession) -> None:
         """What JUnit says of the whole suite; its file is written while the session finishes."""

@@ -122,6 +122,17 @@ def test_what_was_created_is_removed_when_a_job_is_cancelled(
     assert not example.run_folders
 
 
+def test_what_was_created_is_removed_where_somebody_elses_ending_fails(
+    example: Example, shared_lab: SharedLab, in_lab: str
+) -> None:
+    example.pytester.makeconftest("def pytest_sessionfinish():\n    raise RuntimeError('not ours')\n")
+    example.pytester.makepyfile(test_quick=SLOW.replace("60", "0"))
+    result = example.pytester.runpytest(in_lab, "test_quick.py")
+    assert "not ours" in f"{result.outlines} {result.errlines}"
+    assert shared_lab.functions() == shared_lab.roles() == set()
+    assert not example.run_folders
+
+
 def test_who_is_told_to_end_while_it_removes_goes_on_removing(
     example: Example, shared_lab: SharedLab, in_lab: str
 ) -> None:
