@@ -50,8 +50,8 @@ class Admitted:
 class Granted:
     """What a statement allows one principal, as both are written.
 
-    `where` are its conditions on what a request says, which no probe says. By `any_way`: it asks for no network, and no
-    deny of the policy does.
+    `where` are its conditions on what a request says, which no probe says, and on networks that it spares. By
+    `any_way`: it asks for no network, and no deny of the policy does.
     """
 
     statement: str

@@ -129,22 +129,25 @@ def _asks_for_network(row: Mapping[str, Any]) -> bool:
 
 def _names_network(row: Mapping[str, Any]) -> bool:
     """Whether an allow is met by named networks alone: not by requests without the key, nor by all but those named."""
-    operators = [operator for operator, full, _ in _written(row) if _plain(full) in NETWORK_KEYS]
-    return any(not _is_negated(operator) and not _met_by_absence(operator) for operator in operators)
+    return any(_plain(full) in NETWORK_KEYS and _binds(operator) for operator, full, _ in _written(row))
 
 
-def _met_by_absence(operator: str) -> bool:
-    """Whether an operator that is not negated may be met by a request without the key."""
+def _binds(operator: str) -> bool:
+    """Whether an operator is met by the values that it names alone, and not by a request without the key."""
     quantifier, name, if_exists = parse_operator(operator) or ("", "", False)
-    return quantifier == "forallvalues" or name == "Null" or if_exists
+    return not (quantifier == "forallvalues" or name == "Null" or if_exists or _is_negated(operator))
 
 
 def _said(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """The conditions on what a request itself says, but for its encryption, in which claims try every form."""
+    """The conditions on what a request itself says, and on networks that name none which it is to come from.
+
+    But for its encryption, in which claims try every form.
+    """
     return tuple(
         f"{operator} {full} {', '.join(_names(value))}"
         for operator, full, value in _written(row)
-        if _plain(full).startswith("s3:") and _plain(full) not in (*_ENCRYPTION, *_OF_THINGS)
+        if (_plain(full).startswith("s3:") and _plain(full) not in (*_ENCRYPTION, *_OF_THINGS))
+        or (_plain(full) in NETWORK_KEYS and not _binds(operator))
     )
 
 

@@ -180,6 +180,21 @@ def test_what_a_grant_asks_a_request_to_say_is_told() -> None:
     assert (grant.resources, grant.where) == (tuple(WHOLE), ("StringEquals s3:x-amz-acl bucket-owner-full-control",))
 
 
+@pytest.mark.parametrize(
+    ("condition", "where"),
+    [
+        ({"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}, "StringNotEquals aws:SourceVpce vpce-1"),
+        ({"StringEqualsIfExists": {"aws:SourceVpc": "vpc-1"}}, "StringEqualsIfExists aws:SourceVpc vpc-1"),
+        ({"Null": {"aws:SourceVpce": "false"}}, "Null aws:SourceVpce false"),
+        ({"StringEquals": {"aws:SourceVpce": "vpce-1"}}, ""),
+        ({"StringNotEquals": {"aws:PrincipalOrgID": "o-1"}}, ""),
+    ],
+)
+def test_a_grant_from_everywhere_but_some_network_is_told(condition: dict[str, Any], where: str) -> None:
+    (grant,) = grants_of(policy(Effect="Allow", Condition=condition))
+    assert grant.where == ((where,) if where else ())
+
+
 NEAR = {"StringEquals": {"aws:SourceVpce": "vpce-1"}}
 
 
