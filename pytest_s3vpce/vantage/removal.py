@@ -120,9 +120,12 @@ def _remove_endpoint(entry: Entry, control: ControlPlane) -> str | None:
         states = _endpoints(client, entry)
         living = [name for name, state in states.items() if state not in _ENDING]
         if living:
-            refused = client.delete_vpc_endpoints(VpcEndpointIds=living).get("Unsuccessful")
-            if refused:
-                return f"{refused[0]['Error']['Code']}: {refused[0]['Error']['Message']}"
+            errors = [
+                row["Error"] for row in client.delete_vpc_endpoints(VpcEndpointIds=living).get("Unsuccessful", ())
+            ]
+            for error in errors:
+                if not error["Code"].endswith(".NotFound"):
+                    return f"{error['Code']}: {error['Message']}"
         going = [name for name, state in states.items() if state != _DELETED]
         left, unseen = left - 1, 0 if states else unseen - 1
         if not going and unseen <= 0:

@@ -412,8 +412,9 @@ def endpoint(state: str) -> Any:
 def test_an_endpoint_is_deleted_and_waited_for(
     aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, pauses: list[float]
 ) -> None:
+    gone = [{"ResourceId": "vpce-1", "Error": {"Code": "InvalidVpcEndpoint.NotFound", "Message": "gone"}}]
     aws["ec2"].add_response("describe_vpc_endpoints", endpoint("Available"), TAGGED)
-    aws["ec2"].add_response("delete_vpc_endpoints", {}, {"VpcEndpointIds": ["vpce-1"]})
+    aws["ec2"].add_response("delete_vpc_endpoints", {"Unsuccessful": gone}, {"VpcEndpointIds": ["vpce-1"]})
     aws["ec2"].add_response("describe_vpc_endpoints", endpoint("Deleting"), TAGGED)
     aws["ec2"].add_response("describe_vpc_endpoints", endpoint("Deleted"), TAGGED)
     assert strike(ledger, entry(ledger, Kind.VPC_ENDPOINT), control) is None
