@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.probe import Probe
 
-WORLDS = 5000 if os.environ.get("S3VPCE_SOAK") else 150
+WORLDS = 5000 if os.environ.get("S3VPCE_SOAK") else 300
 """For each claim."""
 PATHS = ("", MAIN, PARTNER)
 ACTIONS = ("GetObject", "PutObject", "ListObjectsV2")
