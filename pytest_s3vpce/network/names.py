@@ -94,7 +94,6 @@ _GLOBAL: Final = ("us-east-1", "s3")
 VPCE: Final = ("*.vpce.amazonaws.com", "*.vpce.amazonaws.com.cn", "*.vpce.amazonaws.eu")
 AWS: Final = ("*.amazonaws.com", "*.amazonaws.com.cn", "*.amazonaws.eu", "*.api.aws")
 _DUALSTACK: Final = ("*.dualstack.*.amazonaws.com", "*.dualstack.*.amazonaws.com.cn", "*.api.aws")
-REGIONAL_S3: Final = HostClass(service=S3)
 REST: Final = HostClass()
 
 

@@ -51,10 +51,6 @@ class Counts:
     refuted: int
 
     @property
-    def open_claims(self) -> int:
-        return self.claims - self.proven - self.refuted
-
-    @property
     def holds(self) -> bool:
         """All is as expected and proven; where nothing was measured, nothing holds."""
         return bool(self.cells or self.claims) and self.met == self.cells and self.proven == self.claims
