@@ -406,6 +406,27 @@ def test_a_role_that_is_not_known_yet_is_asked_for_again(tmp_path: Path, monkeyp
     assert made(Plane(late), tmp_path).session(scratch.ALL) == {"AccessKeyId": "A"}
 
 
+@pytest.mark.parametrize(("answers", "version"), [([{}, {}, {"VersionId": "v1"}], "v1"), ([{}] * 30, "null")])
+def test_versioning_that_does_not_count_yet_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: list[dict[str, str]], version: str
+) -> None:
+    monkeypatch.setattr(scratch, "_PAUSE", 0.0)
+    left = list(answers)
+
+    def do(name: str) -> Any:
+        if name == "create_role":
+            return {"Role": {"RoleId": "AROA"}}
+        puts = [row for row, _ in plane.asked if row == "put_object"]
+        if name == "put_object" and len(puts) > 1:  # the first makes the canary of the new bucket
+            return left.pop(0)
+        return {"Buckets": []}
+
+    plane = Plane(do)
+    found = made(plane, tmp_path)
+    found.make()
+    assert (found.version, left) == (version, [])
+
+
 @pytest.mark.parametrize(("code", "calls"), [("AccessDenied", 3), ("ExpiredToken", 1)])
 def test_a_role_that_stays_unknown_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, calls: int

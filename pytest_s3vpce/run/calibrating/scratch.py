@@ -113,9 +113,21 @@ class Scratch:
             self._make_roles(self._tags(self.region))
             self.make_bucket(self.bucket, self.region, control=self.control)
             self.s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
-            self.version = self.s3.put_object(Bucket=self.bucket, Key=KEY, Body=BODY)["VersionId"]
+            self.version = self._versioned()
         except FAULTS as error:
             raise _unmade(error) from error
+
+    def _versioned(self) -> str:
+        """The version of the canary; `null` where the bucket gives none for long.
+
+        Versioning takes a while to count: https://docs.aws.amazon.com/AmazonS3/latest/userguide/Versioning.html
+        """
+        for _ in range(_TRIES):
+            made = self.s3.put_object(Bucket=self.bucket, Key=KEY, Body=BODY)
+            if "VersionId" in made:
+                return str(made["VersionId"])
+            self.control.pause(_PAUSE)
+        return "null"
 
     def make_bucket_in(self, region: str) -> str:
         """Another bucket with a canary, in another Region."""
