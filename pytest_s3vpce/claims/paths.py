@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce.claims.findings import (
@@ -18,7 +18,7 @@ from pytest_s3vpce.claims.readings import ENDPOINT
 from pytest_s3vpce.matrix import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_s3vpce.claims.setting import Results, Setting
     from pytest_s3vpce.probe import Probe
@@ -67,6 +67,15 @@ def apart(setting: Setting, results: Results, vantage: str, endpoints: Sequence[
         return _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through none of {named}")
     sentence = f"the path from {vantage} could not be read, so nothing shows that it is outside {named}"
     return _path(vantage, Status.MISSING, sentence)
+
+
+def way_of(setting: Setting, results: Results, vantage: str, *, region: str, candidates: Iterable[str]) -> str | None:
+    """The endpoint that requests from there were read to go through, `` for none; None where nothing was read.
+
+    To the Region that it stands in, where a control bucket lies there: another one's is reached past its endpoints.
+    """
+    there = replace(setting, region=region)
+    return path_read(there if there.readers() else setting, results, vantage, candidates=candidates)
 
 
 def strays(setting: Setting, results: Results, vantage: str, endpoints: Sequence[str]) -> str:

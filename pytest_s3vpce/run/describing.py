@@ -116,9 +116,11 @@ def _endpoints(world: World, account: str, region: str) -> tuple[EndpointFacts, 
 
 def _place(world: World, vantage: str) -> Location:
     try:
-        ec2 = _ec2(world, *_home(world, vantage))
+        account, region = _home(world, vantage)
+        ec2 = _ec2(world, account, region)
         subnets, _, vpc = _network(world, vantage, ec2)
-        return Location(vpc=vpc or (vpc_of(ec2, subnets) if subnets else None), subnets=tuple(subnets))
+        vpc = vpc or (vpc_of(ec2, subnets) if subnets else None)
+        return Location(vpc=vpc, subnets=tuple(subnets), region=region)
     except S3VpceError:
         return NOWHERE
 

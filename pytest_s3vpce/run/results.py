@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from pytest_s3vpce import __version__
 from pytest_s3vpce.calibration import LIVE, NONE
 from pytest_s3vpce.claims import Results, verdict_of
-from pytest_s3vpce.claims.findings import outside_readers, path_read
 from pytest_s3vpce.claims.gaps import sorted_out
 from pytest_s3vpce.claims.judging import findings_of, gaps_of, with_ways
+from pytest_s3vpce.claims.paths import way_of
 from pytest_s3vpce.claims.readings import limited
 from pytest_s3vpce.claims.setting import allowances
 from pytest_s3vpce.matrix import (
@@ -234,7 +234,7 @@ def _vantage(
 ) -> VantageResult:
     row = world.inventory.vantage_points[name]
     candidates = {*setting.vantage_endpoints.get(name, ()), *setting.endpoints}
-    path = path_read(setting, results, name, candidates=sorted(candidates)) if outside_readers(setting) else None
+    path = way_of(setting, results, name, region=place.region, candidates=sorted(candidates))
     mine = [why for probe, why in seen.refusals.items() if probe.cell.vantage == name]
     mine.sort(key=lambda why: f"vantage point `{name}`" not in why)  # whose credentials fail besides is not the reason
     everything = all(probe in seen.refusals for probe in seen.outcomes if probe.cell.vantage == name)

@@ -38,6 +38,7 @@ class Location:
 
     vpc: str | None = None
     subnets: tuple[str, ...] = ()
+    region: str = ""
 
 
 NOWHERE: Final = Location()

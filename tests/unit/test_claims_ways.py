@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_s3vpce.claims import make_probe
+from pytest_s3vpce.claims import Results, make_probe
+from pytest_s3vpce.claims.paths import way_of
 from pytest_s3vpce.matrix import Verdict
 from pytest_s3vpce.model import Layer, Outcome
 from tests.unit.test_claims import (
@@ -16,6 +18,7 @@ from tests.unit.test_claims import (
     PARTNER,
     PRESIGNED_BOUNDED,
     SEPARATE_DUTIES,
+    SETTING,
     denied,
     judged,
     outcomes_of,
@@ -79,6 +82,20 @@ def test_an_old_url_refutes_from_wherever_it_is_let_in() -> None:
     probe = make_probe("s3:GetObject", "reports", principal="old-link", vantage="internet")
     verdict, sentence, _ = judged(PRESIGNED_BOUNDED, outcomes | {probe: ALLOWED})
     assert verdict is Verdict.REFUTED, sentence
+
+
+def test_the_way_of_a_vantage_point_is_the_one_to_its_own_region() -> None:
+    """The partner's control bucket lies in another one, and is reached past the gateway endpoint."""
+    regions = {"control:partner": "us-east-1"}
+    buckets = {label: replace(row, region=regions.get(label, "eu-west-1")) for label, row in SETTING.buckets.items()}
+    setting = replace(SETTING, buckets=buckets)
+    outcomes = outcomes_of(ENDPOINT_POLICY_LIMITS)
+    for probe in outcomes:
+        if probe.session_policy and probe.cell.label == "control:partner":
+            outcomes[probe] = reading(probe, "")
+    results = Results(outcomes=outcomes)
+    for region, way in (("eu-west-1", MAIN), ("us-east-1", ""), ("eu-north-1", None), ("", None)):
+        assert way_of(setting, results, "app-subnet", region=region, candidates=(MAIN,)) == way
 
 
 INSIDE: list[tuple[Any, str]] = [
