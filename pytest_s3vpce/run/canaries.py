@@ -79,10 +79,8 @@ class Canaries:
             region=self._world.region(bucket),
             identifier=f"{facts.name}/{key}",
         )
-        self._entries[bucket] = entry
         answer = self.send(bucket, who, "PutObject", {"Body": BODY})
         if answer.status != 200:
-            del self._entries[bucket]
             if answer.status is not None and answer.status < UNSURE:
                 self._ledger.removed(entry)
             raise TargetError(
@@ -91,8 +89,8 @@ class Canaries:
                 remedy="let `create` name who may s3:PutObject and from where, or name a key that exists",
             )
         version = answer.headers.get("x-amz-version-id")
-        if version and version != "null":
-            self._entries[bucket] = self._ledger.given(entry, version)
+        # Also `null`, where versioning is suspended: without it a marker would stay.
+        self._entries[bucket] = self._ledger.given(entry, version) if version else entry
 
     def _check_lock(self, bucket: str, who: str) -> None:
         """No canary is made under a default retention: nobody could remove it.

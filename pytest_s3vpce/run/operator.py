@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from pytest_s3vpce.claimbase import ClaimSpec, Pair
-    from pytest_s3vpce.claims import Claim
+    from pytest_s3vpce.claims import Claim, Setting
     from pytest_s3vpce.expectations import ExpectedCell, Plan
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.matrix import Matrix
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.run.environment import Environment
     from pytest_s3vpce.run.folder import RunFolder
     from pytest_s3vpce.run.observed import Observed
-    from pytest_s3vpce.run.world import World
+    from pytest_s3vpce.run.world import Described, World
     from pytest_s3vpce.vantage import Remaining
 
 
@@ -93,19 +93,11 @@ class Operator:
         vantages = list(dict.fromkeys([*_vantages(cells, specs), *(vantage for _, vantage in known.values())]))
         principals = [*_principals(cells, specs), *(principal for principal, _ in known.values())]
         self.guard(principals, vantages)
-        # Paths are read on control buckets and for claims, closed ports explain plain http: else nobody would ask.
-        asked = self.world.inventory.controls or specs or any(row.cell.transport is Transport.HTTP for row in cells)
-        with ThreadPoolExecutor(2) as pool:
-            described = pool.submit(describe, self.world, vantages if asked else (), claims)
-            warm = pool.submit(self._warm)
-            self.vantages.prepare(vantages)
-            warm.result()
-            unmade = self.canaries.make(buckets)
-            found = described.result()
-            setting = self.world.setting(found, principals=principals)
-        run = self._access_run()
         try:
-            seen = run.observe(cells, claims, setting, declared_readers=known, unmade=unmade)
+            found, setting, unmade = self._ready(
+                cells, claims, vantages=vantages, principals=principals, buckets=buckets
+            )
+            seen = self._access_run().observe(cells, claims, setting, declared_readers=known, unmade=unmade)
         finally:
             self.canaries.remove(buckets)
         self.sent.update((probe.cell.id, probe.cell) for probe in seen.outcomes)
@@ -122,6 +114,27 @@ class Operator:
             started=started,
             strict=self._strict,
         )
+
+    def _ready(
+        self,
+        cells: Sequence[ExpectedCell],
+        claims: Sequence[Claim],
+        *,
+        vantages: Sequence[str],
+        principals: Sequence[str],
+        buckets: Sequence[str],
+    ) -> tuple[Described, Setting, dict[str, str]]:
+        """Vantage points, what can be read of everything, and canaries; with the buckets that got none, and why."""
+        # Paths are read on control buckets and for claims, closed ports explain plain http: else nobody would ask.
+        asked = self.world.inventory.controls or claims or any(row.cell.transport is Transport.HTTP for row in cells)
+        with ThreadPoolExecutor(2) as pool:
+            described = pool.submit(describe, self.world, vantages if asked else (), claims)
+            warm = pool.submit(self._warm)
+            self.vantages.prepare(vantages)
+            warm.result()
+            unmade = self.canaries.make(buckets)
+            found = described.result()
+            return found, self.world.setting(found, principals=principals), unmade
 
     def _warm(self) -> None:
         """Loads botocore's model of S3 while the vantage points are made; what is wrong is told by who needs it."""
