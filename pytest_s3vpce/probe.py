@@ -230,17 +230,8 @@ class ProbeBuilder:
             form = form_of(cell, row)
             _check_parameters(cell, row, form)
         parameters = parameters_of(probe, row, form, destination)
-        self._document = form.document
-        try:
-            client = self._client(None if presign else credentials, destination, cell.transport)
-            request = _captured(client, row, self._typed(client, row, parameters))
-        except ParamValidationError as error:
-            detail = " ".join(str(error).split())
-            raise S3VpceError(
-                f"parameters of `{row.name}` do not fit: {detail}", remedy="use boto3's parameter names and types"
-            ) from error
-        except (BotoCoreError, ValueError) as error:
-            raise S3VpceError(f"`{row.name}` can't be built: {error}") from error
+        signer = None if presign else credentials
+        request = self._request(row, form, parameters, signer=signer, destination=destination, transport=cell.transport)
         found = SignedRequest(
             id=request_id,
             method=request.method,
@@ -256,6 +247,29 @@ class ProbeBuilder:
         if presign is None or credentials is None:
             return found
         return presigned(found, credentials, region=destination.region, presign=presign)
+
+    def _request(
+        self,
+        row: Operation,
+        form: Form,
+        parameters: dict[str, Any],
+        *,
+        signer: Credentials | None,
+        destination: Destination,
+        transport: Transport,
+    ) -> AWSPreparedRequest:
+        """As botocore makes it; S3VpceError where it can't."""
+        self._document = form.document
+        try:
+            client = self._client(signer, destination, transport)
+            return _captured(client, row, self._typed(client, row, parameters))
+        except ParamValidationError as error:
+            detail = " ".join(str(error).split())
+            raise S3VpceError(
+                f"parameters of `{row.name}` do not fit: {detail}", remedy="use boto3's parameter names and types"
+            ) from error
+        except (BotoCoreError, ValueError) as error:
+            raise S3VpceError(f"`{row.name}` can't be built: {error}") from error
 
     def _typed(self, client: BaseClient, row: Operation, parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters as botocore's model has them: files hold text, the model says which are numbers."""

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.claimbase import ClaimSpec
-    from pytest_s3vpce.claims import Claim, EndpointFacts, Setting
+    from pytest_s3vpce.claims import BucketFacts, Claim, EndpointFacts, Setting
     from pytest_s3vpce.expectations import ExpectedCell
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.model import Answer, Cell, SignedRequest
@@ -94,23 +94,26 @@ def matrix_of(
         ),
         claims=tuple(_claim(spec, claim, setting, results, seen, strict=strict) for spec, claim in claims),
         vantages=tuple(rows),
-        notes=(
-            *(sentence for same, sentence in (*seen.canaries.values(), *seen.policies.values()) if not same),
-            *_alarms(seen),
-            *between(seen, certified=mode == LIVE),
-            *_leaning(seen, mode),
-        ),
+        notes=tuple(_notes(seen, mode)),
         inventory=str(world.inventory.path),
         accounts=tuple(accounts),
-        buckets=tuple(
-            BucketResult(label=row.label, name=row.name, account=row.account, region=row.region)
-            for row in setting.buckets.values()
-        ),
+        buckets=tuple(map(_bucket, setting.buckets.values())),
         endpoints=tuple(_endpoint(row, accounts) for row in setting.endpoints.values()),
         controls=tuple(_controls(seen, {row.cell for row in cells}, setting, reached)),
         readings=tuple(_readings(seen, setting)),
     )
     return without_secrets(matrix)
+
+
+def _notes(seen: Observed, mode: str) -> Iterable[str]:
+    yield from (sentence for same, sentence in (*seen.canaries.values(), *seen.policies.values()) if not same)
+    yield from _alarms(seen)
+    yield from between(seen, certified=mode == LIVE)
+    yield from _leaning(seen, mode)
+
+
+def _bucket(row: BucketFacts) -> BucketResult:
+    return BucketResult(label=row.label, name=row.name, account=row.account, region=row.region)
 
 
 def _controls(
