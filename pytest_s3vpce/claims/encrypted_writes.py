@@ -9,7 +9,7 @@ from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
 from pytest_s3vpce.claims.encryptions import CUSTOMERS, encrypted
 from pytest_s3vpce.claims.setting import make_probe
-from pytest_s3vpce.operations.creations import ENCRYPTIONS
+from pytest_s3vpce.operations.creations import ENCRYPTIONS, WITH_KMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,6 +44,8 @@ class EncryptedWrites(Claim):
 
     def _refused(self) -> Iterator[Mapping[str, Any]]:
         """Without a header, with each other encryption, with another key and with none named, with the caller's own."""
+        start, slash, _ = self.key.rpartition("/")
+        another = f"{start}{slash}{_NO_KEY}"
         yield {}
         for other in ENCRYPTIONS:
             if other != self.sse:
@@ -52,11 +54,10 @@ class EncryptedWrites(Claim):
             # Where no key is named S3 takes the account's own, aws/s3:
             # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
             yield {"ServerSideEncryption": self.sse}
-            start, slash, _ = self.key.rpartition("/")
-            yield {"ServerSideEncryption": self.sse, "SSEKMSKeyId": f"{start}{slash}{_NO_KEY}"}
-            for other in ENCRYPTIONS:  # with the key, a deny that looks at the key alone lets in
-                if other != self.sse and other.startswith("aws:kms"):
-                    yield {"ServerSideEncryption": other, "SSEKMSKeyId": self.key}
+            yield {"ServerSideEncryption": self.sse, "SSEKMSKeyId": another}
+        for other in ENCRYPTIONS:  # a deny that looks at the key as well lets in what names one
+            if other != self.sse and other in WITH_KMS:
+                yield from ({"ServerSideEncryption": other, "SSEKMSKeyId": key} for key in (self.key, another) if key)
         yield CUSTOMERS
 
     def _cells(self, parameters: Mapping[str, Any]) -> Iterator[Probe]:

@@ -700,7 +700,7 @@ def test_a_claim_that_lacks_a_kind_of_evidence_is_not_proven(absent: Kind) -> No
 
 def test_keys_that_differ_at_their_ends_are_cells_of_their_own() -> None:
     cells = [probe.cell for probe in (*KEY_WRITES.positives(), *KEY_WRITES.negatives())]
-    assert len({cell.id for cell in cells}) == len(cells) == 8
+    assert len({cell.id for cell in cells}) == len(cells) == 9
     elsewhere = replace(KEY_WRITES, key=f"{KEY_WRITES.key}0")
     assert not {cell.id for cell in cells} & {probe.cell.id for probe in elsewhere.positives()}
     assert all(re.fullmatch(r"[A-Za-z0-9.-]*", cell.variant) for cell in cells)

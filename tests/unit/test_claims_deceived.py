@@ -21,6 +21,7 @@ from tests.unit.test_claims import (
     CANARIES,
     CLAIMS,
     CROSS_ACCOUNT,
+    ENCRYPTED_WRITES,
     ENDPOINT_ONLY,
     ENDPOINT_POLICY_LIMITS,
     EXACTLY,
@@ -669,3 +670,17 @@ def test_the_demanded_key_with_another_encryption_refutes() -> None:
     verdict, sentence, _ = judged(KEY_WRITES, {**outcomes, probe: ALLOWED})
     assert verdict is Verdict.REFUTED
     assert f"with aws:kms:dsse and the key {KEY_WRITES.key}" in sentence
+
+
+@pytest.mark.parametrize("claim", [ENCRYPTED_WRITES, KEY_WRITES], ids=lambda claim: claim.id)
+def test_another_encryption_that_names_a_key_refutes(claim: Any) -> None:
+    """A deny of other encryptions may be bound to writes that name no key, or just that one."""
+    named = [
+        probe
+        for probe in claim.cells().denied
+        if probe.cell.parameters.get("ServerSideEncryption") == "aws:kms:dsse"
+        and probe.cell.parameters.get("SSEKMSKeyId", claim.key) != claim.key
+    ]
+    assert named
+    for probe in named:
+        assert judged(claim, outcomes_of(claim) | {probe: ALLOWED})[0] is Verdict.REFUTED
