@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
 
+from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.vantage import reasons
 from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
 from pytest_s3vpce.vantage.program import one_line
@@ -19,7 +20,6 @@ from pytest_s3vpce.vantage.program import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_s3vpce.errors import VantageError
     from pytest_s3vpce.vantage.control import ControlPlane
 
 DOCUMENT: Final = "AWS-RunShellScript"
@@ -155,7 +155,11 @@ class RunCommand:
             if time.monotonic() > end:
                 self._cancel(command)
                 raise self._error(f"the command on instance `{self.instance}` did not end in time", remedy=ENDPOINTS)
-            self._control.pause(pause)
+            try:
+                self._control.pause(pause)
+            except VantageError:  # the run ends: what it sends later would be made when nobody removes it any more
+                self._cancel(command)
+                raise
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def _ask(self, command: str, *, patient: bool) -> dict[str, Any] | None:

@@ -313,6 +313,16 @@ def test_a_command_that_does_not_end_is_cancelled(ssm: Ssm, pauses: list[float])
     assert sum(pauses) < 200
 
 
+def test_a_command_of_a_run_that_is_told_to_end_is_cancelled(ssm: Ssm, pauses: list[float]) -> None:
+    ssm.states = ["InProgress"] * 500
+    point = make(ssm)
+    point._control.end()
+    with pytest.raises(VantageError, match="told to end"):
+        point.send([request(0)])
+    assert "command-1" in ssm.cancelled
+    assert len(pauses) == 1
+
+
 @pytest.mark.parametrize(
     ("ending", "wanted"),
     [
