@@ -28,6 +28,7 @@ from pytest_s3vpce.vantage.freshness import when_known
 from pytest_s3vpce.vantage.lambda_ import LambdaVantage
 from pytest_s3vpce.vantage.ledger import Entry, Kind, Remaining
 from pytest_s3vpce.vantage.placing import Network, look_up
+from pytest_s3vpce.vantage.program import one_line
 from pytest_s3vpce.vantage.removal import remove
 
 if TYPE_CHECKING:
@@ -123,9 +124,10 @@ class KeptLambdaVantage(LambdaVantage):
     def _exchange(self, payload: dict[str, Any]) -> dict[str, Any]:
         """What runs there says which agent it is: its description may say otherwise than its code."""
         reply: Any = super()._exchange(payload)
-        if isinstance(reply, dict) and reply.get("agent", agent.AGENT) != agent.AGENT:
+        if isinstance(reply, dict) and "answers" in reply and reply.get("agent") != agent.AGENT:
+            runs = f"agent {one_line(str(reply['agent']), length=12)}" if "agent" in reply else "something else"
             raise self.error(
-                f"its function `{self.function}` runs agent {reply['agent']}, not {agent.AGENT} of this version",
+                f"its function `{self.function}` runs {runs}, not agent {agent.AGENT} of this version",
                 remedy=f"{DEPLOY} to bring it up to date",
             )
         checked: dict[str, Any] = reply

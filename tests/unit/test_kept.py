@@ -106,8 +106,8 @@ def looked_up(aws: dict[str, Stubber]) -> None:
     aws["ec2"].add_response("describe_security_groups", {"SecurityGroups": [{"GroupId": "sg-1", "VpcId": "vpc-1"}]})
 
 
-def answering(aws: dict[str, Stubber], **other: str) -> None:
-    content = json.dumps({**PONG, **other}).encode()
+def answering(aws: dict[str, Stubber]) -> None:
+    content = json.dumps(PONG).encode()
     aws["lambda"].add_response("invoke", {"Payload": StreamingBody(io.BytesIO(content), len(content))})
 
 
@@ -146,9 +146,15 @@ def test_one_that_fell_asleep_is_woken_for_its_requests(
     aws["lambda"].assert_no_pending_responses()
 
 
-def test_answers_of_another_agent_are_not_believed(aws: dict[str, Stubber], control: ControlPlane) -> None:
-    answering(aws, agent="0123456789ab")
-    with pytest.raises(VantageError, match=f"`{NAME}` runs agent 0123456789ab, not {agent.AGENT}.*`s3vpce deploy`"):
+@pytest.mark.parametrize(
+    ("named", "runs"), [({"agent": "0123456789ab"}, "agent 0123456789ab"), ({}, "something else")], ids=["old", "none"]
+)
+def test_answers_of_another_agent_are_not_believed(
+    aws: dict[str, Stubber], control: ControlPlane, named: dict[str, str], runs: str
+) -> None:
+    content = json.dumps({"version": 1, "answers": [], **named}).encode()
+    aws["lambda"].add_response("invoke", {"Payload": StreamingBody(io.BytesIO(content), len(content))})
+    with pytest.raises(VantageError, match=f"`{NAME}` runs {runs}, not agent {agent.AGENT}.*`s3vpce deploy`"):
         point(control).send(
             [SignedRequest(id="r", method="GET", url="https://b.s3.eu-west-1.amazonaws.com/", headers=())]
         )
