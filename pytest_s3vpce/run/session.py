@@ -175,9 +175,13 @@ class RunSession:
             return from_ready_file(Path(self.settings.ready_file))
         self.start_lab()
         deadline = time.monotonic() + _LAB_SECONDS
-        while (found := self.folder.read("lab.json")) is None:
-            if time.monotonic() > deadline:
-                raise LabError(f"the lab did not come up within {_LAB_SECONDS:.0f} s")
+        while True:
+            died = self._starting is not None and not self._starting.is_alive()
+            if (found := self.folder.read("lab.json")) is not None:
+                break
+            if died or time.monotonic() > deadline:
+                how = "could not be started" if died else f"did not come up within {_LAB_SECONDS:.0f} s"
+                raise LabError(f"the lab {how}")
             time.sleep(0.01)
         if "error" in found:
             raise LabError(found["error"])

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.matrix import Matrix
-from pytest_s3vpce.run import evidencing
+from pytest_s3vpce.run import evidencing, laboratory
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.session import RunSession, Settings
 from pytest_s3vpce.vantage import Entry, Kind, Ledger, Remaining
@@ -56,6 +57,18 @@ def test_nothing_is_said_where_nothing_is_left(tmp_path: Path) -> None:
     session = ended(tmp_path, [])
     assert session.left == []
     assert not session.folder.path.exists()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_lab_that_fails_unforeseen_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(laboratory, "start", broken)
+    settings = Settings(mode="lab", root=tmp_path, inventory=str(INVENTORY))
+    session = RunSession(settings, handed=None, notify=lambda _line: None)
+    with pytest.raises(LabError, match="the lab could not be started"):
+        session.environment  # noqa: B018 - asking for it starts the lab
 
 
 def test_a_folder_is_held_until_its_run_ends(tmp_path: Path) -> None:
