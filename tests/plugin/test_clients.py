@@ -143,7 +143,7 @@ from pytest_s3vpce.accounts import SessionKind
 def direct(s3vpce, service):
     operator = s3vpce._session.operator
     session = operator.accounts.signed_session(SessionKind("app"), region="eu-west-1")
-    return session.client(service, **operator.environment.connection.arguments)
+    return operator.environment.connection.client(session, service)
 
 
 @pytest.fixture(scope="module")
