@@ -30,7 +30,8 @@ class Sessions:
 
     def signed_session(self, kind: Any, *, region: str) -> Any:
         assert region == REGION
-        return self._keys[kind.principal]
+        person = self._keys[kind.principal]
+        return SimpleNamespace(client=lambda service, **_: person.client(service))
 
     def region(self, _account: str) -> str:
         return REGION
