@@ -27,6 +27,13 @@ def test_slow(s3vpce):
 """
 
 
+@pytest.fixture(autouse=True)
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coverage has a handler of SIGTERM of its own in the processes that it measures."""
+    for name in [name for name in os.environ if name.startswith("COVERAGE")]:
+        monkeypatch.delenv(name)
+
+
 @pytest.fixture
 def run(example: Example) -> Iterator[Callable[..., Run]]:
     """Starts runs; whatever is left of them is killed after the test."""
@@ -142,7 +149,7 @@ def test_who_is_told_to_end_while_it_removes_goes_on_removing(
         "def pytest_unconfigure():\n    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL\n"
     )
     example.pytester.makepyfile(test_quick=SLOW.replace("60", "0"))
-    result = example.run(in_lab, "test_quick.py")
+    result = example.pytester.runpytest_subprocess(in_lab, "test_quick.py")
     result.assert_outcomes(passed=1)
     assert result.ret == pytest.ExitCode.OK
     assert shared_lab.functions() == shared_lab.roles() == set()
