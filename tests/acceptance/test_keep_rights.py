@@ -16,6 +16,7 @@ from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.process import start_lab
+from pytest_s3vpce.model import SignedRequest
 from pytest_s3vpce.run.environment import Environment, from_ready_file
 from pytest_s3vpce.run.keeping import Keepers, kept_point
 from pytest_s3vpce.run.planes import Planes, world_of
@@ -129,7 +130,12 @@ def test_a_run_needs_two_rights(lab: Lab) -> None:
     def run() -> None:
         world = world_of(inventory, lab.environment, run_id="run")
         planes = Planes(world, lab.environment)
-        kept_point(world, lab.environment, planes, name="app-subnet", row=row).prepare()
+        point = kept_point(world, lab.environment, planes, name="app-subnet", row=row)
+        point.prepare()
+        (answer,) = point.send(
+            [SignedRequest(id="r", method="GET", url="https://s3.eu-west-1.amazonaws.com/", headers=())]
+        )
+        assert answer.status is not None
 
     lab.may(RUN)
     run()
