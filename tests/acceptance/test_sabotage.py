@@ -22,7 +22,7 @@ def test_nothing_broken_everything_proven(stage: Stage) -> None:
     assert stage.claims() == dict.fromkeys(ALL, "proven")
 
 
-def never_proven(stage: Stage, broken: AbstractContextManager[Any], *claims: str) -> dict[str, str]:
+def assert_never_proven(stage: Stage, broken: AbstractContextManager[Any], *claims: str) -> dict[str, str]:
     with broken:
         found = stage.claims()
     for claim in claims:
@@ -35,7 +35,7 @@ def never_proven(stage: Stage, broken: AbstractContextManager[Any], *claims: str
 
 def test_the_inside_vantage_point_reaches_nothing(stage: Stage) -> None:
     """Its canary's reader is there as well, and without that no write is sent from anywhere."""
-    found = never_proven(stage, stage.unrouted(), *ALL)
+    found = assert_never_proven(stage, stage.unrouted(), *ALL)
     assert found == dict.fromkeys(ALL, "inconclusive")
 
 
@@ -86,7 +86,7 @@ def test_a_security_group_that_lets_no_port_80_out_is_named(stage: Stage) -> Non
     ("account", "role", "claims"), [("main", "app", ("endpoint-only", "tls-only")), ("partner", "partner", ALL[2:])]
 )
 def test_a_principal_without_rights(stage: Stage, account: str, role: str, claims: tuple[str, ...]) -> None:
-    found = never_proven(stage, stage.role_policy(account, role, None), *claims)
+    found = assert_never_proven(stage, stage.role_policy(account, role, None), *claims)
     assert {found[claim] for claim in claims} == {"inconclusive"}
 
 
@@ -103,7 +103,7 @@ def test_an_identity_policy_that_names_the_control_bucket_but_not_the_target(
             {"Effect": "Allow", "Action": "s3:*", "Resource": [f"arn:aws:s3:::{control}", f"arn:aws:s3:::{control}/*"]}
         ],
     }
-    never_proven(stage, stage.role_policy(account, role, policy), *claims)
+    assert_never_proven(stage, stage.role_policy(account, role, policy), *claims)
 
 
 def test_a_role_that_can_not_be_assumed(stage: Stage) -> None:
@@ -166,7 +166,7 @@ def open_for_root(policy: dict[str, Any]) -> None:
 )
 def test_a_control_bucket_is_gone(stage: Stage, account: str, claims: tuple[str, ...]) -> None:
     bucket = stage.outputs["ControlBucket" if account == "main" else "PartnerControlBucket"]
-    found = never_proven(stage, deleted(stage, bucket, account), *claims)
+    found = assert_never_proven(stage, deleted(stage, bucket, account), *claims)
     assert {found[claim] for claim in claims} == {"inconclusive"}
 
 
@@ -237,12 +237,12 @@ def denying(bucket: str, *, sids: str = "Closed") -> Callable[[dict[str, Any]], 
 def test_the_outside_vpcs_own_endpoint_policy_denies(stage: Stage) -> None:
     """It names the control buckets and not the target: what is denied there is not the bucket's doing."""
     change = denying(stage.outputs["ReportsBucket"])
-    never_proven(stage, stage.endpoint_policy("partner", change), "endpoint-only", "cross-account")
+    assert_never_proven(stage, stage.endpoint_policy("partner", change), "endpoint-only", "cross-account")
 
 
 def test_the_inside_endpoint_policy_denies_the_target(stage: Stage) -> None:
     change = denying(stage.outputs["ReportsBucket"])
-    never_proven(stage, stage.endpoint_policy("main", change), "endpoint-only", "tls-only")
+    assert_never_proven(stage, stage.endpoint_policy("main", change), "endpoint-only", "tls-only")
 
 
 def test_the_endpoint_denies_plain_http_and_the_bucket_does_not(stage: Stage) -> None:

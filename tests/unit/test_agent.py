@@ -1302,7 +1302,7 @@ def test_it_runs_as_a_program(serve: Callable[..., Server], python: str) -> None
 
 
 def test_it_is_python_3_8() -> None:
-    ast.parse(SOURCE.read_text(), feature_version=(3, 8))
+    assert ast.parse(SOURCE.read_text(), feature_version=(3, 8)).body
 
 
 def test_it_imports_the_standard_library_only() -> None:

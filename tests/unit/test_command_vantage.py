@@ -74,7 +74,8 @@ def test_nothing_of_a_request_is_in_an_argument_or_the_environment(tmp_path: Pat
 
 def test_banners_before_and_after_and_an_echo_of_the_program_are_passed_over(tmp_path: Path) -> None:
     noise = f"echo Welcome; tee {tmp_path}/copy | sed p | head -3; cat {tmp_path}/copy"
-    make(script(tmp_path, f"{noise}; {sys.executable} - < {tmp_path}/copy; echo; echo Bye")).prepare()
+    vantage = make(script(tmp_path, f"{noise}; {sys.executable} - < {tmp_path}/copy; echo; echo Bye"))
+    assert [answer.failure for answer in vantage.send([REQUEST])] == [FailureKind.FORBIDDEN_HOST]
 
 
 def test_what_the_command_leaves_running_does_not_hold_it_up(tmp_path: Path) -> None:
@@ -86,7 +87,8 @@ def test_what_the_command_leaves_running_does_not_hold_it_up(tmp_path: Path) -> 
 def test_a_relative_command_counts_from_the_folder_and_no_shell_splits_it(tmp_path: Path) -> None:
     (tmp_path / "a b").write_text(f"#!/bin/sh\nexec {sys.executable} -\n", encoding="utf-8")
     (tmp_path / "a b").chmod(0o755)
-    make(["./a b"], folder=tmp_path).prepare()
+    vantage = make(["./a b"], folder=tmp_path)
+    assert [answer.failure for answer in vantage.send([REQUEST])] == [FailureKind.FORBIDDEN_HOST]
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,7 @@ def test_a_run_waits_for_an_update_that_goes_on(aws: dict[str, Stubber], control
     found(aws, times=2, LastUpdateStatus="InProgress")
     found(aws)
     point(control).prepare()
+    aws["lambda"].assert_no_pending_responses()
 
 
 def test_one_that_fell_asleep_is_woken_for_its_requests(

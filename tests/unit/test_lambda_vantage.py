@@ -180,6 +180,7 @@ def test_what_is_invoked(aws: dict[str, Stubber], control: Stubbed) -> None:
         },
     )
     existing(control, "arn:aws:lambda:eu-west-1:111122223333:function:probe").prepare()
+    aws["lambda"].assert_no_pending_responses()
 
 
 def test_an_existing_function_is_asked_who_it_is(aws: dict[str, Stubber], control: Stubbed) -> None:
@@ -517,12 +518,13 @@ def test_a_given_role_is_used_and_stays(
 
 
 def test_outside_any_vpc_nothing_of_one_is_needed(
-    aws: dict[str, Stubber], make: Callable[..., DeployedLambdaVantage]
+    aws: dict[str, Stubber], make: Callable[..., DeployedLambdaVantage], ledger: Ledger
 ) -> None:
     role_made(aws)
     aws["lambda"].add_response("create_function", {})
     state(aws)
     make(Deployment(subnets=(), security_groups=())).prepare()
+    assert {entry.kind for entry in ledger.open_entries()} == {Kind.IAM_ROLE, Kind.LAMBDA_FUNCTION}
 
 
 def test_the_record_comes_before_the_creation(
