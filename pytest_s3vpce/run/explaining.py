@@ -143,4 +143,4 @@ def _key(wanted: Expect, row: Predicted) -> tuple[object, ...]:
     if row.missed:
         return (wanted, row.expected, row.missed, row.surprise)
     why = None if row.statement else row.reason
-    return (wanted, row.expected, row.layer, row.policy, row.statement, row.place, row.missed, row.surprise, why)
+    return (wanted, row.expected, row.layer, row.policy, row.statement, row.place, row.surprise, why)

@@ -142,8 +142,10 @@ def _readings(seen: Observed, setting: Setting) -> Iterable[Reading]:
 
 def _is_reading(probe: Probe, setting: Setting) -> bool:
     """Whether its session policy asks something; over plain http one only limits the session."""
+    if not probe.session_policy:
+        return False
     bucket = setting.buckets[probe.cell.target.bucket]
-    return probe.session_policy not in ("", limited(allowances(probe, bucket)))
+    return probe.session_policy != limited(allowances(probe, bucket))
 
 
 def _measured(
