@@ -27,7 +27,7 @@ from pytest_s3vpce.vantage.deployment import (
 from pytest_s3vpce.vantage.freshness import when_known
 from pytest_s3vpce.vantage.lambda_ import LambdaVantage
 from pytest_s3vpce.vantage.ledger import Entry, Kind, Remaining
-from pytest_s3vpce.vantage.placing import Network, look_up
+from pytest_s3vpce.vantage.placing import Network, look_up, stands
 from pytest_s3vpce.vantage.program import one_line
 from pytest_s3vpce.vantage.removal import remove
 
@@ -95,6 +95,17 @@ class Recipe:
     def environment(self) -> dict[str, str]:
         return {"S3VPCE_AGENT": json.dumps(self.config.as_json())}
 
+    def fits(self, found: Mapping[str, Any]) -> bool:
+        """Whether a function is what this makes: its description stays when somebody moves or reconfigures it.
+
+        Lambda shows no variables to who may not use their key.
+        """
+        return (
+            found.get("Description") == self.description
+            and stands(found.get("VpcConfig") or {}, at=self.deployment.wanted)
+            and found.get("Environment", {}).get("Variables", self.environment) == self.environment
+        )
+
 
 def _plain(chosen: Any) -> Any:
     return dict(chosen) if isinstance(chosen, Mapping) else sorted(chosen)
@@ -153,7 +164,7 @@ class KeptLambdaVantage(LambdaVantage):
                 f"its function `{self.function}` can't be looked at: {words_of(failure)}",
                 remedy=reasons.remedy_of(failure, otherwise="give the credentials lambda:GetFunctionConfiguration"),
             ) from failure
-        if found.get("Description") != self._recipe.description:
+        if not self._recipe.fits(found):
             raise self.error(
                 f"its function `{self.function}` is not what the inventory and this version say it is",
                 remedy=f"{DEPLOY} to bring it up to date",
@@ -243,10 +254,10 @@ class Keeper:
     def _is_current(self, found: Mapping[str, Any], network: Network) -> bool:
         return (
             found["Tags"].get(marks.CONTENT) == self._recipe.content
-            and found.get("Description") == self._recipe.description
+            and self._recipe.fits(found)
             and found.get("CodeSha256", self._code) == self._code
             and found.get("LastUpdateStatus", "Successful") == "Successful"
-            and network.matches(found.get("VpcConfig") or {})
+            and stands(found.get("VpcConfig") or {}, at=network)
         )
 
     @property

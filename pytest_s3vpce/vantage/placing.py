@@ -10,7 +10,7 @@ from pytest_s3vpce.vantage import reasons
 from pytest_s3vpce.vantage.control import FAULTS, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pytest_s3vpce.errors import VantageError
     from pytest_s3vpce.vantage.control import ControlPlane
@@ -47,14 +47,6 @@ class Network:
         config: dict[str, Any] = {"SubnetIds": list(self.subnets), "SecurityGroupIds": list(self.security_groups)}
         return {**config, "Ipv6AllowedForDualStack": True} if self.dual_stack else config
 
-    def matches(self, config: Mapping[str, Any]) -> bool:
-        """Whether a function with this VpcConfig stands here."""
-        return (
-            set(config.get("SubnetIds", ())) == set(self.subnets)
-            and set(config.get("SecurityGroupIds", ())) == set(self.security_groups)
-            and bool(config.get("Ipv6AllowedForDualStack")) is self.dual_stack
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -63,6 +55,19 @@ class Wanted:
     subnets: Chosen = ()
     security_groups: Chosen = ()
     dual_stack: bool = False
+
+
+def stands(config: Mapping[str, Any], *, at: Network | Wanted) -> bool:
+    """Whether a function with this VpcConfig is there; where tags choose, whether it is anywhere."""
+    return (
+        _chosen(config.get("SubnetIds", ()), at.subnets)
+        and _chosen(config.get("SecurityGroupIds", ()), at.security_groups)
+        and bool(config.get("Ipv6AllowedForDualStack")) is at.dual_stack
+    )
+
+
+def _chosen(ids: Sequence[str], chosen: Chosen) -> bool:
+    return bool(ids) if isinstance(chosen, Mapping) else set(ids) == set(chosen)
 
 
 def look_up(control: ControlPlane, wanted: Wanted, *, error: Callable[..., VantageError]) -> Network:

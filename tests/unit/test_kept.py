@@ -106,6 +106,16 @@ def looked_up(aws: dict[str, Stubber]) -> None:
     aws["ec2"].add_response("describe_security_groups", {"SecurityGroups": [{"GroupId": "sg-1", "VpcId": "vpc-1"}]})
 
 
+def updated(aws: dict[str, Stubber]) -> None:
+    aws["lambda"].add_response("update_function_code", {})
+    found(aws)
+    aws["lambda"].add_response("update_function_configuration", {})
+    found(aws)
+    aws["lambda"].add_response("tag_resource", {})
+    found(aws)
+    answering(aws)
+
+
 def answering(aws: dict[str, Stubber]) -> None:
     content = json.dumps(PONG).encode()
     aws["lambda"].add_response("invoke", {"Payload": StreamingBody(io.BytesIO(content), len(content))})
@@ -173,6 +183,47 @@ def test_a_run_says_what_to_do_where_it_is_stale(aws: dict[str, Stubber], contro
     with pytest.raises(VantageError, match="is not what the inventory and this version say") as caught:
         point(control).prepare()
     assert str(caught.value.remedy).startswith("run `s3vpce deploy`")
+
+
+CHANGED = pytest.mark.parametrize(
+    "given",
+    [
+        {"VpcConfig": {}},
+        {"VpcConfig": {**NETWORK, "SubnetIds": ["subnet-9"]}},
+        {"VpcConfig": {**NETWORK, "SecurityGroupIds": ["sg-1", "sg-9"]}},
+        {"Environment": {"Variables": {"S3VPCE_AGENT": '{"proxy": "http://10.0.0.1:3128"}'}}},
+    ],
+    ids=["out of its VPC", "another subnet", "another group", "another configuration"],
+)
+
+
+@CHANGED
+def test_one_that_somebody_moved_is_none_to_send_from(
+    aws: dict[str, Stubber], control: ControlPlane, given: dict[str, Any]
+) -> None:
+    """Its description stays as it was."""
+    found(aws, **given)
+    with pytest.raises(VantageError, match="is not what the inventory and this version say"):
+        point(control).prepare()
+
+
+@CHANGED
+def test_one_that_somebody_moved_is_updated(
+    aws: dict[str, Stubber], control: ControlPlane, given: dict[str, Any]
+) -> None:
+    looked_up(aws)
+    found(aws, **given)
+    tagged(aws)
+    updated(aws)
+    assert keeper(control).deploy() is Done.UPDATED
+
+
+def test_what_does_not_show_is_not_held_against_it(aws: dict[str, Stubber], control: ControlPlane) -> None:
+    """Whose key one may not use is shown no variables, and tags are not looked up in a run."""
+    chosen = recipe(subnets={"tier": "app"}, security_groups={"tier": "app"})
+    found(aws, Description=chosen.description, Environment={"Error": {"ErrorCode": "AccessDeniedException"}})
+    there = KeptLambdaVantage("inside", control=control, recipe=chosen, config=AgentConfig())
+    assert there.check() == "Active"
 
 
 def test_a_run_that_may_not_look_says_so(aws: dict[str, Stubber], control: ControlPlane) -> None:
@@ -305,13 +356,7 @@ def test_one_whose_code_somebody_changed_is_updated(aws: dict[str, Stubber], con
     looked_up(aws)
     found(aws, CodeSha256="b3RoZXI=")
     tagged(aws)
-    aws["lambda"].add_response("update_function_code", {})
-    found(aws)
-    aws["lambda"].add_response("update_function_configuration", {})
-    found(aws)
-    aws["lambda"].add_response("tag_resource", {})
-    found(aws)
-    answering(aws)
+    updated(aws)
     assert keeper(control).deploy() is Done.UPDATED
 
 

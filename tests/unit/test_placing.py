@@ -8,7 +8,7 @@ from botocore.stub import Stubber
 
 from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.vantage.control import ControlPlane
-from pytest_s3vpce.vantage.placing import Network, Wanted, look_up
+from pytest_s3vpce.vantage.placing import Network, Wanted, look_up, stands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,9 +87,9 @@ def test_dual_stack_needs_subnets_with_ipv6(ec2: Stubber, control: ControlPlane)
 def test_a_network_is_compared_with_a_functions() -> None:
     network = Network(subnets=("subnet-1", "subnet-2"), security_groups=("sg-1",))
     same = {"SubnetIds": ["subnet-2", "subnet-1"], "SecurityGroupIds": ["sg-1"], "Ipv6AllowedForDualStack": False}
-    assert network.matches(same)
-    assert not network.matches({**same, "SubnetIds": ["subnet-1"]})
-    assert not network.matches({**same, "SecurityGroupIds": ["sg-2"]})
-    assert not network.matches({**same, "Ipv6AllowedForDualStack": True})
-    assert not network.matches({})
-    assert Network().matches({})
+    assert stands(same, at=network)
+    assert not stands({**same, "SubnetIds": ["subnet-1"]}, at=network)
+    assert not stands({**same, "SecurityGroupIds": ["sg-2"]}, at=network)
+    assert not stands({**same, "Ipv6AllowedForDualStack": True}, at=network)
+    assert not stands({}, at=network)
+    assert stands({}, at=Network())
