@@ -10,7 +10,7 @@ from pytest_s3vpce.claims.claim import Claim
 from pytest_s3vpce.claims.exclusion import policy_allows
 from pytest_s3vpce.claims.findings import Finding, Kind
 from pytest_s3vpce.claims.gaps import Gap
-from pytest_s3vpce.claims.paths import apart, causes, path_probes, strays, through, used
+from pytest_s3vpce.claims.paths import apart, causes, path_probes, strayed, through, used
 from pytest_s3vpce.claims.setting import make_probe
 from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.model import Layer
@@ -62,14 +62,11 @@ class EndpointPolicyLimits(Claim):
         inside = {vantage: through(setting, results, vantage, self.endpoints) for vantage in self.inside}
         outside = [apart(setting, results, vantage, self.endpoints) for vantage in self.outside]
         past = causes(inside)
-        strayed = {
+        other = {
             **{probe: past.get(probe.cell.vantage, "") for probe in self._probes(self.unreached, self.inside)},
-            **{
-                probe: strays(setting, results, probe.cell.vantage, self.endpoints)
-                for probe in self._probes(self.unreached, self.outside)
-            },
+            **strayed(setting, results, self._probes(self.unreached, self.outside), self.endpoints),
         }
-        cells = replace(self.cells(), causes=past, strayed=strayed)
+        cells = replace(self.cells(), causes=past, strayed=other)
         return [
             *(way.finding for way in inside.values()),
             *outside,

@@ -119,14 +119,19 @@ def path_read(setting: Setting, results: Results, vantage: str, *, candidates: I
 
     Unknown as well where two readings contradict each other: then requests from there go now one way and now another.
     """
+    found = ways_read(setting, results, vantage, candidates=candidates)
+    return found[0] if len(found) == 1 else None
+
+
+def ways_read(setting: Setting, results: Results, vantage: str, *, candidates: Iterable[str]) -> tuple[str, ...]:
+    """Each way that the control bucket showed: endpoints' ids, `` for none."""
     readers = outside_readers(setting)
     ways = {"": NO_ENDPOINT, **{endpoint: ENDPOINT.exactly(endpoint) for endpoint in candidates}}
-    found = [
+    return tuple(
         name
         for name, way in ways.items()
         if shown(setting, results, way, bucket="", principals=readers, vantage=vantage)
-    ]
-    return found[0] if len(found) == 1 else None
+    )
 
 
 def reach_probe(

@@ -13,6 +13,7 @@ from pytest_s3vpce.claims.findings import (
     path_read,
     readings_of,
     shown,
+    ways_read,
 )
 from pytest_s3vpce.claims.readings import ENDPOINT
 from pytest_s3vpce.matrix import Status
@@ -37,9 +38,9 @@ def path_probes(setting: Setting, vantage: str, endpoints: Sequence[str] = ()) -
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What was read of a vantage point: an endpoint, `` for none, None where nothing was; and what that shows."""
+    """What was read of a vantage point: endpoints, `` for none, several where readings differ; and what that shows."""
 
-    read: str | None
+    read: tuple[str, ...]
     finding: Finding
 
 
@@ -48,10 +49,10 @@ def through(
 ) -> Way:
     """Good where requests from there were read to go through one of the endpoints; `others` were asked for too."""
     read = _read(setting, results, vantage, (*endpoints, *others))
-    if read in endpoints:
-        return Way(read, _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through {read}"))
-    named = ", ".join(endpoints)
-    way = "by a path that could not be read" if read is None else f"through {read or 'no VPC endpoint'}"
+    way = " and ".join(f"through {name or 'no VPC endpoint'}" for name in read) or "by a path that could not be read"
+    if len(read) == 1 and read[0] in endpoints:
+        return Way(read, _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 {way}"))
+    named = f"{', '.join(endpoints)} alone" if len(read) > 1 else ", ".join(endpoints)
     sentence = f"requests from {vantage} reach S3 {way}, and not through {named}"
     return Way(read, _path(vantage, Status.MISSING, sentence))
 
@@ -63,7 +64,7 @@ def apart(setting: Setting, results: Results, vantage: str, endpoints: Sequence[
         return _path(vantage, Status.MISSING, sentence)
     readers = outside_readers(setting)
     read, named, none = _read(setting, results, vantage, endpoints), ", ".join(endpoints), ENDPOINT.none_of(endpoints)
-    if read is not None or shown(setting, results, none, bucket="", principals=readers, vantage=vantage):
+    if read or shown(setting, results, none, bucket="", principals=readers, vantage=vantage):
         return _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through none of {named}")
     sentence = f"the path from {vantage} could not be read, so nothing shows that it is outside {named}"
     return _path(vantage, Status.MISSING, sentence)
@@ -87,25 +88,32 @@ def strays(setting: Setting, results: Results, vantage: str, endpoints: Sequence
     return ""
 
 
+def strayed(setting: Setting, results: Results, probes: Iterable[Probe], endpoints: Sequence[str]) -> dict[Probe, str]:
+    """What `strays` says of each one's vantage point."""
+    rows = list(probes)
+    places = dict.fromkeys(row.cell.vantage for row in rows)
+    found = {vantage: strays(setting, results, vantage, endpoints) for vantage in places}
+    return {row: found[row.cell.vantage] for row in rows}
+
+
 def causes(ways: Mapping[str, Way]) -> dict[str, str]:
     """By vantage point, which other way was read than the one that is meant."""
     rows = ways.items()
-    return {
-        at: way.finding.sentence for at, way in rows if way.read is not None and way.finding.status is not Status.GOOD
-    }
+    return {at: way.finding.sentence for at, way in rows if way.read and way.finding.status is not Status.GOOD}
 
 
 def used(ways: Sequence[Way], endpoints: Sequence[str]) -> Iterator[Finding]:
     """Each named endpoint must have been gone through."""
+    read = {name for way in ways for name in way.read}
     for endpoint in endpoints:
-        if endpoint not in {way.read for way in ways}:
+        if endpoint not in read:
             sentence = f"no vantage point was shown to reach S3 through {endpoint}"
             yield Finding(kind=Kind.PATH, name=f"through {endpoint}", status=Status.MISSING, sentence=sentence)
 
 
-def _read(setting: Setting, results: Results, vantage: str, endpoints: Sequence[str]) -> str | None:
+def _read(setting: Setting, results: Results, vantage: str, endpoints: Sequence[str]) -> tuple[str, ...]:
     candidates = dict.fromkeys((*endpoints, *setting.vantage_endpoints.get(vantage, ())))
-    return path_read(setting, results, vantage, candidates=candidates)
+    return ways_read(setting, results, vantage, candidates=candidates)
 
 
 def _path(vantage: str, status: Status, sentence: str) -> Finding:

@@ -9,7 +9,7 @@ from pytest_s3vpce.claims.admitted import besides
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
 from pytest_s3vpce.claims.gaps import Gap
-from pytest_s3vpce.claims.paths import apart, causes, path_probes, strays, through, used
+from pytest_s3vpce.claims.paths import apart, causes, path_probes, strayed, through, used
 from pytest_s3vpce.claims.setting import make_probe
 
 if TYPE_CHECKING:
@@ -63,11 +63,8 @@ class PresignedBounded(Claim):
             return cells.judge(setting, results)
         inside = {vantage: through(setting, results, vantage, self.endpoints) for vantage in self.inside}
         outside = [apart(setting, results, vantage, self.endpoints) for vantage in self.outside]
-        strayed = {
-            probe: strays(setting, results, probe.cell.vantage, self.endpoints)
-            for probe in self._probes(self.fresh, self.outside)
-        }
-        cells = replace(cells, causes=causes(inside), strayed=strayed)
+        none = strayed(setting, results, self._probes(self.fresh, self.outside), self.endpoints)
+        cells = replace(cells, causes=causes(inside), strayed=none)
         ways = [*(way.finding for way in inside.values()), *outside, *used([*inside.values()], self.endpoints)]
         return [*ways, *cells.judge(setting, results)]
 

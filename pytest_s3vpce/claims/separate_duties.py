@@ -9,7 +9,7 @@ from pytest_s3vpce.claims.admitted import besides
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
 from pytest_s3vpce.claims.gaps import Gap
-from pytest_s3vpce.claims.paths import apart, causes, path_probes, strays, through, used
+from pytest_s3vpce.claims.paths import apart, causes, path_probes, strayed, through, used
 from pytest_s3vpce.claims.setting import make_probe
 
 if TYPE_CHECKING:
@@ -64,15 +64,13 @@ class SeparateDuties(Claim):
         both = (*self.read_through, *self.write_through)
         reading = {place: through(setting, results, place, self.read_through, others=both) for place in self.read_at}
         writing = {place: through(setting, results, place, self.write_through, others=both) for place in self.write_at}
-        strayed = {
+        meant = {
             **self._crossed(self.writes, reading, self.write_through),
             **self._crossed(self.reads, writing, self.read_through),
-            **{
-                probe: strays(setting, results, probe.cell.vantage, both)
-                for probe in self._probes((*self.reads, *self.writes), self.outside)
-            },
+            **strayed(setting, results, self._probes(self.reads, self.outside), self.read_through),
+            **strayed(setting, results, self._probes(self.writes, self.outside), self.write_through),
         }
-        cells = replace(self.cells(), causes={**causes(reading), **causes(writing)}, strayed=strayed)
+        cells = replace(self.cells(), causes={**causes(reading), **causes(writing)}, strayed=meant)
         return [
             *(way.finding for way in (*reading.values(), *writing.values())),
             *used([*reading.values()], self.read_through),
@@ -83,7 +81,7 @@ class SeparateDuties(Claim):
 
     def _crossed(self, actions: Iterable[str], ways: Mapping[str, Way], endpoints: tuple[str, ...]) -> dict[Probe, str]:
         """What came by the very endpoints that it is to be let in by."""
-        at = {vantage: way.finding.sentence for vantage, way in ways.items() if way.read in endpoints}
+        at = {vantage: way.finding.sentence for vantage, way in ways.items() if {*way.read} & {*endpoints}}
         return {probe: at[probe.cell.vantage] for probe in self._probes(actions, at)}
 
     def explained(self) -> tuple[str, ...]:

@@ -414,8 +414,8 @@ def test_outside_is_what_goes_through_none_of_the_named_endpoints_by_whichever_w
 
 def test_an_endpoint_is_used_where_it_was_read_whatever_the_sentence_says() -> None:
     finding = Finding(kind=Kind.PATH, name="path", status=Status.GOOD, sentence=f"it goes through {MAIN}")
-    assert list(used([Way(MAIN, finding)], [MAIN])) == []
-    (missing,) = used([Way(None, finding), Way(PARTNER, finding)], [MAIN])
+    assert list(used([Way((MAIN,), finding)], [MAIN])) == []
+    (missing,) = used([Way((), finding), Way((PARTNER,), finding)], [MAIN])
     assert missing.status is Status.MISSING
 
 

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 OTHERWISE: list[tuple[Any, str, str, str]] = [
     (PRESIGNED_BOUNDED, "internet", MAIN, "internet is no outside vantage point: its requests go through vpce-main"),
-    (SEPARATE_DUTIES, "internet", MAIN, "internet is no outside vantage point: its requests go through vpce-main"),
-    (SEPARATE_DUTIES, "internet", PARTNER, "internet is no outside vantage point"),
     (ENDPOINT_POLICY_LIMITS, "app-subnet", "", "through no VPC endpoint, and not through vpce-main"),
 ]
 
@@ -67,6 +65,47 @@ def test_what_is_let_in_by_the_others_endpoint_is_what_that_is_for() -> None:
     verdict, sentence, _ = judged(SEPARATE_DUTIES, outcomes)
     assert verdict is Verdict.INCONCLUSIVE, sentence
     assert "through vpce-partner, and not through vpce-main" in sentence
+
+
+@pytest.mark.parametrize(
+    ("path", "action", "found"),
+    [
+        (MAIN, "s3:GetObject", Verdict.INCONCLUSIVE),
+        (MAIN, "s3:PutObject", Verdict.REFUTED),
+        (PARTNER, "s3:GetObject", Verdict.REFUTED),
+        (PARTNER, "s3:PutObject", Verdict.INCONCLUSIVE),
+    ],
+)
+def test_a_false_outside_refutes_by_what_the_others_endpoint_lets_in(path: str, action: str, found: Verdict) -> None:
+    """By whichever of them requests go that were to come by neither: reads by the one for writes are reads by it."""
+    outcomes = moved(SEPARATE_DUTIES, "internet", path)
+    probe = make_probe(action, "reports", principal="app", vantage="internet")
+    verdict, sentence, _ = judged(SEPARATE_DUTIES, {**outcomes, probe: ALLOWED})
+    assert verdict is found, sentence
+    assert "internet is no outside vantage point" in sentence or found is Verdict.REFUTED
+
+
+@pytest.mark.parametrize(
+    ("claim", "action", "bucket", "paths"),
+    [
+        (SEPARATE_DUTIES, "s3:PutObject", "reports", (MAIN, PARTNER)),
+        (ENDPOINT_POLICY_LIMITS, "s3:GetObject", "elsewhere", (MAIN, "")),
+    ],
+    ids=["separate-duties", "endpoint-policy-limits"],
+)
+def test_what_may_have_come_by_another_way_refutes_nothing(
+    claim: Any, action: str, bucket: str, paths: tuple[str, str]
+) -> None:
+    """Half of the requests go by the endpoint that is meant, and half by another: nobody knows which way this one."""
+    outcomes = outcomes_of(claim)
+    for probe in outcomes:
+        if probe.session_policy and probe.cell.vantage == "app-subnet":
+            outcomes[probe] = reading(probe, paths[probe.cell.principal == "app"])
+    probe = make_probe(action, bucket, principal="app", vantage="app-subnet")
+    assert outcomes[probe].denied
+    verdict, sentence, _ = judged(claim, {**outcomes, probe: ALLOWED})
+    assert verdict is Verdict.INCONCLUSIVE, sentence
+    assert "and not through vpce-main alone" in sentence
 
 
 @pytest.mark.parametrize("path", ["", "vpce-third"])
