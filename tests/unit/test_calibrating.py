@@ -18,16 +18,17 @@ from pytest_s3vpce.calibration import NONE, Calibration, Finding
 from pytest_s3vpce.errors import CredentialError, RunError, VantageError
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.model import Answer, FailureKind
-from pytest_s3vpce.outcome import classify
 from pytest_s3vpce.probe import Probe
 from pytest_s3vpce.run.calibrating import calibrator, inside, measuring, network, scratch
-from pytest_s3vpce.run.calibrating.asking import NAMED, Question, Reply
+from pytest_s3vpce.run.calibrating.asking import NAMED, Question, Reply, heard
 from pytest_s3vpce.run.calibrating.asking import Asker as RealAsker
 from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, Experiment, Given, wanted
 from pytest_s3vpce.run.calibrating.measuring import measured, spread
+from pytest_s3vpce.run.calibrating.ordering import ANY
 from pytest_s3vpce.run.environment import Environment
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.leaning import leant_on
+from pytest_s3vpce.undocumented import RULES
 from pytest_s3vpce.vantage import Kind, Ledger
 from tests.unit.predictions import cell
 
@@ -51,18 +52,19 @@ def reply(status: int | None, code: str = "", message: str = "", *, by: str = "I
     failure = FailureKind.CONNECT_TIMEOUT if status is None else None
     headers = {"x-amz-request-id": by} if status is not None and by else {}
     answer = Answer(id="a", status=status, headers=headers, body=body.encode(), failure=failure)
-    return Reply(answer, classify(answer, authorised=("400 BadDigest",)))
+    return heard(answer, authorised=("400 BadDigest",))
 
 
 class S3:
-    """Takes any policy, or refuses it."""
+    """Takes any policy, or refuses those that it is told to."""
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: Exception | None = None, *, of: str = "") -> None:
         self.error = error
+        self.of = of
         self.deleted = 0
 
-    def put_bucket_policy(self, **_: str) -> Any:
-        if self.error is not None:
+    def put_bucket_policy(self, **named: str) -> Any:
+        if self.error is not None and self.of in named["Policy"]:
             raise self.error
         return {"ResponseMetadata": {"RequestId": "PUT"}}
 
@@ -136,6 +138,26 @@ def test_an_order_is_told_by_two_answers(allowed: Reply, denied: Reply, value: s
     assert found("order", lambda row: denied if refuses(row) else allowed)["order/digest"] == value
 
 
+@pytest.mark.parametrize("experiment", ["forms", "order", "messages", "keys", "absent keys", "attributes"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        reply(200, by=""),
+        reply(400, "BadDigest", by=""),
+        reply(403, "AccessDenied", f"{DENIED} with an explicit deny in a session policy", by=""),
+        reply(404, "NoSuchKey", by=""),
+        reply(412, "PreconditionFailed", by=""),
+        reply(503, "SlowDown"),
+        reply(None),
+    ],
+    ids=["200", "400", "403", "404", "412", "503", "nothing"],
+)
+def test_what_is_no_answer_of_s3s_settles_nothing(experiment: str, told: Reply) -> None:
+    """A portal, a proxy, a cut line."""
+    values = found(experiment, always(told))
+    assert {rule: value for rule, value in values.items() if RULES[rule].settled_by(value)} == {}
+
+
 def test_messages_that_name_nothing_are_told() -> None:
     plain = found("messages", lambda _: reply(403, "AccessDenied", "Access Denied"))
     assert plain.pop("message/policy-arn") == "not denied explicitly: 403 AccessDenied"
@@ -158,7 +180,6 @@ def test_a_key_is_told_by_what_is_denied() -> None:
     assert values["key/max-keys-not-sent"] == "not told"
     nothing = found("keys", lambda _: reply(503, "SlowDown"))
     star = "key/star-in-variable"
-    assert nothing.pop(star) == "the variable stands for nothing: 503 SlowDown"
     assert nothing.pop("key/star-as-arn") == "not told: 503 SlowDown, 503 SlowDown"
     assert set(nothing.values()) == {"not allowed: 503 SlowDown"}
     denied, allowed = reply(403, "AccessDenied", DENIED), reply(200)
@@ -170,7 +191,7 @@ def starring(starred: Reply) -> Callable[[Question], Reply]:
     """Denied where the delimiter is what the prefix says; with a `*` in it, as is told."""
 
     def answer(question: Question) -> Reply:
-        sent = question.form.parameters.get("Prefix") if question.form else None
+        sent = question.form.parameters.get("Prefix") if question.form and refuses(question) else None
         return {"secret": reply(403, "AccessDenied", DENIED), "s*": starred}.get(sent or "", reply(200))
 
     return answer
@@ -216,8 +237,10 @@ def test_an_answer_that_a_form_does_not_list_is_learnt() -> None:
     ],
 )
 def test_that_a_key_is_absent_is_told_by_what_s3_says(told: Reply, value: str) -> None:
-    again = Reply(told.answer, classify(told.answer, authorised=("404 NoSuchKey",)))
-    assert set(found("absent keys", lambda _: again).values()) == {value}
+    again = heard(told.answer, authorised=("404 NoSuchKey",))
+    absent = heard(reply(404, "NoSuchKey").answer, authorised=("404 NoSuchKey",))
+    values = found("absent keys", lambda row: absent if row.statements == (ANY,) else again)
+    assert set(values.values()) == {value}
 
 
 @pytest.mark.parametrize(
@@ -260,7 +283,10 @@ def test_a_managed_policy_is_named_or_not() -> None:
 )
 def test_attributes_are_told_by_two_sessions(own: bool, other: bool, value: str) -> None:
     def answer(question: Question) -> Reply:
-        mine = question.statements[0]["Action"] == ["s3:GetObjectAttributes"]
+        actions = question.statements[0]["Action"]
+        if len(actions) > 1:
+            return reply(200)
+        mine = actions == ["s3:GetObjectAttributes"]
         return reply(200) if (own if mine else other) else reply(403, "AccessDenied", DENIED)
 
     assert found("attributes", answer) == {"attributes/actions": value}
@@ -268,8 +294,8 @@ def test_attributes_are_told_by_two_sessions(own: bool, other: bool, value: str)
 
 @pytest.mark.parametrize(("odd", "value"), [(reply(None), "connect_timeout"), (reply(503, "SlowDown"), "503 SlowDown")])
 def test_attributes_are_not_told_by_what_is_no_denial(odd: Reply, value: str) -> None:
-    assert found("attributes", lambda _: odd) == {"attributes/actions": value}
-    one = iter([reply(200), odd])
+    assert found("attributes", lambda _: odd) == {"attributes/actions": f"not allowed: {value}"}
+    one = iter([reply(200), reply(200), odd])
     assert found("attributes", lambda _: next(one)) == {"attributes/actions": value}
 
 
@@ -300,7 +326,27 @@ def test_what_is_public_is_refused_and_what_is_not_is_taken() -> None:
     assert taken.deleted == 1
     for code, value in (("AccessDenied", "public"), ("MalformedPolicy", "MalformedPolicy")):
         error = ClientError({"Error": {"Code": code, "Message": "no"}}, "PutBucketPolicy")
-        assert set(found("public policies", lambda _: reply(200), s3=S3(error)).values()) == {value}
+        refusing = S3(error, of='"Condition"')
+        assert set(found("public policies", lambda _: reply(200), s3=refusing).values()) == {value}
+
+
+def test_that_no_policy_is_taken_does_not_make_one_public() -> None:
+    """An organization's policy may deny it to all."""
+    refusing = S3(fault("AccessDenied"))
+    values = found("public policies", lambda _: reply(200), s3=refusing)
+    assert set(values.values()) == {"no policy is taken: AccessDenied"}
+    assert refusing.deleted == 0
+
+
+@pytest.mark.parametrize("experiment", ["forms", "order", "keys", "absent keys", "attributes"])
+def test_one_who_may_nothing_any_more_settles_nothing(experiment: str) -> None:
+    values = found(experiment, always(reply(403, "AccessDenied", DENIED)))
+    assert {rule: value for rule, value in values.items() if RULES[rule].settled_by(value)} == {}
+
+
+def test_a_key_that_is_both_there_and_absent_is_not_told() -> None:
+    values = found("keys", lambda row: reply(403, "AccessDenied", DENIED) if refuses(row) else reply(200))
+    assert values["key/prefix-not-sent"] == values["key/resource-account/ListBuckets"] == "denied either way"
 
 
 # --- what a calibration makes ----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.model import Cell, Target, Transport
+from pytest_s3vpce.model import Cell, OutcomeKind, Target, Transport
 from pytest_s3vpce.operations import Form, operation
 from pytest_s3vpce.outcome import classify
 from pytest_s3vpce.probe import Credentials, Destination, Host, Probe
@@ -15,7 +15,7 @@ from pytest_s3vpce.run.canaries import BODY
 from pytest_s3vpce.run.objects import is_s3s
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pytest_s3vpce.model import Answer, Outcome, SignedRequest
     from pytest_s3vpce.presigning import Presign
@@ -85,12 +85,20 @@ class Reply:
 
     @property
     def answered(self) -> bool:
-        """Whether S3 said yes or no, and not something in between."""
-        return is_s3s(self.answer) and (self.outcome.allowed or self.outcome.denied)
+        """Whether S3 said yes or no."""
+        return self.outcome.allowed or self.outcome.denied
 
     @property
     def request_ids(self) -> tuple[str, ...]:
         return (self.answer.request_id,) if self.answer.request_id else ()
+
+
+def heard(answer: Answer, *, operation: str | None = None, authorised: Collection[str] = ()) -> Reply:
+    """What S3 said; what something in between did is neither a yes nor a no."""
+    outcome = classify(answer, operation=operation, authorised=authorised)
+    if answer.failure is None and not is_s3s(answer):
+        outcome = replace(outcome, kind=OutcomeKind.INCONCLUSIVE, reason="it carries no request id of S3's")
+    return Reply(answer, outcome)
 
 
 class Asker:
@@ -158,7 +166,7 @@ class Asker:
         row = operation(question.operation)
         form = question.form or row.safe
         known = [*(form.authorised if form else ()), self._learnt.get(row.name, "")]
-        return Reply(answer, classify(answer, operation=row.api_name, authorised=known))
+        return heard(answer, operation=row.api_name, authorised=known)
 
     def _signed(self, row: Question, credentials: Credentials, *, request_id: str) -> SignedRequest:
         made = self._builder.build(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.calibration import Finding
 from pytest_s3vpce.run.calibrating.asking import Question, allow
 from pytest_s3vpce.run.calibrating.scratch import FEW, document
-from pytest_s3vpce.vantage.control import FAULTS, code_of
+from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,8 @@ _BY_ROLE: Final = {
 }
 """What one sample after the other allows, and nothing did before: not the policy that is still going, either."""
 _SAMPLES: Final = 5
+BLOCKED: Final = "AccessDenied"
+"""How Block Public Access refuses a policy."""
 _SWITCHES: Final = 2
 """How many times Block Public Access is switched each way."""
 
@@ -116,36 +119,46 @@ def _switched(scratch: Scratch) -> Finding:
     samples: list[float] = []
     ids: list[str] = []
     try:
-        for switch, refused in (
-            (scratch.take_public_policies, False),
-            (scratch.block_public_policies, True),
+        for switch, code in (
+            (scratch.take_public_policies, ""),
+            (scratch.block_public_policies, BLOCKED),
         ) * _SWITCHES:
             switch()
-            passed, found = _seconds_until_put(scratch, nothing, refused=refused)
+            passed, put = _seconds_until_put(scratch, nothing, code=code)
             samples.append(passed)
-            ids += found
+            ids += put.request_ids
     finally:
         scratch.block_public_policies()
         scratch.s3.delete_bucket_policy(Bucket=scratch.bucket)
     return measured("propagation/public-access-block", samples, ids)
 
 
-def _seconds_until_put(scratch: Scratch, statement: dict[str, Any], *, refused: bool) -> tuple[float, list[str]]:
+def _seconds_until_put(scratch: Scratch, statement: dict[str, Any], *, code: str) -> tuple[float, Put]:
     began = time.monotonic()
     while True:
-        blocked, ids = _put(scratch, statement)
+        found = put_policy(scratch, statement)
         passed = time.monotonic() - began
-        if blocked is refused or passed >= _SECONDS:
-            return passed, ids
+        if found.code == code or passed >= _SECONDS:
+            return passed, found
         time.sleep(_PAUSE)
 
 
-def _put(scratch: Scratch, statement: dict[str, Any]) -> tuple[bool | None, list[str]]:
-    """Whether the policy was refused, None where something else is wrong; and the request's id."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Put:
+    """What became of a bucket policy."""
+
+    code: str = ""
+    """Why it was refused; empty where it was taken."""
+    request_ids: tuple[str, ...] = ()
+    detail: str = ""
+
+
+def put_policy(scratch: Scratch, statement: dict[str, Any]) -> Put:
+    """Puts a policy of this one statement, if it is taken."""
     try:
         answer = scratch.s3.put_bucket_policy(Bucket=scratch.bucket, Policy=document(statement))
     except FAULTS as error:
         found: Any = getattr(error, "response", {})
         name = found.get("ResponseMetadata", {}).get("RequestId", "")
-        return True if code_of(error) == "AccessDenied" else None, [name] if name else []
-    return False, [answer["ResponseMetadata"]["RequestId"]]
+        return Put(code=code_of(error) or "refused", request_ids=(name,) if name else (), detail=words_of(error))
+    return Put(request_ids=(answer["ResponseMetadata"]["RequestId"],))

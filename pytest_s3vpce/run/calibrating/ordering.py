@@ -78,10 +78,9 @@ def _ordered(asker: Asker, rows: Mapping[str, Question]) -> Iterator[Finding]:
 
 def _compared(rule: str, allowed: Reply, denied: Reply) -> Finding:
     answer = ""
-    refused = denied.outcome.denied and is_s3s(denied.answer)
-    if refused and allowed.outcome.allowed and is_s3s(allowed.answer):
+    if denied.outcome.denied and allowed.outcome.allowed:
         value = POLICIES_FIRST
-    elif refused and _tells(allowed):
+    elif denied.outcome.denied and _tells(allowed):
         value, answer = OTHER_ANSWER, allowed.code
     elif allowed.code == denied.code and (_tells(allowed) or allowed.outcome.allowed):
         value = SAME_ANSWER

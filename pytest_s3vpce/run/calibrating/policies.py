@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.calibration import Finding
 from pytest_s3vpce.probe import Host
 from pytest_s3vpce.run.calibrating.asking import Question, allow, deny
-from pytest_s3vpce.run.calibrating.measuring import seconds_until
+from pytest_s3vpce.run.calibrating.measuring import BLOCKED, put_policy, seconds_until
 from pytest_s3vpce.run.calibrating.ordering import ANY
 from pytest_s3vpce.run.calibrating.scratch import ALL, BOUND, CLOSED, CLOSING, FEW, document
 from pytest_s3vpce.undocumented import UNNAMED
-from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,8 +91,13 @@ def bucket_policies(asker: Asker) -> Iterator[Finding]:
 
 
 def public_policies(asker: Asker) -> Iterator[Finding]:
-    """What Block Public Access calls public: it refuses the policy, so that the bucket is public at no time."""
+    """What Block Public Access calls public: it refuses the policy, so that the bucket is public at no time.
+
+    First, that a policy which nobody calls public is taken.
+    """
     scratch = asker.scratch
+    statement = {**allow("s3:GetObjectAcl"), "Resource": scratch.arns}
+    named = put_policy(scratch, {**statement, "Principal": {"AWS": scratch.role_arn(ALL)}})
     values = {
         "aws:PrincipalArn": scratch.role_arn(ALL),
         "aws:PrincipalAccount": scratch.account_id,
@@ -102,26 +106,13 @@ def public_policies(asker: Asker) -> Iterator[Finding]:
         "aws:VpceOrgID": "o-s3vpcenone",
     }
     for key, value in values.items():
-        statement = {
-            **allow("s3:GetObjectAcl"),
-            "Principal": "*",
-            "Resource": scratch.arns,
-            "Condition": {"StringEquals": {key: value}},
-        }
-        yield _public(asker, f"public/{key}", statement)
-    scratch.s3.delete_bucket_policy(Bucket=scratch.bucket)
-
-
-def _public(asker: Asker, rule: str, statement: dict[str, Any]) -> Finding:
-    scratch = asker.scratch
-    try:
-        answer = scratch.s3.put_bucket_policy(Bucket=scratch.bucket, Policy=document(statement))
-    except FAULTS as error:
-        found: Any = getattr(error, "response", {})
-        name = found.get("ResponseMetadata", {}).get("RequestId", "")
-        value = "public" if code_of(error) == "AccessDenied" else code_of(error)
-        return Finding(rule=rule, value=value, request_ids=(name,) if name else (), detail=words_of(error))
-    return Finding(rule=rule, value="not public", request_ids=(answer["ResponseMetadata"]["RequestId"],))
+        put = put_policy(scratch, {**statement, "Principal": "*", "Condition": {"StringEquals": {key: value}}})
+        found = {"": "not public", BLOCKED: "public"}.get(put.code, put.code)
+        if named.code:
+            found = f"no policy is taken: {named.code}"
+        yield Finding(rule=f"public/{key}", value=found, request_ids=put.request_ids, detail=put.detail)
+    if not named.code:
+        scratch.s3.delete_bucket_policy(Bucket=scratch.bucket)
 
 
 def access_points(asker: Asker) -> Iterator[Finding]:

@@ -69,19 +69,24 @@ def functions(asker: Asker) -> Iterator[Finding]:
 
 
 def _star(asker: Asker) -> Finding:
-    """Whether what a variable stands for is a pattern; first, that the variable stands for it at all."""
+    """Whether what a variable stands for is a pattern; first, that one may ask, and that it stands for anything."""
     refused = deny("s3:ListBucket", {"StringLike": {"s3:delimiter": "${s3:prefix}"}})
     forms = [
         Form(parameters={"Prefix": prefix, "Delimiter": "secret"}, documented=True, source=PLAIN.source)
         for prefix in ("secret", "s*")
     ]
-    same, starred = asker.ask(
-        [Question(operation="ListObjectsV2", form=form, statements=(ANY, refused)) for form in forms]
+    free, same, starred = asker.ask(
+        [
+            Question(operation="ListObjectsV2", form=forms[0], statements=(ANY,)),
+            *(Question(operation="ListObjectsV2", form=form, statements=(ANY, refused)) for form in forms),
+        ]
     )
     value = "letter" if starred.outcome.allowed else "wildcard" if starred.outcome.denied else starred.code
     if not same.outcome.denied:
         value = f"the variable stands for nothing: {same.code}"
-    ids = (*same.request_ids, *starred.request_ids)
+    if not free.outcome.allowed:
+        value = f"not allowed: {free.code}"
+    ids = (*free.request_ids, *same.request_ids, *starred.request_ids)
     return Finding(rule="key/star-in-variable", value=value, request_ids=ids, detail=starred.code)
 
 
@@ -133,7 +138,9 @@ def read(
     replies = dict(zip(conditions, asker.ask(questions), strict=True))
     free = replies.pop("")
     denying = [name for name, reply in replies.items() if reply.outcome.denied]
-    value = next(iter(denying), "not told") if free.outcome.allowed else f"not allowed: {free.code}"
+    value = next(iter(denying), "not told") if {"absent", "present"} - {*denying} else "denied either way"
+    if not free.outcome.allowed:
+        value = f"not allowed: {free.code}"
     ids = tuple(name for reply in replies.values() for name in reply.request_ids)
     return Finding(rule=rule, value=value, request_ids=ids, detail=f"{key}: denied where it is {', '.join(denying)}")
 
@@ -142,7 +149,7 @@ def read(
 
 
 def absent_keys(asker: Asker) -> Iterator[Finding]:
-    """Who learns that a key is absent."""
+    """Who learns that a key is absent; first, that one may ask for keys at all."""
     by_prefix = {**allow("s3:ListBucket"), "Condition": {"StringLike": {"s3:prefix": f"{ABSENT}*"}}}
     elsewhere = {**allow("s3:ListBucket"), "Condition": {"StringLike": {"s3:prefix": "elsewhere/*"}}}
     rows = {
@@ -151,9 +158,11 @@ def absent_keys(asker: Asker) -> Iterator[Finding]:
         "absent-key/list-elsewhere": (allow("s3:GetObject"), elsewhere),
     }
     form = Form(parameters={"Key": ABSENT}, documented=True, authorised=(_TOLD,), source=PLAIN.source)
-    replies = asker.ask([Question(operation="GetObject", form=form, statements=row) for row in rows.values()])
+    absent = Question(operation="GetObject", form=form)
+    free, *replies = asker.ask([absent.by(ANY), *(absent.by(*row) for row in rows.values())])
     for rule, reply in zip(rows, replies, strict=True):
-        yield Finding(rule=rule, value=_told(reply), request_ids=reply.request_ids, detail=reply.code)
+        value = _told(reply) if _told(free) == "404" else f"not allowed: {free.code}"
+        yield Finding(rule=rule, value=value, request_ids=reply.request_ids, detail=reply.code)
 
 
 _TOLD: Final = "404 NoSuchKey"
@@ -161,19 +170,16 @@ _TOLD: Final = "404 NoSuchKey"
 
 def _told(reply: Reply) -> str:
     """404 or 403 if S3 says so; else what came in their place."""
-    if reply.answered and (reply.outcome.denied or reply.code == _TOLD):
-        return "403" if reply.outcome.denied else "404"
-    return reply.code
+    if reply.outcome.denied:
+        return "403"
+    return "404" if reply.answered and reply.code == _TOLD else reply.code
 
 
 def attributes(asker: Asker) -> Iterator[Finding]:
-    """Which of two actions GetObjectAttributes asks for."""
-    own, other = asker.ask(
-        [
-            Question(operation="GetObjectAttributes", statements=(allow(action),))
-            for action in ("s3:GetObjectAttributes", "s3:GetObject")
-        ]
-    )
+    """Which of two actions GetObjectAttributes asks for; first, that nothing else is asked for."""
+    actions = ("s3:GetObjectAttributes", "s3:GetObject")
+    question = Question(operation="GetObjectAttributes")
+    free, own, other = asker.ask([question.by(allow(*actions)), *(question.by(allow(action)) for action in actions)])
     words = {
         (False, False): "both",
         (True, False): "s3:GetObjectAttributes",
@@ -181,9 +187,10 @@ def attributes(asker: Asker) -> Iterator[Finding]:
         (True, True): "either",
     }
     odd = [reply.code for reply in (own, other) if not (reply.outcome.allowed or reply.outcome.denied)]
+    value = odd[0] if odd else words[own.outcome.allowed, other.outcome.allowed]
     yield Finding(
         rule="attributes/actions",
-        value=odd[0] if odd else words[own.outcome.allowed, other.outcome.allowed],
-        request_ids=(*own.request_ids, *other.request_ids),
+        value=value if free.outcome.allowed else f"not allowed: {free.code}",
+        request_ids=(*free.request_ids, *own.request_ids, *other.request_ids),
         detail=f"with s3:GetObjectAttributes alone: {own.code}; with s3:GetObject alone: {other.code}",
     )
