@@ -13,7 +13,7 @@ from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
 from pytest_s3vpce.vantage.ledger import Kind, Remaining
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_s3vpce.vantage.control import ControlPlane
     from pytest_s3vpce.vantage.ledger import Entry, Ledger
@@ -81,24 +81,33 @@ def _remove_function(entry: Entry, control: ControlPlane) -> str | None:
 
 
 def _remove_instance(entry: Entry, control: ControlPlane) -> str | None:
-    """EC2 takes a while to terminate it, but nothing more can be done with it from then on.
+    """EC2 takes a while to terminate it, but nothing more can be done with it from then on."""
+    client = control.client("ec2", region=entry.region)
 
-    One that was started a moment ago may not be known yet, and would go on if that were believed:
+    def terminate(ids: list[str]) -> None:
+        client.terminate_instances(InstanceIds=ids)
+
+    _once_known(entry, named=lambda: _instances(client, entry.identifier), take=terminate)
+    return None
+
+
+def _once_known(entry: Entry, *, named: Callable[[], Iterable[str]], take: Callable[[list[str]], None]) -> None:
+    """Removes what has the entry's name or id, looked for until EC2 knows of it.
+
+    It may not know yet what was made a moment ago, which would stay if that were believed:
     https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
     """
-    client = control.client("ec2", region=entry.region)
+    told = {entry.given_id} if entry.given_id else set()
     for left in reversed(range(_unseen_tries(entry))):
-        known = {entry.given_id} if entry.given_id else set()
         try:
-            if ids := known.union(_instances(client, entry.identifier)):
-                client.terminate_instances(InstanceIds=sorted(ids))
-                return None
+            if ids := told.union(named()):
+                take(sorted(ids))
+                return
         except FAULTS as error:
             if code_of(error) not in GONE:
                 raise
         if left:
             time.sleep(_UNSEEN_PAUSE)
-    return None
 
 
 def _instances(client: Any, name: str) -> list[str]:
@@ -159,14 +168,15 @@ def _remove_group(entry: Entry, control: ControlPlane) -> str | None:
     """An interface that used it may be seen for a moment after it is gone."""
     client = control.client("ec2", region=entry.region)
     named = {"Filters": [{"Name": f"tag:{MARK}", "Values": [entry.identifier]}]}
-    for left in reversed(range(_unseen_tries(entry))):
-        rows = client.describe_security_groups(**named)["SecurityGroups"]
-        for name in {*(row["GroupId"] for row in rows), *([entry.given_id] if entry.given_id else [])}:
+
+    def groups() -> list[str]:
+        return [row["GroupId"] for row in client.describe_security_groups(**named)["SecurityGroups"]]
+
+    def delete(ids: list[str]) -> None:
+        for name in ids:
             _delete_group(client, name)
-        if rows or entry.given_id:
-            break
-        if left:
-            time.sleep(_UNSEEN_PAUSE)
+
+    _once_known(entry, named=groups, take=delete)
     return None
 
 

@@ -514,6 +514,18 @@ def test_a_group_made_a_moment_ago_is_looked_for_until_it_is_seen(
     assert pauses == [2.0]
 
 
+def test_a_group_that_can_not_be_known_yet_by_its_id_is_deleted_a_little_later(
+    aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, pauses: list[float]
+) -> None:
+    known = ledger.given(entry(ledger, Kind.SECURITY_GROUP), "sg-1")
+    aws["ec2"].add_response("describe_security_groups", {"SecurityGroups": []}, TAGGED)
+    aws["ec2"].add_client_error("delete_security_group", "InvalidGroup.NotFound", http_status_code=400)
+    aws["ec2"].add_response("describe_security_groups", GROUP, TAGGED)
+    aws["ec2"].add_response("delete_security_group", {}, {"GroupId": "sg-1"})
+    assert strike(ledger, known, control) is None
+    assert pauses == [2.0]
+
+
 @pytest.mark.parametrize("told", ["p-examplepolicy1", ""])
 def test_an_organizations_policy_is_detached_and_deleted(
     aws: dict[str, Stubber], control: ControlPlane, ledger: Ledger, told: str
