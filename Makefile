@@ -47,7 +47,7 @@ bench: $(VENV)/.made  ## ratios of medians, side by side in one run
 	$(BIN)/python -m tests.bench
 
 soak: $(VENV)/.made  ## long loads, full random counts, kill tests
-	S3VPCE_SOAK=1 $(BIN)/python -m pytest -n 2 tests/unit/test_random_worlds.py tests/unit/test_policy_properties.py \
+	S3VPCE_SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/unit/test_random_worlds.py tests/unit/test_policy_properties.py \
 	  tests/unit/test_policy_second.py tests/unit/test_policy_matrix.py tests/unit/test_predict_random.py \
 	  tests/unit/test_predict_doubt.py tests/unit/test_snapshot_rights.py \
 	  tests/unit/test_lab_server.py tests/unit/test_lab_requests_odd.py tests/conformance tests/acceptance tests/plugin
