@@ -130,7 +130,7 @@ def headline(found: Counts) -> str:
     parts.append(f"{found.refuted} refuted" if found.refuted else "")
     parts.append(f"{found.surprises} other than predicted" if found.surprises else "")
     parts.append(f"{found.uncontrolled} uncontrolled" if found.uncontrolled else "")
-    return ", ".join(part for part in parts if part) or "nothing was measured"
+    return ", ".join(part for part in parts if part) or "no cell and no claim was measured"
 
 
 def is_uncontrolled(cell: CellResult) -> bool:

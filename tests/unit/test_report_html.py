@@ -140,7 +140,7 @@ def test_nothing_of_others_acts() -> None:
 def test_an_empty_matrix_is_a_page() -> None:
     empty = replace(MATRIX, cells=(), claims=(), vantages=(), notes=(), calls=())
     page = Page(render(empty))
-    assert "✘ nothing was measured" in page.shown
+    assert "✘ no cell and no claim was measured" in page.shown
     assert ("header", {"class": "fails"}) in page.elements
     assert "table" not in [name for name, _ in page.elements]
 

@@ -62,7 +62,7 @@ def test_a_large_matrix_has_room_and_what_has_none_is_counted() -> None:
 
 def test_an_empty_matrix_is_a_head() -> None:
     empty = replace(MATRIX, cells=(), claims=(), vantages=(), notes=())
-    assert render(empty).startswith("## ❌ S3 access: nothing was measured\n")
+    assert render(empty).startswith("## ❌ S3 access: no cell and no claim was measured\n")
     assert "<details>" not in render(empty)
 
 

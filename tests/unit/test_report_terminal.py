@@ -148,7 +148,7 @@ def test_a_narrow_terminal_gets_several_tables(width: int) -> None:
 
 def test_an_empty_matrix_is_a_head_and_a_verdict() -> None:
     empty = replace(MATRIX, cells=(), claims=(), vantages=(), notes=(), calls=())
-    assert page(empty).splitlines()[2:] == ["", "✘ nothing was measured"]
+    assert page(empty).splitlines()[2:] == ["", "✘ no cell and no claim was measured"]
 
 
 def test_a_path_that_nobody_read_is_unknown() -> None:
