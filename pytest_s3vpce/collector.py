@@ -9,7 +9,7 @@ import pytest
 from pytest_s3vpce.errors import S3VpceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from os import PathLike
 
     from pytest_s3vpce.model import Place
@@ -26,6 +26,16 @@ def running(config: pytest.Config) -> RunSession | None:
     """The session of a run with a mode, None without one."""
     found = config.pluginmanager.get_plugin("s3vpce-session")
     return None if found is None else found.session
+
+
+def others_of(items: Sequence[pytest.Item], number: int, count: int) -> set[pytest.Item]:
+    """The items that send and are not in this part; those that don't send are nobody's part."""
+    ours = sorted((item for item in items if _sends(item)), key=lambda item: item.nodeid)
+    return {item for place, item in enumerate(ours) if place % count != number - 1}
+
+
+def _sends(item: pytest.Item) -> bool:
+    return isinstance(item, AccessItem) or "s3vpce" in getattr(item, "fixturenames", ())
 
 
 class AccessFile(pytest.File):

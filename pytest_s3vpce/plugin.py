@@ -6,19 +6,18 @@ import argparse
 import shutil
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from pytest_s3vpce.ending import Ending
     from pytest_s3vpce.matrix import Matrix
-    from pytest_s3vpce.report.compare import Change
     from pytest_s3vpce.run.fixture import S3vpce
     from pytest_s3vpce.run.session import RunSession
-    from pytest_s3vpce.run.termination import Termination
 
 _NAME = "s3vpce-session"
 _MODES = ("lab", "live")
@@ -140,38 +139,31 @@ def _mode(config: pytest.Config) -> str | None:
     return ini or ("live" if config.getoption("--s3vpce-plan") else None)
 
 
-def _check_reports(paths: list[str], baseline: str | None) -> None:
-    """A suffix that no writer knows, and a baseline that can't be read, are told before anything is sent."""
-    if not paths and baseline is None:
-        return
-    from pytest_s3vpce.errors import S3VpceError
-    from pytest_s3vpce.report import check, json
+def _check_reports(reports: list[str], baseline: str | None) -> None:
+    if reports or baseline is not None:
+        from pytest_s3vpce.ending import check_promised
+        from pytest_s3vpce.errors import S3VpceError
 
-    option = "--s3vpce-report"
-    try:
-        for path in paths:
-            check(path)
-        option = "--s3vpce-baseline"
-        if baseline is not None:
-            json.read(Path(baseline))
-    except S3VpceError as error:
-        raise pytest.UsageError(f"{option}: {error}") from error
+        try:
+            check_promised(reports, baseline)
+        except S3VpceError as error:
+            raise pytest.UsageError(str(error)) from error
 
 
 class _Access:
     """The hooks of a run with a mode; what they do is the session's."""
 
     def __init__(self, config: pytest.Config, mode: str) -> None:
+        from pytest_s3vpce.run.termination import Termination
+
         self.config = config
         self.mode = mode
+        self._is_worker = hasattr(config, "workerinput")
         self._session: RunSession | None = None
-        self._termination: Termination | None = None
+        self._termination = Termination()
         self._nodes: list[Any] = []
         self._matrix: Matrix | None = None
-        self._changes: tuple[Change, ...] = ()
-        self._failed: list[str] = []
-        """What went wrong once every item had its verdict."""
-        self._untold: list[str] = []
+        self._ending: Ending | None = None
         self._watched = sys.stdout.isatty()  # asked now: while a test runs, pytest captures
 
     @property
@@ -180,7 +172,7 @@ class _Access:
         if self._session is None:
             from pytest_s3vpce.redaction import Level
             from pytest_s3vpce.run.session import RunSession, Settings
-            from pytest_s3vpce.run.termination import Termination, enlist
+            from pytest_s3vpce.run.termination import enlist
 
             handed: str | None = getattr(self.config, "workerinput", {}).get("s3vpce")
             option = self.config.getoption
@@ -197,7 +189,6 @@ class _Access:
                 shard="/".join(map(str, option("--s3vpce-shard") or ())),
             )
             self._session = RunSession(settings, handed=handed, notify=self._notify)
-            self._termination = Termination()
             self._termination.listen()
             if handed is not None:
                 enlist(self._session.folder)
@@ -216,9 +207,9 @@ class _Access:
         """Of the tests that send, only this part's stay; tests that don't are nobody's part and all stay."""
         shard = config.getoption("--s3vpce-shard")
         if shard is not None:
-            number, count = shard
-            ours = sorted((item for item in items if _sends(item)), key=lambda item: item.nodeid)
-            left_out = {item for place, item in enumerate(ours) if place % count != number - 1}
+            from pytest_s3vpce.collector import others_of
+
+            left_out = others_of(items, *shard)
             if left_out:
                 config.hook.pytest_deselected(items=[item for item in items if item in left_out])
                 items[:] = [item for item in items if item not in left_out]
@@ -242,7 +233,7 @@ class _Access:
 
     def pytest_keyboard_interrupt(self) -> None:
         """Workers are told as well: xdist would wait ten seconds for them, and who cancels a job may not."""
-        self._end()
+        self._termination.ending()
         if self._session is not None:
             self._session.interrupted()
         if self._nodes:
@@ -250,19 +241,14 @@ class _Access:
 
             end_workers(self._nodes, self.session.folder)
 
-    def _end(self) -> None:
-        if self._termination is not None:
-            self._termination.ending()
-
     def pytest_unconfigure(self) -> None:
-        if self._termination is not None:
-            self._termination.restore()
+        self._termination.restore()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
         """The controller, or the only process, reports and removes; workers leave that to it."""
-        self._end()
-        ours = None if hasattr(self.config, "workerinput") else self._session
+        self._termination.ending()
+        ours = None if self._is_worker else self._session
         try:
             if ours is not None:
                 self._suite_properties(ours)
@@ -270,17 +256,27 @@ class _Access:
         finally:  # whatever others' endings come to
             if ours is not None:
                 self._finish(ours, session)
-        if not hasattr(self.config, "workerinput") and not self._only_looking():
-            self._write_reports()
-            self._compare()
-        if self._failed and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if not self._is_worker:
+            self._tell(session)
 
     def _finish(self, ours: RunSession, session: pytest.Session) -> None:
-        self._matrix = ours.finish(patience=None if self._termination is None else self._termination.patience())
-        self._failed += ours.failed
+        self._matrix = ours.finish(patience=self._termination.patience())
         if self._matrix is None and ours.settings.shard and session.exitstatus in _HARMLESS:
             self._matrix = ours.nothing()
+
+    def _tell(self, session: pytest.Session) -> None:
+        reports, baseline = self.config.getoption("--s3vpce-report"), self.config.getoption("--s3vpce-baseline")
+        if self._session is None and not reports and baseline is None:
+            return
+        from pytest_s3vpce.ending import Ending
+
+        self._ending = Ending(self._session, self._matrix)
+        if not self._only_looking():
+            self._ending.write(reports)
+            if baseline is not None:
+                self._ending.compare(baseline)
+        if self._ending.failed and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _suite_properties(self, session: RunSession) -> None:
         """What JUnit says of the whole suite; its file is written while the session finishes."""
@@ -291,38 +287,6 @@ class _Access:
             for name, value in suite_properties(session.matrix()):
                 for writer in writers:
                     writer.add_global_property(name, value)
-
-    def _compare(self) -> None:
-        """What is other than in the baseline; a run in which anything opened, or that can't tell, has failed."""
-        baseline = self.config.getoption("--s3vpce-baseline")
-        if baseline is None:
-            return
-        from pytest_s3vpce.errors import RunError, S3VpceError
-        from pytest_s3vpce.report import compare, json
-
-        try:
-            if self._session is None or self._matrix is None:
-                raise RunError("nothing was measured")
-            old = self._session.shown(json.read(Path(baseline)))
-            self._changes = compare.changes(old, self._matrix)
-            if compare.has_opened(self._changes):
-                self._failed.append(f"what is closed in the baseline `{baseline}` has opened")
-            self._changes = compare.but_for(self._session.declared, self._changes)
-        except S3VpceError as error:
-            self._failed.append(f"not all was compared with the baseline: {error}")
-
-    def _write_reports(self) -> None:
-        for path in self.config.getoption("--s3vpce-report"):
-            if self._matrix is None:
-                self._untold.append(f"{path} was not written: nothing was measured")
-                continue
-            from pytest_s3vpce.errors import S3VpceError
-            from pytest_s3vpce.report import writer_of
-
-            try:
-                writer_of(path)(self._matrix, Path(path))
-            except S3VpceError as error:
-                self._failed.append(str(error))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._matrix is not None:
@@ -335,23 +299,20 @@ class _Access:
             encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
             text = render(self._matrix, colour=colour, width=width, encoding=encoding, detail=detail)
             terminalreporter.write(text + "\n")
-        if self._changes:
-            from pytest_s3vpce.report.compare import as_text
-
-            terminalreporter.section("other than in the baseline")
-            terminalreporter.write(as_text(self._changes))
-        left = [] if self._session is None else self._session.left
-        for title, lines in (("failed at the end", self._failed), ("not written", self._untold), ("left behind", left)):
-            if lines:
+        if self._ending is not None:
+            if self._ending.changes:
+                terminalreporter.section("other than in the baseline")
+                terminalreporter.write(self._ending.changes)
+            for title, lines in self._ending.wrong():
                 terminalreporter.section(title, red=True)
-                terminalreporter.write("\n".join(lines) + "\n")
+                terminalreporter.write(lines)
 
     def _only_looking(self) -> bool:
         return bool(self.config.getoption("--s3vpce-plan") or self.config.getoption("collectonly"))
 
     def _notify(self, line: str) -> None:
         """Progress, where somebody watches: quiet under -q, when not a terminal, and in workers."""
-        if self.config.getoption("verbose") >= 0 and not hasattr(self.config, "workerinput") and self._watched:
+        if self.config.getoption("verbose") >= 0 and not self._is_worker and self._watched:
             self._write(f"s3vpce: {line}")
 
     def _write(self, text: str) -> None:
@@ -363,9 +324,3 @@ class _Access:
                 if self.config.get_terminal_writer().width_of_current_line:
                     reporter.write("\n")  # xdist's progress leaves its line open
                 reporter.write_line(text)
-
-
-def _sends(item: pytest.Item) -> bool:
-    from pytest_s3vpce.collector import AccessItem
-
-    return isinstance(item, AccessItem) or "s3vpce" in getattr(item, "fixturenames", ())

@@ -21,14 +21,12 @@ class Termination:
 
     def __init__(self) -> None:
         self._ending = False
-        self._listening = False
 
     def listen(self) -> None:
         """From now on; only the main thread may, and only where SIGTERM would end the process outright."""
         ours = threading.current_thread() is threading.main_thread()
         if ours and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self._told)
-            self._listening = True
 
     def ending(self) -> None:
         """The run ends already: whoever asks for that again must not stop the removal."""
@@ -45,9 +43,8 @@ class Termination:
 
     def restore(self) -> None:
         """As it was before; a handler that somebody set meanwhile is theirs to take back."""
-        if self._listening and signal.getsignal(signal.SIGTERM) == self._told:
+        if signal.getsignal(signal.SIGTERM) == self._told:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        self._listening = False
 
     def _told(self, _number: int, _frame: Any) -> None:
         if not self._ending:

@@ -18,6 +18,7 @@ ROOMS = [
         "collector",
         "calibratecommand",
         "cli",
+        "ending",
         "keepcommand",
         "labcommand",
         "lintcommand",
