@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.vantage import Vantage
 
+TOLD = "the run was told to end, so nothing is waited for any longer"
+
 
 @pytest.fixture
 def points() -> VantagePoints:
@@ -66,7 +68,7 @@ def test_what_is_being_made_is_waited_for_no_longer(points: VantagePoints, monke
     monkeypatch.setattr(points, "_prepared", prepared)
     with interrupted():
         points.prepare(["one", "two"])
-    assert said == ["the run was told to end, so nothing is waited for any longer"] * 2
+    assert said == [TOLD] * 2
 
 
 def test_answers_are_waited_for_no_longer(points: VantagePoints, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,8 +82,10 @@ def test_answers_are_waited_for_no_longer(points: VantagePoints, monkeypatch: py
     nothing: Any = SimpleNamespace()
     run = AccessRun(nothing, points, builder=nothing, notify=lambda _: None, mutations=nothing)
     monkeypatch.setattr(run, "_request", lambda probe: probe)
+    seen = Observed()
     with interrupted():
-        run._exchange([get()], Observed())
+        run._exchange([get()], seen)
+    assert seen.refusals == {get(): TOLD}
 
 
 def test_an_account_first_asked_for_then_is_not_waited_for_either(points: VantagePoints) -> None:
@@ -96,4 +100,9 @@ def test_an_account_first_asked_for_then_is_not_waited_for_either(points: Vantag
 
 
 def test_nothing_ends_by_itself(points: VantagePoints) -> None:
-    points._planes._planes["main"].pause(0)
+    control, started = points._planes._planes["main"], time.monotonic()
+    control.pause(0.05)
+    assert time.monotonic() - started >= 0.05
+    points.end()
+    with pytest.raises(VantageError, match="told to end"):
+        control.pause(0)
