@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_s3vpce.model import Cell, Target, Transport
+from pytest_s3vpce.matrix import CellResult, Judged
+from pytest_s3vpce.model import Cell, Expect, OutcomeKind, Target, Transport
 from pytest_s3vpce.network.topology import (
     Endpoint,
     RouteTable,
@@ -49,6 +50,26 @@ def statement(effect: str = "Deny", *, sid: str = "Guard", conditions: Any = Non
     row = {"Sid": sid, "Effect": effect, "Principal": "*", "Action": "s3:*", "Resource": BOTH, **more}
     row = {name: value for name, value in row.items() if value is not None}
     return row if conditions is None else {**row, "Condition": conditions}
+
+
+def measured(sent: Cell, outcome: OutcomeKind, *, expect: Expect | None = None) -> CellResult:
+    """A cell's result; a control's where nothing is expected."""
+    judged = Judged(outcome=outcome, code="AccessDenied" if outcome is OutcomeKind.DENIED else None, reason="it was so")
+    met = {Expect.ALLOW: OutcomeKind.ALLOWED, Expect.DENY: OutcomeKind.DENIED, None: None}[expect]
+    return CellResult(
+        id=sent.id,
+        operation=sent.operation,
+        action=sent.action,
+        variant=sent.variant,
+        bucket=sent.label,
+        principal=sent.principal,
+        vantage=sent.vantage,
+        transport=sent.transport,
+        expect=expect,
+        measured=judged,
+        counted=judged,
+        passed=None if met is None else met is outcome,
+    )
 
 
 def policy(*rows: dict[str, Any], name: str = "bucket policy", source: str | None = None) -> PolicyRow:

@@ -8,13 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_s3vpce.matrix import CellResult, ClaimResult, Evidence, Judged, Matrix, Status, Verdict
+from pytest_s3vpce.matrix import ClaimResult, Evidence, Matrix, Status, Verdict
 from pytest_s3vpce.model import Expect, OutcomeKind, Place, Target, Transport
 from pytest_s3vpce.report import html, markdown
 from pytest_s3vpce.report.terminal import Colour, render
 from pytest_s3vpce.run.predicting import with_predictions
 from pytest_s3vpce.run.verdicts import verdicts_of
-from tests.unit.predictions import BUCKET, BUILDER, ENDPOINT, GUARD, NOW, OWNER, cell, snapshot, statement, topology
+from tests.unit.predictions import (
+    BUCKET,
+    BUILDER,
+    ENDPOINT,
+    GUARD,
+    NOW,
+    OWNER,
+    cell,
+    measured,
+    snapshot,
+    statement,
+    topology,
+)
 
 if TYPE_CHECKING:
     from pytest_s3vpce.model import Cell
@@ -28,24 +40,6 @@ MISSED = (
     "the deny that should have matched is `Guard` of the bucket policy of reports, but Resource "
     f"{BUCKET}/* does not match {BUCKET}"
 )
-
-
-def row(sent: Cell, outcome: OutcomeKind) -> CellResult:
-    judged = Judged(outcome=outcome, reason="it was so")
-    return CellResult(
-        id=sent.id,
-        operation=sent.operation,
-        action=sent.action,
-        variant=sent.variant,
-        bucket=sent.label,
-        principal=sent.principal,
-        vantage=sent.vantage,
-        transport=sent.transport,
-        expect=None,
-        measured=judged,
-        counted=judged,
-        passed=None,
-    )
 
 
 def finding(kind: str, sent: Cell, status: Status = Status.BAD) -> Evidence:
@@ -73,7 +67,7 @@ def claimed(
         started=NOW,
         seconds=1.0,
         claims=(claim,),
-        controls=tuple(row(sent, outcome) for _, sent, outcome, _ in rows),
+        controls=tuple(measured(sent, outcome) for _, sent, outcome, _ in rows),
     )
     sent = more.pop("sent", {sent.id: sent for _, sent, _, _ in rows})
     return with_predictions(matrix, [], found, session_name="s1", builder=BUILDER, sent=sent)

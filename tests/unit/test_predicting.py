@@ -10,7 +10,7 @@ import pytest
 
 from pytest_s3vpce.errors import CredentialError
 from pytest_s3vpce.expectations import ExpectedCell
-from pytest_s3vpce.matrix import CellResult, Expected, Judged, Matrix
+from pytest_s3vpce.matrix import CellResult, Expected, Matrix
 from pytest_s3vpce.model import Expect, Layer, OutcomeKind, Place, Transport
 from pytest_s3vpce.predict import Blame
 from pytest_s3vpce.report.terminal import Colour, render
@@ -18,7 +18,7 @@ from pytest_s3vpce.run.foreseen import blame_of, is_surprise
 from pytest_s3vpce.run.predicting import kms_keys, predicted, with_predictions
 from pytest_s3vpce.run.verdicts import verdicts_of
 from pytest_s3vpce.snapshot.state import Unread
-from tests.unit.predictions import BUILDER, GUARD, NOW, cell, snapshot
+from tests.unit.predictions import BUILDER, GUARD, NOW, cell, measured, snapshot
 
 if TYPE_CHECKING:
     from pytest_s3vpce.model import Cell
@@ -28,25 +28,6 @@ ALLOWED, DENIED = OutcomeKind.ALLOWED, OutcomeKind.DENIED
 
 def expected(wanted: Cell, expect: Expect) -> ExpectedCell:
     return ExpectedCell(cell=wanted, expect=expect, place=Place("test_a.access.yaml", 3))
-
-
-def measured(wanted: Cell, outcome: OutcomeKind, *, expect: Expect = Expect.DENY) -> CellResult:
-    judged = Judged(outcome=outcome, code="AccessDenied" if outcome is DENIED else None, reason="it was so")
-    met = {Expect.ALLOW: ALLOWED, Expect.DENY: DENIED}[expect] is outcome
-    return CellResult(
-        id=wanted.id,
-        operation=wanted.operation,
-        action=wanted.action,
-        variant="",
-        bucket="reports",
-        principal=wanted.principal,
-        vantage=wanted.vantage,
-        transport=wanted.transport,
-        expect=expect,
-        measured=judged,
-        counted=judged,
-        passed=met,
-    )
 
 
 def matrix(*rows: CellResult) -> Matrix:
@@ -135,7 +116,7 @@ def test_a_surprise_is_another_outcome_of_those_that_can_be_told(guess: Expected
 
 
 def test_cells_of_no_file_and_other_matrices_stay_as_they_are() -> None:
-    row = measured(OUTSIDE, DENIED)
+    row = measured(OUTSIDE, DENIED, expect=Expect.DENY)
     found = with_predictions(matrix(row), [], snapshot(), session_name=None)
     assert found.cells == (row,)
 
@@ -147,7 +128,7 @@ def test_what_cannot_be_predicted_keeps_what_was_measured() -> None:
     operator: Any = SimpleNamespace(
         world=SimpleNamespace(inventory=SimpleNamespace(accounts=())), accounts=SimpleNamespace(guard=lost)
     )
-    before = matrix(measured(OUTSIDE, DENIED))
+    before = matrix(measured(OUTSIDE, DENIED, expect=Expect.DENY))
     after = predicted(before, [], operator)
     assert after == replace(before, notes=("nothing was predicted: account `main` has no credentials",))
 
