@@ -85,7 +85,8 @@ def _sharpened(policies: Policies, doubt: Doubt, *, allow: bool) -> Policies:
 def _public(policies: Policies) -> bool:
     owned = ((policies.resource, Owner.BUCKET), (policies.access_point, Owner.ACCESS_POINT))
     return any(
-        not isinstance(document, Document) or any(True for _ in public_statements(document, owner=owner))
+        not isinstance(document, Document)
+        or bool(public_statements(document, owner=owner, fixed=policies.doubts.fixed_keys))
         for document, owner in owned
         if document is not None
     )

@@ -22,6 +22,7 @@ from pytest_s3vpce.network.topology import (
     Vpc,
 )
 from pytest_s3vpce.policy import UNKNOWN, Policies, Request, decide, parse
+from pytest_s3vpce.policy.doubts import Doubts
 from pytest_s3vpce.predict import Predictor
 from pytest_s3vpce.predict.doubt import Doubt, decide_in_doubt
 from pytest_s3vpce.snapshot.state import (
@@ -777,6 +778,13 @@ def test_an_allow_in_doubt_does_not_make_a_policy_public() -> None:
     public = parse({"Statement": [statement("Allow"), statement("Allow", conditions=BY_IP)]})
     found = decide_in_doubt(foreign, Policies(identity=identity, resource=public, restrict_public_buckets=True), IP)
     assert found.decision.layer == "block_public_access"
+    by_org = parse({"Statement": [statement("Allow", conditions={"StringEquals": {"aws:VpceOrgID": "o-1"}})]})
+    org = Doubt(keys=frozenset({"aws:vpceorgid"}))
+    rows = Policies(identity=identity, resource=by_org, restrict_public_buckets=True)
+    assert decide_in_doubt(foreign, rows, org).decision.layer == "block_public_access"
+    calibrated = replace(rows, doubts=Doubts(fixed_keys=frozenset({"aws:vpceorgid"})))
+    found = decide_in_doubt(foreign, calibrated, org)
+    assert (found.decision.effect.value, found.missing) == ("unknown", ("aws:vpceorgid",))
 
 
 def test_families_of_keys() -> None:
