@@ -103,26 +103,31 @@ def _like(text: str, *, variables: bool) -> Bind:
 def _arn(text: str, *, variables: bool) -> Bind:
     tokens = tokens_of(text, variables=variables, wildcards=True)
     parts = split_arn(tokens)
-    if tokens == _LONE_STAR:
-        return lambda values: _is_arn if _doubts(values).lone_star_is_every_arn else _never
-    if parts is None or not has_variables(tokens):
-        # A variable may hold several parts, up to the whole ARN.
-        return _templated(tokens, _arn_match, wildcards=True)
+    if parts is not None and not has_variables(tokens):
+        return _constant(arn_glob(parts))
 
-    def bind(values: Values) -> Match:
+    def whole(values: Values) -> Match:
+        """A variable may hold several parts, up to the whole ARN."""
+        bound = substituted(tokens, values, wildcards=_doubts(values).wildcards_in_variables)
+        return _never if bound is None else _arn_match(bound, values)
+
+    if parts is None:
+        return whole
+
+    def by_parts(values: Values) -> Match:
         wildcards = _doubts(values).wildcards_in_variables
         bound = tuple(substituted(part, values, wildcards=wildcards) for part in parts)
         known = tuple(part for part in bound if part is not None)
         return arn_glob(known) if len(known) == len(bound) else _never
 
-    return bind
+    return by_parts
 
 
-def _arn_match(tokens: tuple[Token, ...]) -> Match:
+def _arn_match(tokens: tuple[Token, ...], values: Values) -> Match:
     parts = split_arn(tokens)
     if parts is not None:
         return arn_glob(parts)
-    return _is_arn if tokens == _LONE_STAR else _never
+    return _is_arn if tokens == _LONE_STAR and _doubts(values).lone_star_is_every_arn else _never
 
 
 def _is_arn(actual: str) -> bool:

@@ -91,5 +91,9 @@ def test_a_lone_star_is_every_arn_or_none(sent: str, usually: Effect) -> None:
     context = {"aws:SourceArn": sent}
     assert effect(USUAL, identity=allowed, context=context) is usually
     assert effect(Doubts(lone_star_is_every_arn=False), identity=allowed, context=context) is Effect.IMPLICIT_DENY
+    tagged = (document("Allow", Condition={"ArnLike": {"aws:SourceArn": "${aws:UserAgent}"}}),)
+    context["aws:UserAgent"] = "*"
+    assert effect(USUAL, identity=tagged, context=context) is usually
+    assert effect(Doubts(lone_star_is_every_arn=False), identity=tagged, context=context) is Effect.IMPLICIT_DENY
     negated = (document("Allow", Condition={"ArnNotLike": {"aws:SourceArn": "*"}}),)
     assert effect(Doubts(lone_star_is_every_arn=False), identity=negated, context=context) is Effect.ALLOW
