@@ -52,17 +52,17 @@ def agreement(matrix: Matrix, found: Mapping[str, Sequence[Record]]) -> Agreemen
     made = Agreement()
     ways = _Ways(matrix)
     for cell in (*matrix.cells, *matrix.controls):
-        key = cell.received.request_id if cell.received else None
-        for record in found.get(key or "", ()):
-            told = [*_of_path(cell.id, ways.of(cell), record), *_of_answer(cell, record)]
-            _add(made, key or "", record, told, agrees=ways.of(cell) is not None)
+        key = (cell.received.request_id if cell.received else None) or ""
+        path = ways.of(cell)
+        for record in found.get(key, ()):
+            told = [*_of_path(cell.id, path, record), *_of_answer(cell, record)]
+            _add(made, key, record, told, agrees=path is not None)
     for reading in matrix.readings:
-        for record in found.get(reading.request_id or "", ()):
-            path = ways.shown(reading.vantage, reading.bucket)
-            told = list(_of_reading(reading, record, matrix)) or list(
-                _of_path(f"a reading of {reading.cell}", path, record)
-            )
-            _add(made, reading.request_id or "", record, told, agrees=path is not None)
+        key = reading.request_id or ""
+        path = ways.shown(reading.vantage, reading.bucket)
+        for record in found.get(key, ()):
+            told = [*_of_reading(reading, record, matrix)] or [*_of_path(f"a reading of {reading.cell}", path, record)]
+            _add(made, key, record, told, agrees=path is not None)
     return made
 
 
@@ -211,8 +211,8 @@ def _version(asked: Asked, record: Record, _: Matrix) -> str | None:
 
 
 def _transport(asked: Asked, record: Record, _: Matrix) -> str | None:
-    held = _holds(asked, seen=("true" if record.tls else "false") in asked.values, absent=False)
-    return None if held else record.tls or "no TLS"
+    held = record.tls is None or _holds(asked, seen="true" in asked.values, absent=False)
+    return None if held else record.tls
 
 
 _CHECKS: Final[Mapping[str, Callable[[Asked, Record, Matrix], str | None]]] = {

@@ -235,6 +235,8 @@ def test_a_claim_whose_path_a_record_contradicts_is_not_proven() -> None:
         (shows("s3:TlsVersion", "1.2"), {"tlsDetails": None}, None),
         (shows("aws:SecureTransport", "true", how=Asks.NONE_OF), {"tlsDetails": None}, None),
         (shows("aws:SecureTransport", "true", how=Asks.NONE_OF), {}, "TLSv1.3"),
+        (shows("aws:SecureTransport", "false"), {}, "TLSv1.3"),
+        (shows("aws:SecureTransport", "true"), {"tlsDetails": None}, None),
         (shows("aws:PrincipalTag/team", "a"), {"endpoint": None}, None),
     ],
 )
