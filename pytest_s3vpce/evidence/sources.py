@@ -129,7 +129,7 @@ def _messages(source: Source, pattern: str, since: datetime) -> Iterator[str]:
 
 def _trail_bucket(source: Source, _wanted: tuple[str, ...], since: datetime, now: datetime) -> Found:
     for prefix in _prefixes(source, since, now):
-        for key in _keys(source, prefix):
+        for key in _unread(source, _rows(source, prefix)):
             delivered = _DELIVERED.search(key)
             if delivered is not None and datetime.strptime(f"{delivered[1]}Z", "%Y%m%dT%H%M%z") >= since - _BEFORE:
                 yield from _records(json.loads(_body(source, key)), source=source.label)
@@ -161,7 +161,7 @@ def _access_logs(source: Source, _wanted: tuple[str, ...], since: datetime, now:
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerLogs.html#server-log-keyname-format
     """
-    for key in _since(source, since, now):
+    for key in _unread(source, _rows_since(source, since, now)):
         for line in _body(source, key).decode("utf-8", "replace").splitlines():
             found = of_access_line(line, source=source.label)
             if found is not None:
@@ -171,10 +171,6 @@ def _access_logs(source: Source, _wanted: tuple[str, ...], since: datetime, now:
 def _access_files(source: Source, now: datetime) -> Iterator[list[dict[str, Any]]]:
     yield list(_rows_since(source, now - _LATELY, now))
     yield _first_rows(source, source.prefix)
-
-
-def _since(source: Source, since: datetime, now: datetime) -> Iterator[str]:
-    return (row["Key"] for row in _rows_since(source, since, now) if row["Key"] not in source._read)  # noqa: SLF001 - as below
 
 
 def _rows_since(source: Source, since: datetime, now: datetime) -> Iterator[dict[str, Any]]:
@@ -187,8 +183,8 @@ def _days(since: datetime, now: datetime) -> list[date]:
     return [since.date() + timedelta(days=number) for number in range((now.date() - since.date()).days + 1)]
 
 
-def _keys(source: Source, prefix: str) -> Iterator[str]:
-    return (row["Key"] for row in _rows(source, prefix) if row["Key"] not in source._read)  # noqa: SLF001 - as below
+def _unread(source: Source, rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    return (row["Key"] for row in rows if row["Key"] not in source._read)  # noqa: SLF001 - as below
 
 
 def _first_rows(source: Source, prefix: str) -> list[dict[str, Any]]:
