@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import sys
@@ -287,10 +286,16 @@ def test_a_policy_is_what_its_json_says(request: Request, statements: list[Any])
 @given(_JSON)
 @_QUICK
 def test_any_json_is_a_policy_or_a_policy_error(value: Any) -> None:
-    for shape in (value, {"Statement": value}, {"Statement": [{"Effect": "Deny", "Action": "*", "Condition": value}]}):
-        with contextlib.suppress(PolicyError):
-            parse(shape)
-        validate_bucket_policy(json.dumps(shape), bucket="b")
+    """It is one that can be written down and read again, or is refused, and then by PutBucketPolicy as well."""
+    whole = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::b/*", "Condition": value}
+    for shape in (value, {"Statement": value}, {"Statement": [whole]}):
+        refused = validate_bucket_policy(json.dumps(shape), bucket="b")
+        try:
+            document = parse(shape)
+        except PolicyError:
+            assert refused
+        else:
+            assert parse(json.dumps(document.data)).keys == document.keys
 
 
 @given(_JSON, st.text(max_size=20))
