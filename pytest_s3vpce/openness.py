@@ -29,11 +29,11 @@ def public_facts(s3: Any, control: Any, *, bucket: str, account_id: str) -> Publ
     blocks = None
     if own is not None and of_account is not None:
         blocks = frozenset(name for row in (own, of_account) for name, on in row.items() if on)
-    payment = _asked(lambda: {**s3.get_bucket_request_payment(Bucket=bucket)})
+    payer = (_asked(lambda: s3.get_bucket_request_payment(Bucket=bucket)) or {}).get("Payer")
     return PublicFacts(
         policy_is_public=None if status is None else status.get("IsPublic", False),
         blocks=blocks,
-        requesters_pay=None if payment is None else payment.get("Payer") == "Requester",
+        requesters_pay=None if payer is None else payer == "Requester",
         acls=_acls(s3, bucket),
     )
 

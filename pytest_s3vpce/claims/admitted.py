@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.setting import row_of
+from pytest_s3vpce.network.keys import ENDPOINT, SOURCE_IP
 from pytest_s3vpce.operations import Check, Resource
 
 if TYPE_CHECKING:
@@ -19,27 +20,11 @@ if TYPE_CHECKING:
 _ON_BUCKET: Final = Check("s3:ListBucket", Resource.BUCKET)
 _ON_OBJECT: Final = Check("s3:GetObject", Resource.OBJECT)
 _SERVICES: Final = ".amazonaws.com"
-ENDPOINT: Final = "aws:sourcevpce"
-VPC: Final = "aws:sourcevpc"
-ADDRESS: Final = "aws:sourceip"
-_KEYS: Final = {
-    key.lower(): key
-    for key in (
-        "aws:SourceVpce",
-        "aws:SourceVpc",
-        "aws:SourceVpcArn",
-        "aws:SourceIp",
-        "aws:VpcSourceIp",
-        "aws:VpceAccount",
-        "aws:VpceOrgID",
-        "aws:VpceOrgPaths",
-    )
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A value of a network's condition key that a statement lets in; `key` in lower case."""
+    """A value of a network's condition key that a statement lets in, both as they are written."""
 
     statement: str
     key: str
@@ -100,14 +85,14 @@ def networks_besides(
     tried |= {vpcs[name] for name in tried if name in vpcs}
     for row in setting.admitted.get(bucket, ()):
         if row.value not in tried and not _is_named(setting, row, named):
-            yield Gap(f"`{row.statement}` lets in requests also with {_KEYS.get(row.key, row.key)}", (row.value,))
+            yield Gap(f"`{row.statement}` lets in requests also with {row.key}", (row.value,))
 
 
 def _is_named(setting: Setting, row: Admitted, named: Collection[str]) -> bool:
     """An endpoint is named by its VPC as well, a network by one that it lies in."""
-    if row.key == ENDPOINT and row.value in setting.endpoints and setting.endpoints[row.value].vpc in named:
+    if row.key.lower() == ENDPOINT and row.value in setting.endpoints and setting.endpoints[row.value].vpc in named:
         return True
-    return row.value in named or (row.key == ADDRESS and any(_lies_in(row.value, one) for one in named))
+    return row.value in named or (row.key.lower() == SOURCE_IP and any(_lies_in(row.value, one) for one in named))
 
 
 def _lies_in(network: str, other: str) -> bool:

@@ -62,7 +62,7 @@ class Cells:
         """Every cell, its reach, the layer of each denial, that there is an object, and that no write changed it."""
         reached = {probe: self._reach(setting, results, probe) for probe in (*self.allowed, *self.denied)}
         # Whoever is let in has reached S3: without a denial nothing rests on its control.
-        needed = [probe for probe in reached if probe not in self.allowed or not results.allowed(probe)]
+        needed = (*(probe for probe in self.allowed if not results.allowed(probe)), *self.denied)
         findings = list(dict.fromkeys(reached[probe] for probe in needed))
         for probe in self.allowed:
             cause = self.causes.get(probe.cell.vantage, "")

@@ -37,6 +37,7 @@ def set_by_form(cell: Cell) -> frozenset[str]:
     return frozenset(key.lower() for name, key in row.keys.items() if name in given and name not in cell.parameters)
 
 
+@cache
 def keys_of(text: str) -> frozenset[str]:
     """The condition keys that a policy reads, in lower case; none of one that can't be read."""
     try:
@@ -45,17 +46,13 @@ def keys_of(text: str) -> frozenset[str]:
         return frozenset()
 
 
-_keys = cache(keys_of)
-"""Of endpoints' policies, asked for with each cell."""
-
-
 def _read(setting: Setting, cell: Cell) -> Iterator[tuple[str, frozenset[str]]]:
     """Whose policies may have to do with a cell, as far as they are known, and the keys that each reads."""
     bucket = cell.target.bucket
     yield f"the policy of {bucket}", setting.policy_keys.get(bucket, frozenset())
     for endpoint in setting.vantage_endpoints.get(cell.vantage, ()):
         facts = setting.endpoints.get(endpoint)
-        yield f"the policy of {endpoint}", _keys((facts and facts.policy) or "")
+        yield f"the policy of {endpoint}", keys_of((facts and facts.policy) or "")
     own = setting.own_policies.get(cell.principal)
     for document in documents(own) if own is not None else ():
         yield f"a policy of {cell.principal}", frozenset(document.keys)

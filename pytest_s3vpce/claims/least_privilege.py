@@ -81,7 +81,7 @@ class LeastPrivilege(Claim):
 
     def _excess(self) -> Iterator[Probe]:
         """What is not granted: neither on the keys nor on their neighbours, nor as a listing of either."""
-        for row in (OPERATIONS[name] for name in self.operations if self._is_asked(OPERATIONS[name])):
+        for row in self._asked():
             if row.on_object:
                 yield from self._probes([row], self.keys)
                 yield from self._probes([row], self.neighbours) if self.neighbours else ()
@@ -121,6 +121,9 @@ class LeastPrivilege(Claim):
         about = any(requirement.resource is not Resource.NONE for requirement in row.requires)
         return about and len(self._missing(row)) == 1 and self._why_not(row) is None
 
+    def _asked(self) -> list[Operation]:
+        return [OPERATIONS[name] for name in self.operations if self._is_asked(OPERATIONS[name])]
+
     def _why_not(self, row: Operation) -> Reason | None:
         if row.safe is None:
             return Reason.UNSAFE
@@ -144,9 +147,8 @@ class LeastPrivilege(Claim):
 
     def gaps(self, setting: Setting) -> Iterator[Gap]:
         """What is beyond the grant and was not asked for, by reason; what other operations spoke for is no gap."""
-        spoken = {
-            action for name in self.operations if self._is_asked(OPERATIONS[name]) for action in self._excess_of(name)
-        }
+        asked = self._asked()
+        spoken = {action for row in asked for action in self._missing(row)}
         found: dict[Reason, list[str]] = {}
         for row in OPERATIONS.values():
             about = any(requirement.resource is not Resource.NONE for requirement in row.requires)
@@ -154,17 +156,13 @@ class LeastPrivilege(Claim):
                 found.setdefault(self._why_not(row) or Reason.TOGETHER, []).append(row.name)
         for reason, names in found.items():
             yield Gap(f"not tried, since {reason.value}:", tuple(names))
-        asked = [name for name in self.operations if self._is_asked(OPERATIONS[name])]
-        beside = tuple(name for name in asked if _asks_beside(OPERATIONS[name]))
+        beside = tuple(row.name for row in asked if _asks_beside(row))
         if beside:
             what = "tried beside each key, where nothing is, so that rights to that key alone don't show"
             yield Gap(f"{what}:", beside)
         if not self.neighbours:
             yield Gap("no neighbouring key was tried")
         del setting
-
-    def _excess_of(self, name: str) -> list[str]:
-        return self._missing(OPERATIONS[name])
 
 
 def _lists(row: Operation) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 SOURCE_IP: Final = "aws:sourceip"
+ENDPOINT: Final = "aws:sourcevpce"
 PRIVATE_IP: Final = "aws:vpcsourceip"
 NETWORK_KEYS: Final = frozenset(
     {
@@ -15,7 +16,7 @@ NETWORK_KEYS: Final = frozenset(
         PRIVATE_IP,
         "aws:sourcevpc",
         "aws:sourcevpcarn",
-        "aws:sourcevpce",
+        ENDPOINT,
         "aws:vpceaccount",
         "aws:vpceorgid",
         "aws:vpceorgpaths",

@@ -7,13 +7,13 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from pytest_s3vpce.claims.admitted import Admitted, Granted
 from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.network.keys import NETWORK_KEYS, TRANSPORT_KEYS
 from pytest_s3vpce.operations import OPERATIONS
 from pytest_s3vpce.policy.conditions import OPERATORS, parse_operator
+from pytest_s3vpce.snapshot.asking import asked
+from pytest_s3vpce.snapshot.state import Unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -67,12 +67,8 @@ _EVERYTHING: Final = frozenset({"*", "s3:*"})
 
 def policy_text(s3: Any, bucket: str) -> str | None:
     """A bucket's policy, empty where it has none; None where it may not be read."""
-    try:
-        return str(s3.get_bucket_policy(Bucket=bucket)["Policy"])
-    except ClientError as error:
-        return "" if error.response.get("Error", {}).get("Code") == "NoSuchBucketPolicy" else None
-    except BotoCoreError:
-        return None
+    found = asked(lambda: str(s3.get_bucket_policy(Bucket=bucket)["Policy"]), absent=("NoSuchBucketPolicy",))
+    return None if isinstance(found, Unread) else found or ""
 
 
 def exemptions_of(text: str) -> tuple[Gap, ...] | None:
@@ -171,9 +167,9 @@ def _networks(rows: Iterable[tuple[str, Mapping[str, Any]]], *, effect: str) -> 
         if row.get("Effect") != effect:
             continue
         for operator, full, value in _written(row):
-            key = _plain(full)
-            if key in NETWORK_KEYS and operator.lower() != "null" and _is_negated(operator) is (effect == "Deny"):
-                yield from (Admitted(name, key, one) for one in _listed(value))
+            asks = _plain(full) in NETWORK_KEYS and operator.lower() != "null"
+            if asks and _is_negated(operator) is (effect == "Deny"):
+                yield from (Admitted(name, full, one) for one in _listed(value))
 
 
 def _statements(text: str) -> list[tuple[str, Mapping[str, Any]]] | None:

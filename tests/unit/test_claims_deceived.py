@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_s3vpce.claims import Claim, Results, Setting, TlsOnly, make_probe, verdict_of
-from pytest_s3vpce.claims.admitted import ADDRESS, ENDPOINT, VPC, Admitted, Granted
+from pytest_s3vpce.claims.admitted import Admitted, Granted
 from pytest_s3vpce.claims.judging import findings_of, gaps_of, with_ways
 from pytest_s3vpce.matrix import Verdict
 from pytest_s3vpce.model import Layer, Transport
@@ -270,13 +270,14 @@ def test_what_is_asked_for_beside_a_key_says_so() -> None:
     assert gap.endswith("rights to that key alone don't show: PutObjectTagging")
 
 
+ENDPOINT, VPC, ADDRESS = "aws:SourceVpce", "aws:SourceVpc", "AWS:SourceIp"
 LET_IN: list[tuple[Any, Admitted, bool]] = [
     (ENDPOINT_ONLY, Admitted("Guard", ENDPOINT, "vpce-main"), False),
     (ENDPOINT_ONLY, Admitted("Guard", ENDPOINT, "vpce-partner"), False),  # partner-vpc stands behind it
     (ENDPOINT_ONLY, Admitted("Guard", ENDPOINT, "vpce-second"), True),
     (ENDPOINT_ONLY, Admitted("Guard", ENDPOINT, "vpce-*"), True),
     (ENDPOINT_ONLY, Admitted("Guard", VPC, "vpc-1"), True),
-    (ENDPOINT_ONLY, Admitted("Guard", "aws:vpceorgid", "o-1"), True),
+    (ENDPOINT_ONLY, Admitted("Guard", "aws:VpceOrgID", "o-1"), True),
     (VPC_ONLY, Admitted("Guard", VPC, "vpc-1"), False),
     (VPC_ONLY, Admitted("Guard", ENDPOINT, "vpce-main"), False),
     (VPC_ONLY, Admitted("Guard", ADDRESS, "198.51.100.0/24"), True),
@@ -426,7 +427,7 @@ def test_grants_that_ask_for_no_way_are_told_of_network_claims(claim: Any) -> No
 
 @pytest.mark.parametrize("claim", [SEPARATE_DUTIES, PRESIGNED_BOUNDED], ids=lambda claim: claim.id)
 def test_other_networks_let_in_are_told_of_duties_and_urls_too(claim: Any) -> None:
-    rows = (Admitted("Guard", ENDPOINT, "vpce-main"), Admitted("Guard", "aws:vpcsourceip", "10.0.0.0/8"))
+    rows = (Admitted("Guard", ENDPOINT, "vpce-main"), Admitted("Guard", "aws:VpcSourceIp", "10.0.0.0/8"))
     found = [row for row in told(claim, replace(SETTING, admitted={"reports": rows})) if "`Guard`" in row]
     assert found == ["`Guard` lets in requests also with aws:VpcSourceIp 10.0.0.0/8"]
 

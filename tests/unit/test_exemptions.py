@@ -44,7 +44,7 @@ def test_a_network_may_be_compared_as_an_arn() -> None:
     vpc = "arn:aws:ec2:eu-west-1:111122223333:vpc/vpc-1"
     text = policy(Condition={"ArnNotLikeIfExists": {"aws:SourceVpcArn": vpc}})
     assert spared(text) == ()
-    assert admitted_of(text) == (Admitted("Guard", "aws:sourcevpcarn", vpc),)
+    assert admitted_of(text) == (Admitted("Guard", "aws:SourceVpcArn", vpc),)
 
 
 BOUNDS: list[tuple[dict[str, Any], str]] = [
@@ -139,15 +139,15 @@ def test_the_networks_that_a_deny_spares_are_let_in() -> None:
         "StringEquals": {"aws:VpceAccount": "111122223333"},
     }
     assert admitted_of(policy(Condition=values)) == (
-        Admitted("Guard", "aws:sourcevpce", "vpce-1"),
-        Admitted("Guard", "aws:sourcevpce", "vpce-2"),
-        Admitted("Guard", "aws:sourcevpc", "vpc-*"),
+        Admitted("Guard", "aws:SourceVpce", "vpce-1"),
+        Admitted("Guard", "aws:SourceVpce", "vpce-2"),
+        Admitted("Guard", "aws:SourceVpc", "vpc-*"),
     )
 
 
 def test_where_no_deny_is_about_networks_grants_let_in_what_they_ask_for() -> None:
     granted = {"StringEquals": {"aws:SourceVpce": "vpce-1"}}
-    assert admitted_of(policy(Effect="Allow", Condition=granted)) == (Admitted("Guard", "aws:sourcevpce", "vpce-1"),)
+    assert admitted_of(policy(Effect="Allow", Condition=granted)) == (Admitted("Guard", "aws:SourceVpce", "vpce-1"),)
 
 
 GRANTS: list[tuple[dict[str, Any], list[tuple[str, tuple[str, ...]]]]] = [

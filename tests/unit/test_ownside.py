@@ -154,10 +154,11 @@ def test_what_may_not_be_read_is_not_known() -> None:
 
 
 @pytest.mark.parametrize("said", [{}, {"PolicyStatus": {}}])
-def test_an_answer_that_does_not_say_whether_the_policy_is_public_is_none(said: dict[str, Any]) -> None:
+def test_an_answer_that_does_not_say_what_is_asked_is_none(said: dict[str, Any]) -> None:
     s3 = Client("s3").says("get_bucket_policy_status", said).says("get_public_access_block", BLOCK)
+    s3.says("get_bucket_request_payment", {})
     found = openness(s3, Client("s3control").refuses("get_public_access_block"))
-    assert found.policy_is_public is None
+    assert (found.policy_is_public, found.requesters_pay) == (None, None)
 
 
 class Cut:
