@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import boto3
 import botocore.loaders
@@ -37,7 +37,7 @@ from pytest_s3vpce.signing_in import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pytest_s3vpce.connection import Connection
     from pytest_s3vpce.inventory import Account, Inventory
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from pytest_s3vpce.references import References
     from pytest_s3vpce.signers import Principal
 
+_T = TypeVar("_T")
+_Made = TypeVar("_Made")
 SESSION_SECONDS: Final = 3600
 """How long a principal's session lives; an hour is the limit where a role is assumed from a role.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use.html"""
@@ -85,6 +87,7 @@ class Accounts:
             self.loader = _loader(botocore.session.Session().get_config_variable("data_path"))
         """botocore's models, read once for all sessions."""
         self._lock = threading.Lock()
+        self._ended = threading.Event()
         self._sessions: dict[str, boto3.Session | CredentialError] = {}
         self._signers: dict[SessionKind, Credentials | S3VpceError | None] = {}
         self._held: dict[str, Any] = {}
@@ -125,8 +128,7 @@ class Accounts:
         https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
         """
         accounts = list(dict.fromkeys(names))
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            found = list(pool.map(self._guarded, accounts))
+        found = self._at_once(self._guarded, accounts)
         return {account: error for account, error in zip(accounts, found, strict=True) if error is not None}
 
     def _guarded(self, account: str) -> CredentialError | None:
@@ -172,9 +174,15 @@ class Accounts:
     def prepare(self, kinds: Iterable[SessionKind]) -> None:
         """Makes the credentials of all these sessions at once; failures are kept for `credentials` to raise."""
         todo = [kind for kind in dict.fromkeys(kinds) if kind not in self._signers]
+        self._signers.update(zip(todo, self._at_once(self._make_credentials, todo), strict=True))
+
+    def _at_once(self, work: Callable[[_T], _Made], rows: Iterable[_T]) -> list[_Made]:
         with ThreadPoolExecutor(_WORKERS) as pool:
-            for kind, made in zip(todo, pool.map(self._make_credentials, todo), strict=True):
-                self._signers[kind] = made
+            try:
+                return list(pool.map(work, rows))
+            except KeyboardInterrupt:  # no role is waited for: what was made is to be removed
+                self._ended.set()
+                raise
 
     def credentials(self, kind: SessionKind) -> Credentials | None:
         """The keys of a session, None for `anonymous`. Raises CredentialError with the principal's place."""
@@ -231,7 +239,10 @@ class Accounts:
     def _assume(self, client: Any, *, role: str, arguments: Mapping[str, Any]) -> Credentials:
         """https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html"""
         given = {"RoleSessionName": self._session_name, **arguments}
-        return _keys_in(tried(partial(client.assume_role, RoleArn=role, **given), pauses=self._connection.pauses))
+        return self._tried(partial(client.assume_role, RoleArn=role, **given))
+
+    def _tried(self, assume: Callable[[], Any]) -> Credentials:
+        return _keys_in(tried(assume, pauses=self._connection.pauses, wait=self._ended.wait))
 
     def _check_account(self, account: str) -> None:
         row: Account = self._inventory.accounts[account]
@@ -333,7 +344,7 @@ class Accounts:
         arguments = {"RoleSessionName": self._session_name, **arguments}
         with translated(profile=None, place=place, role=role):
             assume = partial(client.assume_role_with_web_identity, RoleArn=role, WebIdentityToken=token, **arguments)
-            return _keys_in(tried(assume, pauses=self._connection.pauses))
+            return self._tried(assume)
 
     def own_policy(self, principal: str) -> dict[str, Any] | None:
         """The session policy that the inventory gives a principal."""

@@ -6,7 +6,6 @@ import getpass
 import json
 import os
 import re
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -55,15 +54,17 @@ def _metadata(keys: Credentials) -> dict[str, Any]:
     }
 
 
-def tried(call: Callable[[], Any], *, pauses: Sequence[float]) -> Any:
-    """What the call answers; a role that may not be assumed is tried again after each pause: it may be a new one."""
+def tried(call: Callable[[], Any], *, pauses: Sequence[float], wait: Callable[[float], bool]) -> Any:
+    """What the call answers; a role that may not be assumed is tried again after each pause: it may be a new one.
+
+    `wait` says whether there is nothing to wait for any more.
+    """
     for pause in pauses:
         try:
             return call()
         except ClientError as error:
-            if error.response["Error"].get("Code") != "AccessDenied":
+            if error.response["Error"].get("Code") != "AccessDenied" or wait(pause):
                 raise
-        time.sleep(pause)
     return call()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -413,15 +414,45 @@ def _refusing(answers: list[str]) -> Any:
     return call
 
 
-def test_a_role_that_was_made_a_moment_ago_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_role_that_was_made_a_moment_ago_is_tried_again() -> None:
     paused: list[float] = []
-    monkeypatch.setattr(time, "sleep", paused.append)
-    assert tried(_refusing(["AccessDenied", "AccessDenied", "keys"]), pauses=(1, 2, 4)) == "keys"
+
+    def wait(seconds: float) -> bool:
+        paused.append(seconds)
+        return seconds > 4
+
+    assert tried(_refusing(["AccessDenied", "AccessDenied", "keys"]), pauses=(1, 2, 4), wait=wait) == "keys"
     assert paused == [1, 2]
     with pytest.raises(ClientError):
-        tried(_refusing(["AccessDenied"] * 3), pauses=(1, 2))
+        tried(_refusing(["AccessDenied"] * 3), pauses=(1, 2), wait=wait)
     with pytest.raises(ClientError):
-        tried(_refusing(["ValidationError", "keys"]), pauses=(1, 2))
+        tried(_refusing(["ValidationError", "keys"]), pauses=(1, 2), wait=wait)
     with pytest.raises(ClientError):
-        tried(_refusing(["AccessDenied", "keys"]), pauses=())
+        tried(_refusing(["AccessDenied", "keys"]), pauses=(), wait=wait)
+    with pytest.raises(ClientError):
+        tried(_refusing(["AccessDenied", "keys"]), pauses=(8,), wait=wait)
     assert Connection().pauses
+
+
+class _Interrupted(Sts):
+    """Ctrl-C comes while another session's role may not be assumed."""
+
+    refused = threading.Event()
+
+    def assume_role(self, **parameters: Any) -> dict[str, Any]:
+        if "Policy" in parameters:
+            self.refused.set()
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole")
+        self.refused.wait(5)
+        raise KeyboardInterrupt
+
+
+def test_no_role_is_waited_for_once_the_run_ends(
+    tmp_path: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = _accounts(tmp_path, f'{{role: "arn:aws:iam::{_A}:role/app"}}', asked, monkeypatch)
+    monkeypatch.setattr(found, "client", lambda *_, **__: _Interrupted("account", asked))
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        found.prepare([SessionKind("app"), SessionKind("app", _NARROW)])
+    assert time.monotonic() - began < min(Connection().pauses)
