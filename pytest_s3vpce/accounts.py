@@ -112,14 +112,16 @@ class Accounts:
         core.user_agent_extra = f"s3vpce/{__version__} {self._session_name}"
         if provider is not None:
             core.register_component("credential_provider", CredentialResolver([provider]))
-        made = boto3.Session(botocore_session=core, **arguments)
+        made: Any = boto3.Session(botocore_session=core, **arguments)
         core.get_scoped_config()  # a profile that does not exist is told now, not by the first client
         serial = None if asker is None else mfa_of_profile(core)
         if asker is not None and serial is not None:
             if not self._assumed_by_profiles:
                 check_terminal(serial, place=asker)
             core.get_component("credential_provider").get_provider("assume-role").cache = self._assumed_by_profiles
-        return made
+            made.get_credentials().get_frozen_credentials()  # here, where one session is made at a time
+        session: boto3.Session = made
+        return session
 
     def guard(self, names: Iterable[str]) -> dict[str, CredentialError]:
         """Compares each account's id with GetCallerIdentity, before anything else is asked of it.
@@ -205,7 +207,8 @@ class Accounts:
             return self._boto3(region_name=region)
         if kind.principal in self._held:
             profile = self._resolved(self._inventory.principals[kind.principal].profile, place)
-            return self._boto3(profile_name=profile, region_name=region, asker=place)
+            with translated(profile=profile, place=place):
+                return self._boto3(profile_name=profile, region_name=region, asker=place)
         if found.expires_at is None:
             return self._boto3(**found.arguments, region_name=region)
         return self._boto3(provider=Renewed(found, lambda: self.credentials(kind) or found), region_name=region)

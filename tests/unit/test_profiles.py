@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,7 @@ source_profile = pool
 role_arn = arn:aws:iam::111122223333:role/ci
 source_profile = loop
 """
+ENDS = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
 
 
 @pytest.fixture(autouse=True)
@@ -130,11 +132,10 @@ def test_a_profile_of_the_environment_that_is_not_there_is_named(
 def test_two_users_of_a_profile_are_asked_for_one_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What botocore has got for a code serves whoever uses the profile, and the clients that are made of it."""
     asked: list[object] = []
-    ends = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
 
     def assumed(fetcher: Any) -> dict[str, Any]:
         asked.append(fetcher)
-        keys = {"AccessKeyId": "ASIA1", "SecretAccessKey": "s", "SessionToken": "t", "Expiration": ends}
+        keys = {"AccessKeyId": "ASIA1", "SecretAccessKey": "s", "SessionToken": "t", "Expiration": ENDS}
         return {"Credentials": keys}
 
     monkeypatch.setattr("botocore.credentials.AssumeRoleCredentialFetcher._get_credentials", assumed)
@@ -148,3 +149,39 @@ def test_two_users_of_a_profile_are_asked_for_one_code(tmp_path: Path, monkeypat
         of_client: Any = made.signed_session(SessionKind(name), region="eu-west-1").get_credentials()
         assert of_client.get_frozen_credentials().access_key == "ASIA1"
     assert len(asked) == 1
+
+
+def test_codes_of_several_accounts_are_asked_for_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At one terminal nobody could answer two prompts at once."""
+    asking: list[object] = []
+    together: list[int] = []
+
+    def assumed(fetcher: Any) -> dict[str, Any]:
+        asking.append(fetcher)
+        time.sleep(0.1)
+        together.append(len(asking))
+        asking.remove(fetcher)
+        keys = {"AccessKeyId": "ASIA1", "SecretAccessKey": "s", "SessionToken": "t", "Expiration": ENDS}
+        return {"Credentials": keys}
+
+    class Client:
+        def __init__(self, session: Any) -> None:
+            self._session = session
+
+        def get_caller_identity(self) -> dict[str, str]:
+            self._session.get_credentials().get_frozen_credentials()
+            return {"Account": "111122223333"}
+
+    monkeypatch.setattr("botocore.credentials.AssumeRoleCredentialFetcher._get_credentials", assumed)
+    monkeypatch.setattr(accounts, "check_terminal", lambda *_, **__: None)
+    path = tmp_path / "s3vpce.yaml"
+    rows = '{id: "111122223333", region: eu-west-1, profile: coded}'
+    more = rows.replace("coded", "below")
+    text = INVENTORY.replace("accounts:\n", f"accounts:\n  one: {rows}\n  two: {more}\n")
+    path.write_text(text.replace("PROFILE", "coded"), encoding="utf-8")
+    made = Accounts(load_inventory(path), References(None), connection=Connection(), session_name="s3vpce-0")
+    monkeypatch.setattr(made, "client", lambda _service, *, account: Client(made.session(account)))
+    assert made.guard(["one", "two"]) == {}
+    assert together == [1, 1]
