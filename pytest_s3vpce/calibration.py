@@ -23,6 +23,7 @@ _VERSION: Final = 1
 LIVE: Final = "live"
 NOT_RUN: Final = "not run"
 _LIMITS: Final = ("permissions_boundary", "session")
+_UNSENT: Final = {"s3:prefix": "key/prefix-not-sent", "s3:delimiter": "key/delimiter-not-sent"}
 _OWNERLESS: Final = {"ListBuckets": "s3:listallmybuckets", "CreateBucket": "s3:createbucket"}
 
 
@@ -66,16 +67,21 @@ class Calibration:
     account: str = ""
     region: str = ""
     findings: Mapping[str, Finding] = field(default_factory=dict)
+    _values: Mapping[str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        decided = {name: row.value for name, row in self.findings.items() if row.decided}
+        # Known from the start: the lab and predictions ask for some dozen of them at every request.
+        object.__setattr__(self, "_values", {name: rule.assumed for name, rule in RULES.items()} | decided)
 
     def value(self, rule: str) -> str:
         """What counts: as found where that settles the rule, else as assumed."""
-        found = self.findings.get(rule)
-        return found.value if found is not None and found.decided else RULES[rule].assumed
+        return self._values[rule]
 
     def settles(self, operation: str) -> bool | None:
         """Whether an operation's safe form tells allowed from denied; None where nobody looked."""
         found = self.findings.get(f"form/{operation}")
-        return None if found is None else found.value in (POLICIES_FIRST, OTHER_ANSWER)
+        return found.value in (POLICIES_FIRST, OTHER_ANSWER) if found is not None and found.ran else None
 
     def answers(self, operation: str) -> tuple[str, ...]:
         """What an operation's safe form is answered besides what it lists, for one who may."""
@@ -123,12 +129,12 @@ class Calibration:
     def _unsent(self, row: Operation) -> dict[str, str]:
         """Condition keys of an operation that no parameter of it gives, where AWS does not say what they hold."""
         found = {}
-        for name in ("prefix", "delimiter"):
-            if f"s3:{name}" in row.keys.values() and self.value(f"key/{name}-not-sent") == "empty":
-                found[f"s3:{name}"] = ""
-        rule = f"key/creation/{row.api_name}"
-        if rule in RULES and self.value(rule) in ("true", "false"):
-            found["s3:ObjectCreationOperation"] = self.value(rule)
+        for key, rule in _UNSENT.items():
+            if self.value(rule) == "empty" and key in row.keys.values():
+                found[key] = ""
+        creates = self._values.get(f"key/creation/{row.api_name}")
+        if creates in ("true", "false"):
+            found["s3:ObjectCreationOperation"] = creates
         return found
 
     def place(self, row: Operation, body: bytes) -> dict[str, str]:

@@ -6,6 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pytest_s3vpce.undocumented import RULES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
@@ -18,14 +20,14 @@ class Lateness:
     """What one lab's S3 goes by. A change begins to age when a request first meets it."""
 
     def __init__(self, calibration: Calibration, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._calibration = calibration
+        self._seconds = {name: calibration.seconds(name) for name, rule in RULES.items() if not rule.assumed}
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[Hashable, tuple[Any, Any, float]] = {}
 
     def seen(self, rule: str, whose: Hashable, value: Value) -> Value:
         """What counts now, where `value` is what was set last."""
-        seconds = self._calibration.seconds(rule)
+        seconds = self._seconds[rule]
         if not seconds:
             return value
         now = self._clock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
 """
 
 
+@lru_cache(maxsize=256)
 def partition_of(region: str) -> str:
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"""
     return next((name for start, name in PARTITIONS.items() if region.startswith(f"{start}-")), "aws")

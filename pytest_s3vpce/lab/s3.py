@@ -74,7 +74,7 @@ class S3:
         if own is not None:
             s3places.check_access_point(asked, visit.verified)
         visit.note.update(operation=asked.name, bucket=asked.bucket, key=asked.key)
-        visit = replace(visit, request=request)
+        visit = visit if request is visit.request else replace(visit, request=request)
         if asked.bucket is None or asked.name == "CreateBucket":
             return self._unowned(visit, asked)
         bucket = s3places.bucket_of(self._state, asked, visit.verified)

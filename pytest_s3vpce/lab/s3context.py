@@ -71,12 +71,14 @@ def _of_function(keys: dict[str, Any], calibration: Calibration) -> dict[str, An
 def s3_keys(visit: Visit, asked: S3Request, *, region: str, calibration: Calibration) -> dict[str, Any]:
     """The keys of a request to S3, as a calibration found them where AWS does not say what they hold.
 
+    Those of its operation's parameters are another matter: of a deletion of many objects each has its own.
+
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html and
     https://docs.aws.amazon.com/AmazonS3/latest/API/bucket-policy-s3-sigv4-conditions.html
     """
     request, verified = visit.request, visit.verified
     network = as_found(visit.keys(region=region), request, visit.path, region=region, calibration=calibration)
-    keys: dict[str, Any] = {**network, **calibration.keys(asked.operation, asked.parameters)}
+    keys: dict[str, Any] = {**network}
     if request.tls is not None:
         keys["s3:TlsVersion"] = request.tls.removeprefix("TLSv")
     if isinstance(verified, Verified):

@@ -46,6 +46,11 @@ class Order:
         self._state = state
         self._early = calibration.early
         self._value = calibration.value
+        self._reads_early = frozenset(_READS if calibration.value("order/read-condition") == SAME_ANSWER else ())
+        self.hash_first = calibration.value("order/payload-hash") == SAME_ANSWER
+        """Whether a body is compared with its signed digest before policies are asked."""
+        self.kms_first = calibration.value("order/kms") == "KMS first"
+        """Whether KMS is asked before the conditions of a write are looked at."""
         digests = ("order/digest", "order/digest-form", "order/checksum")
         self._looks_at_digests = any(calibration.value(name) == SAME_ANSWER for name in digests)
         self._other = {
@@ -53,16 +58,6 @@ class Order:
             for name, row in calibration.findings.items()
             if row.value == OTHER_ANSWER and row.answer.partition(" ")[0].isdecimal()
         }
-
-    @property
-    def hash_first(self) -> bool:
-        """Whether a body is compared with its signed digest before policies are asked."""
-        return self._value("order/payload-hash") == SAME_ANSWER
-
-    @property
-    def kms_first(self) -> bool:
-        """Whether KMS is asked before the conditions of a write are looked at."""
-        return self._value("order/kms") == "KMS first"
 
     def looks_first(self, asked: S3Request) -> bool:
         """Whether what its safe form is refused for is looked at before policies are asked."""
@@ -72,7 +67,7 @@ class Order:
         """Refuses a digest, or the condition of a read, if that comes before policies."""
         if self._looks_at_digests:
             self._check_digests(request)
-        if asked.name in _READS and self._value("order/read-condition") == SAME_ANSWER:
+        if asked.name in self._reads_early:
             s3checks.check_etag(self._state, bucket.name, asked.key or "", wanted=asked.parameters.get("IfMatch"))
 
     def _check_digests(self, request: HttpRequest) -> None:

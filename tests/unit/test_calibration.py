@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_s3vpce.calibration import NONE, Calibration, Finding, read
+from pytest_s3vpce.calibration import NONE, NOT_RUN, Calibration, Finding, read
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.operations import OPERATIONS, checks
 from pytest_s3vpce.policy.doubts import USUAL, Doubts
@@ -48,6 +48,8 @@ def test_what_was_found_takes_the_place_of_what_is_assumed() -> None:
     assert (MADE.settles("PutObject"), MADE.settles("DeleteObject"), NONE.settles("PutObject")) == (True, None, None)
     useless = Calibration(findings={"form/PutObject": Finding(rule="form/PutObject", value="the same answer to both")})
     assert useless.settles("PutObject") is False
+    unsought = Calibration(findings={"form/PutObject": Finding(rule="form/PutObject", value=f"{NOT_RUN}: left out")})
+    assert unsought.settles("PutObject") is None
     rule = "form/PutBucketCors"
     other = Calibration(findings={rule: Finding(rule=rule, value=OTHER_ANSWER, answer="400 Odd")})
     assert (other.settles("PutBucketCors"), other.answers("PutBucketCors")) == (True, ("400 Odd",))
