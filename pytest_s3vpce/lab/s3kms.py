@@ -66,7 +66,7 @@ class Kms:
             ask(self._of_object(bucket, subject.key, subject.version), "kms:Decrypt")
         elif action == "s3:PutObject" and asked.name in CREATIONS:
             ask(self._of_write(asked, bucket, caller), "kms:GenerateDataKey")
-        elif action == "s3:PutObject" and asked.name in KEYS_OF_PARTS:
+        elif asked.name in KEYS_OF_PARTS:
             held = self._of_upload(asked, bucket)
             for needed in KEYS_OF_PARTS[asked.name]:
                 ask(held, needed)

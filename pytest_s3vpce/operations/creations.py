@@ -29,6 +29,8 @@ KEYS_OF_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "UploadPart": ("kms:GenerateDataKey", "kms:Decrypt"),
     "UploadPartCopy": ("kms:GenerateDataKey", "kms:Decrypt"),
     "CompleteMultipartUpload": ("kms:Decrypt",),
+    "ListParts": ("kms:Decrypt",),
 }
 """What S3 asks of KMS for the parts of an upload.
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions"""
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions and
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListParts.html"""

@@ -173,6 +173,8 @@ def test_an_upload_in_parts_needs_the_key_all_along(stage: Stage, s3: Any) -> No
     etag = s3.upload_part(**part, Body=b"x")["ETag"]
     done = {"MultipartUpload": {"Parts": [{"ETag": etag, "PartNumber": 1}]}}
     assert "kms:Decrypt" in message_of(making.complete_multipart_upload, **whole, **done)
+    assert "kms:Decrypt" in message_of(making.list_parts, **whole)
+    assert [row["PartNumber"] for row in s3.list_parts(**whole)["Parts"]] == [1]
     assert s3.complete_multipart_upload(**whole, **done)
     plain = s3.create_multipart_upload(Bucket=BUCKET, Key="parts", ServerSideEncryption="AES256")["UploadId"]
     assert without.upload_part(Bucket=BUCKET, Key="parts", UploadId=plain, PartNumber=1, Body=b"")

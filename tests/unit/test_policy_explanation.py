@@ -11,6 +11,8 @@ from click.testing import CliRunner
 
 from pytest_s3vpce.cli import main
 from pytest_s3vpce.errors import PolicyError
+from pytest_s3vpce.operations import OPERATIONS
+from pytest_s3vpce.operations.creations import DECRYPTING, KEYS_OF_PARTS
 from pytest_s3vpce.policy import (
     UNKNOWN,
     Explanation,
@@ -205,6 +207,18 @@ def test_what_kms_says_is_explained_below() -> None:
     assert "because kms:Decrypt is asked of KMS: `NoKeys` denies kms:Decrypt" in text
     assert "    denied by `NoKeys` of `key`" in text
     assert found.mapping()["kms"]["action"] == "kms:Decrypt"
+
+
+def test_kms_is_asked_for_what_the_catalogue_says() -> None:
+    """The engine stands alone and has its own table."""
+    key = _document(_statement("Deny", Action="kms:*"))
+    asked = {}
+    for action in {need.action for row in OPERATIONS.values() for need in row.requires}:
+        kms = _explained(action=action, key=key).mapping()["kms"]
+        asked[action] = kms and kms["action"]
+    parts = {OPERATIONS[name].actions[0]: keys[-1] for name, keys in KEYS_OF_PARTS.items()}
+    expected = {**parts, **dict.fromkeys(DECRYPTING, "kms:Decrypt"), "s3:PutObject": "kms:GenerateDataKey"}
+    assert {action: needed for action, needed in asked.items() if needed} == expected
 
 
 def test_block_public_access_names_the_public_statement() -> None:
