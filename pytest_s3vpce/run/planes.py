@@ -46,8 +46,7 @@ class Planes:
                     name,
                     session=session,
                     region=self._world.accounts.region(name),
-                    endpoint_url=self._connection.endpoint_url,
-                    ca_bundle=self._connection.ca_bundle,
+                    connection=self._connection,
                 )
                 if self._ended:
                     self._planes[name].end()

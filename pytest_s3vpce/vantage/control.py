@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from pytest_s3vpce.connection import Connection
 from pytest_s3vpce.errors import VantageError
-from pytest_s3vpce.onename import UNPREFIXED, keep_to_one_name
 
 if TYPE_CHECKING:
     import boto3
@@ -33,14 +33,12 @@ class ControlPlane:
         *,
         session: boto3.Session,
         region: str,
-        endpoint_url: str | None = None,
-        ca_bundle: str | None = None,
+        connection: Connection | None = None,
     ) -> None:
         self.account = account
         self.region = region
         self._session = session
-        self._endpoint_url = endpoint_url
-        self._ca_bundle = ca_bundle
+        self._connection = connection or Connection()
         self._lock = threading.Lock()
         self._owner: str | None = None
         self._clients: dict[tuple[str, str, Config], Any] = {}
@@ -77,15 +75,7 @@ class ControlPlane:
         key = (service, region or self.region, config)
         with self._lock:
             if key not in self._clients:
-                self._clients[key] = self._session.client(  # type: ignore[call-overload]
-                    service,
-                    region_name=key[1],
-                    endpoint_url=self._endpoint_url,
-                    verify=self._ca_bundle,
-                    config=config if self._endpoint_url is None else config.merge(UNPREFIXED),
-                )
-                if self._endpoint_url is not None:
-                    keep_to_one_name(self._clients[key].meta.events)
+                self._clients[key] = self._connection.client(self._session, service, region=key[1], config=config)
             return self._clients[key]
 
 

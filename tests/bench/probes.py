@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import boto3
 
+from pytest_s3vpce.connection import Connection
 from pytest_s3vpce.lab.process import start_lab
 from pytest_s3vpce.model import Cell, Target
 from pytest_s3vpce.probe import Credentials, Destination, Probe, ProbeBuilder
@@ -83,7 +84,9 @@ def _function(ready: dict[str, Any], session: boto3.Session) -> LambdaVantage:
         VpcConfig={"SubnetIds": [ready["outputs"]["Subnet-one"]], "SecurityGroupIds": [ready["outputs"]["Group-one"]]},
         Environment={"Variables": {"S3VPCE_AGENT": json.dumps(AgentConfig(loopback=True).as_json())}},
     )
-    control = ControlPlane("main", session=session, region=REGION, endpoint_url=ready["endpoint_url"])
+    control = ControlPlane(
+        "main", session=session, region=REGION, connection=Connection(endpoint_url=ready["endpoint_url"])
+    )
     return LambdaVantage("there", control=control, function="probes")
 
 

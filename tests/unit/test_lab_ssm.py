@@ -9,6 +9,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from pytest_s3vpce.connection import Connection
 from pytest_s3vpce.lab.assembly import Lab
 from pytest_s3vpce.lab.fleet import instances
 from pytest_s3vpce.lab.origin import Placement
@@ -358,7 +359,9 @@ def test_a_vantage_point_by_ssm(stage: Stage, inside: str) -> None:
     session = boto3.Session(
         aws_access_key_id=row.access_key_id, aws_secret_access_key=row.secret_access_key, region_name=REGION
     )
-    control = ControlPlane("main", session=session, region=REGION, endpoint_url=stage.lab.endpoint_url)
+    control = ControlPlane(
+        "main", session=session, region=REGION, connection=Connection(endpoint_url=stage.lab.endpoint_url)
+    )
     Ec2Vantage("inside", control=control, instance=inside).prepare()
 
 

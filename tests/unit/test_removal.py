@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
+from pytest_s3vpce.connection import Connection
 from pytest_s3vpce.errors import CredentialError
 from pytest_s3vpce.vantage.control import ControlPlane
 from pytest_s3vpce.vantage.ledger import Entry, Kind, Ledger
@@ -352,7 +353,9 @@ def test_clients_are_made_once_per_region(control: ControlPlane) -> None:
 
 def test_clients_reach_a_lab_where_one_is_given() -> None:
     session = boto3.Session(aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="s")
-    control = ControlPlane("main", session=session, region="eu-west-1", endpoint_url="http://127.0.0.1:9")
+    control = ControlPlane(
+        "main", session=session, region="eu-west-1", connection=Connection(endpoint_url="http://127.0.0.1:9")
+    )
     client = control.client("lambda")
     assert (client.meta.endpoint_url, client.meta.region_name) == ("http://127.0.0.1:9", "eu-west-1")
     assert client.meta.config.retries == {"mode": "standard", "total_max_attempts": 5}
