@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from pytest_s3vpce.errors import InventoryError, S3VpceError
 from pytest_s3vpce.evidence import Clock, Source, with_evidence
 from pytest_s3vpce.run.planes import Planes
-from pytest_s3vpce.run.world import CONTROL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,13 +62,8 @@ def source_at(world: World, planes: Planes, number: int) -> Source:
         organization=named["organization"] or None,
         account_ids=tuple(world.account_id(name) for name in world.inventory.accounts),  # one bucket may have them all
         buckets=tuple(_folders(world)),
-        regions=tuple(dict.fromkeys(world.region(label) for label in _labels(world))),
+        regions=tuple(dict.fromkeys(world.region(label) for label in world.labels)),
     )
-
-
-def _labels(world: World) -> list[str]:
-    """All buckets that requests go to, those of controls too."""
-    return [*world.inventory.buckets, *(f"{CONTROL}{account}" for account in world.inventory.controls)]
 
 
 def _folders(world: World) -> Iterator[str]:

@@ -11,7 +11,6 @@ from pytest_s3vpce.network import described
 from pytest_s3vpce.run.permissions import AccountRights, Permissions
 from pytest_s3vpce.run.planes import world_of
 from pytest_s3vpce.run.statements import document, statement
-from pytest_s3vpce.run.world import CONTROL, partition_of
 from pytest_s3vpce.snapshot import buckets, organization, people
 
 if TYPE_CHECKING:
@@ -69,15 +68,11 @@ def _statements(account: str, world: World) -> Iterator[dict[str, Any]]:
     yield statement("ReadKeys", buckets.KEY_ACTIONS, ["*"])
 
 
-def _labels(world: World) -> list[str]:
-    return [*world.inventory.buckets, *(f"{CONTROL}{account}" for account in world.inventory.controls)]
-
-
 def _buckets(account: str, world: World) -> Iterator[str]:
-    for label in _labels(world):
+    for label in world.labels:
         facts = world.bucket(label)
         if facts.account == account:
-            yield f"arn:{partition_of(world.region(label))}:s3:::{facts.name}"
+            yield f"arn:{facts.partition}:s3:::{facts.name}"
 
 
 def _points(account: str, world: World) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_s3vpce.accounts import SessionKind
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.run.standing import of_function, of_instance, of_place
-from pytest_s3vpce.run.world import CONTROL, partition_of
+from pytest_s3vpce.run.world import partition_of
 from pytest_s3vpce.snapshot import buckets, organization, people
 from pytest_s3vpce.snapshot.asking import asked
 from pytest_s3vpce.snapshot.paths import network_row
@@ -55,11 +55,10 @@ class _Taker:
         self._ids = {world.account_id(name): name for name in self._inventory.accounts}
 
     def take(self, kms_keys: Collection[str]) -> Snapshot:
-        labels = [*self._inventory.buckets, *(f"{CONTROL}{account}" for account in self._inventory.controls)]
         with ThreadPoolExecutor(_WORKERS) as pool:
             accounts = pool.map(self._account, self._inventory.accounts)
             people_ = pool.map(self._principal, self._inventory.principals)
-            rows = pool.map(self._bucket, labels)
+            rows = pool.map(self._bucket, self._world.labels)
             points = tuple(pool.map(self._vantage, self._inventory.vantage_points))
             networks = tuple(pool.map(self._network, self._places(points)))
             found = tuple(rows)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
-
-import boto3
 
 from pytest_s3vpce.errors import ExpectationError
 from pytest_s3vpce.expectations import find_expectations
 from pytest_s3vpce.references import looked_up
 from pytest_s3vpce.run.planes import world_of
+from pytest_s3vpce.run.world import partition_of
 from pytest_s3vpce.vantage.kept import kept_name
 from pytest_s3vpce.vantage.launch import image_parameter
 from pytest_s3vpce.vantage.ssm import DOCUMENT
@@ -157,13 +155,13 @@ class _Reader:
             home = f"{region}:{self._world.account_id(account)}"
             name = f"stack/{parts['stack']}/*" if kind == "cfn" else f"parameter/{str(parts['name']).lstrip('/')}"
             fact, service = _LOOKED_UP[kind]
-            self._add(account, f"{prefix}{fact}", f"arn:{_partition(region)}:{service}:{home}:{name}")
+            self._add(account, f"{prefix}{fact}", f"arn:{partition_of(region)}:{service}:{home}:{name}")
 
     def _sweep(self) -> None:
         """Where anything is made, a sweep looks at every account."""
         if any(facts["functions_made_here"] or facts["made_instances"] for facts in self._facts.values()):
             for account in self._facts:
-                partition = _partition(self._accounts.region(account))
+                partition = partition_of(self._accounts.region(account))
                 number = self._world.account_id(account)
                 self._add(account, "swept", "*")
                 self._add(account, "our_functions", f"arn:{partition}:lambda:*:{number}:function:{OURS}")
@@ -202,7 +200,7 @@ class _Reader:
             self._add(account, "sourced_roles", *(way if row.source_identity else []))
 
     def _root(self, account: str) -> str:
-        partition = _partition(self._accounts.region(account))
+        partition = partition_of(self._accounts.region(account))
         return f"arn:{partition}:iam::{self._world.account_id(account)}:root"
 
     def _conditions(self, row: Principal, path: tuple[str, str]) -> dict[str, Any]:
@@ -226,7 +224,7 @@ class _Reader:
         """The account, and how ARNs there begin: partition, and Region with the account's id."""
         account = row.account or self._inventory.default_account
         region = self._world.resolve(row.region, *path, "region") if row.region else self._accounts.region(account)
-        return account, _partition(region), f"{region}:{self._world.account_id(account)}"
+        return account, partition_of(region), f"{region}:{self._world.account_id(account)}"
 
     def _function(self, name: str, row: Lambda) -> None:
         path = ("vantage_points", name, "lambda")
@@ -329,7 +327,7 @@ class _Reader:
 
     def _bucket(self, label: str, *, made: bool) -> None:
         facts = self._world.bucket(label)
-        arn = f"arn:{_partition(self._world.region(label))}:s3:::{facts.name}"
+        arn = f"arn:{facts.partition}:s3:::{facts.name}"
         self._add(facts.account, "buckets", arn)
         if label in self._inventory.buckets and self._inventory.buckets[label].scratch:
             self._add(facts.account, "scratch_buckets", arn)
@@ -345,7 +343,7 @@ class _Reader:
         resolve = self._world.references.resolve
         account = row.account or self._inventory.default_account
         region = resolve(row.region, place) if row.region else self._accounts.region(account)
-        name, partition = resolve(row.name, place), _partition(region)
+        name, partition = resolve(row.name, place), partition_of(region)
         if row.kind in {"log_group", "flow_logs"}:
             group = f"arn:{partition}:logs:{region}:{self._world.account_id(account)}:log-group:{name}"
             self._add(account, "record_groups", group, f"{group}:*")
@@ -357,11 +355,6 @@ class _Reader:
         self._add(account, "record_buckets", bucket)
         self._add(account, "record_prefixes", f"{prefix}*")
         self._add(account, "record_files", f"{bucket}/{prefix}*")
-
-
-@cache
-def _partition(region: str) -> str:
-    return str(boto3.Session(region_name=region).get_partition_for_region(region))
 
 
 def _session_actions(row: Principal) -> Iterator[str]:

@@ -82,6 +82,11 @@ class World:
         """Read where it is used: a sweep needs none."""
         return calibration_of(self.inventory)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All buckets that requests go to: the declared ones, then those of controls."""
+        return (*self.inventory.buckets, *(f"{CONTROL}{account}" for account in self.inventory.controls))
+
     def resolve(self, text: str, *path: str) -> str:
         return self.references.resolve(text, self.inventory.place(*path))
 
@@ -170,10 +175,9 @@ class World:
     def setting(self, described: Described, *, principals: Iterable[str]) -> Setting:
         """The setting of this run's claims. Nobody is asked for a code but for those of these `principals`."""
         signing = {self.signer(name) for name in principals}
-        labels = [*self.inventory.buckets, *(f"{CONTROL}{account}" for account in self.inventory.controls)]
         return Setting(
             principals={name: self._principal(name, signing=signing) for name in self.inventory.principals},
-            buckets={label: self.bucket(label) for label in labels},
+            buckets={label: self.bucket(label) for label in self.labels},
             vantages=tuple(self.inventory.vantage_points),
             endpoints=described.endpoints,
             vantage_endpoints=described.vantage_endpoints,
