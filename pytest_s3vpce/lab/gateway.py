@@ -20,7 +20,7 @@ from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.judge import Judge, Question
 from pytest_s3vpce.lab.keys import SessionKind
 from pytest_s3vpce.lab.origin import Internet, source_of
-from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.refused import Refused, not_served
 from pytest_s3vpce.lab.rooms import Rooms, Stacks
 from pytest_s3vpce.lab.routing import Routing
 from pytest_s3vpce.lab.s3 import S3
@@ -206,7 +206,7 @@ class Gateway:
     def _by_state(self, visit: Visit, service: str) -> HttpResponse:
         answer = self._state.call(service, visit.request, account=visit.account, region=visit.region)
         if answer.status == HTTPStatus.NOT_FOUND and answer.body[:20].lower().startswith(b"<!doctype html"):
-            raise _unserved(service)  # no route of the service's leads there
+            raise not_served(service)  # no route of the service's leads there
         return self._rooms.lambdas().answered(visit, answer) if service == "lambda" else answer
 
     def _path(self, request: HttpRequest, *, service: str) -> Path:
@@ -246,7 +246,7 @@ def _check_signed(visit: Visit, *, service: str) -> None:
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_sts-comparison.html
         raise Refused("InvalidAccessKeyId", status=403, message="")
     if not _SERVICE.fullmatch(service):
-        raise _unserved(service)
+        raise not_served(service)
 
 
 def _operation_of(request: HttpRequest, *, service: str) -> str | None:
@@ -260,10 +260,6 @@ def _operation_of(request: HttpRequest, *, service: str) -> str | None:
 
     routed = rest_operation(service, request)
     return routed[0] if routed else None
-
-
-def _unserved(service: str) -> Refused:
-    return Refused("NotImplemented", status=501, message=f"The lab has no such operation of {service}.")
 
 
 def _claimed_service(request: HttpRequest) -> str:

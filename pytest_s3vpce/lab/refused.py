@@ -23,3 +23,9 @@ class Refused(LabError):  # noqa: N818 - what happened, as in "the request was r
         self.message = message
         self.details = details
         self.headers = headers
+
+
+def not_served(service: str, operation: str = "") -> Refused:
+    """The answer to what the lab has not."""
+    named = f"{service}: {operation}" if operation else service
+    return Refused("NotImplemented", status=501, message=f"The lab has no such operation of {named}.")

@@ -15,7 +15,7 @@ from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.lab import accesspoints, s3public
 from pytest_s3vpce.lab.denials import s3_blocked, s3_denial
 from pytest_s3vpce.lab.judge import Question
-from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.refused import Refused, not_served
 from pytest_s3vpce.lab.s3answers import answered
 from pytest_s3vpce.lab.s3forms import element
 from pytest_s3vpce.lab.s3words import invalid_request
@@ -117,7 +117,7 @@ class S3Control:
         fits = ((pattern.fullmatch(path), action) for method, pattern, action in _ROUTES if method == request.method)
         match, action = next(((match, action) for match, action in fits if match), (None, ""))
         if match is None:
-            raise Refused("NotImplemented", status=501, message="The lab has no such operation of s3control.")
+            raise not_served("s3control")
         host = _ACCOUNT_HOST.match(request.host)
         account = request.header("x-amz-account-id") or (host["account"] if host else caller.account or "")
         if not re.fullmatch(r"\d{12}", account, re.ASCII):

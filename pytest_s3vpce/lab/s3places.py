@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_s3vpce.lab import accesspoints
 from pytest_s3vpce.lab.authorization import unsupported
 from pytest_s3vpce.lab.denials import PLAIN
-from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.refused import Refused, not_served
 from pytest_s3vpce.lab.s3words import no_bucket, not_allowed
 from pytest_s3vpce.lab.signatures import Verified
 from pytest_s3vpce.lab.signaturev2 import REGIONS as REGIONS_OF_VERSION_2
@@ -36,7 +36,7 @@ def unserved(request: HttpRequest) -> Refused:
 
     if s3post.is_post_to_bucket(request):
         return s3post.other_form()
-    return Refused("NotImplemented", status=501, message="The lab has no such operation of s3.")
+    return not_served("s3")
 
 
 def check_access_point(asked: S3Request, verified: Verified | Anonymous) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_s3vpce.lab import accesspoints, lightening
 from pytest_s3vpce.lab.principals import Principals, mend_users
 from pytest_s3vpce.lab.readying import mend_once, prepare
+from pytest_s3vpce.lab.refused import not_served
 from pytest_s3vpce.lab.s3application import application
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Services:
             with lightening.offerings_when_asked() if service == "ec2" else nullcontext():
                 found = backends.get_backend(service)
         except (ImportError, AttributeError, KeyError) as unknown:
-            raise NotImplementedError(service) from unknown
+            raise not_served(service) from unknown
         mend = _MENDINGS.get(service)
         if mend is not None:
             mend(self)

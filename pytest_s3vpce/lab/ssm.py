@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab import leashed
 from pytest_s3vpce.lab.fleet import instances
-from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.refused import Refused, not_served
 from pytest_s3vpce.lab.wire import HttpResponse
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Ssm:
         serve = _ACTIONS.get(action)
         if serve is None:
             if _UNSERVED.fullmatch(action):
-                raise Refused("NotImplemented", status=501, message=f"The lab has no such operation of ssm: {action}.")
+                raise not_served("ssm", action)
             return None
         try:
             given = json.loads(request.body or b"{}")

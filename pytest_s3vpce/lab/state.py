@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_s3vpce.lab import faultdocuments, organizations, reading
 from pytest_s3vpce.lab.principals import Principals, runner_of
 from pytest_s3vpce.lab.readying import no_region
-from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.refused import Refused, not_served
 from pytest_s3vpce.lab.resources import partition_of
 from pytest_s3vpce.lab.services import Services
 from pytest_s3vpce.lab.wsgi import environ_of, hide_form, run
@@ -87,9 +87,7 @@ class State:
         try:
             return run(self._services.application(service), environ)
         except NotImplementedError as missing:
-            raise Refused(
-                "NotImplemented", status=501, message=f"The lab has no such operation of {service}."
-            ) from missing
+            raise not_served(service) from missing
         except Refused:
             raise
         except Exception as failure:  # whatever it is, the client gets an answer of the service's kind

@@ -11,7 +11,7 @@ from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.keys import Caller, SessionKind, merged
 from pytest_s3vpce.lab.mfa import Devices
 from pytest_s3vpce.lab.queryprotocol import form_of
-from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.refused import Refused, not_served
 from pytest_s3vpce.lab.stsanswers import answered, assumed, credentials, packed
 from pytest_s3vpce.lab.stsforms import (
     SHORTEST,
@@ -69,7 +69,7 @@ class Sts:
         name = form.get("Action", "")
         action = self._actions.get(name)
         if action is None:
-            raise Refused("NotImplemented", status=501, message=f"The lab has no such operation of sts: {name}.")
+            raise not_served("sts", name)
         unserved = sorted(parameter for parameter in form if parameter.startswith(_UNSERVED))
         if unserved:
             raise Refused("NotImplemented", status=501, message=f"The lab's {name} does not take {unserved[0]}.")

@@ -25,7 +25,7 @@ from pytest_s3vpce.lab.cloudformation.sources import template_text
 from pytest_s3vpce.lab.cloudformation.stacks import Stack
 from pytest_s3vpce.lab.cloudformation.template import parse
 from pytest_s3vpce.lab.queryprotocol import form_of
-from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.refused import Refused, not_served
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -87,8 +87,7 @@ class CloudFormation:
         operation = given.get("Action", "")
         serve = _OPERATIONS.get(operation)
         if serve is None:
-            message = f"The lab has no such operation of cloudformation: {operation}."
-            raise Refused("NotImplemented", status=501, message=message)
+            raise not_served("cloudformation", operation)
         for name in _UNSERVED:
             if any(key == name or key.startswith(f"{name}.member.") for key in given):
                 raise invalid(f"the lab does not serve the parameter {name} of {operation}")
