@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import Claim
-from pytest_s3vpce.claims.exclusion import policy_allows
+from pytest_s3vpce.claims.exclusion import keys_in_doubt, policy_allows
 from pytest_s3vpce.claims.findings import Finding, Kind
 from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.paths import apart, causes, path_probes, strayed, through, used
@@ -92,15 +92,23 @@ class EndpointPolicyLimits(Claim):
         facts = setting.endpoints.get(endpoint)
         if facts is None or facts.policy is None:
             return ""
-        bucket = replace(setting.buckets[self.bucket], label=_UNNAMED, name=_UNNAMED, account_id=account)
-        setting = replace(setting, buckets={**setting.buckets, _UNNAMED: bucket})
+        setting = self._with_unnamed(setting, account)
         for probe in self._probes([_UNNAMED], self.inside):
             if policy_allows(setting, facts, probe):
                 return probe.cell.action
         return ""
 
+    def _with_unnamed(self, setting: Setting, account: str) -> Setting:
+        bucket = replace(setting.buckets[self.bucket], label=_UNNAMED, name=_UNNAMED, account_id=account)
+        return replace(setting, buckets={**setting.buckets, _UNNAMED: bucket})
+
     def gaps(self, setting: Setting) -> Iterator[Gap]:
+        setting = self._with_unnamed(setting, _NOBODYS)
         for endpoint in self.endpoints:
-            facts = setting.endpoints.get(endpoint)
-            if facts is None or facts.policy is None:
+            probes = self._probes([_UNNAMED], self.inside)
+            keys = keys_in_doubt(setting, setting.endpoints.get(endpoint), probes)
+            if keys is None:
                 yield Gap(f"the policy of {endpoint} could not be read")
+            elif keys:
+                what = f"what the policy of {endpoint} lets through to buckets that it does not name"
+                yield Gap(f"{what} rests on keys that are not known here:", keys)

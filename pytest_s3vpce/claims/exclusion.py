@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.claims.claim import CALLERS
 from pytest_s3vpce.claims.findings import head_probes, path_read
+from pytest_s3vpce.claims.setting import allowances
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.model import Layer, Transport
 from pytest_s3vpce.network.keys import NETWORK_KEYS, TRANSPORT_KEYS
@@ -14,7 +15,7 @@ from pytest_s3vpce.operations import OPERATIONS, Check, checks, context, operati
 from pytest_s3vpce.policy import UNKNOWN, Effect, Policies, Request, decide, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pytest_s3vpce.claims.setting import EndpointFacts, Results, Setting
     from pytest_s3vpce.policy import Decision, Document
@@ -101,6 +102,25 @@ def policy_allows(setting: Setting, endpoint: EndpointFacts, probe: Probe) -> bo
 def policy_denies(setting: Setting, endpoint: EndpointFacts, probe: Probe) -> bool:
     """Whether the endpoint's policy, as read, denies something that the probe asks for; the same caution."""
     return bool(_endpoint_says(setting, endpoint, probe) & {Effect.EXPLICIT_DENY, Effect.IMPLICIT_DENY})
+
+
+def keys_in_doubt(setting: Setting, endpoint: EndpointFacts | None, probes: Iterable[Probe]) -> tuple[str, ...] | None:
+    """Where an endpoint's policy may allow what probes ask for, the keys that it reads and nobody knows.
+
+    None: it could not be read.
+    """
+    if endpoint is None or endpoint.policy is None:
+        return None
+    try:
+        document = parse(endpoint.policy, name=endpoint.id)
+    except PolicyError:
+        return None
+    found: set[str] = set()
+    for probe in probes:
+        arns = [arn for _, arn in allowances(probe, setting.buckets[probe.cell.target.bucket])]
+        if any(row.covers_resource(arn, {}) for row in document.allows for arn in arns):
+            found |= document.keys - _with_derived(known_of(probe, endpoint=endpoint))
+    return tuple(sorted(found))
 
 
 def _endpoint_says(setting: Setting, endpoint: EndpointFacts, probe: Probe) -> set[Effect]:

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_s3vpce.claims import Claim, Results, Setting, TlsOnly, make_probe, verdict_of
 from pytest_s3vpce.claims.admitted import Admitted, Granted
+from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.judging import findings_of, gaps_of, with_ways
 from pytest_s3vpce.matrix import Verdict
 from pytest_s3vpce.model import Layer, Transport
@@ -336,6 +337,31 @@ def test_an_endpoint_that_lets_through_to_whom_nobody_named_limits_nothing(state
     verdict, sentence, _ = judged(ENDPOINT_POLICY_LIMITS, outcomes, setting=replace(SETTING, endpoints=endpoints))
     assert verdict is (Verdict.INCONCLUSIVE if let else Verdict.PROVEN), sentence
     assert f"lets s3:GetObject through to buckets {let}" in sentence or not let
+
+
+RESTS: list[tuple[list[dict[str, Any]], str]] = [
+    ([{"Condition": {"StringEquals": {"aws:ResourceOrgID": "o-1"}}}], "aws:resourceorgid"),
+    ([{}, {"Effect": "Deny", "Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-1"}}}], "aws:principalorgid"),
+    ([{"Resource": "arn:aws:s3:::r*", "Condition": {"StringEquals": {"aws:ResourceOrgID": "o-1"}}}], ""),
+    ([{"Condition": {"StringEquals": {"aws:ResourceAccount": "111122223333"}}}], ""),
+]
+
+
+@pytest.mark.parametrize(("statements", "key"), RESTS)
+def test_what_an_endpoint_lets_through_by_keys_that_nobody_knows_is_a_gap(
+    statements: list[dict[str, Any]], key: str
+) -> None:
+    """It may let everything through to other accounts, where the caller or the bucket is of some organization."""
+    bare = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "*"}
+    text = json.dumps({"Statement": [{**bare, **row} for row in statements]})
+    setting = replace(SETTING, endpoints={MAIN: replace(SETTING.endpoints[MAIN], policy=text)})
+    found = [gap for gap in ENDPOINT_POLICY_LIMITS.gaps(setting) if "not known here" in gap.says]
+    assert [gap.names for gap in found] == ([(key,)] if key else [])
+
+
+def test_an_endpoints_policy_that_nobody_understands_was_not_read() -> None:
+    setting = replace(SETTING, endpoints={MAIN: replace(SETTING.endpoints[MAIN], policy="[]")})
+    assert list(ENDPOINT_POLICY_LIMITS.gaps(setting)) == [Gap("the policy of vpce-main could not be read")]
 
 
 def test_an_endpoint_that_is_open_to_foreign_accounts_limits_nothing() -> None:
