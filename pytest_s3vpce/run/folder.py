@@ -15,6 +15,7 @@ from pytest_s3vpce.errors import RunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 _ALIVE: Final = "alive.lock"
@@ -77,29 +78,22 @@ class RunFolder:
         return self.path / "ledger.jsonl"
 
     @property
-    def answers(self) -> Path:
-        return self.path / "answers.json"
-
-    @property
     def started(self) -> Path:
         return self.path / "started"
 
-    @contextmanager
-    def locked(self, name: str = "run") -> Iterator[None]:
+    def locked(self, name: str = "run") -> AbstractContextManager[None]:
         """Holds a lock of the folder; the system frees it when its holder dies."""
-        descriptor = os.open(self.path / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        return self._locked(name, fcntl.LOCK_EX)
+
+    def shared(self, name: str) -> AbstractContextManager[None]:
+        """Holds such a lock together with others that share it."""
+        return self._locked(name, fcntl.LOCK_SH)
 
     @contextmanager
-    def shared(self, name: str) -> Iterator[None]:
-        """Holds such a lock together with others that share it."""
+    def _locked(self, name: str, how: int) -> Iterator[None]:
         descriptor = os.open(self.path / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            fcntl.flock(descriptor, how)
             yield
         finally:
             os.close(descriptor)
