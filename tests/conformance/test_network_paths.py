@@ -85,7 +85,8 @@ def ways(client: Any, net: Net, *names: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def until(client: Any, net: Net, expected: set[str] | frozenset[str], *names: str) -> None:
+def assert_ways(client: Any, net: Net, expected: set[str] | frozenset[str], *names: str) -> None:
+    """These let the client in, and no others, before long."""
     deadline = time.monotonic() + WITHIN_SECONDS
     while (found := ways(client, net, *names)) != expected:
         assert time.monotonic() < deadline, f"{found} instead of {expected}"
@@ -129,9 +130,9 @@ def test_a_gateway_endpoint_is_the_way_of_its_route_tables(net: Net) -> None:
     through = {"endpoint", "vpc", "private"}
     found = net.path()
     inside, outside = net.client(found["https_endpoint_url"]), net.client(net.world.url)
-    until(inside, net, through, *names)
-    until(net.client(found["endpoint_url"]), net, through, *names)
-    until(net.client(None, proxies={"https": found["proxy_url"]}), net, through, *names)
+    assert_ways(inside, net, through, *names)
+    assert_ways(net.client(found["endpoint_url"]), net, through, *names)
+    assert_ways(net.client(None, proxies={"https": found["proxy_url"]}), net, through, *names)
     assert ways(outside, net, *names) == {"public"}
     assert ways(net.client(net.path(net.outer)["https_endpoint_url"]), net, *names) == UNREACHABLE
 
@@ -139,20 +140,20 @@ def test_a_gateway_endpoint_is_the_way_of_its_route_tables(net: Net) -> None:
         net.ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, PolicyDocument=document(*statements))
 
     policy(allow("s3:GetObject", f"{net.bucket}/vpc"))
-    until(inside, net, {"vpc"}, *names)
+    assert_ways(inside, net, {"vpc"}, *names)
     policy(allow("s3:PutObject", f"{net.bucket}/*"))
-    until(inside, net, NOTHING, *names)
+    assert_ways(inside, net, NOTHING, *names)
     policy({**allow("*"), "Resource": "*", "Condition": {"StringEquals": {"aws:ResourceAccount": "111122223333"}}})
-    until(inside, net, through, *names)
+    assert_ways(inside, net, through, *names)
     net.ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, ResetPolicy=True)
-    until(inside, net, through, *names)
+    assert_ways(inside, net, through, *names)
     net.ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, RemoveRouteTableIds=[net.table])
-    until(inside, net, UNREACHABLE, *names)
+    assert_ways(inside, net, UNREACHABLE, *names)
     net.ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, AddRouteTableIds=[net.table])
-    until(inside, net, through, *names)
+    assert_ways(inside, net, through, *names)
     _groups_and_lists(net, names, through)
     net.ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
-    until(inside, net, UNREACHABLE, *names)
+    assert_ways(inside, net, UNREACHABLE, *names)
 
 
 def _groups_and_lists(net: Net, names: tuple[str, ...], through: set[str]) -> None:
@@ -168,10 +169,10 @@ def _groups_and_lists(net: Net, names: tuple[str, ...], through: set[str]) -> No
     list_id = ec2.describe_managed_prefix_lists(Filters=filters)["PrefixLists"][0]["PrefixListId"]
     rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "PrefixListIds": [{"PrefixListId": list_id}]}
     ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[rule])
-    until(secure, net, through, *names)
+    assert_ways(secure, net, through, *names)
     assert ways(plain, net, *names) == UNREACHABLE
     ec2.revoke_security_group_egress(GroupId=group, IpPermissions=[rule])
-    until(secure, net, UNREACHABLE, *names)
+    assert_ways(secure, net, UNREACHABLE, *names)
     # https://docs.aws.amazon.com/vpc/latest/userguide/vpc-network-acls.html: they know no state
     wide = net.client(net.path()["https_endpoint_url"])
     lists = ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [net.vpc]}])
@@ -180,9 +181,9 @@ def _groups_and_lists(net: Net, names: tuple[str, ...], through: set[str]) -> No
         entry = {"NetworkAclId": acl, "RuleNumber": 50, "Egress": egress}
         ports = {"From": low, "To": high}
         ec2.create_network_acl_entry(**entry, Protocol="6", RuleAction="deny", CidrBlock="0.0.0.0/0", PortRange=ports)
-        until(wide, net, UNREACHABLE, *names)
+        assert_ways(wide, net, UNREACHABLE, *names)
         ec2.delete_network_acl_entry(**entry)
-        until(wide, net, through, *names)
+        assert_ways(wide, net, through, *names)
 
 
 def test_nat_and_internet_gateways_show_their_own_addresses(net: Net) -> None:
@@ -200,14 +201,14 @@ def test_nat_and_internet_gateways_show_their_own_addresses(net: Net) -> None:
     inside = net.client(net.path()["https_endpoint_url"])
     assert ways(inside, net, "nat", "public") == UNREACHABLE
     ec2.create_route(RouteTableId=net.table, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat)
-    until(inside, net, {"nat", "public"}, "nat", "public")
+    assert_ways(inside, net, {"nat", "public"}, "nat", "public")
     ec2.delete_route(RouteTableId=net.table, DestinationCidrBlock="0.0.0.0/0")
-    until(inside, net, UNREACHABLE, "nat", "public")
+    assert_ways(inside, net, UNREACHABLE, "nat", "public")
     ec2.modify_subnet_attribute(SubnetId=net.outer, MapPublicIpOnLaunch={"Value": True})
     outer = net.client(net.path(net.outer)["https_endpoint_url"])
-    until(outer, net, {"public"}, "nat", "public")
+    assert_ways(outer, net, {"public"}, "nat", "public")
     ec2.detach_internet_gateway(InternetGatewayId=gateway, VpcId=net.vpc)
-    until(outer, net, UNREACHABLE, "nat", "public")
+    assert_ways(outer, net, UNREACHABLE, "nat", "public")
 
 
 def test_interface_endpoints_by_private_names_and_their_own(net: Net) -> None:
@@ -234,19 +235,19 @@ def test_interface_endpoints_by_private_names_and_their_own(net: Net) -> None:
     rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": f"{CIDR}.1.0/24"}]}
     ec2.authorize_security_group_ingress(GroupId=doors, IpPermissions=[rule])
     for client in (regional, named):
-        until(client, net, {"interface"}, "interface")
+        assert_ways(client, net, {"interface"}, "interface")
     assert ways(net.client(found["endpoint_url"]), net, "interface") == UNREACHABLE
     ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, PolicyDocument=document(allow("s3:PutObject", "*")))
-    until(named, net, NOTHING, "interface")
+    assert_ways(named, net, NOTHING, "interface")
     ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, ResetPolicy=True)
     ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, PrivateDnsEnabled=False)
-    until(regional, net, UNREACHABLE, "interface")
-    until(named, net, {"interface"}, "interface")
+    assert_ways(regional, net, UNREACHABLE, "interface")
+    assert_ways(named, net, {"interface"}, "interface")
     _over_peering(net, host, doors)
     outside = net.client(f"https://bucket.{host}", proxies={"https": net.world.ready["proxy_url"]})
     assert ways(outside, net, "interface") == UNREACHABLE
     ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
-    until(named, net, UNREACHABLE, "interface")
+    assert_ways(named, net, UNREACHABLE, "interface")
 
 
 def _over_peering(net: Net, host: str, doors: str) -> None:
@@ -269,9 +270,9 @@ def _over_peering(net: Net, host: str, doors: str) -> None:
     )
     assert ways(client, net, "interface") == UNREACHABLE  # nothing leads back yet
     ec2.create_route(RouteTableId=net.outer_table, DestinationCidrBlock="10.78.0.0/16", VpcPeeringConnectionId=way)
-    until(client, net, {"interface"}, "interface")
+    assert_ways(client, net, {"interface"}, "interface")
     ec2.delete_vpc_peering_connection(VpcPeeringConnectionId=way)
-    until(client, net, UNREACHABLE, "interface")
+    assert_ways(client, net, UNREACHABLE, "interface")
 
 
 def test_dualstack_names_sidestep_a_gateway_endpoint_for_ipv4(world: World, net: Net) -> None:
@@ -299,6 +300,6 @@ def test_dualstack_names_sidestep_a_gateway_endpoint_for_ipv4(world: World, net:
     )
     proxies = {"https": net.path(subnet, group)["proxy_url"]}
     plain = net.client(f"https://s3.{REGION}.amazonaws.com", proxies=proxies)
-    until(plain, net, {"endpoint"}, "endpoint", "six")
+    assert_ways(plain, net, {"endpoint"}, "endpoint", "six")
     dual = net.client(f"https://s3.dualstack.{REGION}.amazonaws.com", proxies=proxies)
-    until(dual, net, {"six"}, "endpoint", "six")
+    assert_ways(dual, net, {"six"}, "endpoint", "six")

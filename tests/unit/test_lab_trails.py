@@ -454,8 +454,12 @@ def test_a_bucket_or_group_that_is_gone_takes_nothing(world: World, caplog: pyte
     )
     partner.client("s3").delete_bucket(Bucket="trail-gone")
     trail.start_logging(Name="gone")
-    waited(lambda: [row for row in caplog.messages if "`trail-gone` for log files does not exist" in row])
-    waited(lambda: [row for row in caplog.messages if "the log group `gone` of trail `gone` does not exist" in row])
+
+    def told(words: str) -> list[str]:
+        return waited(lambda: [row for row in caplog.messages if words in row])
+
+    assert told("`trail-gone` for log files does not exist")
+    assert told("the log group `gone` of trail `gone` does not exist")
     trail.delete_trail(Name="gone")
 
 
@@ -591,11 +595,13 @@ def test_what_fails_on_its_way_does_not_keep_the_next_records(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.select({**ALL_OBJECTS})
+    s3 = world.root.client("s3")
     with monkeypatch.context() as broken:
         broken.setattr(LogWriters, "may_put", lambda *_: 1 / 0)
-        world.root.client("s3").put_object(Bucket="trail-data", Key="lost", Body=b"")
-        waited(lambda: [row for row in caplog.messages if row == "records could not be delivered"])
-    world.settled()
+        s3.put_object(Bucket="trail-data", Key="lost", Body=b"")
+        assert waited(lambda: [row for row in caplog.messages if row == "records could not be delivered"])
+    following = request_of(s3.put_object(Bucket="trail-data", Key="following", Body=b""))
+    assert [row["requestID"] for row in world.of(following)] == [following]
 
 
 def test_keys_of_log_files_are_what_the_prefix_says(world: World) -> None:
