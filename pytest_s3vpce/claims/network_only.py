@@ -18,6 +18,7 @@ from pytest_s3vpce.claims.findings import (
     readings_of,
     shown,
 )
+from pytest_s3vpce.claims.paths import path_finding
 from pytest_s3vpce.claims.readings import ADDRESS, ENDPOINT, VPC, NetworkKey
 from pytest_s3vpce.claims.setting import make_probe
 from pytest_s3vpce.matrix import Status
@@ -88,9 +89,9 @@ class NetworkOnly(Claim):
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
         setting = setting.toward(self.bucket)
         inside = {vantage: self._inside_path(setting, results, vantage) for vantage in self.inside}
-        outside = [self._outside_path(setting, results, vantage) for vantage in self.outside]
-        cells = self.cells()
         named = {vantage: self._shows_named(setting, results, vantage) for vantage in self.outside}
+        outside = [self._outside_path(setting, results, vantage, inside=named[vantage]) for vantage in self.outside]
+        cells = self.cells()
         cells = replace(
             cells,
             causes={vantage: path.sentence for vantage, path in inside.items() if _explains(path)},
@@ -112,7 +113,7 @@ class NetworkOnly(Claim):
         for reader in readers:
             if shown(setting, results, none, bucket=self.bucket, principals=[reader], vantage=vantage):
                 saw = f"although S3 saw none of {', '.join(self.named)}"
-                found = _path(vantage, Status.BAD, f"{self.bucket} let a request from {vantage} in {saw}")
+                found = path_finding(vantage, Status.BAD, f"{self.bucket} let a request from {vantage} in {saw}")
                 cell = make_probe("GetObject", self.bucket, principal=reader, vantage=vantage).cell
                 return replace(found, cell=cell.id)
         for endpoint in self.named:
@@ -120,7 +121,7 @@ class NetworkOnly(Claim):
                 setting, results, self.key.exactly(endpoint), bucket=self.bucket, principals=readers, vantage=vantage
             ):
                 sentence = f"requests from {vantage} reach {self.bucket} through {endpoint}"
-                return _path(vantage, Status.GOOD, sentence)
+                return path_finding(vantage, Status.GOOD, sentence)
         return self._inside_cause(setting, results, vantage)
 
     def _inside_cause(self, setting: Setting, results: Results, vantage: str) -> Finding:
@@ -135,10 +136,10 @@ class NetworkOnly(Claim):
             sentence = (
                 f"{self.bucket} let no reading in from {vantage}, whose path to the control bucket is {read or named}"
             )
-            return replace(_path(vantage, Status.MISSING, sentence), name=f"unread path {vantage}")
+            return replace(path_finding(vantage, Status.MISSING, sentence), name=f"unread path {vantage}")
         else:
             sentence = self._way(vantage, read, named)
-        return _path(vantage, Status.MISSING, sentence)
+        return path_finding(vantage, Status.MISSING, sentence)
 
     def _matches(self, setting: Setting, results: Results, vantage: str) -> bool:
         """Whether the control bucket saw one of the named values from there."""
@@ -187,15 +188,14 @@ class NetworkOnly(Claim):
                 else f"no inside vantage point was shown to reach {self.bucket} through {endpoint}",
             )
 
-    def _outside_path(self, setting: Setting, results: Results, vantage: str) -> Finding:
-        readers = outside_readers(setting)
-        named = ", ".join(self.named)
-        inside = self._shows_named(setting, results, vantage)
+    def _outside_path(self, setting: Setting, results: Results, vantage: str, *, inside: str) -> Finding:
+        """`inside` says that it is no outside vantage point."""
         if inside:
-            return _path(vantage, Status.MISSING, inside)
+            return path_finding(vantage, Status.MISSING, inside)
+        readers, named = outside_readers(setting), ", ".join(self.named)
         if shown(setting, results, self.key.none_of(self.named), bucket="", principals=readers, vantage=vantage):
-            return _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through none of {named}")
-        return _path(
+            return path_finding(vantage, Status.GOOD, f"requests from {vantage} reach S3 through none of {named}")
+        return path_finding(
             vantage,
             Status.MISSING,
             f"the path from {vantage} could not be read, so nothing shows that it is outside {named} "
@@ -246,10 +246,6 @@ class SourceIpOnly(NetworkOnly):
     @property
     def named(self) -> tuple[str, ...]:
         return self.networks
-
-
-def _path(vantage: str, status: Status, sentence: str) -> Finding:
-    return Finding(kind=Kind.PATH, name=f"path {vantage}", status=status, sentence=sentence)
 
 
 def _explains(path: Finding) -> bool:

@@ -51,23 +51,23 @@ def through(
     read = _read(setting, results, vantage, (*endpoints, *others))
     way = " and ".join(f"through {name or 'no VPC endpoint'}" for name in read) or "by a path that could not be read"
     if len(read) == 1 and read[0] in endpoints:
-        return Way(read, _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 {way}"))
+        return Way(read, path_finding(vantage, Status.GOOD, f"requests from {vantage} reach S3 {way}"))
     named = f"{', '.join(endpoints)} alone" if len(read) > 1 else ", ".join(endpoints)
     sentence = f"requests from {vantage} reach S3 {way}, and not through {named}"
-    return Way(read, _path(vantage, Status.MISSING, sentence))
+    return Way(read, path_finding(vantage, Status.MISSING, sentence))
 
 
 def apart(setting: Setting, results: Results, vantage: str, endpoints: Sequence[str]) -> Finding:
     """Good where requests from there were read to go through none of the endpoints, whichever else they go through."""
     sentence = strays(setting, results, vantage, endpoints)
     if sentence:
-        return _path(vantage, Status.MISSING, sentence)
+        return path_finding(vantage, Status.MISSING, sentence)
     readers = outside_readers(setting)
     read, named, none = _read(setting, results, vantage, endpoints), ", ".join(endpoints), ENDPOINT.none_of(endpoints)
     if read or shown(setting, results, none, bucket="", principals=readers, vantage=vantage):
-        return _path(vantage, Status.GOOD, f"requests from {vantage} reach S3 through none of {named}")
+        return path_finding(vantage, Status.GOOD, f"requests from {vantage} reach S3 through none of {named}")
     sentence = f"the path from {vantage} could not be read, so nothing shows that it is outside {named}"
-    return _path(vantage, Status.MISSING, sentence)
+    return path_finding(vantage, Status.MISSING, sentence)
 
 
 def way_of(setting: Setting, results: Results, vantage: str, *, region: str, candidates: Iterable[str]) -> str | None:
@@ -116,5 +116,6 @@ def _read(setting: Setting, results: Results, vantage: str, endpoints: Sequence[
     return ways_read(setting, results, vantage, candidates=candidates)
 
 
-def _path(vantage: str, status: Status, sentence: str) -> Finding:
+def path_finding(vantage: str, status: Status, sentence: str) -> Finding:
+    """What is found of the way from a vantage point."""
     return Finding(kind=Kind.PATH, name=f"path {vantage}", status=status, sentence=sentence)
