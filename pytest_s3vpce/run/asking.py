@@ -11,7 +11,7 @@ from pytest_s3vpce.expectations import plan_of
 from pytest_s3vpce.model import Cell, Target, Transport
 from pytest_s3vpce.operations import operation
 from pytest_s3vpce.predict import Blame, Predictor, tell
-from pytest_s3vpce.run.foreseen import blame_of
+from pytest_s3vpce.run.foreseen import blame_of, to_be_allowed
 from pytest_s3vpce.run.planes import world_of
 from pytest_s3vpce.run.predicting import kms_keys
 from pytest_s3vpce.run.snapshotting import take
@@ -118,7 +118,7 @@ def explained(wanted: Wanted, plan: Plan, snapshot: Snapshot, *, calibration: Ca
     """The prediction and why, in lines."""
     predictor = Predictor(snapshot, calibration=calibration)
     found = predictor.predict(wanted.cell)
-    blame = Blame.NOTHING if wanted.expect is None else blame_of(wanted.cell, wanted.expect, plan.cells)
+    blame = Blame.NOTHING if wanted.expect is None else blame_of(wanted.cell, wanted.expect, to_be_allowed(plan.cells))
     expected = "" if wanted.expect is None else f", expected {wanted.expect.value}"
     head = f"{wanted.cell.id}: predicted {found.expected.value}{expected}"
     return "\n".join([head, *tell(found, snapshot, blame=blame).lines])

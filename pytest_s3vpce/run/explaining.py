@@ -44,11 +44,11 @@ _SUBJECTS: Final = {
 
 
 def with_explanations(
-    matrix: Matrix, sent: Mapping[str, Cell], predictor: Predictor, *, allowed: Sequence[Cell]
+    matrix: Matrix, sent: Mapping[str, Cell], predictor: Predictor, *, allowed: Mapping[str, Sequence[Cell]]
 ) -> Matrix:
     """The matrix with an explanation of every claim that is not proven; their controls have predictions, too.
 
-    `sent` are the cells of everything that was sent, by id; `allowed` those that files say are to be allowed.
+    `sent` are the cells of all that was sent, by id; `allowed` those that files say are to be allowed, by bucket.
     """
     known = {row.id: row for row in (*matrix.controls, *matrix.cells)}
     explaining = _Explaining(known, sent, predictor, allowed)
@@ -70,7 +70,7 @@ class _Explaining:
         known: Mapping[str, CellResult],
         sent: Mapping[str, Cell],
         predictor: Predictor,
-        allowed: Sequence[Cell],
+        allowed: Mapping[str, Sequence[Cell]],
     ) -> None:
         self._known = known
         self._sent = sent
@@ -134,8 +134,11 @@ class _Explaining:
             return Blame.NOTHING
         if finding.kind == "path":
             return Blame.PLACE
+        if claim.kind in _BLAMES:
+            return _BLAMES[claim.kind]
+        cell = self._sent[finding.cell]
         own = [self._sent[row.cell] for row in claim.evidence if row.kind == "positive" and row.cell in self._sent]
-        return _BLAMES.get(claim.kind) or blame_beside(self._sent[finding.cell], [*own, *self._allowed])
+        return blame_beside(cell, [*own, *self._allowed.get(cell.target.bucket, ())])
 
 
 def _key(wanted: Expect, row: Predicted) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ from pytest_s3vpce.predict import Blame
 from pytest_s3vpce.redaction import without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_s3vpce.expectations import ExpectedCell
     from pytest_s3vpce.matrix import CellResult, Expected
@@ -54,13 +54,22 @@ def answered(row: CellResult) -> str:
     return f"{judged.outcome.value}{code}: {judged.reason}"
 
 
-def blame_of(cell: Cell, expect: Expect | None, cells: Iterable[ExpectedCell]) -> Blame:
+def to_be_allowed(cells: Iterable[ExpectedCell]) -> dict[str, list[Cell]]:
+    """By bucket, the cells of it that are."""
+    found: dict[str, list[Cell]] = {}
+    for row in cells:
+        if row.expect is Expect.ALLOW:
+            found.setdefault(row.cell.target.bucket, []).append(row.cell)
+    return found
+
+
+def blame_of(cell: Cell, expect: Expect | None, allowed: Mapping[str, Sequence[Cell]]) -> Blame:
     """What is wrong if the cell is allowed: the same request may be allowed from elsewhere, or others from there."""
     if expect is Expect.ALLOW:
         return Blame.NOTHING
     if expect is Expect.UNREACHABLE:
         return Blame.WAY
-    return blame_beside(cell, [row.cell for row in cells if row.expect is Expect.ALLOW])
+    return blame_beside(cell, allowed.get(cell.target.bucket, ()))
 
 
 def blame_beside(cell: Cell, allowed: Iterable[Cell]) -> Blame:

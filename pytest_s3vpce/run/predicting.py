@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.errors import S3VpceError
-from pytest_s3vpce.model import Expect
 from pytest_s3vpce.predict import Predictor, tell
 from pytest_s3vpce.probe import ProbeBuilder
 from pytest_s3vpce.run.explaining import with_explanations
-from pytest_s3vpce.run.foreseen import answered, blame_of, is_surprise, predicted_of, surprising
+from pytest_s3vpce.run.foreseen import answered, blame_of, is_surprise, predicted_of, surprising, to_be_allowed
 from pytest_s3vpce.run.snapshotting import take
 
 if TYPE_CHECKING:
@@ -65,18 +64,21 @@ def with_predictions(
         snapshot, session_name=session_name, builder=builder, now=matrix.started, calibration=calibration
     )
     known = {row.id: row for row in cells}
+    allowed = to_be_allowed(cells)
     rows = [
-        replace(row, predicted=_of_cell(row, known[row.id], cells, predictor)) if row.id in known else row
+        replace(row, predicted=_of_cell(row, known[row.id], allowed, predictor)) if row.id in known else row
         for row in matrix.cells
     ]
-    allowed = [row.cell for row in cells if row.expect is Expect.ALLOW]
     return with_explanations(replace(matrix, cells=tuple(rows)), sent or {}, predictor, allowed=allowed)
 
 
-def _of_cell(row: CellResult, wanted: ExpectedCell, cells: Sequence[ExpectedCell], predictor: Predictor) -> Predicted:
+def _of_cell(
+    row: CellResult, wanted: ExpectedCell, allowed: Mapping[str, Sequence[Cell]], predictor: Predictor
+) -> Predicted:
     found = predictor.predict(wanted.cell)
     surprise = is_surprise(found.expected, row.measured.outcome)
-    telling = tell(found, predictor.snapshot, answered=answered(row), blame=blame_of(wanted.cell, wanted.expect, cells))
+    blame = blame_of(wanted.cell, wanted.expect, allowed)
+    telling = tell(found, predictor.snapshot, answered=answered(row), blame=blame)
     lines: tuple[str, ...] = ()
     if surprise:
         lines = (*telling.lines, surprising(found, row))

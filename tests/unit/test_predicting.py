@@ -14,7 +14,7 @@ from pytest_s3vpce.matrix import CellResult, Expected, Matrix
 from pytest_s3vpce.model import Expect, Layer, OutcomeKind, Place, Transport
 from pytest_s3vpce.predict import Blame
 from pytest_s3vpce.report.terminal import Colour, render
-from pytest_s3vpce.run.foreseen import blame_of, is_surprise
+from pytest_s3vpce.run.foreseen import blame_of, is_surprise, to_be_allowed
 from pytest_s3vpce.run.predicting import kms_keys, predicted, with_predictions
 from pytest_s3vpce.run.verdicts import verdicts_of
 from pytest_s3vpce.snapshot.state import Unread
@@ -145,10 +145,10 @@ def test_what_cannot_be_predicted_keeps_what_was_measured() -> None:
     ],
 )
 def test_who_is_to_blame_for_an_allow(others: list[tuple[Cell, Expect]], wanted: Cell, blame: Blame) -> None:
-    cells = [expected(*row) for row in others]
-    assert blame_of(wanted, Expect.DENY, cells) is blame
-    assert blame_of(wanted, Expect.ALLOW, cells) is Blame.NOTHING
-    assert blame_of(wanted, Expect.UNREACHABLE, cells) is Blame.WAY
+    allowed = to_be_allowed(expected(*row) for row in others)
+    assert blame_of(wanted, Expect.DENY, allowed) is blame
+    assert blame_of(wanted, Expect.ALLOW, allowed) is Blame.NOTHING
+    assert blame_of(wanted, Expect.UNREACHABLE, allowed) is Blame.WAY
 
 
 def test_keys_that_cells_name() -> None:
