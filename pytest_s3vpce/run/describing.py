@@ -51,7 +51,7 @@ def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> 
         endpoints = {facts.id: facts for rows in found for facts in rows}
         places = dict(zip(inside, found_places, strict=True))
         several = [name for name in inside if len(places[name].subnets) > 1]
-        compared = pool.map(lambda name: _compared(world, name, places[name].subnets, frozenset(endpoints)), several)
+        compared = pool.map(lambda name: _compared(world, name, places[name].subnets), several)
         astride = dict(zip(several, compared, strict=True))
         closed = {(name, 80): sentence for name, sentence in zip(inside, ports, strict=True) if sentence is not None}
         texts = dict(zip(labels, policies, strict=True))
@@ -125,10 +125,10 @@ def _place(world: World, vantage: str) -> Location:
         return NOWHERE
 
 
-def _compared(world: World, vantage: str, subnets: tuple[str, ...], endpoints: frozenset[str]) -> str | None:
+def _compared(world: World, vantage: str, subnets: tuple[str, ...]) -> str | None:
     """How the subnets' ways to S3 differ; empty where they don't, None where that may not be asked."""
     try:
-        return ways_differ(_ec2(world, *_home(world, vantage)), subnets, endpoints=endpoints)
+        return ways_differ(_ec2(world, *_home(world, vantage)), subnets)
     except S3VpceError:
         return None
 

@@ -155,18 +155,24 @@ def instance_row(ec2: Any, instance: str | None, tags: Mapping[str, str]) -> dic
     return dict(min(rows, key=lambda row: str(row["InstanceId"]))) if rows else None
 
 
-def ways_differ(ec2: Any, subnets: Sequence[str], *, endpoints: Collection[str]) -> str | None:
+def ways_differ(ec2: Any, subnets: Sequence[str]) -> str | None:
     """How the routes of these subnets lead to S3 in different ways; empty where they don't, None where nobody may ask.
 
     By a gateway endpoint for S3, whichever else there is, else by the default routes. A subnet without a table of its
     own has its VPC's main one: https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Route_Tables.html
+
+    One that is not listed may be S3's: of a shared VPC the routes are shown, but not the owner's endpoints.
+    https://docs.aws.amazon.com/vpc/latest/userguide/vpc-sharing-service-behavior.html
     """
+    within = [{"Name": "vpc-id", "Values": [vpc_of(ec2, subnets) or ""]}]
     try:
-        vpc = vpc_of(ec2, subnets)
-        pages = ec2.get_paginator("describe_route_tables").paginate(Filters=[{"Name": "vpc-id", "Values": [vpc or ""]}])
+        pages = ec2.get_paginator("describe_route_tables").paginate(Filters=within)
         tables = [table for page in pages for table in page["RouteTables"]]
+        pages = ec2.get_paginator("describe_vpc_endpoints").paginate(Filters=within)
+        rows = [row for page in pages for row in page["VpcEndpoints"]]
     except (ClientError, BotoCoreError):
         return None
+    others = {row["VpcEndpointId"] for row in rows if not row["ServiceName"].endswith(".s3")}
     own = {row.get("SubnetId"): table for table in tables for row in table["Associations"]}
     main = next((table for table in tables for row in table["Associations"] if row.get("Main")), None)
     ways: dict[frozenset[str], list[str]] = {}
@@ -174,15 +180,16 @@ def ways_differ(ec2: Any, subnets: Sequence[str], *, endpoints: Collection[str])
         table = own.get(subnet, main)
         if table is None:
             return None
-        ways.setdefault(_way(table["Routes"], endpoints), []).append(subnet)
+        ways.setdefault(_way(table["Routes"], others), []).append(subnet)
     if len(ways) == 1:
         return ""
     return "; ".join(f"{', '.join(rows)} by {', '.join(sorted(way)) or 'no route'}" for way, rows in ways.items())
 
 
-def _way(routes: Iterable[Mapping[str, Any]], endpoints: Collection[str]) -> frozenset[str]:
+def _way(routes: Iterable[Mapping[str, Any]], others: Collection[str]) -> frozenset[str]:
     active = [row for row in routes if row.get("State", "active") == "active"]
-    gateways = frozenset(str(row["GatewayId"]) for row in active if row.get("GatewayId") in endpoints)
+    to_lists = {str(row.get("GatewayId")) for row in active if row.get("DestinationPrefixListId")}
+    gateways = frozenset(gateway for gateway in to_lists - {*others} if gateway.startswith("vpce-"))
     if gateways:
         return gateways
     return frozenset(
