@@ -15,11 +15,11 @@ from pytest_s3vpce.calibration import Calibration, Finding, read
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.process import start_lab
 from pytest_s3vpce.run.calibrating import inside, measuring
-from pytest_s3vpce.run.calibrating.experiments import INSIDE
 from pytest_s3vpce.run.calibrating.scratch import Scratch
 from pytest_s3vpce.sweepcommand import sweep
 from pytest_s3vpce.undocumented import RULES
 from tests.acceptance.calibrationrights import RUNNER, restrict
+from tests.unit.flips import INSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

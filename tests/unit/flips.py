@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.calibration import Calibration, Finding
-from pytest_s3vpce.run.calibrating.experiments import INSIDE
+from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS
 from pytest_s3vpce.undocumented import OTHER_ANSWER, RULES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+INSIDE: Final = {name for name, row in EXPERIMENTS.items() if "inside" in row.takes}
+"""Those that are asked from inside of a VPC."""
 ELSEWHERE: Final = {"organizations", *INSIDE}
 """Experiments whose tests are in files of their own: they take a VPC or an organization."""
 NOT_YET: Final = {"asymmetric signatures"}

@@ -362,7 +362,9 @@ def test_a_vantage_point_by_ssm(stage: Stage, inside: str) -> None:
     control = ControlPlane(
         "main", session=session, region=REGION, connection=Connection(endpoint_url=stage.lab.endpoint_url)
     )
-    Ec2Vantage("inside", control=control, instance=inside).prepare()
+    vantage = Ec2Vantage("inside", control=control, instance=inside)
+    vantage.prepare()
+    assert vantage.run("print(6 * 7)\n").strip() == "42"
 
 
 def test_an_unknown_region_has_no_instances(stage: Stage) -> None:

@@ -12,7 +12,7 @@ from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.points import Lambda
 from pytest_s3vpce.probe import ProbeBuilder
 from pytest_s3vpce.run.calibrating.asking import Asker, Question
-from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, FUNCTIONS, INSIDE, not_run
+from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, not_run
 from pytest_s3vpce.run.calibrating.network import Network
 from pytest_s3vpce.run.calibrating.organization import Management
 from pytest_s3vpce.run.calibrating.partner import Partner
@@ -155,13 +155,13 @@ class Calibrator:
         if why or row.run is None:
             return not_run(name, why)
         self._notify(f"experiment: {name}")
-        return row.run(self._from(name))
+        return row.run(self._from(row))
 
-    def _from(self, name: str) -> Asker:
-        if name == FUNCTIONS:
+    def _from(self, row: Experiment) -> Asker:
+        if "function" in row.takes:
             self._prepare(self._outside)
             return self._out
-        if name in INSIDE:
+        if "inside" in row.takes:
             self._prepare(self._within)
             return self._in
         return self._asker

@@ -23,14 +23,10 @@ if TYPE_CHECKING:
 
     Run = Callable[[Asker], Iterator[Finding]]
 
-INSIDE: Final = frozenset({"gateways", "endpoints", "other accounts", "other Regions"})
-"""Asked from a function that is made for them inside of a VPC."""
 _INSIDE: Final = "--inside NAME (a vantage point of the inventory, made in subnets of the account)"
 _ENDPOINT: Final = "--inside NAME and --with-endpoint (an interface endpoint is made there)"
 _PARTNER: Final = "--inside NAME, --with-endpoint and --partner NAME (another account of the organization)"
 _FAR: Final = "--inside NAME, --with-endpoint and --other-region REGION (a bucket is made there)"
-FUNCTIONS: Final = "functions"
-"""Asked from a function that is made for it, outside of VPCs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +61,7 @@ class Experiment:
     def why_not(self, name: str, given: Given) -> str:
         """Why it is not done; empty where it is."""
         if given.only and name not in given.only:
-            return "not run: left out by --only"
+            return f"{NOT_RUN}: left out by --only"
         lacks = self.run is None or not all(getattr(given, name) for name in self.takes)
         return f"{NOT_RUN}: needs {self.needs}" if lacks else ""
 
@@ -84,7 +80,7 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
     "asymmetric signatures": Experiment(
         run=None, needs="a signer of SigV4A, which this version has not, and a multi-Region access point"
     ),
-    FUNCTIONS: Experiment(
+    "functions": Experiment(
         run=functions, takes=("function",), needs="--with-function, which makes a Lambda function outside of VPCs"
     ),
     "organizations": Experiment(
