@@ -18,8 +18,7 @@ def agent_zip() -> bytes:
     member = zipfile.ZipInfo("agent.py", date_time=_EPOCH)
     member.create_system = 3  # Unix, whatever this machine is
     member.external_attr = 0o644 << 16
-    member.compress_type = zipfile.ZIP_DEFLATED
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr(member, Path(agent.__file__).read_bytes(), compresslevel=9)
+        archive.writestr(member, Path(agent.__file__).read_bytes())  # as it is: not every machine's zlib packs alike
     return packed.getvalue()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -31,7 +32,6 @@ from pytest_s3vpce.vantage.ledger import Kind, Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from botocore.config import Config
 
@@ -810,7 +810,8 @@ def test_every_code_of_the_network_has_words_and_a_remedy() -> None:
 def test_the_zip_is_the_agent_and_always_the_same(tmp_path: Path) -> None:
     packed = agent_zip()
     assert packed == agent_zip()
-    assert len(packed) < 12 * 1024
+    assert Path(agent.__file__).read_bytes() in packed  # zlibs differ in what they make of it
+    assert len(packed) < 64 * 1024
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         assert archive.namelist() == ["agent.py"]
         archive.extractall(tmp_path)
