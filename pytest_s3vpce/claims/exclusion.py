@@ -11,7 +11,7 @@ from pytest_s3vpce.claims.setting import allowances
 from pytest_s3vpce.errors import PolicyError
 from pytest_s3vpce.model import Layer, Transport
 from pytest_s3vpce.network.keys import NETWORK_KEYS, TRANSPORT_KEYS
-from pytest_s3vpce.operations import OPERATIONS, Check, checks, context, operation
+from pytest_s3vpce.operations import OPERATIONS, context, operation
 from pytest_s3vpce.policy import UNKNOWN, Effect, Policies, Request, decide, parse
 
 if TYPE_CHECKING:
@@ -209,19 +209,15 @@ def _decisions(setting: Setting, probe: Probe, policies: Policies, *, known: Map
     """The engine's answer to each check that S3 makes for the probe; none where nobody knows who asks."""
     cell = probe.cell
     bucket = setting.buckets[cell.target.bucket]
-    row = operation(cell.operation)
-    asked = [*checks(row, cell.parameters)]
-    if row.safe is not None:
-        asked += [Check(helper.action, helper.resource) for helper in row.safe.helpers]
     facts = setting.principals[cell.principal]
     who = "anonymous" if facts.anonymous else facts.arn
     if who is None:
         return
-    for check in asked:
+    for action, arn in allowances(probe, bucket):
         yield decide(
             Request(
-                action=check.action,
-                resource=bucket.arn(check, key=cell.target.key),
+                action=action,
+                resource=arn,
                 resource_account=bucket.account_id,
                 principal=who,
                 context=known,

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_s3vpce.claims import Claim, Results, Setting, TlsOnly, make_probe, verdict_of
 from pytest_s3vpce.claims.admitted import Admitted, Granted
+from pytest_s3vpce.claims.exclusion import policy_allows, policy_denies
 from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.judging import findings_of, gaps_of, with_ways
 from pytest_s3vpce.matrix import Verdict
@@ -30,6 +31,7 @@ from tests.unit.test_claims import (
     LEAST_PRIVILEGE,
     MAIN,
     NOT_PUBLIC,
+    OPEN,
     PARTNER,
     PRESIGNED_BOUNDED,
     PUT_BACK,
@@ -269,6 +271,16 @@ def test_what_is_asked_for_beside_a_key_says_so() -> None:
     claim = replace(LEAST_PRIVILEGE, operations=("PutObject", "PutObjectTagging"))
     (gap,) = (gap for gap in told(claim) if "beside each key" in gap)
     assert gap.endswith("rights to that key alone don't show: PutObjectTagging")
+
+
+def test_what_is_asked_for_beside_a_key_is_no_matter_of_rights_to_that_key() -> None:
+    """The endpoint lets through to the key alone: it may be what denies the request beside it."""
+    text = json.dumps({"Statement": {**OPEN, "Resource": "arn:aws:s3:::r/canary"}})
+    endpoint = replace(SETTING.endpoints[MAIN], policy=text)
+    for operation, allows in (("GetObject", True), ("PutObjectTagging", False)):
+        probe = make_probe(operation, "reports", principal="app", vantage="app-subnet")
+        assert policy_allows(SETTING, endpoint, probe) is allows
+        assert policy_denies(SETTING, endpoint, probe) is not allows
 
 
 ENDPOINT, VPC, ADDRESS = "aws:SourceVpce", "aws:SourceVpc", "AWS:SourceIp"
