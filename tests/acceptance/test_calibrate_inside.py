@@ -35,6 +35,7 @@ principals:
   nobody: {{anonymous: true}}
 vantage_points:
   app: {{lambda: {{subnets: ["${{out:Closed}}"], security_groups: ["${{out:Group}}"]}}}}
+  narrow: {{lambda: {{subnets: ["${{out:Closed}}"], security_groups: ["${{out:Narrow}}"]}}}}
   out: {{lambda: {{subnets: ["${{out:Open}}"], security_groups: ["${{out:Group}}"]}}}}
   here: local
 buckets:
@@ -51,7 +52,12 @@ def provision(accounts):
     ec2.associate_route_table(RouteTableId=table, SubnetId=closed)
     ec2.create_vpc_endpoint(VpcId=vpc, ServiceName="com.amazonaws.eu-west-1.s3", RouteTableIds=[table])
     group = ec2.create_security_group(GroupName="probe", Description="probe", VpcId=vpc)["GroupId"]
-    return {"Closed": closed, "Open": open_, "Group": group}
+    narrow = ec2.create_security_group(GroupName="narrow", Description="https alone", VpcId=vpc)["GroupId"]
+    every = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    ec2.revoke_security_group_egress(GroupId=narrow, IpPermissions=[every])
+    https = {**every, "IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
+    ec2.authorize_security_group_egress(GroupId=narrow, IpPermissions=[https])
+    return {"Closed": closed, "Open": open_, "Group": group, "Narrow": narrow}
 """
 FAR = "eu-central-1"
 EVERYTHING = ("--inside", "app", "--with-endpoint", "--other-region", FAR)
@@ -149,7 +155,7 @@ def left(folder: Path) -> list[str]:
     found += [row["Name"] for row in client(ready, "s3").list_buckets()["Buckets"]]
     found += [row["RoleName"] for row in client(ready, "iam").list_roles()["Roles"]]
     found += [row["FunctionName"] for row in client(ready, "lambda").list_functions()["Functions"]]
-    return [name for name in found if name not in ("default", "probe", RUNNER)]
+    return [name for name in found if name not in ("default", "probe", "narrow", RUNNER)]
 
 
 def test_what_a_killed_one_left_is_swept(lab: tuple[Path, int | None], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,9 +182,20 @@ def test_where_no_gateway_endpoint_leads_it_is_told(lab: tuple[Path, int | None]
     assert "--with-endpoint" in found["http/interface"].value
     assert "--other-region REGION" in found["other-region/aws:SourceVpc"].value
     assert str(run(folder, "--inside", "here").exception) == (
-        f"{folder}/s3vpce.yaml:8:9: there is no vantage point `here` of account `scratch` that is a function made in "
+        f"{folder}/s3vpce.yaml:9:9: there is no vantage point `here` of account `scratch` that is a function made in "
         "subnets; name one of the kind `lambda: {subnets: ..., security_groups: ...}`"
     )
+
+
+def test_a_network_that_lets_no_http_through_settles_nothing(lab: tuple[Path, int | None]) -> None:
+    folder, number = lab
+    if number is not None:
+        return
+    done = run(folder, "--inside", "narrow")
+    assert done.exit_code == 0, f"{done.output} {done.exception}"
+    found = read(folder / "found.json").findings["http/gateway"]
+    assert (found.decided, found.detail) == (False, "by http: connect_timeout")
+    assert found.value.startswith("not let through: no egress rule of security groups `sg-")
 
 
 def test_every_rule_of_these_is_flipped_in_every_way() -> None:

@@ -17,8 +17,9 @@ from pytest_s3vpce.calibratecommand import _table, calibrate
 from pytest_s3vpce.calibration import NONE, Calibration, Finding
 from pytest_s3vpce.errors import CredentialError, RunError, VantageError
 from pytest_s3vpce.inventory import load_inventory
-from pytest_s3vpce.model import Answer, FailureKind
-from pytest_s3vpce.probe import Probe
+from pytest_s3vpce.model import Answer, FailureKind, Transport
+from pytest_s3vpce.network import described
+from pytest_s3vpce.probe import Host, Probe
 from pytest_s3vpce.run.calibrating import calibrator, inside, measuring, network, scratch
 from pytest_s3vpce.run.calibrating.asking import NAMED, Question, Reply, heard
 from pytest_s3vpce.run.calibrating.asking import Asker as RealAsker
@@ -734,6 +735,29 @@ def test_an_endpoint_that_is_not_reached_tells_nothing_of_http() -> None:
     asker: Any = Asker(lambda _: reply(None))
     found = inside._by_http(asker, "http/interface", NAMED)
     assert (found.value, found.decided) == ("not reached by https: connect_timeout", False)
+
+
+@pytest.mark.parametrize(("closed", "value"), [("", "no answer"), ("a rule is missing", None)])
+def test_silence_by_http_is_s3s_where_the_network_lets_it_through(closed: str, value: str | None) -> None:
+    asker: Any = Asker(lambda row: reply(None if row.transport is Transport.HTTP else 200))
+    asker.network = SimpleNamespace(why_closed=lambda *_, **__: closed)
+    found = inside._by_http(asker, "http/interface", NAMED)
+    assert found.value == (value or f"not let through: {closed}")
+    assert found.decided is (value is not None)
+
+
+def test_a_network_that_can_not_be_read_or_leads_nowhere_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = {"near": "10.0.0.4:40000", "account_id": "111122223333"}
+    there = network_of(Vpc(lambda _name: None), tmp_path)
+    monkeypatch.setattr(network, "network", lambda _ec2, **_: None)
+    assert there.why_closed(NAMED, **where) == "the network may not be described"
+    empty = described.topology(dict.fromkeys(described.CALLS, ()), account="111122223333", region="us-east-1")
+    monkeypatch.setattr(network, "network", lambda _ec2, **_: empty)
+    assert there.why_closed(NAMED, **where) == "subnet `subnet-1` does not exist"
+    name = "bucket.vpce-1.s3.us-east-1.vpce.amazonaws.com"
+    assert there.why_closed(Host(endpoint_url=f"https://{name}"), **where) == f"`{name}` does not resolve"
 
 
 def test_an_interrupted_calibration_takes_away_what_it_made(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def _way(asker: Asker) -> str:
 
 
 def _by_http(asker: Asker, rule: str, host: Host) -> Finding:
-    """Whether port 80 answers where port 443 does."""
+    """Whether port 80 answers where port 443 does: its silence is S3's only where the network lets it through."""
     safe, clear = asker.ask(
         [
             Question(operation="GetObject", host=host),
@@ -61,10 +61,11 @@ def _by_http(asker: Asker, rule: str, host: Host) -> Finding:
         ]
     )
     value = "answered" if clear.answered else clear.code
-    if clear.outcome.kind is OutcomeKind.UNREACHABLE:
-        value = "no answer"
     if not safe.outcome.allowed:
         value = f"not reached by https: {safe.code}"
+    elif clear.outcome.kind is OutcomeKind.UNREACHABLE:
+        closed = asker.network.why_closed(host, near=safe.answer.local or "", account_id=asker.scratch.account_id)
+        value = f"not let through: {closed}" if closed else "no answer"
     return Finding(
         rule=rule, value=value, request_ids=(*safe.request_ids, *clear.request_ids), detail=f"by http: {clear.code}"
     )

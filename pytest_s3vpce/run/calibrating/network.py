@@ -5,9 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import time
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from pytest_s3vpce.errors import RunError
+from pytest_s3vpce.network.names import names, suffix
+from pytest_s3vpce.network.path import Destination, Dropped, Source, resolve
 from pytest_s3vpce.probe import Host
+from pytest_s3vpce.snapshot.paths import network
 from pytest_s3vpce.vantage import marks
 from pytest_s3vpce.vantage.control import FAULTS, words_of
 from pytest_s3vpce.vantage.deployment import resource_name
@@ -19,7 +23,8 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.vantage import ControlPlane, DeployedLambdaVantage, Ledger
 
-_PORTS: Final = (80, 443)
+_CLEAR: Final = 80
+_PORTS: Final = (_CLEAR, 443)
 _TRIES: Final = 60
 _PAUSE: Final = 5.0
 _AVAILABLE: Final = "available"
@@ -67,6 +72,25 @@ class Network:
             ]
         )["VpcEndpoints"]
         return {row["VpcEndpointId"]: row["VpcEndpointType"].lower() for row in rows}
+
+    def why_closed(self, host: Host, *, near: str, account_id: str) -> str:
+        """Why the network itself lets nothing from there, at `near`, through to port 80; empty where it does."""
+        topology = network(self._ec2, region=self.region, account_id=account_id)
+        if topology is None:
+            return "the network may not be described"
+        name = urlsplit(host.endpoint_url or "").hostname or f"s3.{self.region}.{suffix(self.region)}"
+        aim = names(self.region, topology=topology).find(name)
+        if aim is None:
+            return f"`{name}` does not resolve"
+        to = Destination(service=aim.service, region=self.region, port=_CLEAR, form=aim.form, label=aim.label)
+        place = self._place()
+        for subnet in place["SubnetIds"]:
+            groups = tuple(place["SecurityGroupIds"])
+            source = Source(subnet_id=subnet, security_group_ids=groups, private_ip=near.rpartition(":")[0])
+            found = resolve(topology, source=source, destination=to)
+            if isinstance(found, Dropped):
+                return found.reason
+        return ""
 
     def make_endpoint(self, region: str) -> Host:
         """An interface endpoint for S3 in that Region, one for all, under a name of its own.
