@@ -36,14 +36,14 @@ import sys
 
 sys.path.insert(0, {str(ROOT)!r})
 
-from tests.randomly import realm
+from tests.randomly import realm, throws
 
 
 def provision(accounts):
     dice = random.Random(int(os.environ["S3VPCE_SEED"]))
     made = realm.furnish(dice, accounts, organization="o-none000000", path="o-none000000/")
-    policies = realm.settle(made)
-    found = realm.inventory_of(made, policies)
+    policies = throws.settle(made)
+    found = throws.inventory_of(made, policies)
     found["principals"].pop("ann")
     return {{"Inventory": json.dumps(found), "Keys": json.dumps(made.named.keys)}}
 """

@@ -31,7 +31,8 @@ from pytest_s3vpce.snapshot import Snapshot
 from pytest_s3vpce.snapshot.state import unread
 from tests.randomly.cells import random_cell
 from tests.randomly.policysets import key_keys, network_keys, people_keys, request_keys
-from tests.randomly.realm import ACCOUNTS, BUCKETS, ROLES, Realm, Round, make, throw
+from tests.randomly.realm import ACCOUNTS, BUCKETS, ROLES, Realm, make
+from tests.randomly.throws import Round, throw
 from tests.unit.labstage import Person
 
 if TYPE_CHECKING:
