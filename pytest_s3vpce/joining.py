@@ -33,7 +33,8 @@ def joined(matrices: Sequence[Matrix]) -> Matrix:
                 )
     runs = list(dict.fromkeys(matrix.run_id for matrix in matrices))
     shards = tuple(sorted({name for matrix in matrices for name in matrix.shards}, key=_numbers))
-    notes = dict.fromkeys(note for matrix in matrices for note in matrix.notes if not note.startswith(_ABSENT))
+    unmeasured = [line for matrix in matrices for line in matrix.unmeasured if not line.startswith(_ABSENT)]
+    unmeasured += [f"{_ABSENT}{name}: nothing that it was to measure is in here" for name in missing(shards)]
     started = min(matrix.started for matrix in matrices)
     return Matrix(
         mode=first.mode,
@@ -44,7 +45,7 @@ def joined(matrices: Sequence[Matrix]) -> Matrix:
         cells=_worst(row for matrix in matrices for row in matrix.cells),
         claims=_worst(row for matrix in matrices for row in matrix.claims),
         vantages=_vantages(row for matrix in matrices for row in matrix.vantages),
-        notes=(*notes, *(f"{_ABSENT}{name}: nothing that it was to measure is in here" for name in missing(shards))),
+        notes=tuple(dict.fromkeys(note for matrix in matrices for note in matrix.notes)),
         calls=tuple(call for matrix in matrices for call in matrix.calls),
         inventory=next((matrix.inventory for matrix in matrices if matrix.inventory), ""),
         accounts=tuple(dict.fromkeys(row for matrix in matrices for row in matrix.accounts)),
@@ -53,6 +54,7 @@ def joined(matrices: Sequence[Matrix]) -> Matrix:
         controls=_controls(matrices),
         readings=tuple(row for matrix in matrices for row in matrix.readings),
         shards=shards,
+        unmeasured=tuple(dict.fromkeys(unmeasured)),
     )
 
 

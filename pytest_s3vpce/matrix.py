@@ -361,6 +361,8 @@ class Matrix:
 
     shards: tuple[str, ...] = ()
     """The parts of a run that it holds, such as `1/3`; none where it was not parted."""
+    unmeasured: tuple[str, ...] = ()
+    """What was to be measured and is not in here, and why."""
 
     def to_json(self) -> str:
         """As text of format FORMAT."""

@@ -49,11 +49,13 @@ class Counts:
     claims: int
     proven: int
     refuted: int
+    unmeasured: int
 
     @property
     def holds(self) -> bool:
-        """All is as expected and proven; where nothing was measured, nothing holds."""
-        return bool(self.cells or self.claims) and self.met == self.cells and self.proven == self.claims
+        """All was measured, and is as expected and proven; where nothing was measured, nothing holds."""
+        good = self.met == self.cells and self.proven == self.claims and not self.unmeasured
+        return good and bool(self.cells or self.claims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,9 @@ def where(matrix: Matrix) -> str:
 
 
 def notes(matrix: Matrix) -> tuple[str, ...]:
-    """Vantage points that could not be used, and what a run has to say besides."""
-    return (*(f"{row.name}: {row.error}" for row in matrix.vantages if row.error), *matrix.notes)
+    """What was not measured, vantage points that could not be used, and what a run has to say besides."""
+    broken = (f"{row.name}: {row.error}" for row in matrix.vantages if row.error)
+    return (*matrix.unmeasured, *broken, *matrix.notes)
 
 
 def against(claim: ClaimResult) -> tuple[tuple[Status, str], ...]:
@@ -119,6 +122,7 @@ def counts(matrix: Matrix) -> Counts:
         claims=len(verdicts),
         proven=sum(claim.passed for claim in matrix.claims),
         refuted=verdicts.count(Verdict.REFUTED),
+        unmeasured=len(matrix.unmeasured),
     )
 
 
@@ -130,6 +134,7 @@ def headline(found: Counts) -> str:
     parts.append(f"{found.refuted} refuted" if found.refuted else "")
     parts.append(f"{found.surprises} other than predicted" if found.surprises else "")
     parts.append(f"{found.uncontrolled} uncontrolled" if found.uncontrolled else "")
+    parts.append("not all was measured" if found.unmeasured and any(parts) else "")
     return ", ".join(part for part in parts if part) or "no cell and no claim was measured"
 
 

@@ -123,7 +123,11 @@ class S3vpce:
         """
         file = declared({"claims": [{kind: fields}]}, self._session.inventory, place=_here())
         readers = self._session.readers_for([], file.claims)
-        matrix = self._session.operator.observe([], file.claims, readers=readers)
+        try:
+            matrix = self._session.operator.observe([], file.claims, readers=readers)
+        except S3VpceError as error:
+            self._session.unproven(file.claims[0].id, error)
+            raise
         if matrix.claims[0].verdict is not Verdict.PROVEN:
             matrix = self._session.foreseen(matrix)
         result = matrix.claims[0]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import threading
 import time
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,9 +14,9 @@ from pytest_s3vpce import __version__
 from pytest_s3vpce.errors import ExpectationError, LabError, RunError, S3VpceError
 from pytest_s3vpce.expectations import Plan, plan_of
 from pytest_s3vpce.inventory import find_inventory, load_inventory
-from pytest_s3vpce.joining import joined, of_calls
-from pytest_s3vpce.matrix import Call, Matrix
+from pytest_s3vpce.matrix import Matrix
 from pytest_s3vpce.redaction import Level, names_of, redacted
+from pytest_s3vpce.run import gathering
 from pytest_s3vpce.run.environment import Environment, from_ready_file
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
@@ -35,11 +34,10 @@ if TYPE_CHECKING:
     from pytest_s3vpce.expectations import ExpectedCell
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.lab.process import LabProcess
+    from pytest_s3vpce.matrix import Call
     from pytest_s3vpce.model import Place
     from pytest_s3vpce.run.fixture import S3vpce
 
-CALLS: Final = "calls.jsonl"
-"""The run folder's file of what tests sent with clients of their own."""
 _LAB_SECONDS: Final = 960.0
 """How long to wait for the lab."""
 
@@ -229,10 +227,10 @@ class RunSession:
         """The first process to hold the lock probes; the others read what it wrote."""
         folder = self.folder
         with folder.locked():
-            text = folder.text("answers.json")
+            text = folder.text(gathering.ANSWERS)
             if text is not None:
                 return Matrix.from_json(text)
-            failed = folder.read("failed.json")
+            failed = folder.read(gathering.FAILED)
             if failed is not None:
                 raise RunError(failed["error"])
             if folder.started.exists():
@@ -244,9 +242,9 @@ class RunSession:
             try:
                 matrix = self.foreseen(self.operator.run(self.plan, set(chosen)))
             except S3VpceError as error:
-                folder.write("failed.json", {"error": str(error)})
+                folder.write(gathering.FAILED, {"error": str(error)})
                 raise
-            folder.write_text("answers.json", matrix.to_json())
+            folder.write_text(gathering.ANSWERS, matrix.to_json())
             self._own = matrix
             return matrix
 
@@ -293,11 +291,15 @@ class RunSession:
 
     def record(self, call: Call) -> None:
         """Adds a request of a test's own code to the run's evidence; from any thread."""
-        self.folder.append(CALLS, asdict(call))
+        gathering.record(self.folder, call)
 
     def keep(self, matrix: Matrix) -> None:
         """Adds what a Python test measured to the run's evidence."""
-        self.folder.write_text(f"more-{os.getpid()}-{time.monotonic_ns()}.json", matrix.to_json())
+        gathering.keep(self.folder, matrix)
+
+    def unproven(self, claim: str, error: S3VpceError) -> None:
+        """Notes that a Python test's claim came to no result: without it, the rest is not the whole."""
+        gathering.unproven(self.folder, claim, error)
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
@@ -309,15 +311,9 @@ class RunSession:
     def _whole(self) -> Matrix | None:
         if self._folder is None:
             return None
-        names = [*([] if self._own else ["answers.json"]), *self._folder.names("more-*.json")]
-        found = [self._own] if self._own else []
-        found += [Matrix.from_json(text) for name in names if (text := self._folder.text(name)) is not None]
-        calls = [Call(**row) for row in self._folder.lines(CALLS)]
-        if calls:
-            found.append(of_calls(calls, mode=self._mode, run_id=self.folder.run_id))
-        if not found:
-            return None
-        return self._as_part(found[0] if len(found) < 2 else joined(found))
+        interrupted = "not all was measured: the run was interrupted" if self._interrupted else ""
+        found = gathering.gathered(self._folder, own=self._own, mode=self._mode, interrupted=interrupted)
+        return None if found is None else self._as_part(found)
 
     def _as_part(self, matrix: Matrix) -> Matrix:
         return replace(matrix, shards=(self.settings.shard,)) if self.settings.shard else matrix

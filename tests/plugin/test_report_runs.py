@@ -152,6 +152,18 @@ def test_what_goes_wrong_with_files_at_the_end_is_told(
     unwritten.stdout.no_fnmatch_line("*left behind*")
 
 
+def test_what_could_not_be_measured_keeps_a_report_from_holding(example: Example, in_lab: str) -> None:
+    """The tests in Python pass, and what the files declare has errors: nobody may read `all proven` of such a run."""
+    example.replace(FILE, "${out:Endpoint}", "${out:Nowhere}")
+    proof = "test_reports.py::test_reports_refuses_plain_http"
+    result = example.run(in_lab, f"{FILE}::endpoint-only/reports", proof, "--s3vpce-report=r.md")
+    assert result.parseoutcomes() == {"passed": 1, "errors": 1}
+    text = (example.path / "r.md").read_text(encoding="utf-8")
+    assert text.startswith("## ❌ S3 access: 1 of 1 claims proven, not all was measured")
+    assert "- what expectation files declare was not measured" in text
+    assert "✘ 1 of 1 claims proven, not all was measured" in result.stdout.str()
+
+
 def test_a_run_that_measured_nothing_does_not_pass_for_one_in_which_nothing_opened(
     example: Example, in_lab: str
 ) -> None:

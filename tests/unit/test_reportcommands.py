@@ -85,11 +85,11 @@ def test_a_missing_shard_is_told_fails_and_stays_told_until_it_comes(tmp_path: P
     assert done.stderr == "no report of shard 2/3 was given: what it was to measure is missing\n"
     found = Matrix.from_json(done.stdout)
     assert found.shards == ("1/3", "3/3")
-    assert found.notes[-1] == "no report of shard 2/3: nothing that it was to measure is in here"
+    assert found.unmeasured == ("no report of shard 2/3: nothing that it was to measure is in here",)
     whole = CliRunner().invoke(main, ["merge", put(tmp_path, "some.json", found), parts[2]])
     assert (whole.exit_code, whole.stderr) == (0, "")
     assert Matrix.from_json(whole.stdout).shards == ("1/3", "2/3", "3/3")
-    assert not any("no report of shard" in note for note in Matrix.from_json(whole.stdout).notes)
+    assert Matrix.from_json(whole.stdout).unmeasured == ()
 
 
 @pytest.mark.parametrize(
