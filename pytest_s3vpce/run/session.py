@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.model import Place
     from pytest_s3vpce.run.fixture import S3vpce
 
+_NO_EVIDENCE: Final = "evidence: not looked for, as the run was interrupted"
 _LAB_SECONDS: Final = 960.0
 """How long to wait for the lab."""
 
@@ -351,21 +352,22 @@ class RunSession:
             finally:
                 self._sweep()  # before logs are waited for, which takes minutes
             if found is not None and self.settings.evidence:
-                with patience or nullcontext():
-                    found = self._evidenced(found)  # addresses are searched for, so nothing is taken out before
+                found = self._evidenced(found, patience or nullcontext())
             return None if found is None else self.shown(found)
         finally:
             self._stop()
 
-    def _evidenced(self, matrix: Matrix) -> Matrix:
-        """With what logs say of it."""
-        if self._interrupted:
-            return replace(matrix, notes=(*matrix.notes, "evidence: not looked for, as the run was interrupted"))
-        from pytest_s3vpce.run import evidencing
+    def _evidenced(self, matrix: Matrix, patience: AbstractContextManager[object]) -> Matrix:
+        """With what logs say of it. Addresses are searched for, so nothing was taken out before."""
+        if not self._interrupted:
+            from pytest_s3vpce.run import evidencing
 
-        found = evidencing.evidenced(matrix, self.operator.world, self.environment, notify=self._notify)
-        self.failed += evidencing.turned(matrix, self.shown(found))
-        return found
+            with suppress(KeyboardInterrupt), patience:  # what was measured is reported all the same
+                found = evidencing.evidenced(matrix, self.operator.world, self.environment, notify=self._notify)
+                self.failed += evidencing.turned(matrix, self.shown(found))
+                return found
+            self.failed.append(_NO_EVIDENCE)
+        return replace(matrix, notes=(*matrix.notes, _NO_EVIDENCE))
 
     def _sweep_command(self) -> str:
         """How to remove later what could not be removed now."""
