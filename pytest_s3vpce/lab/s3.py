@@ -90,10 +90,10 @@ class S3:
         if early is not None:
             return early
         if asked.name == "DeleteObjects":
+            visit.check_body()  # it says what policies are to be asked about
             return self._delete_objects(visit.request, asked, bucket, trial)
         self._admit(visit, asked, bucket, trial)
-        if visit.wrong is not None:
-            raise visit.wrong
+        visit.check_body()
         self._check_state(visit.request, asked, bucket, trial)
         self.order.check_nothing(asked, bucket)
         if trial.postponed:
@@ -198,6 +198,7 @@ class S3:
             check_form(asked, request.body)
             check_location(request.body)
         trial.authorise(asked, NewBucket(name=asked.bucket or "*", account=account, region=region))
+        visit.check_body()
         check_form(asked, request.body)
         if asked.bucket:
             self._check_new(asked, request.body, account=account)

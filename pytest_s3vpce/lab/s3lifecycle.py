@@ -210,9 +210,9 @@ def _check_times(rule: _Rule) -> None:
 def _is_midnight(text: str) -> bool:
     try:
         found = datetime.fromisoformat(text.strip())
-    except ValueError as error:
+        return (found.astimezone(UTC) if found.tzinfo else found).time() == time()
+    except (ValueError, OverflowError) as error:
         raise malformed() from error
-    return (found.astimezone(UTC) if found.tzinfo else found).time() == time()
 
 
 def _check_transitions(rule: _Rule) -> None:

@@ -5,6 +5,7 @@ botocore's own model of S3 is the schema. https://docs.aws.amazon.com/AmazonS3/l
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 _LEFT: Final = frozenset({"PutBucketNotificationConfiguration"})
 """Whose documents have words of their own error code, looked at by the state behind."""
 _ACCESS_LISTS: Final = frozenset({"PutBucketAcl", "PutObjectAcl"})
+_WHOLE: Final = re.compile(r"-?[0-9]{1,19}")
+_BITS: Final = {"integer": 31, "long": 63}
+"""Of a number, besides its sign. https://smithy.io/2.0/spec/simple-types.html"""
 _METHODS: Final = frozenset({"GET", "PUT", "POST", "DELETE", "HEAD"})
 
 
@@ -68,8 +72,9 @@ def _fits(found: ET.Element, shape: Any) -> bool:
     text = (found.text or "").strip()
     if shape.type_name == "boolean":
         return text in ("true", "false")
-    if shape.type_name in ("integer", "long"):
-        return text.removeprefix("-").isdecimal()
+    if shape.type_name in _BITS:
+        whole = _WHOLE.fullmatch(text) is not None
+        return whole and -(2 ** _BITS[shape.type_name]) <= int(text) < 2 ** _BITS[shape.type_name]
     return not getattr(shape, "enum", None) or text in shape.enum
 
 

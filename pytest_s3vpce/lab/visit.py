@@ -46,6 +46,11 @@ class Visit:
     def partition(self) -> str:
         return self.caller.arn.split(":", 2)[1]
 
+    def check_body(self) -> None:
+        """Raises what is wrong with the body, if anything is."""
+        if self.wrong is not None:
+            raise self.wrong
+
     def decided(self, action: str, decision: Decision) -> None:
         """Note what became of an action."""
         self.note.update(action=action, decision=decision.effect.value, layer=decision.layer, reason=decision.reason)

@@ -130,9 +130,13 @@ def test_rules_that_s3_does_not_take(world: World, rules: list[dict[str, Any]], 
     [
         "<Expiration/>",
         "<Expiration><Days>--1</Days></Expiration>",
+        "<Expiration><Days>2147483648</Days></Expiration>",
+        f"<Expiration><Days>{'9' * 5000}</Days></Expiration>",
+        "<Expiration><Date>0001-01-01T00:00:00+14:00</Date></Expiration>",
         "<Expiration><Date>Fri, 01 Jan 2016 00:00:00 GMT</Date></Expiration>",
         "<NoncurrentVersionExpiration/>",
     ],
+    ids=lambda action: str(action)[:40],
 )
 def test_actions_that_are_none(world: World, action: str) -> None:
     text = f"<LifecycleConfiguration><Rule><Filter/><Status>Enabled</Status>{action}</Rule></LifecycleConfiguration>"

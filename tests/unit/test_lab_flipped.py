@@ -22,10 +22,10 @@ from pytest_s3vpce.run.calibrating import measuring
 from pytest_s3vpce.run.calibrating.asking import Asker
 from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS
 from pytest_s3vpce.run.calibrating.scratch import Scratch
-from pytest_s3vpce.undocumented import RULES
+from pytest_s3vpce.undocumented import POLICIES_FIRST, RULES
 from pytest_s3vpce.vantage import Ledger
 from tests.unit.flips import FLIPS, MEASURES, NOT_HERE, differences, flipped
-from tests.unit.labstage import INTERNET, Stage
+from tests.unit.labstage import INTERNET, Stage, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -191,6 +191,30 @@ def test_what_comes_by_another_region_carries_what_was_found() -> None:
         there = keys(f"other-region/{name}", "absent", kind=EndpointKind.INTERFACE, region=FAR)
         assert SEEN.keys() - there.keys() == {name}
     assert keys(rule, "the endpoint's", kind=EndpointKind.INTERFACE) == SEEN
+
+
+def test_a_body_that_is_not_as_it_was_signed_does_nothing_whatever_comes_first(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    functions: Any = None
+    s3 = stage.root(ACCOUNT).client("s3")
+    s3.create_bucket(Bucket="flipped-signed")
+    s3.put_object(Bucket="flipped-signed", Key="k", Body=b"")
+    rule = "order/payload-hash"
+    calibration = Calibration(findings={rule: Finding(rule=rule, value=POLICIES_FIRST)})
+    monkeypatch.setattr(
+        stage, "gateway", Gateway(stage.state, keys=stage.keys, functions=functions, calibration=calibration)
+    )
+    with monkeypatch.context() as wrongly:
+        wrongly.setattr("botocore.auth.SigV4Auth.payload", lambda _self, _request: "0" * 64)
+        for call, said in (
+            (s3.create_bucket, {"Bucket": "flipped-unsigned"}),
+            (s3.delete_objects, {"Bucket": "flipped-signed", "Delete": {"Objects": [{"Key": "k"}]}}),
+            (s3.delete_object, {"Bucket": "flipped-signed", "Key": "k"}),
+        ):
+            assert refusal(call, **said)[:2] == (400, "XAmzContentSHA256Mismatch")
+    assert "flipped-unsigned" not in [row["Name"] for row in s3.list_buckets()["Buckets"]]
+    assert s3.list_objects_v2(Bucket="flipped-signed")["KeyCount"] == 1
 
 
 def test_plain_http_by_a_gateway_endpoint_carries_what_was_found() -> None:
