@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from pytest_s3vpce.model import Place
     from pytest_s3vpce.run.fixture import S3vpce
 
-_NO_EVIDENCE: Final = "evidence: not looked for, as the run was interrupted"
 _LAB_SECONDS: Final = 960.0
 """How long to wait for the lab."""
 
@@ -352,22 +351,21 @@ class RunSession:
             finally:
                 self._sweep()  # before logs are waited for, which takes minutes
             if found is not None and self.settings.evidence:
-                found = self._evidenced(found, patience or nullcontext())
+                with patience or nullcontext():
+                    found = self._evidenced(found)  # addresses are searched for, so nothing is taken out before
             return None if found is None else self.shown(found)
         finally:
             self._stop()
 
-    def _evidenced(self, matrix: Matrix, patience: AbstractContextManager[object]) -> Matrix:
-        """With what logs say of it. Addresses are searched for, so nothing was taken out before."""
-        if not self._interrupted:
-            from pytest_s3vpce.run import evidencing
+    def _evidenced(self, matrix: Matrix) -> Matrix:
+        """With what logs say of it."""
+        if self._interrupted:
+            return replace(matrix, notes=(*matrix.notes, "evidence: not looked for, as the run was interrupted"))
+        from pytest_s3vpce.run import evidencing
 
-            with suppress(KeyboardInterrupt), patience:  # what was measured is reported all the same
-                found = evidencing.evidenced(matrix, self.operator.world, self.environment, notify=self._notify)
-                self.failed += evidencing.turned(matrix, self.shown(found))
-                return found
-            self.failed.append(_NO_EVIDENCE)
-        return replace(matrix, notes=(*matrix.notes, _NO_EVIDENCE))
+        found = evidencing.evidenced(matrix, self.operator.world, self.environment, notify=self._notify)
+        self.failed += evidencing.turned(matrix, self.shown(found))
+        return found
 
     def _sweep_command(self) -> str:
         """How to remove later what could not be removed now."""

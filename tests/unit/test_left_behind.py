@@ -145,20 +145,6 @@ def test_what_was_made_goes_before_logs_are_waited_for(tmp_path: Path, monkeypat
     assert events == ["sweep", "patience", "evidence", "no more"]
 
 
-def test_who_has_enough_of_waiting_for_logs_gets_the_report_of_a_run_that_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = measured(tmp_path, [], monkeypatch)
-
-    def evidenced(*_: object, **__: object) -> Matrix:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(evidencing, "evidenced", evidenced)
-    found = session.finish()
-    assert found is not None
-    assert [*found.notes] == session.failed == ["evidence: not looked for, as the run was interrupted"]
-
-
 def test_a_run_that_was_interrupted_waits_for_no_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
     session = measured(tmp_path, events, monkeypatch)
