@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3checks import copy_source, precondition, same_etag
-from pytest_s3vpce.lab.s3forms import element
+from pytest_s3vpce.lab.s3forms import NUMBER, element
 from pytest_s3vpce.lab.s3words import invalid_argument
 from pytest_s3vpce.markup import below
 
@@ -87,7 +87,7 @@ def _time(text: Any) -> datetime | None:
 def _check_order(body: bytes) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html"""
     texts = [row.text or "" for row in below(element(body), "PartNumber")]
-    numbers = [int(text) for text in texts if text.isdecimal()]
+    numbers = [int(text) for text in texts if NUMBER.fullmatch(text)]
     if numbers != sorted(set(numbers)):
         message = "The list of parts was not in ascending order. Parts must be ordered by part number."
         raise Refused("InvalidPartOrder", status=400, message=message)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.s3requests import S3Request
 
 _LARGEST: Final = 2**31 - 1
+NUMBER: Final = re.compile(r"[0-9]{1,19}")
+"""What may be one of S3's: Python reads no number of thousands of digits."""
 _LONGEST_KEY: Final = 1024
 """In bytes. https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -48,7 +50,7 @@ def check_form(asked: S3Request, body: bytes) -> None:
     """Refuse what S3 would not understand. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
     for name in sorted(asked.integers):
         text = str(asked.parameters[name])
-        if not (text.isascii() and text.isdigit() and int(text) <= _LARGEST):
+        if not (NUMBER.fullmatch(text) and int(text) <= _LARGEST):
             message = f"Provided {name} not an integer or within integer range"
             raise invalid_argument(message)
     if asked.key is not None and len(asked.key.encode("utf-8", "surrogatepass")) > _LONGEST_KEY:

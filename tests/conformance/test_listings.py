@@ -58,6 +58,12 @@ ALL = [(key, latest) for key in ("a", "a/1", "a/2", "b") for latest in (True, Fa
 ALL += [("c/1", True), ("c/1", False), ("odd\tü/<&>", True)]
 
 
+@pytest.mark.parametrize("size", ["9" * 5000, "2147483648", "1.5", "x"], ids=["endless", "large", "broken", "none"])
+def test_a_size_that_is_no_number_of_s3s_is_refused(world: World, versioned: str, size: str) -> None:
+    found = world.signed("GET", f"/{versioned}?max-keys={size}")
+    assert (found.status, found.code) == (400, "InvalidArgument")
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 1000])
 def test_every_version_is_on_one_page(s3: Any, versioned: str, size: int) -> None:
     found = [row for page in pages(s3, Bucket=versioned, MaxKeys=size) for row in rows(page)]
