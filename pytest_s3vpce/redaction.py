@@ -13,7 +13,7 @@ from pytest_s3vpce.model import SECRET_HEADERS
 from pytest_s3vpce.rewriting import rewritten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pytest_s3vpce.matrix import Matrix
 
@@ -111,6 +111,8 @@ def without_secrets(value: _T) -> _T:
 
 def redacted(value: _T, *, level: Level, names: Names) -> _T:
     """The value with every text in it scrubbed, and without what the level takes out."""
+    if level is Level.SECRETS:
+        return without_secrets(value)
     change = _Redaction(level, names).changed
     return rewritten(value, lambda field: scrubbed if field in _OWN else change)
 
@@ -126,25 +128,32 @@ class _Redaction:
     """What one level does to a text."""
 
     def __init__(self, level: Level, names: Names) -> None:
-        self._level = level
-        self._accounts = names.accounts
-        # Longest first: a bucket's name may be the beginning of another's.
-        self._buckets = sorted(names.buckets.items(), key=lambda row: -len(row[0]))
+        self._names = names
+        self._rows: list[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]] = []
+        if level.takes(Level.BUCKETS):
+            # Longest first: a bucket's name may be the beginning of another's.
+            self._rows += [(_whole(name), self._bucket) for name in sorted(names.buckets, key=len, reverse=True)]
+        if level.takes(Level.ACCOUNTS):
+            self._rows.append((_ACCOUNT, self._account))
+        if level.takes(Level.ADDRESSES):
+            self._rows.append((_ADDRESS, _address))
 
     def changed(self, text: str) -> str:
         text = scrubbed(text)
-        if self._level.takes(Level.BUCKETS):
-            for real, label in self._buckets:
-                text = re.sub(rf"(?<![a-z0-9.-]){re.escape(real)}(?![a-z0-9-])", f"[bucket {label}]", text)
-        if self._level.takes(Level.ACCOUNTS):
-            text = _ACCOUNT.sub(self._account, text)
-        if self._level.takes(Level.ADDRESSES):
-            text = _ADDRESS.sub(_address, text)
+        for pattern, change in self._rows:
+            text = pattern.sub(change, text)
         return text
 
+    def _bucket(self, found: re.Match[str]) -> str:
+        return f"[bucket {self._names.buckets[found[0]]}]"
+
     def _account(self, found: re.Match[str]) -> str:
-        known = self._accounts.get(found[0])
+        known = self._names.accounts.get(found[0])
         return f"[account {known}]" if known else "[account]"
+
+
+def _whole(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![a-z0-9.-]){re.escape(name)}(?![a-z0-9-])")
 
 
 def _address(found: re.Match[str]) -> str:
