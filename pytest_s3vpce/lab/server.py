@@ -33,7 +33,7 @@ from pytest_s3vpce.lab.wire import (
     encode,
     parse_head,
 )
-from pytest_s3vpce.markup import in_xml
+from pytest_s3vpce.markup import DECLARATION, elements
 
 if TYPE_CHECKING:
     import ssl
@@ -336,9 +336,6 @@ def _port(head: Head, *, default: int) -> int:
 def _error(status: int, *, code: str, message: str) -> HttpResponse:
     """S3's error document, for what fails before any service is known."""
     request_id = uuid.uuid4().hex[:16].upper()
-    body = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{code}</Code><Message>{in_xml(message)}</Message><RequestId>{request_id}</RequestId></Error>"
-    )
+    body = f"{DECLARATION}<Error>{elements(Code=code, Message=message, RequestId=request_id)}</Error>"
     headers = (("Content-Type", "application/xml"), ("x-amz-request-id", request_id))
     return HttpResponse(status=status, headers=headers, body=body.encode())

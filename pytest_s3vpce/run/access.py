@@ -12,7 +12,16 @@ from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.model import Answer, FailureKind, SignedRequest
 from pytest_s3vpce.outcome import classify
 from pytest_s3vpce.run.deletions import Sender, is_deletion, shows_policy
-from pytest_s3vpce.run.objects import canary_body, canary_version, is_read, is_refusal, reading_of
+from pytest_s3vpce.run.objects import (
+    canary_body,
+    canary_version,
+    is_absent,
+    is_read,
+    is_refusal,
+    may_be_absence,
+    object_of,
+    reading_of,
+)
 from pytest_s3vpce.run.observed import Observed, counted_of, outcome_of
 from pytest_s3vpce.run.plan import Reader, probes_of, readers_of, writes
 from pytest_s3vpce.run.settling import RealClock, settle
@@ -131,10 +140,13 @@ class AccessRun:
         finally:
             self._mutations.undo(seen.answers, handed=seen.handed)
         self._classify(probes, seen)
-        refused = {probe.cell.label for probe in probes if is_refusal(probe, seen.outcomes)}
+        rows = [probe for probe in probes if is_refusal(probe, seen.outcomes)]
+        refused = {label for probe in rows for label in (probe.cell.label, object_of(probe))}
         if refused & before.keys() or any(map(writes, seen.handed)):
             self._compare_canaries(readers, before, seen)
         self._read_again(refused - before.keys(), seen)
+        self._read_unread([probe for probe in probes if may_be_absence(probe, seen.outcomes)], readers, seen)
+        seen.doubt(bucket for bucket, reader in readers.items() if reader is not None and bucket not in before)
         return seen
 
     def _delete(self, probes: Sequence[Probe], seen: Observed, *, deletions: Deletions) -> None:
@@ -191,6 +203,7 @@ class AccessRun:
             body, why = canary_body(answer)
             if body is None:
                 seen.canaries[bucket] = (False, f"the canary of {bucket} was not read by {reader}: {why}")
+                seen.gone.update([bucket] if is_absent(answer) else [])
             else:
                 found[bucket] = body
                 self._world.canary_versions[bucket] = canary_version(answer)
@@ -233,6 +246,17 @@ class AccessRun:
         found = Observed(calibration=seen.calibration)
         self._exchange([probe for probe in probes.values() if probe], found)
         seen.gone.update(label for label, probe in probes.items() if probe and not outcome_of(probe, found).allowed)
+
+    def _read_unread(self, refused: Iterable[Probe], readers: Mapping[str, Reader | None], seen: Observed) -> None:
+        """Declared keys that nobody read, by who reads the bucket's canary: whether nothing is there."""
+        unread = {}
+        for probe in refused:
+            target, reader = probe.cell.target, readers.get(probe.cell.target.bucket)
+            if reader is not None and target.key is not None and reading_of(target.label, seen.outcomes) is None:
+                unread[target.label] = reader.probe(target.key)
+        found = Observed()
+        self._exchange(list(unread.values()), found)
+        seen.gone.update(label for label, probe in unread.items() if is_absent(found.answers.get(probe)))
 
     def _readings(
         self, readers: Mapping[str, Reader | None], seen: Observed

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.claims.setting import READINGS
+from pytest_s3vpce.model import Answer
 from pytest_s3vpce.operations import OPERATIONS
 from pytest_s3vpce.outcome import classify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_s3vpce.model import Answer, Outcome
+    from pytest_s3vpce.model import Outcome
     from pytest_s3vpce.probe import Probe
 
 _READ: Final = (200, 206)
@@ -21,6 +22,22 @@ def is_refusal(probe: Probe, outcomes: Mapping[Probe, Outcome]) -> bool:
     """Whether it says something of an object, in a declared bucket."""
     cell = probe.cell
     return outcomes[probe].denied and OPERATIONS[cell.operation].on_object and ":" not in cell.label
+
+
+def may_be_absence(probe: Probe, outcomes: Mapping[Probe, Outcome]) -> bool:
+    """Whether it is refused in the words that S3 has for callers who may not list, of a key where nothing is.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html (Permissions). Writes are refused as they are.
+    """
+    told = outcomes[probe]
+    named = told.layer is not None or told.explicit is not None or told.action is not None
+    return is_refusal(probe, outcomes) and not named and not OPERATIONS[probe.cell.operation].writes
+
+
+def object_of(probe: Probe) -> str:
+    """The label of the object it is about: by whatever host, the bucket's canary goes by the bucket's name."""
+    target = probe.cell.target
+    return target.bucket if target.key is None else target.label
 
 
 def reading_of(label: str, outcomes: Mapping[Probe, Outcome]) -> Probe | None:
@@ -54,6 +71,11 @@ def canary_version(answer: Answer | str) -> str:
 def is_read(answer: Answer) -> bool:
     """Whether S3 gave an object, and not something in between a page."""
     return answer.status in _READ and is_s3s(answer)
+
+
+def is_absent(answer: Answer | str | None) -> bool:
+    """Whether S3 says that nothing is at the key, as it does to callers who may list."""
+    return isinstance(answer, Answer) and is_s3s(answer) and classify(answer).code == "NoSuchKey"
 
 
 def is_s3s(answer: Answer) -> bool:

@@ -12,9 +12,11 @@ from pytest_s3vpce.model import Answer, Outcome, OutcomeKind, SignedRequest
 from pytest_s3vpce.operations import OPERATIONS, operation
 from pytest_s3vpce.outcome import classify, for_action
 from pytest_s3vpce.probe import form_of
-from pytest_s3vpce.run.objects import is_s3s
+from pytest_s3vpce.run.objects import is_s3s, may_be_absence, object_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pytest_s3vpce.probe import Probe
 
 
@@ -37,7 +39,7 @@ class Observed:
     policies: dict[str, tuple[bool, str]] = field(default_factory=dict)
     """Of buckets whose policies were deleted: whether they are as they were, and a sentence that says so."""
     gone: set[str] = field(default_factory=set)
-    """Labels of objects that were read, and could not be read again."""
+    """Labels of objects that were not there, or were read and could not be read again."""
     calibration: Calibration = NONE
 
     def heard(self, probe: Probe, answer: Answer) -> None:
@@ -50,6 +52,19 @@ class Observed:
         self.refusals[probe] = why
         self.answers.pop(probe, None)
         self.requests.pop(probe, None)
+
+    def doubt(self, unread: Iterable[str]) -> None:
+        """Where nothing was shown to be, a refusal may be no more than that; `unread` by who was to read them."""
+        labels, results = self.gone.union(unread), self.results()
+        absent = {label for label in labels if not results.is_there(label)}
+        for probe in [row for row in self.counted if may_be_absence(row, self.outcomes)]:
+            if (label := object_of(probe)) not in absent:
+                continue
+            reason = (
+                "S3 named no policy, as where nothing is and the caller may not list, "
+                f"and no object was shown to be there on {label} all along"
+            )
+            self.counted[probe] = replace(self.counted[probe], kind=OutcomeKind.INCONCLUSIVE, reason=reason)
 
     def results(self) -> Results:
         return Results(

@@ -46,7 +46,7 @@ def _property(value: object) -> str:
 
 
 def verdicts_of(matrix: Matrix) -> dict[str, ItemVerdict]:
-    """By id, every cell and claim of the matrix."""
+    """By id, every cell and claim of the matrix; no text of theirs can steer a terminal."""
     cells, claims = harmless((matrix.cells, matrix.claims))
     return {row.id: _of_cell(row) for row in cells} | {row.id: _of_claim(row) for row in claims}
 
@@ -69,7 +69,7 @@ def _of_cell(row: CellResult) -> ItemVerdict:
 
 def _lines(row: CellResult) -> Iterator[str]:
     expected = row.expect.value if row.expect else "nothing"
-    got = f"{row.counted.outcome.value}: {escaped(row.counted.reason)}"
+    got = f"{row.counted.outcome.value}: {row.counted.reason}"
     yield f"expected {expected}, got {got}"
     yield f"cell: {row.id}"
     yield f"declared: {row.place}"
@@ -79,17 +79,17 @@ def _lines(row: CellResult) -> Iterator[str]:
         yield f"sent: {row.sent.method} {row.sent.url} by {row.principal} from {row.vantage}"
     if row.received:
         answer = row.received
-        came = f"status {answer.status}" if answer.status is not None else f"{answer.failure} {escaped(answer.detail)}"
+        came = f"status {answer.status}" if answer.status is not None else f"{answer.failure} {answer.detail}"
         parts = [came, row.measured.code, row.measured.message, answer.request_id and f"request {answer.request_id}"]
         parts += [answer.peer and f"from {answer.peer}", answer.tls]
-        yield "came back: " + ", ".join(escaped(part) for part in parts if part)
+        yield "came back: " + ", ".join(part for part in parts if part)
     if row.counted.layer:
         yield f"layer: {row.counted.layer.value}"
     if row.hint and row.hint != row.counted.reason:
-        yield f"look at: {escaped(row.hint)}"
+        yield f"look at: {row.hint}"
     if row.predicted is not None:
         yield f"predicted: {row.predicted.expected.value}"
-        yield from map(escaped, row.predicted.explanation)
+        yield from row.predicted.explanation
 
 
 def _of_claim(row: ClaimResult) -> ItemVerdict:
@@ -103,19 +103,19 @@ def _of_claim(row: ClaimResult) -> ItemVerdict:
 
 def _claim_lines(row: ClaimResult) -> Iterator[str]:
     """What is wrong and why first: somebody has ten seconds."""
-    yield f"{row.ended}: {escaped(row.sentence)}"
+    yield f"{row.ended}: {row.sentence}"
     for one in row.explanations:
-        yield f"why {escaped(one.of)}:"
-        yield from (f"  {escaped(line)}" for line in one.predicted.explanation)
+        yield f"why {one.of}:"
+        yield from (f"  {line}" for line in one.predicted.explanation)
     if row.look_at:
-        yield f"look at: {escaped(row.look_at)}"
+        yield f"look at: {row.look_at}"
     yield f"claim: {row.id}"
     yield f"declared: {row.place}"
     yield from (f"cell: {cell}" for cell in row.cells)
     for finding in row.evidence:
         if finding.status is not Status.GOOD:
-            yield f"{finding.status.value}: {finding.name}: {escaped(finding.sentence)}"
+            yield f"{finding.status.value}: {finding.name}: {finding.sentence}"
     if row.records is not None:
-        yield escaped(row.records.sentence)
-    yield from (f"not covered: {escaped(gap)}" for gap in row.coverage.gaps)
-    yield from (f"not covered, accepted: {escaped(gap)}" for gap in row.coverage.accepted)
+        yield row.records.sentence
+    yield from (f"not covered: {gap}" for gap in row.coverage.gaps)
+    yield from (f"not covered, accepted: {gap}" for gap in row.coverage.accepted)

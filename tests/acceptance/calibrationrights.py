@@ -1,4 +1,4 @@
-"""The rights that docs/calibration.md names, as the one policy of a lab's administrator."""
+"""Who calibrates a lab: its clients, and the rights that docs/calibration.md names as its one policy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 from typing import Any, Final
+
+import boto3
 
 PAGE: Final = (Path(__file__).parent.parent.parent / "docs" / "calibration.md").read_text(encoding="utf-8")
 RUNNER: Final = "s3vpce-runner"
@@ -15,6 +17,18 @@ _NAMED: Final = [
     "arn:aws:s3:*:*:accesspoint/s3vpce-*",
 ]
 _ROLES: Final = "arn:aws:iam::*:role/s3vpce-*"
+
+
+def client(ready: Path, service: str, *, account: str = "scratch", region: str = "eu-west-1") -> Any:
+    """Of an account's root, by the lab's ready file."""
+    row = json.loads(ready.read_text(encoding="utf-8"))
+    keys = row["accounts"][account]
+    session: Any = boto3.Session(
+        aws_access_key_id=keys["access_key_id"],
+        aws_secret_access_key=keys["secret_access_key"],
+        region_name=region,
+    )
+    return session.client(service, endpoint_url=row["endpoint_url"])
 
 
 def restrict(iam: Any) -> None:

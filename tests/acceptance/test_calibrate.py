@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 from click.testing import CliRunner
 
@@ -24,7 +22,7 @@ from pytest_s3vpce.lab.process import start_lab
 from pytest_s3vpce.run.calibrating import measuring
 from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, Experiment
 from pytest_s3vpce.undocumented import RULES
-from tests.acceptance.calibrationrights import PAGE, RUNNER, restrict
+from tests.acceptance.calibrationrights import PAGE, RUNNER, client, restrict
 from tests.unit.flips import FLIPS, MEASURES, NOT_HERE, differences, flipped
 
 if TYPE_CHECKING:
@@ -68,17 +66,6 @@ def run(folder: Path, *arguments: str) -> Result:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         return CliRunner().invoke(calibrate, arguments)
-
-
-def client(ready: Path, service: str) -> Any:
-    row = json.loads(ready.read_text(encoding="utf-8"))
-    keys = row["accounts"]["scratch"]
-    session: Any = boto3.Session(
-        aws_access_key_id=keys["access_key_id"],
-        aws_secret_access_key=keys["secret_access_key"],
-        region_name="eu-west-1",
-    )
-    return session.client(service, endpoint_url=row["endpoint_url"])
 
 
 @pytest.fixture(scope="module")

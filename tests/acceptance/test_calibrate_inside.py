@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from click.testing import CliRunner
 
@@ -18,7 +16,7 @@ from pytest_s3vpce.run.calibrating import inside, measuring
 from pytest_s3vpce.run.calibrating.scratch import Scratch
 from pytest_s3vpce.sweepcommand import sweep
 from pytest_s3vpce.undocumented import RULES
-from tests.acceptance.calibrationrights import RUNNER, restrict
+from tests.acceptance.calibrationrights import RUNNER, client, restrict
 from tests.unit.flips import INSIDE
 
 if TYPE_CHECKING:
@@ -106,17 +104,6 @@ def values(number: int | None) -> dict[str, str]:
 def flipped(number: int | None) -> Calibration:
     rows = {name: Finding(rule=name, value=value) for name, value in values(number).items()}
     return Calibration(made="2026-01-01T00:00:00Z", mode="lab", findings=rows)
-
-
-def client(ready: Path, service: str, region: str = "eu-west-1") -> Any:
-    row = json.loads(ready.read_text(encoding="utf-8"))
-    keys = row["accounts"]["scratch"]
-    session: Any = boto3.Session(
-        aws_access_key_id=keys["access_key_id"],
-        aws_secret_access_key=keys["secret_access_key"],
-        region_name=region,
-    )
-    return session.client(service, endpoint_url=row["endpoint_url"])
 
 
 def run(folder: Path, *arguments: str) -> Result:

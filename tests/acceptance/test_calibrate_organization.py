@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from click.testing import CliRunner
 
@@ -15,6 +13,7 @@ from pytest_s3vpce.calibration import Calibration, Finding, read
 from pytest_s3vpce.lab.process import start_lab
 from pytest_s3vpce.run.calibrating import measuring
 from pytest_s3vpce.undocumented import RULES, UNNAMED
+from tests.acceptance.calibrationrights import client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,24 +92,15 @@ def run(folder: Path, account: str, *more: str) -> Result:
         return CliRunner().invoke(calibrate, ["--account", account, *given])
 
 
-def client(folder: Path, account: str, service: str) -> Any:
-    ready = json.loads((folder / "lab" / "ready.json").read_text(encoding="utf-8"))
-    keys = ready["accounts"][account]
-    session: Any = boto3.Session(
-        aws_access_key_id=keys["access_key_id"],
-        aws_secret_access_key=keys["secret_access_key"],
-        region_name="eu-west-1",
-    )
-    return session.client(service, endpoint_url=ready["endpoint_url"])
-
-
 def policies(folder: Path) -> list[str]:
     """What is in the organization besides the policies that every one has."""
     kinds = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
     rows = [
         row["Name"]
         for kind in kinds
-        for row in client(folder, "top", "organizations").list_policies(Filter=kind)["Policies"]
+        for row in client(folder / "lab" / "ready.json", "organizations", account="top").list_policies(Filter=kind)[
+            "Policies"
+        ]
     ]
     return [name for name in rows if "FullAWSAccess" not in name]
 
@@ -148,7 +138,7 @@ def test_denials_across_accounts_are_read_and_the_partners_bucket_goes_again(lab
     for name in ("message/endpoint-across-accounts", "message/resource-implicit"):
         assert found[name].value == flips.get(name, RULES[name].assumed), found[name].detail
     for account in ("scratch", "other"):
-        assert client(folder, account, "s3").list_buckets()["Buckets"] == []
+        assert client(folder / "lab" / "ready.json", "s3", account=account).list_buckets()["Buckets"] == []
 
 
 def test_a_partner_of_no_organization_tells_nothing(lab: tuple[Path, dict[str, str]]) -> None:

@@ -161,6 +161,19 @@ def open_for_root(policy: dict[str, Any]) -> None:
             row.setdefault("Condition", {}).setdefault("StringNotEquals", {})["aws:PrincipalType"] = "Account"
 
 
+def test_a_denial_where_nothing_is_does_not_pass(stage: Stage) -> None:
+    """The bucket lets the partner's reads in from everywhere, and S3 refuses who may not list where nothing is."""
+
+    def opened(policy: dict[str, Any]) -> None:
+        policy["Statement"] = [row for row in policy["Statement"] if row["Effect"] == "Allow"]
+
+    names = ("GetObject/reports/partner:internet/https", "GetObject/reports/anonymous:internet/https")
+    with stage.bucket_policy(opened), deleted(stage, stage.outputs["ReportsBucket"]):
+        cells = stage.run(only=lambda name: name in names).cells
+    assert [(row.counted.outcome, row.passed) for row in cells] == [("inconclusive", False)] * 2
+    assert all("no object was shown to be there on reports" in row.counted.reason for row in cells)
+
+
 @pytest.mark.parametrize(
     ("account", "claims"), [("main", ("endpoint-only", "tls-only")), ("partner", ("cross-account",))]
 )

@@ -216,6 +216,65 @@ def test_a_write_is_sent_where_this_run_read_the_canary_and_the_key() -> None:
     assert run.send([declared], {"reports": READER}, unmade={}).counted[declared].denied
 
 
+ABSENT = Answer(id="a", status=404, body=b"<Error><Code>NoSuchKey</Code></Error>", headers=IDS)
+NAMED = Answer(
+    id="a",
+    status=403,
+    body=b"<Error><Code>AccessDenied</Code><Message>User: x is not authorized to perform: s3:GetObject on resource: y "
+    b"because no resource-based policy allows the s3:GetObject action</Message></Error>",
+    headers=IDS,
+)
+
+
+@pytest.mark.parametrize(
+    ("reading", "given", "counts"),
+    [
+        ([THERE], NO, True),
+        ([THERE, ABSENT], NO, False),
+        ([ABSENT], NO, False),
+        ([NO], NO, False),
+        ([LOST], NO, False),
+        ([ABSENT], NAMED, True),
+        ([THERE, ABSENT], NAMED, True),
+        ([ABSENT], THERE, True),
+    ],
+)
+@pytest.mark.parametrize("host", [None, "arn:aws:s3:eu-west-1:111122223333:accesspoint/a"])
+def test_a_refusal_that_names_no_policy_counts_only_where_an_object_was_shown_to_be(
+    reading: list[Answer | Exception], given: Answer, counts: bool, host: str | None
+) -> None:
+    """Of a key where nothing is, S3 answers a caller of another account who may not list in the same words."""
+    stranger = get("stranger")
+    stranger = Probe(
+        cell=replace(stranger.cell, target=replace(stranger.cell.target, name="a" if host else "", host=host))
+    )
+    seen = scripted({READER.probe(): reading, stranger: [given]}).send([stranger], {"reports": READER}, unmade={})
+    assert (seen.counted[stranger].kind is not OutcomeKind.INCONCLUSIVE) is counts
+    assert counts or seen.counted[stranger].reason.endswith("no object was shown to be there on reports all along")
+
+
+def test_somebody_else_who_reads_the_object_shows_it_too() -> None:
+    given: dict[Probe, list[Answer | Exception]] = {READER.probe(): [LOST], get(): [THERE], get("stranger"): [NO]}
+    seen = scripted(given).send([get(), get("stranger")], {"reports": READER}, unmade={})
+    assert seen.counted[get("stranger")].denied
+
+
+def test_what_lies_there_only_later_was_not_there_all_along() -> None:
+    given: dict[Probe, list[Answer | Exception]] = {READER.probe(): [ABSENT], get(): [THERE], get("stranger"): [NO]}
+    seen = scripted(given).send([get(), get("stranger")], {"reports": READER}, unmade={})
+    assert seen.counted[get("stranger")].kind is OutcomeKind.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(("reading", "counts"), [(THERE, True), (ABSENT, False), (NO, True)])
+def test_a_refused_key_that_nobody_read_is_read_by_the_canarys_reader(reading: Answer, counts: bool) -> None:
+    """Whose own refusal there shows nothing."""
+    target = Target(bucket="reports", name="declared", key="declared/1")
+    refused = Probe(cell=replace(get("stranger").cell, target=target))
+    run = scripted({READER.probe(): [THERE], READER.probe("declared/1"): [reading], refused: [NO]})
+    seen = run.send([refused], {"reports": READER}, unmade={})
+    assert seen.counted[refused].denied is counts
+
+
 @pytest.mark.parametrize(("failure", "handed"), [(LOST, {get()}), (UNSIGNED, set()), (RuntimeError("ours"), {get()})])
 def test_who_takes_back_is_told_what_was_handed_to_be_sent(
     monkeypatch: pytest.MonkeyPatch, failure: Exception, handed: set[Probe]
