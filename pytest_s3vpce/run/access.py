@@ -15,6 +15,7 @@ from pytest_s3vpce.run.deletions import Sender, is_deletion, shows_policy
 from pytest_s3vpce.run.objects import (
     canary_body,
     canary_version,
+    denies,
     is_absent,
     is_read,
     is_refusal,
@@ -146,7 +147,7 @@ class AccessRun:
             self._compare_canaries(readers, before, seen)
         self._read_again(refused - before.keys(), seen)
         self._read_unread([probe for probe in probes if may_be_absence(probe, seen.outcomes)], readers, seen)
-        seen.doubt(bucket for bucket, reader in readers.items() if reader is not None and bucket not in before)
+        seen.doubt()
         return seen
 
     def _delete(self, probes: Sequence[Probe], seen: Observed, *, deletions: Deletions) -> None:
@@ -204,6 +205,7 @@ class AccessRun:
             if body is None:
                 seen.canaries[bucket] = (False, f"the canary of {bucket} was not read by {reader}: {why}")
                 seen.gone.update([bucket] if is_absent(answer) else [])
+                seen.unshown.update([bucket] if is_absent(answer) or denies(answer) else [])
             else:
                 found[bucket] = body
                 self._world.canary_versions[bucket] = canary_version(answer)

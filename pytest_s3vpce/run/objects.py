@@ -78,6 +78,10 @@ def is_absent(answer: Answer | str | None) -> bool:
     return isinstance(answer, Answer) and is_s3s(answer) and classify(answer).code == "NoSuchKey"
 
 
+def denies(answer: Answer | str) -> bool:
+    return isinstance(answer, Answer) and is_s3s(answer) and classify(answer).denied
+
+
 def is_s3s(answer: Answer) -> bool:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html"""
     return answer.request_id is not None or "x-amz-id-2" in answer.headers

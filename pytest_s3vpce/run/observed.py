@@ -15,8 +15,6 @@ from pytest_s3vpce.probe import form_of
 from pytest_s3vpce.run.objects import is_s3s, may_be_absence, object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pytest_s3vpce.probe import Probe
 
 
@@ -40,6 +38,8 @@ class Observed:
     """Of buckets whose policies were deleted: whether they are as they were, and a sentence that says so."""
     gone: set[str] = field(default_factory=set)
     """Labels of objects that were not there, or were read and could not be read again."""
+    unshown: set[str] = field(default_factory=set)
+    """Buckets whose readers S3 refused the canary, or told that nothing is there."""
     calibration: Calibration = NONE
 
     def heard(self, probe: Probe, answer: Answer) -> None:
@@ -53,9 +53,9 @@ class Observed:
         self.answers.pop(probe, None)
         self.requests.pop(probe, None)
 
-    def doubt(self, unread: Iterable[str]) -> None:
-        """Where nothing was shown to be, a refusal may be no more than that; `unread` by who was to read them."""
-        labels, results = self.gone.union(unread), self.results()
+    def doubt(self) -> None:
+        """Where S3 showed nothing to who was to read it, a refusal may say no more than that nothing is there."""
+        labels, results = self.gone | self.unshown, self.results()
         absent = {label for label in labels if not results.is_there(label)}
         for probe in [row for row in self.counted if may_be_absence(row, self.outcomes)]:
             if (label := object_of(probe)) not in absent:

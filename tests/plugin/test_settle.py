@@ -56,6 +56,12 @@ def test_files_say_it_too(example: Example) -> None:
     assert spans == {"GetObject": 120, "PutObject": None, "ListObjectsV2": None}
 
 
+REFUSED = (
+    b"<Error><Code>AccessDenied</Code><Message>User: a is not authorized to perform: s3:GetObject on resource: b "
+    b"because no resource-based policy allows the s3:GetObject action</Message></Error>"
+)
+
+
 class Scripted(AccessRun):
     """A run whose answers are read from a script: by probe, one status a round, the last one for good."""
 
@@ -66,7 +72,7 @@ class Scripted(AccessRun):
         for probe in probes:
             row = self.statuses[probe]
             status = row.pop(0) if len(row) > 1 else row[0]
-            body = b"" if status == 206 else b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+            body = b"" if status == 206 else REFUSED
             headers = {"x-amz-request-id": "R"}
             seen.answers[probe] = Answer(id="0", status=status, headers=headers, body=body)
 

@@ -233,7 +233,7 @@ NAMED = Answer(
         ([THERE, ABSENT], NO, False),
         ([ABSENT], NO, False),
         ([NO], NO, False),
-        ([LOST], NO, False),
+        ([LOST], NO, True),
         ([ABSENT], NAMED, True),
         ([THERE, ABSENT], NAMED, True),
         ([ABSENT], THERE, True),
@@ -243,7 +243,10 @@ NAMED = Answer(
 def test_a_refusal_that_names_no_policy_counts_only_where_an_object_was_shown_to_be(
     reading: list[Answer | Exception], given: Answer, counts: bool, host: str | None
 ) -> None:
-    """Of a key where nothing is, S3 answers a caller of another account who may not list in the same words."""
+    """Of a key where nothing is, S3 answers a caller of another account who may not list in the same words.
+
+    A reader that S3 did not answer says nothing of the object, and costs nobody else's cells.
+    """
     stranger = get("stranger")
     stranger = Probe(
         cell=replace(stranger.cell, target=replace(stranger.cell.target, name="a" if host else "", host=host))
@@ -254,7 +257,7 @@ def test_a_refusal_that_names_no_policy_counts_only_where_an_object_was_shown_to
 
 
 def test_somebody_else_who_reads_the_object_shows_it_too() -> None:
-    given: dict[Probe, list[Answer | Exception]] = {READER.probe(): [LOST], get(): [THERE], get("stranger"): [NO]}
+    given: dict[Probe, list[Answer | Exception]] = {READER.probe(): [NO], get(): [THERE], get("stranger"): [NO]}
     seen = scripted(given).send([get(), get("stranger")], {"reports": READER}, unmade={})
     assert seen.counted[get("stranger")].denied
 
