@@ -13,11 +13,8 @@ if TYPE_CHECKING:
 
 INSIDE: Final = {name for name, row in EXPERIMENTS.items() if "inside" in row.takes}
 """Those that are asked from inside of a VPC."""
-ELSEWHERE: Final = {"organizations", *INSIDE}
-"""Experiments whose tests are in files of their own: they take a VPC or an organization."""
-NOT_YET: Final = {"asymmetric signatures"}
-"""Rules that no experiment settles."""
-NOT_HERE: Final = ELSEWHERE | NOT_YET
+NOT_HERE: Final = {name for name, row in EXPERIMENTS.items() if row.run is None or {*row.takes} - {"function"}}
+"""Those whose tests are in files of their own, for they take a VPC or an organization; and what none settles yet."""
 MEASURES: Final = {
     "propagation/bucket-policy": 0.4,
     "propagation/role-policy": 0.5,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pytest_s3vpce.calibration import Finding
 from pytest_s3vpce.probe import Host
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.run.calibrating.asking import Asker, Reply
 
-_BY_CLOSED: Final = Question(operation="GetObject", role=CLOSED)
-
 
 def messages(asker: Asker) -> Iterator[Finding]:
     """One denial by each kind of policy that needs no bucket policy."""
@@ -27,12 +25,13 @@ def messages(asker: Asker) -> Iterator[Finding]:
         "session-implicit": Question(operation="GetObject", statements=(allow("s3:ListBucket"),)),
         "identity-explicit": Question(operation="GetObjectTagging", role=FEW),
         "identity-implicit": Question(operation="GetObject", role=FEW),
-        "boundary-explicit": _BY_CLOSED,
+        "boundary-explicit": Question(operation="GetObject", role=CLOSED),
         "boundary-implicit": Question(operation="PutObject", role=BOUND),
     }
-    for name, reply in zip(rows, asker.ask(list(rows.values())), strict=True):
+    replies = dict(zip(rows, asker.ask(list(rows.values())), strict=True))
+    for name, reply in replies.items():
         yield said(f"message/{name}", reply)
-    (closed,) = asker.ask([_BY_CLOSED])
+    closed = replies["boundary-explicit"]
     value = "named" if CLOSING in (closed.outcome.message or "") else "not named"
     if closed.outcome.explicit is not True:
         value = f"not denied explicitly: {closed.code}"
