@@ -23,6 +23,7 @@ _LOOKUPS: Final = ("dns://", "tcp://")
 """Their answers have no status: only addresses or a connection were asked for."""
 _ANSWER_OVERHEAD: Final = 2048
 """Bytes allowed for an answer besides its body."""
+TOLD_TO_END: Final = "the run was told to end, so nothing is waited for any longer"
 
 
 def silent(_line: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
@@ -12,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pytest_s3vpce.connection import Connection
 from pytest_s3vpce.errors import VantageError
+from pytest_s3vpce.vantage.base import TOLD_TO_END
 
 if TYPE_CHECKING:
     import boto3
@@ -49,10 +49,9 @@ class ControlPlane:
         self._ended.set()
 
     def pause(self, seconds: float) -> None:
-        """Wait before asking again. VantageError once the run ends."""
-        time.sleep(seconds)
-        if self._ended.is_set():
-            raise VantageError("the run was told to end, so nothing is waited for any longer")
+        """Wait before asking again. VantageError as soon as the run ends."""
+        if self._ended.wait(seconds):
+            raise VantageError(TOLD_TO_END)
 
     def at(self, region: str) -> ControlPlane:
         """The same account in another Region."""

@@ -14,8 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from pytest_s3vpce.vantage import ControlPlane
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import pytest
 
 _sleep: Final = time.sleep
 """Tests shorten the pauses of the code under test, not ours."""
@@ -186,6 +190,17 @@ class Clock:
     def paused(self) -> float:
         """Seconds, of the thread that paused longest."""
         return max(self._paused.values(), default=0.0)
+
+    def shorten(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """All pauses, also those that end with the run."""
+        pause = ControlPlane.pause
+
+        def paused(control: ControlPlane, seconds: float) -> None:
+            self.sleep(seconds)
+            pause(control, 0)
+
+        monkeypatch.setattr(time, "sleep", self.sleep)
+        monkeypatch.setattr(ControlPlane, "pause", paused)
 
     def sleep(self, seconds: float) -> None:
         thread = threading.get_ident()

@@ -7,7 +7,6 @@ import datetime as dt
 import json
 import os
 import re
-import time
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -304,7 +303,7 @@ ROWS: Final = (
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr(time, "sleep", found.sleep)
+    found.shorten(monkeypatch)
     return found
 
 

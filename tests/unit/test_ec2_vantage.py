@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -114,7 +113,13 @@ def ssm(tmp_path: Path) -> Ssm:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Time that goes by only where somebody sleeps."""
     found: list[float] = []
-    monkeypatch.setattr(time, "sleep", found.append)
+    pause = ControlPlane.pause
+
+    def paused(control: ControlPlane, seconds: float) -> None:
+        found.append(seconds)
+        pause(control, 0)
+
+    monkeypatch.setattr(ControlPlane, "pause", paused)
     monkeypatch.setattr("pytest_s3vpce.vantage.ssm.time.monotonic", lambda: sum(found))
     return found
 

@@ -66,7 +66,7 @@ def aws(control: ControlPlane) -> Iterator[dict[str, Stubber]]:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    monkeypatch.setattr(ControlPlane, "pause", lambda _control, _seconds: None)
 
 
 def recipe(**given: Any) -> Recipe:

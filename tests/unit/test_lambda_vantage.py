@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,7 +91,13 @@ def ledger(tmp_path: Path) -> Ledger:
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     found: list[float] = []
-    monkeypatch.setattr(time, "sleep", found.append)
+    pause = ControlPlane.pause
+
+    def paused(control: ControlPlane, seconds: float) -> None:
+        found.append(seconds)
+        pause(control, 0)
+
+    monkeypatch.setattr(ControlPlane, "pause", paused)
     return found
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -86,7 +85,13 @@ class Cloud(ControlPlane):
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     found: list[float] = []
-    monkeypatch.setattr(time, "sleep", found.append)
+    pause = ControlPlane.pause
+
+    def paused(control: ControlPlane, seconds: float) -> None:
+        found.append(seconds)
+        pause(control, 0)
+
+    monkeypatch.setattr(ControlPlane, "pause", paused)
     monkeypatch.setattr("pytest_s3vpce.vantage.launch.time.monotonic", lambda: sum(found))
     return found
 
