@@ -25,13 +25,13 @@ from pytest_s3vpce.signing_in import (
     MFA_SECONDS,
     Renewed,
     ask_for_code,
-    check_terminal,
     checked_policy,
     environment_keys,
     mfa_of_profile,
     read_policy,
     role_arguments,
     session_policy,
+    share_roles,
     token_in,
     tried,
 )
@@ -116,9 +116,7 @@ class Accounts:
         core.get_scoped_config()  # a profile that does not exist is told now, not by the first client
         serial = None if asker is None else mfa_of_profile(core)
         if asker is not None and serial is not None:
-            if not self._assumed_by_profiles:
-                check_terminal(serial, place=asker)
-            core.get_component("credential_provider").get_provider("assume-role").cache = self._assumed_by_profiles
+            share_roles(core, serial, kept=self._assumed_by_profiles, ended=self._ended, place=asker)
             made.get_credentials().get_frozen_credentials()  # here, where one session is made at a time
         session: boto3.Session = made
         return session
@@ -182,9 +180,13 @@ class Accounts:
         with ThreadPoolExecutor(_WORKERS) as pool:
             try:
                 return list(pool.map(work, rows))
-            except KeyboardInterrupt:  # no role is waited for: what was made is to be removed
-                self._ended.set()
+            except KeyboardInterrupt:
+                self.end()
                 raise
+
+    def end(self) -> None:
+        """No role and no code is waited for any longer: the run was told to end, and has things to remove."""
+        self._ended.set()
 
     def credentials(self, kind: SessionKind) -> Credentials | None:
         """The keys of a session, None for `anonymous`. Raises CredentialError with the principal's place."""
@@ -317,7 +319,7 @@ class Accounts:
 
     def _pass_mfa(self, serial: str, *, account: str, place: Place) -> Any:
         device = self._references.resolve(serial, place)
-        code = ask_for_code(device, place=place)
+        code = ask_for_code(device, place=place, ended=self._ended)
         client = self._users_client(account)
         with translated(profile=self._inventory.accounts[account].profile, place=place):
             answer = client.get_session_token(SerialNumber=device, TokenCode=code, DurationSeconds=MFA_SECONDS)

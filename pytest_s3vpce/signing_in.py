@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import re
+import select
+import termios
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +20,7 @@ from pytest_s3vpce.policy import parse
 from pytest_s3vpce.probe import Credentials
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pytest_s3vpce.model import Place
@@ -26,6 +29,11 @@ if TYPE_CHECKING:
     Resolve = Callable[[str], str]
 
 MFA_SECONDS: Final = 43_200
+TERMINAL: Final = Path("/dev/tty")
+_ECHO_AT: Final = 3
+"""Where a terminal's attributes have the flag: https://docs.python.org/3/library/termios.html#termios.tcgetattr"""
+_LOOK_SECONDS: Final = 0.2
+_LONGEST_LINE: Final = 1024
 
 
 class Renewed(CredentialProvider):
@@ -184,10 +192,44 @@ def mfa_of_profile(core: Any) -> str | None:
     return None
 
 
-def ask_for_code(serial: str, *, place: Place, environment: Mapping[str, str] = os.environ) -> str:
+def share_roles(core: Any, serial: str, *, kept: dict[str, Any], ended: threading.Event, place: Place) -> None:
+    """Roles that profiles stand for are assumed once for all sessions, so a code is asked for once, until `ended`."""
+    if not kept:
+        check_terminal(serial, place=place)
+    provider = core.get_component("credential_provider").get_provider("assume-role")
+    provider.cache = kept
+    provider._prompter = partial(typed, ended=ended)  # noqa: SLF001 - botocore takes it where it makes the provider only
+
+
+def typed(prompt: str, *, ended: threading.Event) -> str:
+    """A line typed at the terminal, unseen as with getpass; CredentialError as soon as the run ends.
+
+    Who reads a terminal in another thread than the main one is woken by no signal.
+    """
+    descriptor = os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY)
+    try:
+        before = termios.tcgetattr(descriptor)
+        unseen = [flags & ~termios.ECHO if at == _ECHO_AT else flags for at, flags in enumerate(before)]
+        termios.tcsetattr(descriptor, termios.TCSAFLUSH, unseen)
+        try:
+            os.write(descriptor, prompt.encode())
+            while not select.select([descriptor], [], [], _LOOK_SECONDS)[0]:
+                if ended.is_set():
+                    raise CredentialError("no code is waited for any longer: the run was told to end")
+            return os.read(descriptor, _LONGEST_LINE).decode("utf-8", "replace").rstrip("\n")
+        finally:
+            termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
+            os.write(descriptor, b"\n")
+    finally:
+        os.close(descriptor)
+
+
+def ask_for_code(
+    serial: str, *, place: Place, ended: threading.Event, environment: Mapping[str, str] = os.environ
+) -> str:
     """The code that an MFA device shows, asked for at the terminal; never under CI, where nobody would answer."""
     check_terminal(serial, place=place, environment=environment)
-    code = getpass.getpass(f"MFA code of {serial}: ").strip()
+    code = typed(f"MFA code of {serial}: ", ended=ended).strip()
     if not re.fullmatch(r"\d{6}", code, re.ASCII):
         what = f"what was typed for MFA device `{serial}` is no code"
         raise CredentialError(what, place=place, remedy="run it again, and type the six digits that the device shows")
@@ -202,7 +244,7 @@ def check_terminal(serial: str, *, place: Place, environment: Mapping[str, str] 
             f"MFA device `{serial}` wants a code, and nobody is asked under CI", place=place, remedy=remedy
         )
     try:
-        with Path("/dev/tty").open("rb"):
+        with TERMINAL.open("rb"):
             pass
     except OSError as error:
         what = f"MFA device `{serial}` wants a code, and there is no terminal to ask at"

@@ -71,7 +71,11 @@ class Keepers:
                 return error
 
         with ThreadPoolExecutor(len(self._rows)) as pool:
-            return dict(zip(self._rows, pool.map(done, self._rows), strict=True))
+            try:
+                return dict(zip(self._rows, pool.map(done, self._rows), strict=True))
+            except KeyboardInterrupt:
+                self._planes.end()
+                raise
 
     def _keeper(self, name: str, row: Lambda) -> Keeper:
         return Keeper(

@@ -130,10 +130,14 @@ class Operator:
         with ThreadPoolExecutor(2) as pool:
             described = pool.submit(describe, self.world, vantages if asked else (), claims)
             warm = pool.submit(self._warm)
-            self.vantages.prepare(vantages)
-            warm.result()
-            unmade = self.canaries.make(buckets)
-            found = described.result()
+            try:
+                self.vantages.prepare(vantages)
+                warm.result()
+                unmade = self.canaries.make(buckets)
+                found = described.result()
+            except KeyboardInterrupt:
+                self.vantages.end()
+                raise
             return found, self.world.setting(found, principals=principals), unmade
 
     def _warm(self) -> None:

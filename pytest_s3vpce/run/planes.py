@@ -31,6 +31,7 @@ class Planes:
         with self._lock:
             self._ended = True
             planes = list(self._planes.values())
+        self._world.accounts.end()
         for plane in planes:
             plane.end()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 from urllib.request import getproxies
@@ -47,6 +48,7 @@ class VantagePoints:
         self._notify = notify
         self._ready: dict[str, Vantage | S3VpceError] = {}
         self._planes = Planes(world, environment)
+        self._ended = threading.Event()
 
     def prepare(self, names: Iterable[str]) -> None:
         """Makes these ready, all at once; failures are kept for `get` to raise."""
@@ -60,6 +62,7 @@ class VantagePoints:
 
     def end(self) -> None:
         """The run was told to end: nobody waits for answers, nor until something is ready."""
+        self._ended.set()
         self._planes.end()
 
     def get(self, name: str) -> Vantage:
@@ -122,6 +125,7 @@ class VantagePoints:
             name,
             command=self._world.resolve_list(words, "vantage_points", name, "command"),
             folder=self._world.inventory.path.parent,
+            ended=self._ended,
             config=self._here(),
             connect_to=self._environment.connect_to,
             place=self._world.inventory.place("vantage_points", name),

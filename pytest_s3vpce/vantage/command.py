@@ -7,9 +7,12 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.errors import VantageError
+from pytest_s3vpce.vantage.base import TOLD_TO_END
 from pytest_s3vpce.vantage.program import ProgramVantage, one_line
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ class CommandVantage(ProgramVantage):
         *,
         command: Sequence[str],
         folder: Path | None = None,
+        ended: threading.Event | None = None,
         config: AgentConfig | None = None,
         limits: Limits | None = None,
         connect_to: Sequence[str] = (),
@@ -53,6 +57,7 @@ class CommandVantage(ProgramVantage):
         super().__init__(name, config=config, limits=limits, connect_to=connect_to, place=place)
         self._command = tuple(command)
         self._folder = folder
+        self._ended = ended or threading.Event()
 
     @property
     def _what(self) -> str:
@@ -74,7 +79,7 @@ class CommandVantage(ProgramVantage):
                 f"{self._what} can't be started: {one_line(reason)}", remedy="install it, or correct the command"
             ) from error
         with process:
-            talk = _Talk(process, program.encode(), seconds=self.seconds)
+            talk = _Talk(process, program.encode(), seconds=self.seconds, ended=self._ended)
             try:
                 talk.go()
             finally:
@@ -91,12 +96,15 @@ class CommandVantage(ProgramVantage):
 
 
 class _Talk:
-    """Hands a program to a process and listens, until it is done or its time is over."""
+    """Hands a program to a process and listens, until it is done, its time is over, or the run ends."""
 
-    def __init__(self, process: subprocess.Popen[bytes], program: bytes, *, seconds: float) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], program: bytes, *, seconds: float, ended: threading.Event
+    ) -> None:
         self._process = process
         self._left = memoryview(program)
         self._seconds = seconds
+        self._ended = ended
         self._end = time.monotonic() + seconds
         self._selector = selectors.DefaultSelector()
         self.stdout = bytearray()
@@ -127,6 +135,8 @@ class _Talk:
             self.fault = f"did not end within {self._seconds:.0f} s"
 
     def _check(self) -> None:
+        if self._ended.is_set():
+            raise VantageError(TOLD_TO_END)
         if time.monotonic() > self._end:
             self.fault = f"gave no answer within {self._seconds:.0f} s"
         elif len(self.stdout) > _OUTPUT_LIMIT:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ import pytest
 from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.model import FailureKind, Place, SignedRequest
 from pytest_s3vpce.vantage import CommandVantage, agent, program
-from pytest_s3vpce.vantage.base import AgentConfig, Limits
+from pytest_s3vpce.vantage.base import TOLD_TO_END, AgentConfig, Limits
 from tests.sshd import sshd
 
 if TYPE_CHECKING:
@@ -123,6 +125,16 @@ def test_a_command_that_gives_no_answer_is_ended(command: str, tmp_path: Path) -
     text = fault(script(tmp_path, f"echo slow >&2; {command}"), limits=QUICK)
     assert "within 2 s" in text
     assert time.monotonic() - began < 8
+
+
+def test_a_command_is_not_waited_for_once_the_run_ends(tmp_path: Path) -> None:
+    ended = threading.Event()
+    threading.Timer(0.3, ended.set).start()
+    began = time.monotonic()
+    assert fault(script(tmp_path, "echo $$ > pid; sleep 30"), ended=ended, folder=tmp_path) == TOLD_TO_END
+    assert time.monotonic() - began < 1.3
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text(encoding="utf-8")), 0)
 
 
 def test_output_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_s3vpce import accounts
+from pytest_s3vpce import signing_in
 from pytest_s3vpce.accounts import Accounts, SessionKind
 from pytest_s3vpce.connection import Connection
 from pytest_s3vpce.errors import CredentialError
@@ -139,7 +139,7 @@ def test_two_users_of_a_profile_are_asked_for_one_code(tmp_path: Path, monkeypat
         return {"Credentials": keys}
 
     monkeypatch.setattr("botocore.credentials.AssumeRoleCredentialFetcher._get_credentials", assumed)
-    monkeypatch.setattr(accounts, "check_terminal", lambda *_, **__: None)
+    monkeypatch.setattr(signing_in, "check_terminal", lambda *_, **__: None)
     made = accounts_of(tmp_path, "coded")
     made.prepare([SessionKind("ann"), SessionKind("bob")])
     for name in ("ann", "bob"):
@@ -175,7 +175,7 @@ def test_codes_of_several_accounts_are_asked_for_one_after_the_other(
             return {"Account": "111122223333"}
 
     monkeypatch.setattr("botocore.credentials.AssumeRoleCredentialFetcher._get_credentials", assumed)
-    monkeypatch.setattr(accounts, "check_terminal", lambda *_, **__: None)
+    monkeypatch.setattr(signing_in, "check_terminal", lambda *_, **__: None)
     path = tmp_path / "s3vpce.yaml"
     rows = '{id: "111122223333", region: eu-west-1, profile: coded}'
     more = rows.replace("coded", "below")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 import json
+import os
+import pty
 import sys
+import termios
 import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import botocore.session
 import pytest
@@ -24,8 +26,20 @@ from pytest_s3vpce.model import Place
 from pytest_s3vpce.policy import Policies, Request, decide, parse
 from pytest_s3vpce.probe import Credentials
 from pytest_s3vpce.references import References
-from pytest_s3vpce.signing_in import ask_for_code, environment_keys, read_policy, session_policy, token_in, tried
+from pytest_s3vpce.signing_in import (
+    ask_for_code,
+    environment_keys,
+    read_policy,
+    session_policy,
+    share_roles,
+    token_in,
+    tried,
+)
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_GOES_ON = threading.Event()
 _HERE = Place("s3vpce.yaml", 5, 3)
 _A = "111122223333"
 _INVENTORY = """\
@@ -159,7 +173,7 @@ def test_who_gives_no_code_is_not_asked_again(
 ) -> None:
     codes: list[str] = []
 
-    def code(serial: str, *, place: Place) -> str:
+    def code(serial: str, *, place: Place, **_: Any) -> str:
         codes.append(serial)
         raise CredentialError("no code", place=place)
 
@@ -335,26 +349,90 @@ def test_a_token_that_is_not_there_is_one_error(tmp_path: Path, content: str | N
 
 def test_nobody_is_asked_for_a_code_under_ci_or_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CredentialError, match="nobody is asked under CI"):
-        ask_for_code("GAHT12345678", place=_HERE, environment={"CI": "true"})
+        ask_for_code("GAHT12345678", place=_HERE, ended=_GOES_ON, environment={"CI": "true"})
 
     def no_terminal(*_: Any, **__: Any) -> Any:
         raise OSError
 
     monkeypatch.setattr(Path, "open", no_terminal)
     with pytest.raises(CredentialError, match="there is no terminal to ask at"):
-        ask_for_code("GAHT12345678", place=_HERE, environment={})
+        ask_for_code("GAHT12345678", place=_HERE, ended=_GOES_ON, environment={})
 
 
-def test_the_code_is_asked_for_at_the_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "tty").touch()
-    opened = Path.open
-    monkeypatch.setattr(Path, "open", lambda _path, mode: opened(tmp_path / "tty", mode))
-    typed = {"MFA code of GAHT12345678: ": " 123456 ", "MFA code of other: ": "12345a"}
-    monkeypatch.setattr(getpass, "getpass", typed.get)
-    assert ask_for_code("GAHT12345678", place=_HERE, environment={}) == "123456"
-    with pytest.raises(CredentialError, match="what was typed for MFA device `other` is no code") as caught:
-        ask_for_code("other", place=_HERE, environment={})
-    assert "12345a" not in str(caught.value)
+class Terminal:
+    """Somebody's, who types a line when asked."""
+
+    def __init__(self) -> None:
+        self._ours, self._theirs = pty.openpty()
+        self.path = Path(os.ttyname(self._theirs))
+        self.shown = b""
+
+    def echoes(self) -> bool:
+        return bool(termios.tcgetattr(self._theirs)[3] & termios.ECHO)
+
+    def type(self, line: str) -> None:
+        while not self.shown.endswith(b": "):
+            self.read()
+        assert not self.echoes()
+        os.write(self._ours, f"{line}\n".encode())
+
+    def read(self) -> None:
+        self.shown += os.read(self._ours, 1024)
+
+    def close(self) -> None:
+        os.close(self._ours)
+        os.close(self._theirs)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    made = Terminal()
+    monkeypatch.setattr(signing_in, "TERMINAL", made.path)
+    yield made
+    made.close()
+
+
+def test_the_code_is_asked_for_at_the_terminal(terminal: Terminal) -> None:
+    for serial, line in (("GAHT12345678", " 123456 "), ("other", "12345a")):
+        terminal.shown = b""
+        typing = threading.Thread(target=terminal.type, args=(line,))
+        typing.start()
+        if line == " 123456 ":
+            assert ask_for_code(serial, place=_HERE, ended=_GOES_ON, environment={}) == "123456"
+        else:
+            with pytest.raises(CredentialError, match="what was typed for MFA device `other` is no code") as caught:
+                ask_for_code(serial, place=_HERE, ended=_GOES_ON, environment={})
+            assert line not in str(caught.value)
+        typing.join()
+        terminal.read()
+        assert terminal.shown.startswith(f"MFA code of {serial}: ".encode())
+        assert line.encode() not in terminal.shown
+        assert terminal.echoes()
+
+
+def test_a_code_is_not_waited_for_once_the_run_ends(terminal: Terminal) -> None:
+    """Ctrl-C wakes the main thread only: who waits at the terminal in another one has to be told."""
+    ended = threading.Event()
+    threading.Timer(0.1, ended.set).start()
+    began = time.monotonic()
+    with pytest.raises(CredentialError, match="no code is waited for any longer"):
+        ask_for_code("GAHT12345678", place=_HERE, ended=ended, environment={})
+    assert time.monotonic() - began < 1
+    assert terminal.echoes()
+
+
+def test_profiles_ask_at_the_terminal_in_the_same_way(terminal: Terminal) -> None:
+    kept: dict[str, Any] = {}
+    core = botocore.session.Session()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CI", raising=False)
+        share_roles(core, "GAHT12345678", kept=kept, ended=_GOES_ON, place=_HERE)
+    provider = core.get_component("credential_provider").get_provider("assume-role")
+    assert provider.cache is kept
+    typing = threading.Thread(target=terminal.type, args=("123456",))
+    typing.start()
+    assert provider._prompter("Enter MFA code: ") == "123456"
+    typing.join()
 
 
 def test_calls_of_the_control_plane_say_whose_they_are(tmp_path: Path) -> None:
