@@ -86,30 +86,24 @@ class S3:
         return Trial(self._state, self._judge, visit, context=context, order=self.order, points=points)
 
     def _in_bucket(self, visit: Visit, asked: S3Request, bucket: BucketState, trial: Trial) -> HttpResponse:
-        early = self._looked_at_first(visit.request, asked, bucket, trial)
-        if early is not None:
-            return early
+        self._look_first(visit.request, asked, bucket, trial)
         if asked.name == "DeleteObjects":
             visit.check_body()  # it says what policies are to be asked about
             return self._delete_objects(visit.request, asked, bucket, trial)
         self._admit(visit, asked, bucket, trial)
         visit.check_body()
         self._check_state(visit.request, asked, bucket, trial)
-        self.order.check_nothing(asked, bucket)
         if trial.postponed:
             self.order.check_conditions(asked, bucket, visit.request.body)
             trial.finish()
         return self._done(visit, asked, bucket)
 
-    def _looked_at_first(
-        self, request: HttpRequest, asked: S3Request, bucket: BucketState, trial: Trial
-    ) -> HttpResponse | None:
+    def _look_first(self, request: HttpRequest, asked: S3Request, bucket: BucketState, trial: Trial) -> None:
         """What a calibration found to come before policies, refused as S3 does."""
         self.order.check_body(request, asked, bucket)
-        if not self.order.looks_first(asked) or asked.name == "DeleteObjects":
-            return None
-        self._check_state(request, asked, bucket, trial.waived())
-        return self.order.check_conditions(asked, bucket, request.body)
+        if self.order.looks_first(asked) and asked.name != "DeleteObjects":
+            self._check_state(request, asked, bucket, trial.waived())
+            self.order.check_conditions(asked, bucket, request.body)
 
     def _admit(self, visit: Visit, asked: S3Request, bucket: BucketState, trial: Trial) -> None:
         """Refuses whom policies do not let in, or who means another bucket."""

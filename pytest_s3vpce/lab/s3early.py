@@ -15,7 +15,6 @@ from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3forms import element
 from pytest_s3vpce.lab.s3payload import check_digests
 from pytest_s3vpce.lab.s3requests import parse
-from pytest_s3vpce.lab.wire import HttpResponse
 from pytest_s3vpce.markup import below
 from pytest_s3vpce.operations import OPERATIONS
 from pytest_s3vpce.undocumented import OTHER_ANSWER, SAME_ANSWER
@@ -27,15 +26,14 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.resources import BucketState
     from pytest_s3vpce.lab.s3requests import S3Request
     from pytest_s3vpce.lab.state import State
-    from pytest_s3vpce.lab.wire import HttpRequest
+    from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
 
-    Check = Callable[[State, S3Request, BucketState, bytes], HttpResponse | None]
+    Check = Callable[[State, S3Request, BucketState, bytes], None]
 
 _READS: Final = frozenset({"GetObject", "HeadObject"})
 _FAILED: Final = "PreconditionFailed"
 _CODE: Final = re.compile(rb"<Code>([^<]{1,128})</Code>")
 _ARN: Final = re.compile(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:.+")
-_ABSENT_VERSION: Final = "DeleteObjectVersion"
 _TARGETS: Final = ("Topic", "Queue", "CloudFunction")
 
 
@@ -77,19 +75,11 @@ class Order:
             if self._value(_of_digest(refused.code, request)) == SAME_ANSWER:
                 raise
 
-    def check_conditions(self, asked: S3Request, bucket: BucketState, body: bytes) -> HttpResponse | None:
-        """What the state behind would refuse, or answers without doing anything."""
+    def check_conditions(self, asked: S3Request, bucket: BucketState, body: bytes) -> None:
+        """Refuses what the state behind would."""
         found = _CHECKS.get(_row_of(asked))
-        return None if found is None else found(self._state, asked, bucket, body)
-
-    def check_nothing(self, asked: S3Request, bucket: BucketState) -> None:
-        """Refuses to delete a version that is not there, where a calibration found that it is refused."""
-        other = self._other.get(f"form/{_ABSENT_VERSION}") if self._other else None
-        if other is None or _row_of(asked) != _ABSENT_VERSION:
-            return
-        if _version(self._state, asked, bucket, b"") is not None:
-            status, _, name = other.partition(" ")
-            raise Refused(name, status=int(status), message=name)
+        if found is not None:
+            found(self._state, asked, bucket, body)
 
     def renamed(self, request: HttpRequest, answer: HttpResponse) -> HttpResponse:
         """The answer as a calibration found it in its place."""
@@ -156,11 +146,6 @@ def _existing(state: State, asked: S3Request, bucket: BucketState, _body: bytes)
     s3checks.check_etag(state, bucket.name, key, wanted=asked.parameters.get("IfMatch"))
 
 
-def _version(state: State, asked: S3Request, bucket: BucketState, _body: bytes) -> HttpResponse | None:
-    there = state.object_exists(bucket.name, asked.key or "", asked.parameters.get("VersionId"))
-    return None if there else HttpResponse(status=204)
-
-
 def _configuration(state: State, asked: S3Request, bucket: BucketState, _body: bytes) -> None:
     s3documents.check_there(state, asked, bucket)
 
@@ -182,7 +167,6 @@ def _notification(_state: State, _asked: S3Request, _bucket: BucketState, body: 
 _CHECKS: Final[Mapping[str, Check]] = {
     "PutObject": _existing,
     "DeleteObject": _existing,
-    _ABSENT_VERSION: _version,
     "PutBucketLogging": _logging,
     "PutBucketNotificationConfiguration": _notification,
     **{f"{verb}Bucket{kind}Configuration": _configuration for verb in ("Get", "Delete") for kind in s3documents.KINDS},

@@ -27,9 +27,9 @@ _LONGEST_KEY: Final = 1024
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _METADATA: Final = "x-amz-meta-"
 _MOST_METADATA: Final = 2048
-_VERSION: Final = re.compile(r"null|[A-Za-z0-9._]{32}|[0-9a-f-]{36}")
-"""What S3's ids look like, and those of the state behind.
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html"""
+_VERSION: Final = re.compile(r"null|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Ids as the state behind gives them out. S3 knows its own too, and refuses what only looks like one:
+https://github.com/versity/versitygw/pull/1638"""
 _ADDRESS: Final = re.compile(r"\d+\.\d+\.\d+\.\d+")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl
 _CANNED: Final = frozenset(
@@ -88,7 +88,7 @@ def _check_marker(asked: S3Request) -> None:
 
 
 def is_version(text: str) -> bool:
-    """Whether it looks like an id of S3's; whether there is such a version is another question."""
+    """Whether it may be an id that was given out; whether there is such a version is another question."""
     return _VERSION.fullmatch(text) is not None
 
 

@@ -21,7 +21,8 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-configure.html
 BOGUS_UPLOAD_ID: Final = "s3vpce-no-such-upload"
 """An upload id that S3 never gave out."""
 BOGUS_VERSION_ID: Final = "s3vpce.no.such.version.000000000"
-"""A version id that S3 never gave out."""
+"""A version id that S3 never gave out. It knows its own, and calls any other none, whatever it looks like:
+https://github.com/versity/versitygw/pull/1638"""
 BOGUS_CONFIGURATION: Final = "s3vpce-no-such-configuration"
 """The id of an analytics, inventory, metrics or tiering configuration that nobody has."""
 BOGUS: Final = "s3vpce"

@@ -24,8 +24,8 @@ from pytest_s3vpce.operations.rows import (
 if TYPE_CHECKING:
     from pytest_s3vpce.operations.rows import Requirement
 
-_NO_VERSION: Final = ("404 NoSuchVersion", "400 InvalidArgument")
-_NOTE: Final = "S3 may look at the id's form before it looks at policies: then both callers get InvalidArgument"
+_NO_VERSION: Final = ("400 InvalidArgument", "404 NoSuchVersion")
+_NOTE: Final = "S3 calls it no id of its own, maybe before it looks at policies: then both callers get InvalidArgument"
 _BOGUS: Final = {"VersionId": BOGUS_VERSION_ID}
 
 

@@ -14,6 +14,7 @@ from botocore.credentials import Credentials
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.s3deletes import read
 from pytest_s3vpce.lab.wire import HttpResponse
+from pytest_s3vpce.operations import BOGUS_VERSION_ID
 from tests.unit.labstage import INTERNET, REGION, Person, Stage, allow, answered, deny, make_role, policy, refusal
 
 MAIN, PARTNER = "320000000001", "320000000002"
@@ -23,6 +24,8 @@ PARTNER_ADMIN = f"arn:aws:iam::{PARTNER}:role/s3vpce-runner"
 BUCKET = "lab-s3"
 OBJECTS = f"arn:aws:s3:::{BUCKET}/*"
 EVERYTHING = [f"arn:aws:s3:::{BUCKET}", OBJECTS]
+GONE = "00000000-0000-4000-8000-000000000000"
+"""A version id that may have been given out."""
 WRONG_MD5 = base64.b64encode(b"0" * 16).decode()
 
 
@@ -327,8 +330,12 @@ def test_a_version_that_is_not_there_is_deleted_without_the_object(stage: Stage)
     name = {"Bucket": "lab-s3-unversioned"}
     s3.create_bucket(**name)
     s3.put_object(**name, Key="k", Body=b"x")
-    s3.delete_object(**name, Key="k", VersionId="s3vpce.no.such.version.000000000")
-    entry = {"Key": "k", "VersionId": "s3vpce.no.such.version.000000000"}
+    entry = {"Key": "k", "VersionId": GONE}
+    s3.delete_object(**name, **entry)
+    made_up = {"Key": "k", "VersionId": BOGUS_VERSION_ID}
+    assert refusal(s3.delete_object, **name, **made_up)[:2] == (400, "InvalidArgument")
+    told = s3.delete_objects(**name, Delete={"Objects": [made_up]})["Errors"]
+    assert [row["Code"] for row in told] == ["NoSuchVersion"]
     assert s3.delete_objects(**name, Delete={"Objects": [entry]})["Deleted"] == [entry]
     assert "Deleted" not in s3.delete_objects(**name, Delete={"Objects": [entry], "Quiet": True})
     assert s3.get_object(**name, Key="k")["Body"].read() == b"x"
@@ -628,8 +635,10 @@ def test_a_canned_acl_is_one_of_s3s(s3: Any) -> None:
 def test_what_lies_below_an_absent_key_is_absent(s3: Any, operation: str) -> None:
     call = getattr(s3, operation)
     assert refusal(call, Bucket=BUCKET, Key="absent")[:2] == (404, "NoSuchKey")
-    assert refusal(call, Bucket=BUCKET, Key="k", VersionId="0" * 32)[:2] == (404, "NoSuchVersion")
-    assert refusal(call, Bucket=BUCKET, Key="k", VersionId="bogus")[:2] == (400, "InvalidArgument")
+    assert refusal(call, Bucket=BUCKET, Key="k", VersionId=GONE)[:2] == (404, "NoSuchVersion")
+    for made_up in ("bogus", "0" * 32, BOGUS_VERSION_ID):
+        wrong = (400, "InvalidArgument", "Invalid version id specified")
+        assert refusal(call, Bucket=BUCKET, Key="k", VersionId=made_up) == wrong
 
 
 def test_a_delete_marker_says_so(s3: Any) -> None:
