@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from pytest_s3vpce.errors import S3VpceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from os import PathLike
 
     from pytest_s3vpce.model import Place
     from pytest_s3vpce.run.session import RunSession
     from pytest_s3vpce.run.verdicts import ItemVerdict
 
+SESSION: Final = "s3vpce-session"
+"""The name of the plugin that has the session."""
 NO_MODE = (
     "access tests need a mode: --s3vpce-lab runs them against the embedded lab, --s3vpce-live against AWS "
     "(or set `s3vpce_mode` in the ini file); nothing was sent"
@@ -24,14 +26,22 @@ NO_MODE = (
 
 def running(config: pytest.Config) -> RunSession | None:
     """The session of a run with a mode, None without one."""
-    found = config.pluginmanager.get_plugin("s3vpce-session")
+    found = config.pluginmanager.get_plugin(SESSION)
     return None if found is None else found.session
 
 
-def others_of(items: Sequence[pytest.Item], number: int, count: int) -> set[pytest.Item]:
-    """The items that send and are not in this part; those that don't send are nobody's part."""
+def chosen(items: Iterable[pytest.Item]) -> list[str]:
+    """The ids of the cells and claims among them."""
+    return [item.name for item in items if isinstance(item, AccessItem)]
+
+
+def keep_part(items: list[pytest.Item], number: int, count: int, *, deselected: Callable[..., object]) -> None:
+    """Of the items that send, only this part's stay; those that don't send are nobody's part, and all stay."""
     ours = sorted((item for item in items if _sends(item)), key=lambda item: item.nodeid)
-    return {item for place, item in enumerate(ours) if place % count != number - 1}
+    others = {item for place, item in enumerate(ours) if place % count != number - 1}
+    if others:
+        deselected(items=[item for item in items if item in others])
+        items[:] = [item for item in items if item not in others]
 
 
 def _sends(item: pytest.Item) -> bool:
@@ -81,9 +91,7 @@ class AccessItem(pytest.Item):
         assert session is not None
         items = self.session.items
         try:
-            if session.run(lambda: [item.name for item in items if isinstance(item, AccessItem)]) and all(
-                isinstance(item, AccessItem) for item in items
-            ):
+            if session.run(lambda: chosen(items)) and all(isinstance(item, AccessItem) for item in items):
                 session.release()
         except S3VpceError as error:
             # Not `repr_failure`: pytest asks it about `runtest` only.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce import report
 from pytest_s3vpce.errors import RunError, S3VpceError
-from pytest_s3vpce.report import compare, json
+from pytest_s3vpce.report import compare, json, terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pytest_s3vpce.matrix import Matrix
     from pytest_s3vpce.report.compare import Change
@@ -50,8 +50,10 @@ class Ending:
             except S3VpceError as error:
                 self.failed.append(str(error))
 
-    def compare(self, baseline: str) -> None:
-        """A run in which anything opened, or that can't tell, has failed."""
+    def compare(self, baseline: str | None) -> None:
+        """A run in which anything opened since the baseline, or that can't tell, has failed."""
+        if baseline is None:
+            return
         try:
             if self._session is None or self._matrix is None:
                 raise RunError("nothing was measured")
@@ -63,14 +65,17 @@ class Ending:
         except S3VpceError as error:
             self.failed.append(f"not all was compared with the baseline: {error}")
 
-    @property
-    def changes(self) -> str:
-        """What is other than in the baseline, in lines."""
-        return compare.as_text(self._changes)
-
-    def wrong(self) -> Iterator[tuple[str, str]]:
-        """Sections of what did not go as it should, title and lines."""
+    def show(self, reporter: Any, *, verbosity: int) -> None:
+        """In sections of pytest's terminal."""
+        if self._matrix is not None:
+            reporter.section("access matrix")
+            colour = terminal.Colour.ANSI if reporter.hasmarkup else terminal.Colour.PLAIN
+            reporter.write(terminal.render_here(self._matrix, colour=colour, verbosity=verbosity) + "\n")
+        if self._changes:
+            reporter.section("other than in the baseline")
+            reporter.write(compare.as_text(self._changes))
         left = [] if self._session is None else self._session.left
         for title, lines in (("failed at the end", self.failed), ("not written", self._untold), ("left behind", left)):
             if lines:
-                yield title, "\n".join(lines) + "\n"
+                reporter.section(title, red=True)
+                reporter.write("\n".join(lines) + "\n")

@@ -109,14 +109,10 @@ def _read(path: Path, redact: str, *, snapshot: Path | None = None) -> Matrix:
 
 
 def _for_terminal(matrix: Matrix, *, verbosity: int) -> str:
-    import shutil
-
-    from pytest_s3vpce.report.terminal import Colour, Detail, render
+    from pytest_s3vpce.report.terminal import Colour, render_here
 
     colour = Colour.ANSI if _is_watched() and not os.environ.get("NO_COLOR") else Colour.PLAIN
-    width = shutil.get_terminal_size().columns
-    encoding = sys.stdout.encoding or "utf-8"
-    return render(matrix, colour=colour, width=width, encoding=encoding, detail=Detail.of(verbosity))
+    return render_here(matrix, colour=colour, verbosity=verbosity)
 
 
 def _is_watched() -> bool:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.report import reading
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from pytest_s3vpce.matrix import Matrix
+
+
+def tell(plugins: Iterable[Any], matrix: Callable[[], Matrix | None]) -> None:
+    """To those of pytest's plugins that write such a file; they do while the session finishes."""
+    writers = [row for row in plugins if hasattr(row, "add_global_property")]
+    for name, value in suite_properties(matrix()) if writers else ():
+        for writer in writers:
+            writer.add_global_property(name, value)
 
 
 def suite_properties(matrix: Matrix | None) -> list[tuple[str, str]]:

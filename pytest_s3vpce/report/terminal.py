@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import textwrap
 from dataclasses import dataclass, fields
 from enum import IntEnum, StrEnum
@@ -30,7 +32,7 @@ class Detail(IntEnum):
 
     @classmethod
     def of(cls, verbosity: int) -> Detail:
-        """From pytest's count of `-v` less `-q`."""
+        """From the count of `-v` less `-q`."""
         return cls(min(max(verbosity + 1, cls.QUIET), cls.FULL))
 
 
@@ -51,6 +53,8 @@ class _Signs:
 
 _UNICODE: Final = _Signs("✔", "✘", "?", "rounded_outline")
 _ASCII: Final = _Signs("+", "x", "?", "outline")
+_WIDEST: Final = 240
+"""Columns: longer lines are hard to follow."""
 _RED, _GREEN, _YELLOW, _BOLD, _RESET = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[1m", "\x1b[0m"
 _VERDICTS: Final[Mapping[Verdict, str]] = {
     Verdict.PROVEN: _GREEN,
@@ -66,6 +70,13 @@ def render(
     signs = _signs(encoding)
     shown = _harmless(matrix, signs)
     return _Page(shown, colour=colour, width=max(width, 60), signs=signs, detail=detail).text()
+
+
+def render_here(matrix: Matrix, *, colour: Colour, verbosity: int) -> str:
+    """The same for this process's own terminal; `verbosity` is the count of `-v` less `-q`."""
+    width = min(shutil.get_terminal_size().columns, _WIDEST)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return render(matrix, colour=colour, width=width, encoding=encoding, detail=Detail.of(verbosity))
 
 
 def _harmless(matrix: Matrix, signs: _Signs) -> Matrix:

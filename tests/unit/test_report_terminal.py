@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_s3vpce.matrix import Call, Received, Sent, Timings
-from pytest_s3vpce.report.terminal import Colour, Detail, render
+from pytest_s3vpce.report.terminal import Colour, Detail, render, render_here
 from tests.unit.matrices import MATRIX
 
 if TYPE_CHECKING:
@@ -226,6 +226,16 @@ def test_very_verbose_tells_every_cells_evidence() -> None:
 )
 def test_pytests_options_choose_the_detail(verbosity: int, detail: Detail) -> None:
     assert Detail.of(verbosity) is detail
+
+
+@pytest.mark.parametrize(("columns", "widest"), [("100", 100), ("1000", 240)])
+def test_this_processs_terminal_says_how_wide(monkeypatch: pytest.MonkeyPatch, columns: str, widest: int) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    long = replace(MATRIX, cells=(), notes=(" ".join(["word"] * 1000),))
+    text = render_here(long, colour=Colour.PLAIN, verbosity=0)
+    assert widest - 5 < max(map(len, text.splitlines())) <= widest
+    assert "3 cells allowed" in text
+    assert "tried: " not in render_here(long, colour=Colour.PLAIN, verbosity=-1)
 
 
 def test_the_summary_is_the_last_line() -> None:
