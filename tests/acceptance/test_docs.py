@@ -65,7 +65,7 @@ def test_the_example_folder_holds_what_the_readme_prints() -> None:
 
 
 def test_every_option_is_told(pytestconfig: pytest.Config) -> None:
-    source = (ROOT / "pytest_s3vpce" / "plugin.py").read_text(encoding="utf-8")
+    source = (ROOT / "pytest_s3vpce" / "options.py").read_text(encoding="utf-8")
     options = set(re.findall(r'"(--s3vpce-[a-z-]+)"', source))
     assert len(options) >= 7
     for option in options:

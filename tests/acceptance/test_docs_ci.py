@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path(__file__).parent.parent.parent / "docs" / "ci"
 WORKFLOWS: Final = sorted(FOLDER.glob("*.yml"))
-PLUGIN: Final = (FOLDER.parent.parent / "pytest_s3vpce" / "plugin.py").read_text(encoding="utf-8")
-OPTIONS: Final = set(re.findall(r'"(--s3vpce-[a-z-]+)"', PLUGIN))
+OPTIONS: Final = (FOLDER.parent.parent / "pytest_s3vpce" / "options.py").read_text(encoding="utf-8")
+OPTIONS: Final = set(re.findall(r'"(--s3vpce-[a-z-]+)"', OPTIONS))
 PYTESTS: Final = {"-n", "-q", "--junitxml"}
 
 
