@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path(__file__).parent.parent.parent / "docs" / "ci"
 WORKFLOWS: Final = sorted(FOLDER.glob("*.yml"))
-OPTIONS: Final = (FOLDER.parent.parent / "pytest_s3vpce" / "options.py").read_text(encoding="utf-8")
-OPTIONS: Final = set(re.findall(r'"(--s3vpce-[a-z-]+)"', OPTIONS))
+DECLARED: Final = (FOLDER.parent.parent / "pytest_s3vpce" / "options.py").read_text(encoding="utf-8")
+OPTIONS: Final = set(re.findall(r'"(--s3vpce-[a-z-]+)"', DECLARED))
 PYTESTS: Final = {"-n", "-q", "--junitxml"}
 
 
