@@ -20,16 +20,42 @@ _WIDEST: Final = 120
 @click.option("--account", required=True, help="the scratch account, by its name in the inventory")
 @click.option("--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml here)")
 @click.option("--output", type=click.Path(path_type=Path), help="the file to write what was found into")
-@click.option("--with-function", is_flag=True, help="make a Lambda function outside of VPCs, too, and look from there")
-@click.option("--inside", metavar="NAME", help="make one in the place of this vantage point, too, and look from there")
-@click.option("--with-endpoint", is_flag=True, help="make an interface endpoint there, too, with a security group")
-@click.option("--other-region", metavar="REGION", help="make another one for S3 in this Region, with a bucket there")
+@click.option(
+    "--with-function",
+    "function",
+    flag_value="made",
+    default="",
+    help="make a Lambda function outside of VPCs, too, and look from there",
+)
+@click.option(
+    "--inside",
+    metavar="NAME",
+    default="",
+    help="make one in the place of this vantage point, too, and look from there",
+)
+@click.option(
+    "--with-endpoint",
+    "endpoint",
+    flag_value="made",
+    default="",
+    help="make an interface endpoint there, too, with a security group",
+)
+@click.option(
+    "--other-region",
+    "far",
+    metavar="REGION",
+    default="",
+    help="make another one for S3 in this Region, with a bucket there",
+)
 @click.option(
     "--organization",
     metavar="NAME",
+    default="",
     help="attach policies to the account from this management account of the inventory",
 )
-@click.option("--partner", metavar="NAME", help="make a bucket in this other account of the organization, too")
+@click.option(
+    "--partner", metavar="NAME", default="", help="make a bucket in this other account of the organization, too"
+)
 @click.option("--only", multiple=True, metavar="EXPERIMENT", help="do this experiment and no other; may be repeated")
 @click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, instead of AWS")
 def calibrate(
@@ -37,14 +63,9 @@ def calibrate(
     *,
     inventory: Path | None,
     output: Path | None,
-    with_function: bool,
-    inside: str | None,
-    with_endpoint: bool,
-    other_region: str | None,
-    organization: str | None,
-    partner: str | None,
     only: tuple[str, ...],
     lab_ready: Path | None,
+    **given: str,
 ) -> None:
     """Tries out what AWS documents nowhere, with a bucket and roles of its own that it removes; tells what it found."""
     from pytest_s3vpce.inventory import find_inventory, load_inventory
@@ -62,15 +83,7 @@ def calibrate(
             from_ready_file(lab_ready) if lab_ready else Environment(),
             folder,
             account=account,
-            given=Given(
-                function="made" if with_function else "",
-                inside=inside or "",
-                endpoint="made" if with_endpoint else "",
-                far=other_region or "",
-                organization=organization or "",
-                partner=partner or "",
-                only=wanted(only),
-            ),
+            given=Given(only=wanted(only), **given),
             notify=lambda line: click.echo(line, err=True),
         )
         made, left = calibrator.run()

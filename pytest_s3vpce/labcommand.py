@@ -67,23 +67,19 @@ def _groups_option(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--calibration", type=_FILE, metavar="FILE", help="of `s3vpce calibrate`: what AWS documents nowhere is as it says"
 )
-@click.option("--log-requests", type=_FILE, metavar="FILE", help="append a JSON line for each request")
+@click.option("--log-requests", "log", type=_FILE, metavar="FILE", help="append a JSON line for each request")
 @click.pass_context
 def lab(
     context: click.Context,
+    /,
     *,
     ready_file: Path | None,
     accounts: tuple[str, ...],
     region: str,
-    port: int,
-    organization: Path | None,
-    terraform: Path | None,
-    provision: Path | None,
     enforce: str,
     trail_delay: float,
     function_delay: float,
-    calibration: Path | None,
-    log_requests: Path | None,
+    **served: Any,
 ) -> None:
     """Serves the embedded AWS on loopback until SIGTERM or Ctrl-C; its commands use one that runs."""
     context.obj = ready_file
@@ -102,14 +98,9 @@ def lab(
     settings = Settings(
         ready_file=ready_file,
         accounts=accounts_of(accounts, region=region),
-        port=port,
-        organization=organization,
-        terraform=terraform,
-        provision=provision,
         enforce=Enforcement(enforce),
-        log=log_requests,
         delays=Delays(records=trail_delay, functions=function_delay),
-        calibration=calibration,
+        **served,
     )
     with told_to_end() as stop:
         serve(settings, stop=stop, announce=lambda ready: _announce(ready, ready_file))
