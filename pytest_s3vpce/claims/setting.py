@@ -97,17 +97,12 @@ class EndpointFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """Everything a claim may know besides the outcomes. Buckets include the control buckets, by `control:ACCOUNT`."""
+class Told:
+    """What the accounts' control planes said, as far as they may be asked."""
 
-    principals: Mapping[str, PrincipalFacts]
-    buckets: Mapping[str, BucketFacts]
-    vantages: tuple[str, ...]
     endpoints: Mapping[str, EndpointFacts] = field(default_factory=dict)
     vantage_endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The described S3 endpoints in the VPC of a vantage point: candidates for its path."""
-    ways: Mapping[str, str | None] = field(default_factory=dict)
-    """Once all was sent: vantage point to the endpoint that its requests were read to go through, empty: none."""
     astride: Mapping[str, str | None] = field(default_factory=dict)
     """Vantage points in several subnets: how their ways to S3 differ, empty: not at all; None: nobody could compare."""
     closed_ports: Mapping[tuple[str, int], str] = field(default_factory=dict)
@@ -124,6 +119,17 @@ class Setting:
     """Bucket to the condition keys that its policy reads, in lower case, where it could be read."""
     public: Mapping[str, PublicFacts] = field(default_factory=dict)
     """Bucket to its public access settings, where a claim asks for them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting(Told):
+    """Everything a claim may know besides the outcomes. Buckets include the control buckets, by `control:ACCOUNT`."""
+
+    principals: Mapping[str, PrincipalFacts]
+    buckets: Mapping[str, BucketFacts]
+    vantages: tuple[str, ...]
+    ways: Mapping[str, str | None] = field(default_factory=dict)
+    """Once all was sent: vantage point to the endpoint that its requests were read to go through, empty: none."""
     region: str = ""
     """The Region to which ways are asked for; empty: any."""
 
@@ -286,8 +292,7 @@ def needs(cell: Cell) -> Iterator[tuple[Check, str]]:
     row = operation(cell.operation)
     form = row.mutating if cell.mutating else row.safe
     beside = ".*" if form is not None and "Key" in form.parameters else ""
-    helpers = () if form is None else form.helpers
-    for check in (*checks(row, cell.parameters), *(Check(one.action, one.resource) for one in helpers)):
+    for check in checks(row, cell.parameters, form=form):
         yield check, beside if check.resource is Resource.OBJECT else ""
 
 

@@ -9,7 +9,7 @@ from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.operations.buckets import BUCKETS, READS
 from pytest_s3vpce.operations.multipart import UPLOADS
 from pytest_s3vpce.operations.objects import CONTENT, SUBRESOURCES
-from pytest_s3vpce.operations.rows import Operation, Resource
+from pytest_s3vpce.operations.rows import Form, Operation, Resource
 from pytest_s3vpce.operations.settings import SETTINGS
 from pytest_s3vpce.operations.versions import VERSIONS
 
@@ -52,8 +52,11 @@ def default_operation(action: str) -> Operation:
         ) from None
 
 
-def checks(row: Operation, parameters: Mapping[str, Any]) -> tuple[Check, ...]:
-    """The (action, resource) checks that S3 makes for the operation with these parameters, each once, in order."""
+def checks(row: Operation, parameters: Mapping[str, Any], *, form: Form | None = None) -> tuple[Check, ...]:
+    """The (action, resource) checks that S3 makes for the operation with these parameters, each once, in order.
+
+    With the form that it is sent in, those of the form's helpers come last.
+    """
     versioned = "VersionId" in parameters
     source_version = "versionId=" in str(parameters.get("CopySource", ""))
     found: dict[Check, None] = {}
@@ -63,6 +66,8 @@ def checks(row: Operation, parameters: Mapping[str, Any]) -> tuple[Check, ...]:
         by_version = source_version if requirement.resource is Resource.SOURCE else versioned
         action = requirement.versioned if by_version and requirement.versioned else requirement.action
         found[Check(action, requirement.resource)] = None
+    for helper in () if form is None else form.helpers:
+        found[Check(helper.action, helper.resource)] = None
     return tuple(found)
 
 

@@ -65,10 +65,8 @@ class Case:
     @property
     def checks(self) -> tuple[tuple[Check, ...], ...]:
         """The actions that S3 looks at, in order, one of each group being enough: the operation's, then the form's."""
-        helpers = () if self.cell.mutating or self.row.safe is None else self.row.safe.helpers
-        more = [Check(helper.action, helper.resource) for helper in helpers]
-        every = tuple(dict.fromkeys((*checks(self.row, self.parameters), *more)))
-        return self.calibration.alternatives(self.row, every)
+        form = None if self.cell.mutating else self.row.safe
+        return self.calibration.alternatives(self.row, checks(self.row, self.parameters, form=form))
 
     def owner(self, check: Check, snapshot: Snapshot) -> BucketRow:
         """The bucket that a check is about: a copy's source may be another one, and one to be made is nobody's yet."""
