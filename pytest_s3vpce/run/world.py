@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.accounts import CLEAR_SECONDS, SESSION_SECONDS, SessionKind
 from pytest_s3vpce.calibration import NONE, Calibration, read
-from pytest_s3vpce.claims import BucketFacts, EndpointFacts, PrincipalFacts, PublicFacts, Setting
+from pytest_s3vpce.claims import BucketFacts, PrincipalFacts, Setting
 from pytest_s3vpce.claims.readings import limited
-from pytest_s3vpce.claims.setting import allowances
+from pytest_s3vpce.claims.setting import Told, allowances
 from pytest_s3vpce.errors import RunError, S3VpceError
 from pytest_s3vpce.model import Cell, Transport
 from pytest_s3vpce.policy import parse
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from pytest_s3vpce.accounts import Accounts
-    from pytest_s3vpce.claims.admitted import Admitted, Granted
-    from pytest_s3vpce.claims.gaps import Gap
     from pytest_s3vpce.inventory import Inventory
-    from pytest_s3vpce.policy import Policies
     from pytest_s3vpce.references import References
 
 CONTROL = "control:"
@@ -45,19 +42,9 @@ NOWHERE: Final = Location()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Described:
-    """What the accounts' control planes said, as far as they may be asked."""
+class Described(Told):
+    """What claims and reports are told of the accounts."""
 
-    endpoints: Mapping[str, EndpointFacts] = field(default_factory=dict)
-    vantage_endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    astride: Mapping[str, str | None] = field(default_factory=dict)
-    closed_ports: Mapping[tuple[str, int], str] = field(default_factory=dict)
-    exemptions: Mapping[str, tuple[Gap, ...] | None] = field(default_factory=dict)
-    admitted: Mapping[str, tuple[Admitted, ...]] = field(default_factory=dict)
-    grants: Mapping[str, tuple[Granted, ...]] = field(default_factory=dict)
-    own_policies: Mapping[str, Policies] = field(default_factory=dict)
-    policy_keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    public: Mapping[str, PublicFacts] = field(default_factory=dict)
     places: Mapping[str, Location] = field(default_factory=dict)
     """By vantage point."""
 
@@ -179,16 +166,7 @@ class World:
             principals={name: self._principal(name, signing=signing) for name in self.inventory.principals},
             buckets={label: self.bucket(label) for label in self.labels},
             vantages=tuple(self.inventory.vantage_points),
-            endpoints=described.endpoints,
-            vantage_endpoints=described.vantage_endpoints,
-            astride=described.astride,
-            closed_ports=described.closed_ports,
-            exemptions=described.exemptions,
-            admitted=described.admitted,
-            grants=described.grants,
-            own_policies=described.own_policies,
-            policy_keys=described.policy_keys,
-            public=described.public,
+            **{row.name: getattr(described, row.name) for row in fields(Told)},
         )
 
     def _principal(self, name: str, *, signing: Collection[str]) -> PrincipalFacts:
