@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce import __version__
 from pytest_s3vpce.calibration import LIVE, NONE
@@ -42,14 +43,12 @@ from pytest_s3vpce.run.readings import asked_by
 from pytest_s3vpce.run.world import NOWHERE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.claimbase import ClaimSpec
     from pytest_s3vpce.claims import BucketFacts, Claim, EndpointFacts, Setting
     from pytest_s3vpce.expectations import ExpectedCell
-    from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.model import Answer, Cell, SignedRequest
     from pytest_s3vpce.run.observed import Observed
     from pytest_s3vpce.run.world import Location, World
@@ -76,33 +75,197 @@ def matrix_of(
     strict: bool,
 ) -> Matrix:
     """The matrix of one run. With `strict`, a denial that nothing controls and a gap in coverage fail as well."""
-    results = seen.results()
-    vantages = list(dict.fromkeys(probe.cell.vantage for probe in seen.outcomes))
-    rows = [_vantage(name, setting, results, world, seen, place=places.get(name, NOWHERE)) for name in vantages]
-    paths = {row.name: row.path for row in rows}
-    accounts = [_account(name, world) for name in _accounts(setting, rows)]
-    reached = _reached(results)
+    run = _Run(seen=seen, setting=setting, world=world, places=places, strict=strict)
     matrix = Matrix(
         mode=mode,
         run_id=world.run_id,
         version=__version__,
         started=round(started, 3),
         seconds=round(time.time() - started, 3),
-        cells=tuple(
-            _cell(row, seen, setting, results, inventory=world.inventory, strict=strict, paths=paths, reached=reached)
-            for row in cells
-        ),
-        claims=tuple(_claim(spec, claim, setting, results, seen, strict=strict) for spec, claim in claims),
-        vantages=tuple(rows),
+        cells=tuple(map(run.cell, cells)),
+        claims=tuple(run.claim(spec, claim) for spec, claim in claims),
+        vantages=run.vantages,
         notes=tuple(_notes(seen, mode)),
         inventory=str(world.inventory.path),
-        accounts=tuple(accounts),
+        accounts=run.accounts,
         buckets=tuple(map(_bucket, setting.buckets.values())),
-        endpoints=tuple(_endpoint(row, accounts) for row in setting.endpoints.values()),
-        controls=tuple(_controls(seen, {row.cell for row in cells}, setting, reached)),
-        readings=tuple(_readings(seen, setting)),
+        endpoints=tuple(map(run.endpoint, setting.endpoints.values())),
+        controls=tuple(run.controls({row.cell for row in cells})),
+        readings=tuple(run.readings()),
     )
     return without_secrets(matrix)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What the rows of one run's matrix are made of."""
+
+    seen: Observed
+    setting: Setting
+    world: World
+    places: Mapping[str, Location]
+    strict: bool
+
+    @cached_property
+    def results(self) -> Results:
+        return self.seen.results()
+
+    @cached_property
+    def vantages(self) -> tuple[VantageResult, ...]:
+        return tuple(map(self._vantage, dict.fromkeys(probe.cell.vantage for probe in self.seen.outcomes)))
+
+    @cached_property
+    def accounts(self) -> tuple[AccountResult, ...]:
+        """Those that the run had to do with: another one's references need not be known."""
+        named = [row.account for row in self.setting.buckets.values()]
+        named += [row.account for row in self.vantages if row.account is not None]
+        return tuple(map(self._account, dict.fromkeys(named)))
+
+    @cached_property
+    def _paths(self) -> Mapping[str, str | None]:
+        return {row.name: row.path for row in self.vantages}
+
+    @cached_property
+    def _reached(self) -> AbstractSet[tuple[str, str]]:
+        """Who was allowed anything, and from where."""
+        rows = self.results.outcomes.items()
+        return {(probe.cell.principal, probe.cell.vantage) for probe, outcome in rows if outcome.allowed}
+
+    def cell(self, row: ExpectedCell) -> CellResult:
+        """A declared one."""
+        cell, probe = row.cell, Probe(cell=row.cell)
+        counted = self.seen.counted[probe]
+        if counted.allowed and not self.results.calibrated(cell):
+            counted = Outcome(kind=OutcomeKind.INCONCLUSIVE, code=counted.code, reason=self._untold(cell.operation))
+        controlled = self._controlled(cell, counted)
+        passed = counted.kind in _MEETS[row.expect] and not (self.strict and controlled is False)
+        hint = "" if passed else self._hint(row, counted, controlled=controlled)
+        return self._result(
+            probe, counted, controlled=controlled, expect=row.expect, passed=passed, hint=hint, place=row.place
+        )
+
+    def controls(self, declared: AbstractSet[Cell]) -> Iterator[CellResult]:
+        """What was sent besides the declared cells, but for readings; nothing is expected of it."""
+        for probe in self.seen.outcomes:
+            if probe.cell not in declared and not probe.canary_range and not self._is_reading(probe):
+                counted = self.seen.counted[probe]
+                yield self._result(probe, counted, controlled=self._controlled(probe.cell, counted))
+
+    def readings(self) -> Iterator[Reading]:
+        for probe, outcome in self.seen.outcomes.items():
+            if not probe.canary_range and self._is_reading(probe):
+                answer = self.seen.answers.get(probe)
+                yield Reading(
+                    cell=probe.cell.id,
+                    bucket=probe.cell.label,
+                    vantage=probe.cell.vantage,
+                    outcome=outcome.kind,
+                    asks=asked_by(probe.session_policy),
+                    request_id=None if answer is None else answer.request_id,
+                    tls=None if answer is None else answer.tls,
+                )
+
+    def claim(self, spec: ClaimSpec, claim: Claim) -> ClaimResult:
+        findings = findings_of(claim, self.setting, self.results)
+        verdict, sentence, cells = verdict_of(findings)
+        coverage = coverage_of(spec, claim, with_ways(claim, self.setting, self.results))
+        answers = (self.seen.answers.get(probe) for probe in claim.probes(self.setting))
+        return ClaimResult(
+            id=spec.id,
+            kind=spec.kind,
+            bucket=spec.bucket,
+            verdict=verdict,
+            sentence=sentence,
+            cells=cells,
+            evidence=tuple(
+                Evidence(kind=row.kind.value, name=row.name, status=row.status, sentence=row.sentence, cell=row.cell)
+                for row in findings
+            ),
+            coverage=coverage,
+            passed=verdict is Verdict.PROVEN and not (self.strict and coverage.gaps),
+            place=spec.place,
+            requests=_in_order(answer.request_id for answer in answers if answer is not None and answer.request_id),
+        )
+
+    def endpoint(self, row: EndpointFacts) -> EndpointResult:
+        name = next((account.name for account in self.accounts if account.id == row.account_id), row.account_id)
+        return EndpointResult(
+            id=row.id,
+            vpc=row.vpc,
+            account=name,
+            type=row.type,
+            name=row.name,
+            route_tables=row.route_tables,
+            subnets=row.subnets,
+            private_dns=row.private_dns,
+        )
+
+    def _account(self, name: str) -> AccountResult:
+        return AccountResult(name=name, id=self.world.account_id(name), region=self.world.accounts.region(name))
+
+    def _vantage(self, name: str) -> VantageResult:
+        seen, inventory = self.seen, self.world.inventory
+        row, place = inventory.vantage_points[name], self.places.get(name, NOWHERE)
+        candidates = {*self.setting.vantage_endpoints.get(name, ()), *self.setting.endpoints}
+        path = way_of(self.setting, self.results, name, region=place.region, candidates=sorted(candidates))
+        mine = [why for probe, why in seen.refusals.items() if probe.cell.vantage == name]
+        # Whose credentials fail besides is not the reason.
+        mine.sort(key=lambda why: f"vantage point `{name}`" not in why)
+        everything = all(probe in seen.refusals for probe in seen.outcomes if probe.cell.vantage == name)
+        return VantageResult(
+            name=name,
+            kind=row.kind,
+            path=path if path is None else path or "none",
+            error=mine[0] if mine and everything else None,
+            account=None if row.settled is None else row.account or inventory.default_account,
+            vpc=place.vpc,
+            subnets=place.subnets,
+        )
+
+    def _result(self, probe: Probe, counted: Outcome, **more: Any) -> CellResult:
+        """A probe's request and answer, as a cell."""
+        seen = self.seen
+        outcome = seen.outcomes[probe]
+        measured = judged(outcome)
+        return result_of(
+            probe.cell,
+            measured=measured,
+            counted=measured if counted is outcome else judged(counted),
+            sent=_sent(seen.requests.get(probe)),
+            received=_received(seen.answers.get(probe)),
+            **more,
+        )
+
+    def _is_reading(self, probe: Probe) -> bool:
+        """Whether its session policy asks something; over plain http one only limits the session."""
+        if not probe.session_policy:
+            return False
+        return probe.session_policy != limited(allowances(probe, self.setting.buckets[probe.cell.target.bucket]))
+
+    def _controlled(self, cell: Cell, counted: Outcome) -> bool | None:
+        """Of a denial: whether the principal is shown to reach S3 from there with good credentials; `anonymous`: any
+        role.
+        """
+        if not counted.denied:
+            return None
+        roles = self.setting.roles() if self.setting.principals[cell.principal].anonymous else ()
+        return any((name, cell.vantage) in self._reached for name in (cell.principal, *roles))
+
+    def _untold(self, operation: str) -> str:
+        if self.results.calibration.settles(operation) is False:
+            made = self.results.calibration.made
+            return f"it looks allowed, but the calibration of {made} says that its form does not tell"
+        return "it looks allowed, but its form is inferred and no denied caller got another answer in this run"
+
+    def _hint(self, row: ExpectedCell, counted: Outcome, *, controlled: bool | None) -> str:
+        return hint_of(
+            row,
+            counted,
+            self.setting,
+            inventory=self.world.inventory,
+            path=self._paths.get(row.cell.vantage),
+            controlled=controlled,
+        )
 
 
 def _notes(seen: Observed, mode: str) -> Iterable[str]:
@@ -114,62 +277,6 @@ def _notes(seen: Observed, mode: str) -> Iterable[str]:
 
 def _bucket(row: BucketFacts) -> BucketResult:
     return BucketResult(label=row.label, name=row.name, account=row.account, region=row.region)
-
-
-def _controls(
-    seen: Observed, declared: AbstractSet[Cell], setting: Setting, reached: frozenset[tuple[str, str]]
-) -> Iterable[CellResult]:
-    """What was sent besides the declared cells, but for readings."""
-    for probe in seen.outcomes:
-        if probe.cell not in declared and not probe.canary_range and not _is_reading(probe, setting):
-            yield _measured(probe, seen, seen.counted[probe], setting, reached)
-
-
-def _readings(seen: Observed, setting: Setting) -> Iterable[Reading]:
-    for probe, outcome in seen.outcomes.items():
-        if not probe.canary_range and _is_reading(probe, setting):
-            answer = seen.answers.get(probe)
-            yield Reading(
-                cell=probe.cell.id,
-                bucket=probe.cell.label,
-                vantage=probe.cell.vantage,
-                outcome=outcome.kind,
-                asks=asked_by(probe.session_policy),
-                request_id=None if answer is None else answer.request_id,
-                tls=None if answer is None else answer.tls,
-            )
-
-
-def _is_reading(probe: Probe, setting: Setting) -> bool:
-    """Whether its session policy asks something; over plain http one only limits the session."""
-    if not probe.session_policy:
-        return False
-    bucket = setting.buckets[probe.cell.target.bucket]
-    return probe.session_policy != limited(allowances(probe, bucket))
-
-
-def _measured(
-    probe: Probe, seen: Observed, counted: Outcome, setting: Setting, reached: frozenset[tuple[str, str]]
-) -> CellResult:
-    """A probe's request and answer, as a cell that nothing is expected of."""
-    cell = probe.cell
-    return CellResult(
-        id=cell.id,
-        operation=cell.operation,
-        action=cell.action,
-        variant=cell.variant,
-        bucket=cell.label,
-        principal=cell.principal,
-        vantage=cell.vantage,
-        transport=cell.transport,
-        expect=None,
-        measured=judged(seen.outcomes[probe]),
-        counted=judged(counted),
-        passed=None,
-        controlled=is_controlled(cell.principal, cell.vantage, setting, reached) if counted.denied else None,
-        sent=_sent(seen.requests.get(probe)),
-        received=_received(seen.answers.get(probe)),
-    )
 
 
 def _alarms(seen: Observed) -> Iterable[str]:
@@ -192,33 +299,30 @@ def _leaning(seen: Observed, mode: str) -> Iterable[str]:
         yield from [line] if line else []
 
 
-def _untold(calibration: Calibration, operation: str) -> str:
-    if calibration.settles(operation) is False:
-        return f"it looks allowed, but the calibration of {calibration.made} says that its form does not tell"
-    return "it looks allowed, but its form is inferred and no denied caller got another answer in this run"
-
-
-def _accounts(setting: Setting, vantages: Sequence[VantageResult]) -> Iterable[str]:
-    """Those that the run had to do with: another one's references need not be known."""
-    named = [row.account for row in setting.buckets.values()]
-    return dict.fromkeys([*named, *(row.account for row in vantages if row.account is not None)])
-
-
-def _account(name: str, world: World) -> AccountResult:
-    return AccountResult(name=name, id=world.account_id(name), region=world.accounts.region(name))
-
-
-def _endpoint(row: EndpointFacts, accounts: Sequence[AccountResult]) -> EndpointResult:
-    name = next((account.name for account in accounts if account.id == row.account_id), row.account_id)
-    return EndpointResult(
-        id=row.id,
-        vpc=row.vpc,
-        account=name,
-        type=row.type,
-        name=row.name,
-        route_tables=row.route_tables,
-        subnets=row.subnets,
-        private_dns=row.private_dns,
+def result_of(
+    cell: Cell,
+    *,
+    measured: Judged,
+    counted: Judged,
+    expect: Expect | None = None,
+    passed: bool | None = None,
+    **more: Any,
+) -> CellResult:
+    """What a cell gave; one of which nothing is expected is a control."""
+    return CellResult(
+        id=cell.id,
+        operation=cell.operation,
+        action=cell.action,
+        variant=cell.variant,
+        bucket=cell.label,
+        principal=cell.principal,
+        vantage=cell.vantage,
+        transport=cell.transport,
+        expect=expect,
+        measured=measured,
+        counted=counted,
+        passed=passed,
+        **more,
     )
 
 
@@ -232,77 +336,6 @@ def judged(outcome: Outcome) -> Judged:
         message=outcome.message,
         reason=outcome.reason,
     )
-
-
-def _vantage(
-    name: str, setting: Setting, results: Results, world: World, seen: Observed, *, place: Location
-) -> VantageResult:
-    row = world.inventory.vantage_points[name]
-    candidates = {*setting.vantage_endpoints.get(name, ()), *setting.endpoints}
-    path = way_of(setting, results, name, region=place.region, candidates=sorted(candidates))
-    mine = [why for probe, why in seen.refusals.items() if probe.cell.vantage == name]
-    mine.sort(key=lambda why: f"vantage point `{name}`" not in why)  # whose credentials fail besides is not the reason
-    everything = all(probe in seen.refusals for probe in seen.outcomes if probe.cell.vantage == name)
-    return VantageResult(
-        name=name,
-        kind=row.kind,
-        path=path if path is None else path or "none",
-        error=mine[0] if mine and everything else None,
-        account=None if row.settled is None else row.account or world.inventory.default_account,
-        vpc=place.vpc,
-        subnets=place.subnets,
-    )
-
-
-def _cell(
-    row: ExpectedCell,
-    seen: Observed,
-    setting: Setting,
-    results: Results,
-    *,
-    inventory: Inventory,
-    strict: bool,
-    paths: dict[str, str | None],
-    reached: frozenset[tuple[str, str]],
-) -> CellResult:
-    probe = Probe(cell=row.cell)
-    cell, counted = row.cell, seen.counted[probe]
-    calibrated = not counted.allowed or results.calibrated(cell)
-    if not calibrated:
-        counted = Outcome(
-            kind=OutcomeKind.INCONCLUSIVE,
-            code=counted.code,
-            reason=_untold(results.calibration, cell.operation),
-        )
-    result = _measured(probe, seen, counted, setting, reached)
-    met = counted.kind in _MEETS[row.expect]
-    passed = met and not (strict and result.controlled is False)
-    return replace(
-        result,
-        expect=row.expect,
-        passed=passed,
-        hint=""
-        if passed
-        else hint_of(
-            row, counted, setting, inventory=inventory, path=paths.get(cell.vantage), controlled=result.controlled
-        ),
-        place=row.place,
-    )
-
-
-def _reached(results: Results) -> frozenset[tuple[str, str]]:
-    """Who was allowed anything, and from where."""
-    return frozenset(
-        (probe.cell.principal, probe.cell.vantage) for probe, outcome in results.outcomes.items() if outcome.allowed
-    )
-
-
-def is_controlled(principal: str, vantage: str, setting: Setting, reached: frozenset[tuple[str, str]]) -> bool:
-    """Whether the run shows that the principal reaches S3 from there with good credentials; `anonymous`: any role."""
-    if (principal, vantage) in reached:
-        return True
-    roles = setting.roles() if setting.principals[principal].anonymous else ()
-    return any((role, vantage) in reached for role in roles)
 
 
 def _sent(request: SignedRequest | None) -> Sent | None:
@@ -334,35 +367,6 @@ def _received(answer: Answer | None) -> Received | None:
         dns=answer.dns,
         cipher=answer.cipher,
         timings=Timings(**{row.name: timings.get(row.name) for row in fields(Timings)}),
-    )
-
-
-def _claim(
-    spec: ClaimSpec, claim: Claim, setting: Setting, results: Results, seen: Observed, *, strict: bool
-) -> ClaimResult:
-    findings = findings_of(claim, setting, results)
-    verdict, sentence, cells = verdict_of(findings)
-    coverage = coverage_of(spec, claim, with_ways(claim, setting, results))
-    passed = verdict is Verdict.PROVEN and not (strict and coverage.gaps)
-    return ClaimResult(
-        id=spec.id,
-        kind=spec.kind,
-        bucket=spec.bucket,
-        verdict=verdict,
-        sentence=sentence,
-        cells=cells,
-        evidence=tuple(
-            Evidence(kind=row.kind.value, name=row.name, status=row.status, sentence=row.sentence, cell=row.cell)
-            for row in findings
-        ),
-        coverage=coverage,
-        passed=passed,
-        place=spec.place,
-        requests=_in_order(
-            answer.request_id
-            for probe in claim.probes(setting)
-            if (answer := seen.answers.get(probe)) is not None and answer.request_id
-        ),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_s3vpce.matrix import CellResult, Judged
+from pytest_s3vpce.matrix import Judged
 from pytest_s3vpce.model import Cell, Expect, OutcomeKind, Target, Transport
 from pytest_s3vpce.network.topology import (
     Endpoint,
@@ -19,6 +19,7 @@ from pytest_s3vpce.network.topology import (
 from pytest_s3vpce.operations import operation
 from pytest_s3vpce.predict import Prediction, Predictor
 from pytest_s3vpce.probe import ProbeBuilder
+from pytest_s3vpce.run.results import result_of
 from pytest_s3vpce.snapshot.state import (
     AccountRow,
     BlockRow,
@@ -34,6 +35,8 @@ from pytest_s3vpce.snapshot.state import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pytest_s3vpce.matrix import CellResult
 
 OWNER, OTHER = "111122223333", "444455556666"
 REGION = "eu-west-1"
@@ -56,20 +59,8 @@ def measured(sent: Cell, outcome: OutcomeKind, *, expect: Expect | None = None) 
     """A cell's result; a control's where nothing is expected."""
     judged = Judged(outcome=outcome, code="AccessDenied" if outcome is OutcomeKind.DENIED else None, reason="it was so")
     met = {Expect.ALLOW: OutcomeKind.ALLOWED, Expect.DENY: OutcomeKind.DENIED, None: None}[expect]
-    return CellResult(
-        id=sent.id,
-        operation=sent.operation,
-        action=sent.action,
-        variant=sent.variant,
-        bucket=sent.label,
-        principal=sent.principal,
-        vantage=sent.vantage,
-        transport=sent.transport,
-        expect=expect,
-        measured=judged,
-        counted=judged,
-        passed=None if met is None else met is outcome,
-    )
+    passed = None if met is None else met is outcome
+    return result_of(sent, measured=judged, counted=judged, expect=expect, passed=passed)
 
 
 def policy(*rows: dict[str, Any], name: str = "bucket policy", source: str | None = None) -> PolicyRow:
