@@ -9,33 +9,28 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.lab.s3words import not_allowed
 from pytest_s3vpce.operations.creations import CREATIONS
 from pytest_s3vpce.operations.objectlists import OF_OBJECTS
 from pytest_s3vpce.policy.acl import ALL_USERS, Acl, AclGrant, group_of
 from pytest_s3vpce.policy.layers import ENFORCED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pytest_s3vpce.lab.keys import Caller
     from pytest_s3vpce.lab.resources import BucketState
     from pytest_s3vpce.lab.s3requests import S3Request
     from pytest_s3vpce.lab.state import State
-    from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
+    from pytest_s3vpce.lab.wire import HttpResponse
 
 _STORED_OWNER: Final = "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a"
 _STORED_LISTER: Final = "bcaf1ffd86f41161ca5fb16fd081034f"
 """Whom the state behind calls the owner of everything, and in its list of buckets."""
-_WRITES: Final = frozenset({"PutObject", "CopyObject", "CompleteMultipartUpload"})
 _NAME_OF_OWNER: Final = re.compile(rb"<DisplayName>[^<]*</DisplayName>|<DisplayName ?/>")
 _SHOWS_OWNERS: Final = frozenset(
     {
-        "GetBucketAcl",
-        "GetObjectAcl",
         "ListBuckets",
         "ListMultipartUploads",
         "ListObjects",
@@ -44,7 +39,23 @@ _SHOWS_OWNERS: Final = frozenset(
         "ListParts",
     }
 )
-_TO_BUCKET_OWNER: Final = {"bucket-owner-full-control": "FULL_CONTROL", "bucket-owner-read": "READ"}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A list in the place of the one that the state behind has: grants to canonical ids and groups, and whose it is."""
+
+    rows: tuple[AclGrant, ...]
+    owner: str
+    """The account that owns what the list is of."""
+
+    @property
+    def grants(self) -> list[SimpleNamespace]:
+        """As the state behind reads them, which looks for the group that delivers logs."""
+        return [
+            SimpleNamespace(grantees=[SimpleNamespace(uri=row.grantee)], permissions=[row.permission])
+            for row in self.rows
+        ]
 
 
 def canonical_id(account: str) -> str:
@@ -100,77 +111,36 @@ def of_new(bucket: BucketState, asked: S3Request, caller: Caller, *, action: str
 
 def owner_of(found: Any, bucket: BucketState) -> str:
     """The account that owns a stored object: who wrote it, where ACLs are on."""
-    return str(getattr(found, "s3vpce_owner", None) or bucket.account)
+    kept = getattr(found, "acl", None)
+    return kept.owner if isinstance(kept, Kept) and bucket.ownership != ENFORCED else bucket.account
 
 
-def _read(state: State, found: Any, *, owner: str) -> Acl | None:
-    acl = getattr(found, "acl", None)
-    if acl is None:
-        return Acl(grants=(AclGrant(owner, "FULL_CONTROL"),), owner=owner)
+def private(owner: str) -> tuple[AclGrant, ...]:
+    """The grants of a list that names its owner alone."""
+    return (AclGrant(canonical_id(owner), "FULL_CONTROL"),)
+
+
+def _read(state: State, found: Any, *, owner: str) -> Acl:
+    kept = getattr(found, "acl", None)
+    rows = kept.rows if isinstance(kept, Kept) else private(owner)
     accounts = {canonical_id(account): account for account in list(state.backends("iam"))}
-    accounts[_STORED_OWNER] = owner
-    return Acl(grants=tuple(_grants(acl, accounts)), owner=owner)
-
-
-def _grants(acl: Any, accounts: dict[str, str]) -> Iterator[AclGrant]:
-    for grant in list(acl.grants):
-        for grantee in grant.grantees:
-            name = accounts.get(grantee.id, grantee.id) or group_of(grantee.uri)
-            for permission in grant.permissions:
-                yield AclGrant(name, permission)
+    grants = (AclGrant(accounts.get(row.grantee) or group_of(row.grantee), row.permission) for row in rows)
+    return Acl(grants=tuple(grants), owner=owner)
 
 
 def grants_others(state: State, bucket: BucketState) -> bool:
     """Whether the bucket's ACL grants anything to anybody but its owner."""
     acl = _read(state, state.stored(bucket.name), owner=bucket.account)
-    return acl is not None and any(grant.grantee != bucket.account for grant in acl.grants)
+    return any(grant.grantee != bucket.account for grant in acl.grants)
 
 
-def settle(state: State, asked: S3Request, bucket: BucketState, caller: Caller) -> None:
-    """Give a new object its owner, and the bucket's owner what a canned ACL grants to it.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html#object-ownership-overview
-    """
-    if asked.name not in _WRITES or bucket.ownership == ENFORCED or caller.account in (None, bucket.account):
-        return
-    canned = asked.parameters.get("ACL")
-    if bucket.ownership == "BucketOwnerPreferred" and canned == "bucket-owner-full-control":
-        return
-    found = state.stored(bucket.name, asked.key)
-    if found is None:
-        return
-    found.s3vpce_owner = caller.account
-    permission = _TO_BUCKET_OWNER.get(str(canned))
-    if permission is not None:
-        grant = found.acl.grants[0]
-        grantee = type(grant.grantees[0])(grantee_id=canonical_id(bucket.account))
-        found.acl.grants.append(type(grant)([grantee], [permission]))
-
-
-def with_owners(state: State, answer: HttpResponse, asked: S3Request, *, account: str) -> HttpResponse:
-    """The answer with the canonical id of whom it calls the owner: `account`, or the object's own; names are no more.
+def with_owners(answer: HttpResponse, asked: S3Request, *, account: str) -> HttpResponse:
+    """The answer with the canonical id of whom it calls the owner, `account`; names are no more.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_Owner.html
     """
     if asked.name not in _SHOWS_OWNERS:
         return answer
-    owner = account
-    if asked.name == "GetObjectAcl" and asked.bucket is not None:
-        found = state.stored(asked.bucket, asked.key, asked.parameters.get("VersionId"))
-        owner = getattr(found, "s3vpce_owner", None) or account
-    shown = canonical_id(owner).encode()
+    shown = canonical_id(account).encode()
     body = answer.body.replace(_STORED_OWNER.encode(), shown).replace(_STORED_LISTER.encode(), shown)
     return replace(answer, body=_NAME_OF_OWNER.sub(b"", body))
-
-
-def check_grantees(request: HttpRequest, asked: S3Request) -> None:
-    """Addresses name nobody any more.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketAcl.html
-    """
-    in_headers = any(
-        "emailaddress=" in str(value).lower() for name, value in asked.parameters.items() if name[:5] == "Grant"
-    )
-    in_body = asked.name in {"PutBucketAcl", "PutObjectAcl"} and b"AmazonCustomerByEmail" in request.body
-    if in_headers or in_body:
-        raise not_allowed()

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab import trailselectors
+from pytest_s3vpce.lab.acls import acl_for
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.keys import Caller
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import partition_of
 from pytest_s3vpce.policy import Effect
-from pytest_s3vpce.policy.acl import GROUPS
-from pytest_s3vpce.policy.layers import ENFORCED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 _CLOUDTRAIL: Final = "cloudtrail.amazonaws.com"
 _LOGGING: Final = "logging.s3.amazonaws.com"
-_DELIVERY: Final = f"{GROUPS}s3/LogDelivery"
+_DELIVERY: Final = "s3/LogDelivery"
 _SETTERS: Final = re.compile(r"(?:[\w.]+\.)?(?P<name>CreateTrail|UpdateTrail|PutEventSelectors)")
 
 
@@ -68,12 +67,9 @@ class LogWriters:
 
     def _grants_delivery(self, bucket: BucketState) -> bool:
         """Whether the bucket's ACL lets S3's group for log delivery write, where ACLs are on."""
-        found = getattr(self._state.stored(bucket.name), "acl", None)
-        return bucket.ownership != ENFORCED and any(
-            grantee.uri == _DELIVERY and not {"WRITE", "FULL_CONTROL"}.isdisjoint(grant.permissions)
-            for grant in (found.grants if found else ())
-            for grantee in grant.grantees
-        )
+        acl = acl_for(self._state, bucket, action="s3:PutObject", key=None, version=None)
+        rows = () if acl is None else acl.grants
+        return any(row.grantee == _DELIVERY and row.permission in {"WRITE", "FULL_CONTROL"} for row in rows)
 
     def check_trail(self, request: HttpRequest, *, account: str, region: str) -> None:
         """Raises CloudTrail's refusal of a bucket that does not let it write, and of selectors that can't be.

@@ -16,6 +16,7 @@ from pytest_s3vpce.lab import (
     s3deletes,
     s3documents,
     s3encryption,
+    s3grants,
     s3lifecycle,
     s3listings,
     s3locks,
@@ -49,7 +50,14 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
 
 _OBJECT_READS: Final = frozenset({"GetObject", "HeadObject"})
-_ROOMS: Final = (s3locks.answer, s3default.answer, s3documents.answer, s3lifecycle.answer, s3versions.answer)
+_ROOMS: Final = (
+    s3locks.answer,
+    s3default.answer,
+    s3documents.answer,
+    s3lifecycle.answer,
+    s3versions.answer,
+    s3grants.answer,
+)
 """Who answers what the state behind does not know, or not rightly."""
 
 
@@ -142,7 +150,6 @@ class S3:
         s3conditions.check(self._state, asked, bucket, request.body)
         s3tags.check(asked, request.body)
         s3locks.check(self._state, request, asked, bucket)
-        acls.check_grantees(request, asked)
         trial.check_blocks(request, asked, bucket)
         enforced = asked.name == "PutBucketOwnershipControls" and s3public.enforces_ownership(request.body)
         if enforced and acls.grants_others(self._state, bucket):
@@ -175,8 +182,8 @@ class S3:
         answer = self._call(visit.request, asked, bucket)
         _check_understood(visit.request, asked, answer)
         if answer.status < HTTPStatus.MULTIPLE_CHOICES:
-            acls.settle(self._state, asked, bucket, visit.caller)
-            answer = acls.with_owners(self._state, answer, asked, account=bucket.account)
+            s3grants.settle(self._state, asked, bucket, visit.caller, answer=answer)
+            answer = acls.with_owners(answer, asked, account=bucket.account)
             answer = s3encryption.settle(self._state, answer, asked, bucket, uploaded=uploaded)
         if asked.name == "PutBucketPolicy" and answer.status == HTTPStatus.OK:
             return replace(answer, status=HTTPStatus.NO_CONTENT)  # as its page's example, not as its syntax
@@ -199,7 +206,9 @@ class S3:
         if asked.name == "ListBuckets" and not self._state.is_loaded("s3"):
             return no_buckets(acls.canonical_id(account))  # the first answer need not wait for S3's objects
         answer = self._state.call("s3", request, account=account, region=region, target=asked.target)
-        return acls.with_owners(self._state, answer, asked, account=account)
+        if asked.bucket and answer.status == HTTPStatus.OK:
+            s3grants.settle_bucket(self._state, asked, account)
+        return acls.with_owners(answer, asked, account=account)
 
     def _check_new(self, asked: S3Request, body: bytes, *, account: str) -> None:
         """What a bucket may be called and made like."""
@@ -207,6 +216,7 @@ class S3:
         check_name(name)
         check_location(body)
         s3public.check_new_bucket(asked)
+        s3grants.read(asked, b"", owner=account, home=account)
         taken = self._state.bucket(name)
         if taken is not None and taken.account != account:
             message = "The requested bucket name is not available. The bucket namespace is shared by all users."

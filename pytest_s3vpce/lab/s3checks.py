@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
+from pytest_s3vpce.lab import s3grants
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import partition_of
 from pytest_s3vpce.lab.s3encryption import check_source
@@ -16,9 +17,7 @@ from pytest_s3vpce.lab.s3forms import check_form
 from pytest_s3vpce.lab.s3payload import check_digests
 from pytest_s3vpce.lab.s3schema import check_document
 from pytest_s3vpce.lab.s3words import invalid_argument, invalid_request, not_allowed
-from pytest_s3vpce.operations.creations import CREATIONS
 from pytest_s3vpce.policy import parse, validate_bucket_policy
-from pytest_s3vpce.policy.layers import ENFORCED
 
 if TYPE_CHECKING:
     from pytest_s3vpce.lab.resources import BucketState
@@ -48,8 +47,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""
 _UPLOAD_OPERATIONS: Final = frozenset(
     {"UploadPart", "UploadPartCopy", "CompleteMultipartUpload", "AbortMultipartUpload", "ListParts"}
 )
-_ACL_WRITES: Final = frozenset({"PutObjectAcl", "PutBucketAcl"})
-_ACL_OPERATIONS: Final = _ACL_WRITES | CREATIONS
 _CHANGES: Final = frozenset({"StorageClass", "ServerSideEncryption", "SSECustomerAlgorithm", "WebsiteRedirectLocation"})
 _FAILED: Final = "At least one of the pre-conditions you specified did not hold"
 
@@ -77,8 +74,7 @@ def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketSt
         _check_statements(text)
     if name in _UPLOAD_OPERATIONS:
         _check_upload(state, asked)
-    if name in _ACL_OPERATIONS and bucket.ownership == ENFORCED:
-        _check_no_acl(request, asked)
+    s3grants.check(state, asked, bucket, request.body)
     check_document(asked, request.body)
     if "CopySource" in asked.parameters:
         _check_copy(state, request, asked)
@@ -139,18 +135,6 @@ def copy_source(asked: S3Request) -> CopySource:
         message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey"
         raise invalid_argument(message)
     return CopySource(bucket=bucket, key=key, version=version or None)
-
-
-def _check_no_acl(request: HttpRequest, asked: S3Request) -> None:
-    """Where ACLs are off only the one that changes nothing may be set.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-ownership-error-responses.html
-    """
-    acl = asked.parameters.get("ACL")
-    grants = [name for name in asked.parameters if name.startswith("Grant")]
-    as_document = asked.name in _ACL_WRITES and acl is None and bool(request.body)
-    if grants or as_document or acl not in (None, "bucket-owner-full-control"):
-        raise Refused("AccessControlListNotSupported", status=400, message="The bucket does not allow ACLs")
 
 
 def _check_upload(state: State, asked: S3Request) -> None:

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.lab.s3requests import S3Request
 
-_LEFT: Final = frozenset({"PutBucketNotificationConfiguration"})
-"""Whose documents have words of their own error code, looked at by the state behind."""
-_ACCESS_LISTS: Final = frozenset({"PutBucketAcl", "PutObjectAcl"})
+_LEFT: Final = frozenset({"PutBucketAcl", "PutBucketNotificationConfiguration", "PutObjectAcl"})
+"""Whose documents have error codes of their own, and are looked at elsewhere."""
 _WHOLE: Final = re.compile(r"-?[0-9]{1,19}")
 _BITS: Final = {"integer": 31, "long": 63}
 """Of a number, besides its sign. https://smithy.io/2.0/spec/simple-types.html"""
@@ -40,9 +39,7 @@ def check_document(asked: S3Request, body: bytes) -> None:
     if not name.startswith("Put") or name in _LEFT or asked.document is None or not body:
         return
     found = element(body)
-    if name in _ACCESS_LISTS:
-        _check_access_list(found)
-    elif not _fits(found, _document(name)):
+    if not _fits(found, _document(name)):
         raise malformed()
     further = _FURTHER.get(name)
     if further is not None:
@@ -123,14 +120,6 @@ def _regions() -> frozenset[str]:
 
 
 # --- what the schema does not say ------------------------------------------------------------------------------------
-
-
-def _check_access_list(found: ET.Element) -> None:
-    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_AccessControlPolicy.html"""
-    complete = all(any(len(each) for each in named(found, name)) for name in ("Owner", "AccessControlList"))
-    if not complete or not _fits(found, _document("PutBucketAcl")):
-        message = "The XML you provided was not well-formed or did not validate against our published schema"
-        raise Refused("MalformedACLError", status=400, message=message)
 
 
 def _check_methods(found: ET.Element) -> None:

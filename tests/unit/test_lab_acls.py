@@ -224,3 +224,137 @@ def test_a_policy_may_name_an_account_by_its_canonical_id(stage: Stage, s3: Any,
     s3.put_bucket_policy(Bucket=OPEN, Policy=json.dumps(only))
     assert third.get_object(Bucket=OPEN, Key="k")
     assert forbidden(partner.get_object, Bucket=OPEN, Key="k")
+
+
+# --- lists as requests give them -------------------------------------------------------------------------------------
+
+GROUP = "http://acs.amazonaws.com/groups/global/AllUsers"
+EVERYBODY = {"Grantee": {"Type": "Group", "URI": GROUP}, "Permission": "READ"}
+OWNER = {"ID": canonical_id(MAIN)}
+
+
+def of(*grants: dict[str, Any], owner: dict[str, str] = OWNER) -> dict[str, Any]:
+    return {"Owner": owner, "Grants": list(grants)}
+
+
+def to(name: str, permission: str = "READ", kind: str = "CanonicalUser") -> dict[str, Any]:
+    return {"Grantee": {"Type": kind, "ID": name}, "Permission": permission}
+
+
+def test_a_document_is_the_list(stage: Stage, s3: Any, partner: Any) -> None:
+    whole = of(EVERYBODY, to(canonical_id(PARTNER), "READ_ACP"))
+    s3.put_object_acl(Bucket=OPEN, Key="k", AccessControlPolicy=whole)
+    shown = partner.get_object_acl(Bucket=OPEN, Key="k")
+    assert (shown["Owner"], shown["Grants"]) == (whole["Owner"], whole["Grants"])
+    assert nobody(stage).get_object(Bucket=OPEN, Key="k")
+    s3.put_bucket_acl(Bucket=OPEN, AccessControlPolicy=of(EVERYBODY))
+    assert nobody(stage).list_objects_v2(Bucket=OPEN)
+    s3.put_bucket_acl(Bucket=OPEN, AccessControlPolicy=of())
+    assert s3.get_bucket_acl(Bucket=OPEN)["Grants"] == []
+    assert forbidden(nobody(stage).list_objects_v2, Bucket=OPEN)
+
+
+def test_a_new_object_has_a_list_of_its_own(stage: Stage, s3: Any, partner: Any) -> None:
+    """Not the bucket's. https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html"""
+    s3.put_bucket_acl(Bucket=OPEN, ACL="public-read-write")
+    given = [row["Permission"] for row in s3.get_bucket_acl(Bucket=OPEN)["Grants"]]
+    assert given == ["FULL_CONTROL", "READ", "WRITE"]
+    s3.put_object(Bucket=OPEN, Key="new", Body=b"")
+    s3.copy_object(Bucket=OPEN, Key="copy", CopySource={"Bucket": OPEN, "Key": "new"})
+    for key in ("new", "copy"):
+        assert forbidden(nobody(stage).get_object, Bucket=OPEN, Key=key)
+    upload = {"Bucket": OPEN, "Key": "parts"}
+    for acl, forbids in (({}, True), ({"ACL": "public-read"}, False)):
+        made = {**upload, "UploadId": s3.create_multipart_upload(**upload, **acl)["UploadId"]}
+        part = s3.upload_part(**made, PartNumber=1, Body=b"x")["ETag"]
+        s3.complete_multipart_upload(**made, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part}]})
+        if forbids:
+            assert forbidden(nobody(stage).get_object, **upload)
+        else:
+            assert nobody(stage).get_object(**upload)
+    partners = partner.create_multipart_upload(Bucket=OPEN, Key="theirs")["UploadId"]
+    made = {"Bucket": OPEN, "Key": "theirs", "UploadId": partners}
+    part = partner.upload_part(**made, PartNumber=1, Body=b"x")["ETag"]
+    partner.complete_multipart_upload(**made, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part}]})
+    assert forbidden(s3.get_object, Bucket=OPEN, Key="theirs")
+
+
+def test_a_versions_list_is_its_own(stage: Stage) -> None:
+    bucket = "lab-acls-versions"
+    s3 = stage.admin(MAIN).client("s3")
+    s3.create_bucket(Bucket=bucket, ObjectOwnership="ObjectWriter")
+    s3.delete_public_access_block(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    old, new = (s3.put_object(Bucket=bucket, Key="k", Body=b"")["VersionId"] for _ in range(2))
+    s3.put_object_acl(Bucket=bucket, Key="k", VersionId=old, ACL="public-read")
+    assert nobody(stage).get_object(Bucket=bucket, Key="k", VersionId=old)
+    assert forbidden(nobody(stage).get_object, Bucket=bucket, Key="k")
+    counts = [len(s3.get_object_acl(Bucket=bucket, Key="k", VersionId=name)["Grants"]) for name in (old, new)]
+    assert counts == [2, 1]
+
+
+def test_a_new_buckets_list_is_what_its_request_says(stage: Stage, partner: Any) -> None:
+    bucket = "lab-acls-granted"
+    s3 = stage.admin(MAIN).client("s3")
+    odd = {"Bucket": bucket, "ObjectOwnership": "ObjectWriter", "GrantRead": "somebody"}
+    assert refusal(s3.create_bucket, **odd)[:2] == (400, "InvalidArgument")
+    assert bucket not in [row["Name"] for row in s3.list_buckets()["Buckets"]]
+    s3.create_bucket(**{**odd, "GrantRead": f"id={canonical_id(PARTNER)}"})
+    assert partner.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+def test_who_owns_an_object_gives_it_to_the_buckets_owner(stage: Stage, s3: Any, partner: Any) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-walkthroughs-managing-access-example3.html"""
+    s3.put_bucket_acl(Bucket=OPEN, GrantWrite=f"id={canonical_id(PARTNER)}")
+    partner.put_object(Bucket=OPEN, Key="kept", Body=b"")
+    assert forbidden(s3.get_object, Bucket=OPEN, Key="kept")
+    partner.put_object_acl(Bucket=OPEN, Key="kept", ACL="bucket-owner-full-control")
+    assert s3.get_object(Bucket=OPEN, Key="kept")
+    assert s3.get_object_acl(Bucket=OPEN, Key="kept")["Owner"]["ID"] == canonical_id(PARTNER)
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "code"),
+    [
+        ({}, 400, "MissingSecurityHeader"),
+        ({"AccessControlPolicy": {}}, 400, "MalformedACLError"),
+        ({"AccessControlPolicy": {"Grants": [EVERYBODY]}}, 400, "MalformedACLError"),
+        ({"AccessControlPolicy": {"Owner": OWNER}}, 400, "MalformedACLError"),
+        ({"AccessControlPolicy": of({**EVERYBODY, "Permission": "LOOK"})}, 400, "MalformedACLError"),
+        ({"AccessControlPolicy": of(to(OWNER["ID"], kind="Somebody"))}, 400, "MalformedACLError"),
+        ({"AccessControlPolicy": of({"Permission": "READ"})}, 400, "MalformedACLError"),
+        ({"AccessControlPolicy": of(owner={"ID": "me"})}, 400, "InvalidArgument"),
+        ({"AccessControlPolicy": of(to("you"))}, 400, "InvalidArgument"),
+        (
+            {"AccessControlPolicy": of({"Grantee": {"Type": "Group", "URI": "us"}, "Permission": "READ"})},
+            400,
+            "Invalid",
+        ),
+        ({"AccessControlPolicy": of(owner={"ID": canonical_id(PARTNER)})}, 403, "AccessDenied"),
+        ({"GrantRead": f'uri="{GROUP}s"'}, 400, "InvalidArgument"),
+        ({"GrantRead": "id=you"}, 400, "InvalidArgument"),
+        ({"GrantRead": "name=you"}, 400, "InvalidArgument"),
+        ({"GrantRead": "you"}, 400, "InvalidArgument"),
+        ({"GrantRead": ALL_USERS, "ACL": "private"}, 400, "InvalidRequest"),
+        ({"AccessControlPolicy": of(), "ACL": "private"}, 400, "UnexpectedContent"),
+    ],
+)
+def test_a_list_that_s3_does_not_take_changes_nothing(s3: Any, given: dict[str, Any], status: int, code: str) -> None:
+    for call, what in ((s3.put_bucket_acl, {"Bucket": OPEN}), (s3.put_object_acl, {"Bucket": OPEN, "Key": "k"})):
+        found = refusal(call, **what, **given)
+        assert (found[0], found[1][: len(code)]) == (status, code)
+    assert len(s3.get_object_acl(Bucket=OPEN, Key="k")["Grants"]) == 1
+
+
+def test_where_lists_are_off_the_owners_own_is_taken_in_each_form(stage: Stage) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-ownership-error-responses.html"""
+    bucket = "lab-acls-off"
+    s3 = stage.admin(MAIN).client("s3")
+    s3.create_bucket(Bucket=bucket)
+    whole = of(to(OWNER["ID"], "FULL_CONTROL"))
+    s3.put_object(Bucket=bucket, Key="k", Body=b"", GrantFullControl=f"id={OWNER['ID']}")
+    s3.put_object_acl(Bucket=bucket, Key="k", AccessControlPolicy=whole)
+    s3.put_bucket_acl(Bucket=bucket, AccessControlPolicy=whole)
+    others = of(*whole["Grants"], to(canonical_id(PARTNER)))
+    assert refusal(s3.put_bucket_acl, Bucket=bucket, AccessControlPolicy=others)[1] == "AccessControlListNotSupported"
+    assert s3.get_object_acl(Bucket=bucket, Key="k")["Grants"] == whole["Grants"]
