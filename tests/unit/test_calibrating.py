@@ -62,9 +62,11 @@ class S3:
     def __init__(self, error: Exception | None = None, *, of: str = "") -> None:
         self.error = error
         self.of = of
+        self.put = 0
         self.deleted = 0
 
     def put_bucket_policy(self, **named: str) -> Any:
+        self.put += 1
         if self.error is not None and self.of in named["Policy"]:
             raise self.error
         return {"ResponseMetadata": {"RequestId": "PUT"}}
@@ -321,14 +323,27 @@ def test_a_policy_that_is_not_seen_in_time_is_told(monkeypatch: pytest.MonkeyPat
     assert found("bucket policies", lambda _: reply(200))["root-arn/alone"] == "allowed"
 
 
+PLAINLY_PUBLIC = "s3vpce-nothing-is-here"
+
+
 def test_what_is_public_is_refused_and_what_is_not_is_taken() -> None:
-    taken = S3()
-    assert set(found("public policies", lambda _: reply(200), s3=taken).values()) == {"not public"}
-    assert taken.deleted == 1
-    for code, value in (("AccessDenied", "public"), ("MalformedPolicy", "MalformedPolicy")):
-        error = ClientError({"Error": {"Code": code, "Message": "no"}}, "PutBucketPolicy")
-        refusing = S3(error, of='"Condition"')
+    taking = S3(fault("AccessDenied"), of=PLAINLY_PUBLIC)
+    assert set(found("public policies", lambda _: reply(200), s3=taking).values()) == {"not public"}
+    assert taking.deleted == 1
+    for code, value in (
+        ("AccessDenied", "public"),
+        ("MalformedPolicy", "a public policy is not refused: MalformedPolicy"),
+    ):
+        refusing = S3(fault(code), of='"Principal": "*"')
         assert set(found("public policies", lambda _: reply(200), s3=refusing).values()) == {value}
+
+
+def test_where_public_policies_are_taken_none_is_called_restricted() -> None:
+    """Block Public Access is off, or a switch of it does not count yet."""
+    taking = S3()
+    values = set(found("public policies", lambda _: reply(200), s3=taking).values())
+    assert values == {"a public policy is not refused: it is taken"}
+    assert (taking.put, taking.deleted) == (2, 1)  # what may be public is not tried then
 
 
 def test_that_no_policy_is_taken_does_not_make_one_public() -> None:

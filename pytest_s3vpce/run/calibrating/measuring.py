@@ -114,8 +114,8 @@ def spread(samples: Sequence[float]) -> str:
 
 
 def _switched(scratch: Scratch) -> Finding:
-    """By a policy that Block Public Access refuses: it names a key where nothing is, so that nothing is public."""
-    nothing = {**allow("s3:GetObject"), "Principal": "*", "Resource": f"{scratch.arns[0]}/s3vpce-nothing-is-here"}
+    """By a policy that Block Public Access refuses."""
+    nothing = to_everybody(scratch)
     samples: list[float] = []
     ids: list[str] = []
     try:
@@ -141,6 +141,11 @@ def _seconds_until_put(scratch: Scratch, statement: dict[str, Any], *, code: str
         if found.code == code or passed >= _SECONDS:
             return passed, found
         time.sleep(_PAUSE)
+
+
+def to_everybody(scratch: Scratch) -> dict[str, Any]:
+    """A statement that is public by every rule; it names a key where nothing is, so that nothing is public by it."""
+    return {**allow("s3:GetObject"), "Principal": "*", "Resource": f"{scratch.arns[0]}/s3vpce-nothing-is-here"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

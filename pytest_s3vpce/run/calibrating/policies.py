@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_s3vpce.calibration import Finding
 from pytest_s3vpce.probe import Host
 from pytest_s3vpce.run.calibrating.asking import Question, allow, deny
-from pytest_s3vpce.run.calibrating.measuring import BLOCKED, put_policy, seconds_until
+from pytest_s3vpce.run.calibrating.measuring import BLOCKED, put_policy, seconds_until, to_everybody
 from pytest_s3vpce.run.calibrating.ordering import ANY
 from pytest_s3vpce.run.calibrating.scratch import ALL, BOUND, CLOSED, CLOSING, FEW, document
 from pytest_s3vpce.undocumented import UNNAMED
@@ -92,11 +92,15 @@ def bucket_policies(asker: Asker) -> Iterator[Finding]:
 def public_policies(asker: Asker) -> Iterator[Finding]:
     """What Block Public Access calls public: it refuses the policy, so that the bucket is public at no time.
 
-    First, that a policy which nobody calls public is taken.
+    First, that a policy which nobody calls public is taken, and one that is public in any case refused.
     """
     scratch = asker.scratch
     statement = {**allow("s3:GetObjectAcl"), "Resource": scratch.arns}
     named = put_policy(scratch, {**statement, "Principal": {"AWS": scratch.role_arn(ALL)}})
+    public = put_policy(scratch, to_everybody(scratch))
+    untold = "" if public.code == BLOCKED else f"a public policy is not refused: {public.code or 'it is taken'}"
+    if named.code:
+        untold = f"no policy is taken: {named.code}"
     values = {
         "aws:PrincipalArn": scratch.role_arn(ALL),
         "aws:PrincipalAccount": scratch.account_id,
@@ -105,12 +109,12 @@ def public_policies(asker: Asker) -> Iterator[Finding]:
         "aws:VpceOrgID": "o-s3vpcenone",
     }
     for key, value in values.items():
-        put = put_policy(scratch, {**statement, "Principal": "*", "Condition": {"StringEquals": {key: value}}})
-        found = {"": "not public", BLOCKED: "public"}.get(put.code, put.code)
-        if named.code:
-            found = f"no policy is taken: {named.code}"
+        put = public
+        if not untold:
+            put = put_policy(scratch, {**statement, "Principal": "*", "Condition": {"StringEquals": {key: value}}})
+        found = untold or {"": "not public", BLOCKED: "public"}.get(put.code, put.code)
         yield Finding(rule=f"public/{key}", value=found, request_ids=put.request_ids, detail=put.detail)
-    if not named.code:
+    if not (named.code and public.code):
         scratch.s3.delete_bucket_policy(Bucket=scratch.bucket)
 
 
