@@ -201,6 +201,15 @@ def _is_negated(operator: str) -> bool:
     return name in OPERATORS and OPERATORS[name].negated
 
 
+def _shuts_all_else(operator: str) -> bool:
+    """Whether a deny by it holds for all but the values it names, and for requests without the key.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
+    """
+    quantifier, _, if_exists = parse_operator(operator) or ("", "", False)
+    return _is_negated(operator) and (if_exists or quantifier != "foranyvalue")
+
+
 def _spared(name: str, row: Mapping[str, Any]) -> Iterator[Gap]:
     keys = {_plain(key) for _, key, _ in _written(row)}
     purposes = [group for group in _PURPOSES if group & keys]
@@ -219,7 +228,7 @@ def _spared(name: str, row: Mapping[str, Any]) -> Iterator[Gap]:
         about = frozenset(keys - _CALLERS)
     for operator, full, value in _written(row):
         key = _plain(full)
-        if key in _CALLERS or key not in about or (key in NETWORK_KEYS and not _is_negated(operator)):
+        if key in _CALLERS or key not in about or (key in NETWORK_KEYS and not _shuts_all_else(operator)):
             yield Gap(f"`{name}` holds only where {operator} {full}", _names(value), key)
 
 

@@ -97,6 +97,7 @@ def test_actions_that_are_about_one_of_both_ask_for_no_other_resource(action: st
         {"Null": {"s3:if-none-match": "false"}},
         {"Null": {"aws:SourceVpce": "true"}},
         {"NumericLessThan": {"s3:max-keys": "10"}},
+        {"ForAnyValue:StringNotEquals": {"aws:SourceVpc": "vpc-1"}},
     ],
 )
 def test_a_condition_besides_what_a_deny_is_about_is_told(condition: dict[str, dict[str, str]]) -> None:
