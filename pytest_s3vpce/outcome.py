@@ -111,6 +111,18 @@ _WHY: Final = {
     "InvalidPayer": "the payer's account is closed",
     "InvalidSecurity": "the security credentials are not valid",
 }
+UNAUTHENTIC_CODES: Final = frozenset(
+    {
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "RequestTimeTooSkewed",
+        "ExpiredToken",
+        "InvalidToken",
+        "TokenRefreshRequired",
+        "InvalidSecurity",
+    }
+)
+"""The caller's credentials, signature or clock are not good, so its requests are refused before any policy is asked."""
 INCONCLUSIVE_CODES: Final = frozenset(_WHY)
 """They say something about who asked, when or where, and nothing about authorisation."""
 _UNREACHABLE: Final = {

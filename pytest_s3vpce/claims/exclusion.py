@@ -70,9 +70,10 @@ class Exclusion:
 
     def caller(self, probe: Probe) -> str | None:
         """By the same request being allowed elsewhere, or by the caller's own policies as they were read."""
-        if self.setting.principals[probe.cell.principal].anonymous:
+        facts = self.setting.principals[probe.cell.principal]
+        if facts.anonymous:
             return "nobody's policies apply to anonymous requests"
-        other = self.results.allowed_elsewhere(probe)
+        other = self.results.allowed_elsewhere(probe, at=probe.cell.vantage if facts.ambient else "")
         if other is not None and not reads_ways(self.setting, probe.cell.principal):
             return f"{other.cell.who} was allowed the same over {other.cell.transport.value}"
         if own_side_allows(self.setting, probe):

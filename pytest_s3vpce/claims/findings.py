@@ -353,18 +353,20 @@ def what_of(cell: Cell) -> str:
 
 
 def foreign(setting: Setting, bucket: str, principals: Iterable[str]) -> Iterator[Finding]:
-    """A finding for each principal that shows nothing about other accounts: it belongs to the bucket's own."""
-    owner = setting.buckets[bucket].account
+    """A finding for each principal that shows nothing about other accounts: it belongs to the bucket's own, or may."""
+    owner = setting.buckets[bucket]
     for principal in dict.fromkeys(principals):
         facts = setting.principals[principal]
-        if not facts.anonymous and facts.account == owner:
-            yield Finding(
-                kind=Kind.POSITIVE,
-                name=f"foreign {principal}",
-                status=Status.MISSING,
-                sentence=f"principal {principal} belongs to {owner}, the bucket's own account: it shows nothing "
-                "about other accounts",
-            )
+        if facts.anonymous:
+            continue
+        if facts.ambient:
+            why = "is of whichever account the vantage point's own credentials are"
+        elif facts.account == owner.account or facts.account_id == owner.account_id:
+            why = f"belongs to {owner.account}, the bucket's own account"
+        else:
+            continue
+        sentence = f"principal {principal} {why}: it shows nothing about other accounts"
+        yield Finding(kind=Kind.POSITIVE, name=f"foreign {principal}", status=Status.MISSING, sentence=sentence)
 
 
 def canary(results: Results, bucket: str, operations: Iterable[str]) -> Finding | None:

@@ -18,13 +18,20 @@ if TYPE_CHECKING:
 
 
 def findings_of(claim: Claim, setting: Setting, results: Results) -> list[Finding]:
-    """The claim's own, and one for each vantage point that is two places in one: what it showed is of one of them."""
+    """The claim's own, one for each vantage point that is two places in one, and one where the policy was two.
+
+    What was shown is of one of them.
+    """
     rows = claim.judge(setting, results)
     for vantage in _vantages(claim, setting):
         differs = setting.astride.get(vantage)
         if differs:
             sentence = f"{vantage} stands in several subnets, and requests may leave from any: {differs}"
             rows.append(Finding(kind=Kind.PATH, name=f"subnets {vantage}", status=Status.MISSING, sentence=sentence))
+    if claim.bucket in setting.changed:
+        sentence = f"somebody changed the policy of {claim.bucket} while it was measured: run it again"
+        name = f"policy {claim.bucket}"
+        rows.append(Finding(kind=Kind.CONFIGURATION, name=name, status=Status.MISSING, sentence=sentence))
     return rows
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.operations import Operation
     from pytest_s3vpce.policy import Policies
 
-READINGS: Final = frozenset({"GetObject", "HeadObject", "GetObjectTagging", "GetObjectAcl", "GetObjectAttributes"})
+_READINGS: Final = frozenset({"GetObject", "HeadObject", "GetObjectTagging", "GetObjectAcl", "GetObjectAttributes"})
 """Operations that succeed only where an object is."""
 NOT_SENT = Outcome(kind=OutcomeKind.INCONCLUSIVE, reason="it was not sent")
 
@@ -30,6 +30,7 @@ class PrincipalFacts:
     """A declared principal. `role`: its session can carry a policy; `clear`: it may sign plain http without one.
 
     `limited`: its session carries a policy of the inventory's already. `presigned`: its requests are another's URLs.
+    `ambient`: at each vantage point it is whoever that one's own credentials belong to.
     """
 
     name: str
@@ -42,6 +43,12 @@ class PrincipalFacts:
     session_keys: frozenset[str] = frozenset()
     """The condition keys that this policy reads, in lower case."""
     presigned: bool = False
+    ambient: bool = False
+
+    @property
+    def account_id(self) -> str:
+        """The id of its account, as its role's ARN says it, whatever that is called; empty where there is no role."""
+        return "" if self.arn is None else self.arn.split(":")[4]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +137,8 @@ class Setting(Told):
     vantages: tuple[str, ...]
     ways: Mapping[str, str | None] = field(default_factory=dict)
     """Once all was sent: vantage point to the endpoint that its requests were read to go through, empty: none."""
+    changed: frozenset[str] = frozenset()
+    """Once all was sent: buckets whose policies were others before."""
     region: str = ""
     """The Region to which ways are asked for; empty: any."""
 
@@ -186,9 +195,13 @@ class Results:
     def allowed(self, probe: Probe) -> bool:
         return self.outcome(probe).allowed
 
-    def allowed_elsewhere(self, probe: Probe) -> Probe | None:
-        """A probe of the same operation, key, parameters and principal that was allowed from anywhere in this run."""
-        return self._let_in.get(_but_for_place(probe.cell))
+    def allowed_elsewhere(self, probe: Probe, *, at: str = "") -> Probe | None:
+        """A probe of the same operation, key, parameters and principal that was allowed in this run, from anywhere.
+
+        With `at` from there, by whatever transport.
+        """
+        rows = self._let_in.get(_but_for_place(probe.cell), ())
+        return next((row for row in rows if at in ("", row.cell.vantage)), None)
 
     def is_there(self, label: str) -> bool:
         """Whether an object was shown to be there all along: the canary was read, or somebody read it."""
@@ -217,19 +230,19 @@ class Results:
         return {probe: probe for probe in self.outcomes}
 
     @cached_property
-    def _let_in(self) -> Mapping[tuple[object, ...], Probe]:
-        """What was allowed first, by all but its place."""
-        found: dict[tuple[object, ...], Probe] = {}
+    def _let_in(self) -> Mapping[tuple[object, ...], Sequence[Probe]]:
+        """What was allowed, by all but its place."""
+        found: dict[tuple[object, ...], list[Probe]] = {}
         for probe, outcome in self.outcomes.items():
             if outcome.allowed and not probe.canary_range:
-                found.setdefault(_but_for_place(probe.cell), probe)
+                found.setdefault(_but_for_place(probe.cell), []).append(probe)
         return found
 
     @cached_property
     def _read(self) -> AbstractSet[str]:
         """The labels of objects that somebody read."""
         rows = self.outcomes.items()
-        return {probe.cell.label for probe, told in rows if told.allowed and probe.cell.operation in READINGS}
+        return {probe.cell.label for probe, told in rows if told.allowed and reads(probe)}
 
     @cached_property
     def _kinds(self) -> Mapping[tuple[str, str], set[OutcomeKind]]:
@@ -239,6 +252,11 @@ class Results:
             if not probe.cell.mutating:
                 found.setdefault((probe.cell.operation, probe.cell.variant), set()).add(outcome.kind)
         return found
+
+
+def reads(probe: Probe) -> bool:
+    """Whether it succeeds only where an object is now: an older version stays where it was deleted."""
+    return probe.cell.operation in _READINGS and "VersionId" not in probe.cell.parameters
 
 
 def _asks(cell: Cell) -> tuple[object, ...]:

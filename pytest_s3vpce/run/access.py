@@ -6,10 +6,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.model import Answer, FailureKind, SignedRequest
+from pytest_s3vpce.operations import operation
 from pytest_s3vpce.outcome import classify
 from pytest_s3vpce.run.deletions import Sender, is_deletion, shows_policy
 from pytest_s3vpce.run.objects import (
@@ -17,9 +19,9 @@ from pytest_s3vpce.run.objects import (
     canary_version,
     denies,
     is_absent,
+    is_bare,
     is_read,
     is_refusal,
-    may_be_absence,
     object_of,
     reading_of,
 )
@@ -80,30 +82,39 @@ class AccessRun:
         claims: Iterable[Claim],
         setting: Setting,
         *,
-        declared_readers: dict[str, tuple[str, str]],
+        now: Mapping[str, tuple[str, str]],
+        known: Mapping[str, tuple[str, str]],
         unmade: Mapping[str, str],
     ) -> Observed:
         """Everything that the cells and claims ask for, sent and classified. Vantage points must be prepared.
 
+        Who reads canaries: `now` before anything is sent, all that are `known` where S3 refuses without a reason.
         `unmade` are the buckets whose canary could not be made, and why: nothing of theirs is sent.
         """
         asked = list(claims)
         probes = probes_of(cells, asked, setting)
-        readers = readers_of(cells, probes, declared_readers)
+        readers = readers_of(cells, probes, now)
         if not asked and not any(map(writes, probes)):  # then nobody misses a reader
             readers = {bucket: reader for bucket, reader in readers.items() if reader is not None}
-        return self.send(probes, readers, unmade=unmade)
+        others = {bucket: Reader(bucket, *who) for bucket, who in known.items() if bucket not in unmade}
+        return self.send(probes, readers, unmade=unmade, others=others)
 
     def send(
-        self, probes: Sequence[Probe], readers: Mapping[str, Reader | None], *, unmade: Mapping[str, str]
+        self,
+        probes: Sequence[Probe],
+        readers: Mapping[str, Reader | None],
+        *,
+        unmade: Mapping[str, str],
+        others: Mapping[str, Reader] = MappingProxyType({}),
     ) -> Observed:
         """Reads the canaries, sends all probes, reads the canaries again, and classifies what came back.
 
-        What deletes policies is sent last, while no process of this run measures anything.
+        What deletes policies is sent last, while no process of this run measures anything. `others` read the canaries
+        that nobody has read of buckets where S3 refused somebody without a reason.
         """
         last = [probe for probe in probes if is_deletion(probe.cell)]
         with nullcontext() if self._deletions is None else self._deletions.waiting():
-            seen = self._sent([probe for probe in probes if probe not in last], readers, unmade=unmade)
+            seen = self._sent([probe for probe in probes if probe not in last], readers, unmade=unmade, others=others)
         whys = {probe: unmade.get(probe.cell.target.bucket) for probe in last}
         seen.refusals.update((probe, why) for probe, why in whys.items() if why is not None)
         rest = [probe for probe in last if probe not in seen.refusals]
@@ -114,7 +125,12 @@ class AccessRun:
         return seen
 
     def _sent(
-        self, probes: Sequence[Probe], readers: Mapping[str, Reader | None], *, unmade: Mapping[str, str]
+        self,
+        probes: Sequence[Probe],
+        readers: Mapping[str, Reader | None],
+        *,
+        unmade: Mapping[str, str],
+        others: Mapping[str, Reader],
     ) -> Observed:
         """All of it but what deletes policies."""
         seen = Observed(calibration=self._world.calibration)
@@ -146,7 +162,11 @@ class AccessRun:
         if refused & before.keys() or any(map(writes, seen.handed)):
             self._compare_canaries(readers, before, seen)
         self._read_again(refused - before.keys(), seen)
-        self._read_unread([probe for probe in probes if may_be_absence(probe, seen.outcomes)], readers, seen)
+        bare = [probe for probe in probes if is_bare(probe, seen.outcomes)]
+        named = dict.fromkeys(probe.cell.target.bucket for probe in bare)
+        late = {bucket: others[bucket] for bucket in named if bucket in others and not readers.get(bucket)}
+        self._read_canaries(late, seen)
+        self._read_unread(bare, {**readers, **late}, seen)
         seen.doubt()
         return seen
 
@@ -254,7 +274,8 @@ class AccessRun:
         unread = {}
         for probe in refused:
             target, reader = probe.cell.target, readers.get(probe.cell.target.bucket)
-            if reader is not None and target.key is not None and reading_of(target.label, seen.outcomes) is None:
+            about = operation(probe.cell.operation).on_object and target.key is not None
+            if reader is not None and about and reading_of(target.label, seen.outcomes) is None:
                 unread[target.label] = reader.probe(target.key)
         found = Observed()
         self._exchange(list(unread.values()), found)
@@ -375,8 +396,3 @@ def _is_stale(answer: Answer | None) -> bool:
 def _try_again(probe: Probe, answer: Answer) -> bool:
     """Never what really makes something: nobody would know what the first attempt made."""
     return not probe.cell.mutating and answer.status is not None and classify(answer).code in TRANSIENT
-
-
-def now() -> float:
-    """Seconds since the epoch, rounded to milliseconds, as reports carry them."""
-    return round(time.time(), 3)

@@ -27,7 +27,7 @@ from pytest_s3vpce.snapshot import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_s3vpce.claims import Claim, EndpointFacts, Setting
     from pytest_s3vpce.policy import Policies
@@ -70,10 +70,19 @@ def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> 
         grants={label: grants_of(text or "") for label, text in texts.items()},
         admitted={label: admitted_of(text or "") for label, text in texts.items()},
         policy_keys={label: keys_of(text or "") for label, text in texts.items()},
+        policy_texts=texts,
         own_policies=own,
         public=openness,
         places=places,
     )
+
+
+def with_changes(world: World, setting: Setting, texts: Mapping[str, str | None]) -> Setting:
+    """The setting with the buckets whose policies read otherwise than before anything was sent, `texts`."""
+    with ThreadPoolExecutor(16) as pool:
+        now = dict(zip(texts, pool.map(lambda label: _policy(world, label), texts), strict=True))
+    changed = frozenset(label for label, text in texts.items() if text is not None and now[label] not in (None, text))
+    return replace(setting, changed=changed) if changed else setting
 
 
 def with_exemptions(world: World, setting: Setting, labels: Iterable[str]) -> Setting:

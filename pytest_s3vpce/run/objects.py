@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pytest_s3vpce.claims.setting import READINGS
+from pytest_s3vpce.claims.setting import reads
 from pytest_s3vpce.model import Answer
 from pytest_s3vpce.operations import OPERATIONS
 from pytest_s3vpce.outcome import classify
@@ -24,14 +24,22 @@ def is_refusal(probe: Probe, outcomes: Mapping[Probe, Outcome]) -> bool:
     return outcomes[probe].denied and OPERATIONS[cell.operation].on_object and ":" not in cell.label
 
 
-def may_be_absence(probe: Probe, outcomes: Mapping[Probe, Outcome]) -> bool:
-    """Whether it is refused in the words that S3 has for callers who may not list, of a key where nothing is.
+def is_bare(probe: Probe, outcomes: Mapping[Probe, Outcome]) -> bool:
+    """Whether it is refused in words that S3 has for more than policies, in a declared bucket.
 
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html (Permissions). Writes are refused as they are.
+    For callers who may not list, of a key where nothing is, and for all, of a bucket that another account owns:
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html (Permissions) and
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html. Writes of objects are refused as
+    they are: none is sent where the canary was not read.
     """
-    told = outcomes[probe]
-    named = told.layer is not None or told.explicit is not None or told.action is not None
-    return is_refusal(probe, outcomes) and not named and not OPERATIONS[probe.cell.operation].writes
+    row = OPERATIONS[probe.cell.operation]
+    written = row.writes and row.on_object
+    return is_unnamed(outcomes[probe]) and ":" not in probe.cell.label and not written
+
+
+def is_unnamed(told: Outcome) -> bool:
+    """Whether it is a denial by nobody knows whom."""
+    return told.denied and told.layer is None and told.explicit is None and told.action is None
 
 
 def object_of(probe: Probe) -> str:
@@ -43,9 +51,7 @@ def object_of(probe: Probe) -> str:
 def reading_of(label: str, outcomes: Mapping[Probe, Outcome]) -> Probe | None:
     """Who read an object, and would read it again."""
     found = (row for row, outcome in outcomes.items() if outcome.allowed and row.cell.label == label)
-    return min(
-        (row for row in found if row.cell.operation in READINGS), key=lambda row: bool(row.session_policy), default=None
-    )
+    return min(filter(reads, found), key=lambda row: bool(row.session_policy), default=None)
 
 
 def canary_body(answer: Answer | str) -> tuple[bytes | None, str]:

@@ -10,9 +10,9 @@ from pytest_s3vpce.claims import Results
 from pytest_s3vpce.claims.setting import helper_probes
 from pytest_s3vpce.model import Answer, Outcome, OutcomeKind, SignedRequest
 from pytest_s3vpce.operations import OPERATIONS, operation
-from pytest_s3vpce.outcome import classify, for_action
+from pytest_s3vpce.outcome import UNAUTHENTIC_CODES, classify, for_action
 from pytest_s3vpce.probe import form_of
-from pytest_s3vpce.run.objects import is_s3s, may_be_absence, object_of
+from pytest_s3vpce.run.objects import is_bare, is_s3s, object_of
 
 if TYPE_CHECKING:
     from pytest_s3vpce.probe import Probe
@@ -54,17 +54,31 @@ class Observed:
         self.requests.pop(probe, None)
 
     def doubt(self) -> None:
-        """Where S3 showed nothing to who was to read it, a refusal may say no more than that nothing is there."""
-        labels, results = self.gone | self.unshown, self.results()
-        absent = {label for label in labels if not results.is_there(label)}
-        for probe in [row for row in self.counted if may_be_absence(row, self.outcomes)]:
-            if (label := object_of(probe)) not in absent:
-                continue
-            reason = (
-                "S3 named no policy, as where nothing is and the caller may not list, "
-                f"and no object was shown to be there on {label} all along"
-            )
-            self.counted[probe] = replace(self.counted[probe], kind=OutcomeKind.INCONCLUSIVE, reason=reason)
+        """Where S3 showed nothing to who was to read it, a refusal without a reason may be no policy's."""
+        results = self.results()
+        absent = {label for label in self.gone | self.unshown if not results.is_there(label)}
+        entered = {probe.cell.target.bucket for probe, told in self.outcomes.items() if told.allowed}
+        for probe in [row for row in self.counted if is_bare(row, self.outcomes)]:
+            bucket, on_object = probe.cell.target.bucket, OPERATIONS[probe.cell.operation].on_object
+            why = self._unauthentic(probe)
+            if on_object and (label := object_of(probe)) in absent:
+                why = (
+                    "S3 named no policy, as where nothing is and the caller may not list, "
+                    f"and no object was shown to be there on {label} all along"
+                )
+            elif not on_object and bucket in self.unshown - entered:
+                why = f"S3 named no policy, as where another account owns the bucket, and nobody was let into {bucket}"
+            if why:
+                self.counted[probe] = replace(self.counted[probe], kind=OutcomeKind.INCONCLUSIVE, reason=why)
+
+    def _unauthentic(self, probe: Probe) -> str:
+        """Why S3 may have refused a HEAD: its answer does not say, but those to others of the same caller's do."""
+        cell = probe.cell
+        if not OPERATIONS[cell.operation].api_name.startswith("Head"):
+            return ""
+        codes = {told.code for row, told in self.outcomes.items() if row.cell.who == cell.who} & UNAUTHENTIC_CODES
+        told = ", ".join(sorted(filter(None, codes)))
+        return f"S3 does not say why it refuses a HEAD, and refused others of {cell.who} with {told}" if told else ""
 
     def results(self) -> Results:
         return Results(

@@ -16,9 +16,9 @@ from pytest_s3vpce.probe import Probe, ProbeBuilder
 from pytest_s3vpce.run.access import AccessRun
 from pytest_s3vpce.run.canaries import Canaries
 from pytest_s3vpce.run.deletions import Deletions
-from pytest_s3vpce.run.describing import describe, with_exemptions
+from pytest_s3vpce.run.describing import describe, with_changes, with_exemptions
 from pytest_s3vpce.run.mutations import Mutations
-from pytest_s3vpce.run.plan import substitutes
+from pytest_s3vpce.run.plan import are_missed, substitutes
 from pytest_s3vpce.run.planes import world_of
 from pytest_s3vpce.run.results import matrix_of
 from pytest_s3vpce.run.settling import RealClock
@@ -90,19 +90,20 @@ class Operator:
         claims = [self.claim(spec) for spec in specs]
         buckets = _buckets(cells, specs)
         known = {**(readers or {}), **self._readers(buckets)}
-        vantages = list(dict.fromkeys([*_vantages(cells, specs), *(vantage for _, vantage in known.values())]))
+        now = known if are_missed(cells, specs) else self._readers(buckets)
+        vantages = list(dict.fromkeys([*_vantages(cells, specs), *(vantage for _, vantage in now.values())]))
         principals = [*_principals(cells, specs), *(principal for principal, _ in known.values())]
-        self.guard(principals, vantages)
+        self.guard(principals, [*vantages, *(vantage for _, vantage in known.values())])
         try:
             found, setting, unmade = self._ready(
                 cells, claims, vantages=vantages, principals=principals, buckets=buckets
             )
-            seen = self._access_run().observe(cells, claims, setting, declared_readers=known, unmade=unmade)
+            seen = self._access_run().observe(cells, claims, setting, now=now, known=known, unmade=unmade)
         finally:
             self.canaries.remove(buckets)
         self.sent.update((probe.cell.id, probe.cell) for probe in seen.outcomes)
         contrary = (row.cell.target.bucket for row in cells if _is_contrary(row, seen))
-        setting = with_exemptions(self.world, setting, contrary)
+        setting = with_exemptions(self.world, with_changes(self.world, setting, found.policy_texts), contrary)
         return matrix_of(
             seen,
             cells=cells,

@@ -12,7 +12,7 @@ from pytest_s3vpce.operations import Operation, operation
 from pytest_s3vpce.probe import Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_s3vpce.claimbase import ClaimSpec, Pair
     from pytest_s3vpce.claims import Claim, Setting
@@ -85,10 +85,7 @@ def substitutes(plan: Plan, cells: Sequence[ExpectedCell], specs: Sequence[Claim
     """Readers for a part of a plan (`-k`, a shard, a Python test), by bucket, where this part's cells allow nobody.
 
     Whom the rest of the plan allows, preferably from where this part sends anyway; else whom a claim says is let in.
-    Nobody where canaries are not missed.
     """
-    if not specs and not any(operation(row.cell.operation).writes for row in cells):
-        return {}
     allowed = {row.cell.target.bucket for row in cells if row.expect is Expect.ALLOW}
     here = {row.cell.vantage for row in cells} | {vantage for row in specs for _, vantage in row.pairs}
     rows = [(row.cell.target.bucket, row.cell.principal, row.cell.vantage) for row in plan.cells if _allows(row)]
@@ -102,12 +99,17 @@ def substitutes(plan: Plan, cells: Sequence[ExpectedCell], specs: Sequence[Claim
     return found
 
 
+def are_missed(cells: Sequence[ExpectedCell], claims: Sequence[object]) -> bool:
+    """Whether nothing may be sent or judged without readers: else they are asked where S3 refuses without a reason."""
+    return bool(claims) or any(operation(row.cell.operation).writes for row in cells)
+
+
 def _allows(row: ExpectedCell) -> bool:
     return row.expect is Expect.ALLOW
 
 
 def readers_of(
-    cells: Sequence[ExpectedCell], probes: Iterable[Probe], declared: dict[str, tuple[str, str]]
+    cells: Sequence[ExpectedCell], probes: Iterable[Probe], declared: Mapping[str, tuple[str, str]]
 ) -> dict[str, Reader | None]:
     """The reader of each bucket whose objects are probed: the declared one, else the bucket's first `allow` cell.
 

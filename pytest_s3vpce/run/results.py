@@ -37,6 +37,7 @@ from pytest_s3vpce.operations import operation
 from pytest_s3vpce.probe import Probe
 from pytest_s3vpce.redaction import header_pairs, scrubbed, without_secrets
 from pytest_s3vpce.run.between import between
+from pytest_s3vpce.run.controlled import Controlled
 from pytest_s3vpce.run.hints import hint_of
 from pytest_s3vpce.run.leaning import leant_on
 from pytest_s3vpce.run.readings import asked_by
@@ -126,10 +127,8 @@ class _Run:
         return {row.name: row.path for row in self.vantages}
 
     @cached_property
-    def _reached(self) -> AbstractSet[tuple[str, str]]:
-        """Who was allowed anything, and from where."""
-        rows = self.results.outcomes.items()
-        return {(probe.cell.principal, probe.cell.vantage) for probe, outcome in rows if outcome.allowed}
+    def _control(self) -> Controlled:
+        return Controlled.of(self.setting, self.results)
 
     def cell(self, row: ExpectedCell) -> CellResult:
         """A declared one."""
@@ -137,7 +136,7 @@ class _Run:
         counted = self.seen.counted[probe]
         if counted.allowed and not self.results.calibrated(cell):
             counted = Outcome(kind=OutcomeKind.INCONCLUSIVE, code=counted.code, reason=self._untold(cell.operation))
-        controlled = self._controlled(cell, counted)
+        controlled = self._controlled(probe, counted)
         passed = counted.kind in _MEETS[row.expect] and not (self.strict and controlled is False)
         hint = "" if passed else self._hint(row, counted, controlled=controlled)
         return self._result(
@@ -149,7 +148,7 @@ class _Run:
         for probe in self.seen.outcomes:
             if probe.cell not in declared and not probe.canary_range and not self._is_reading(probe):
                 counted = self.seen.counted[probe]
-                yield self._result(probe, counted, controlled=self._controlled(probe.cell, counted))
+                yield self._result(probe, counted, controlled=self._controlled(probe, counted))
 
     def readings(self) -> Iterator[Reading]:
         for probe, outcome in self.seen.outcomes.items():
@@ -242,14 +241,9 @@ class _Run:
             return False
         return probe.session_policy != limited(allowances(probe, self.setting.buckets[probe.cell.target.bucket]))
 
-    def _controlled(self, cell: Cell, counted: Outcome) -> bool | None:
-        """Of a denial: whether the principal is shown to reach S3 from there with good credentials; `anonymous`: any
-        role.
-        """
-        if not counted.denied:
-            return None
-        roles = self.setting.roles() if self.setting.principals[cell.principal].anonymous else ()
-        return any((name, cell.vantage) in self._reached for name in (cell.principal, *roles))
+    def _controlled(self, probe: Probe, counted: Outcome) -> bool | None:
+        """Of a denial: whether the run shows that it means something."""
+        return self._control.holds(probe) if counted.denied else None
 
     def _untold(self, operation: str) -> str:
         if self.results.calibration.settles(operation) is False:

@@ -45,6 +45,8 @@ NOWHERE: Final = Location()
 class Described(Told):
     """What claims and reports are told of the accounts."""
 
+    policy_texts: Mapping[str, str | None] = field(default_factory=dict)
+    """Of the claims' buckets; None where it could not be read."""
     places: Mapping[str, Location] = field(default_factory=dict)
     """By vantage point."""
 
@@ -189,6 +191,7 @@ class World:
             limited=by.session_policy is not None,
             session_keys=self._session_keys(signer),
             presigned=row.presigned is not None,
+            ambient=row.ambient,
         )
 
     def _session_keys(self, signer: str) -> frozenset[str]:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from pytest_s3vpce.calibration import NONE
+from pytest_s3vpce.claims import PrincipalFacts, Setting
 from pytest_s3vpce.errors import TargetError, VantageError
 from pytest_s3vpce.model import Answer, Cell, OutcomeKind, SignedRequest, Target
 from pytest_s3vpce.probe import Probe
 from pytest_s3vpce.run.access import AccessRun
+from pytest_s3vpce.run.controlled import Controlled
 from pytest_s3vpce.run.objects import canary_body, canary_version
 from pytest_s3vpce.run.observed import Observed, outcome_of
 from pytest_s3vpce.run.plan import Reader
@@ -254,6 +256,95 @@ def test_a_refusal_that_names_no_policy_counts_only_where_an_object_was_shown_to
     seen = scripted({READER.probe(): reading, stranger: [given]}).send([stranger], {"reports": READER}, unmade={})
     assert (seen.counted[stranger].kind is not OutcomeKind.INCONCLUSIVE) is counts
     assert counts or seen.counted[stranger].reason.endswith("no object was shown to be there on reports all along")
+
+
+def listing(operation: str = "ListObjectsV2", principal: str = "stranger") -> Probe:
+    target = Target(bucket="reports")
+    cell = Cell(operation=operation, action="s3:ListBucket", target=target, principal=principal, vantage="office")
+    return Probe(cell=cell)
+
+
+LISTED = Answer(id="a", status=200, body=b"<ListBucketResult/>", headers=IDS)
+
+
+@pytest.mark.parametrize(("reading", "counts"), [(THERE, True), (NO, False), (ABSENT, False), (LOST, True)])
+@pytest.mark.parametrize("refused", [get("stranger"), listing()], ids=["an object", "the bucket"])
+def test_a_part_whose_cells_let_nobody_in_asks_who_may_read_where_s3_gives_no_reason(
+    reading: Answer | Exception, counts: bool, refused: Probe
+) -> None:
+    """As `-k` and shards leave them; of a bucket that another account owns S3 says no more than `Access Denied`."""
+    run = scripted({READER.probe(): [reading], refused: [NO]})
+    seen = run.send([refused], {}, unmade={}, others={"reports": READER})
+    assert run.script.sent == [refused, READER.probe()]
+    assert seen.counted[refused].denied is counts
+    named = scripted({READER.probe(): [reading], refused: [NAMED]})
+    named.send([refused], {}, unmade={}, others={"reports": READER})
+    assert named.script.sent == [refused]
+
+
+def test_who_is_let_in_shows_that_the_bucket_is_the_one_that_is_declared() -> None:
+    given: dict[Probe, list[Answer | Exception]] = {
+        READER.probe(): [NO],
+        listing(): [NO],
+        listing(principal="app"): [LISTED],
+    }
+    seen = scripted(given).send([listing(), listing(principal="app")], {"reports": READER}, unmade={})
+    assert seen.counted[listing()].denied
+
+
+BAD = Answer(id="a", status=403, body=b"<Error><Code>SignatureDoesNotMatch</Code></Error>", headers=IDS)
+BARE = Answer(id="a", status=403, headers=IDS)
+
+
+@pytest.mark.parametrize(("other", "counts"), [(BAD, False), (NAMED, True)])
+def test_a_head_of_whose_credentials_are_no_good_is_refused_for_these(other: Answer, counts: bool) -> None:
+    """Its answer has no body that would say so: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html"""
+    head, read = listing("HeadBucket"), get("stranger")
+    seen = scripted({head: [BARE], read: [other]}).send([head, read], {}, unmade={})
+    assert seen.counted[head].denied is counts
+
+
+def test_an_older_version_that_was_read_is_not_the_object() -> None:
+    """A delete marker is the newest: who may not list is refused, as where nothing is."""
+    cell = get().cell
+    older = Probe(cell=replace(cell, variant="v1", parameters={"VersionId": "v1"}))
+    given: dict[Probe, list[Answer | Exception]] = {READER.probe(): [NO], older: [THERE], get("stranger"): [NO]}
+    seen = scripted(given).send([older, get("stranger")], {"reports": READER}, unmade={})
+    assert seen.counted[get("stranger")].kind is OutcomeKind.INCONCLUSIVE
+
+
+SETTING = Setting(
+    principals={
+        "stranger": PrincipalFacts(name="stranger", account="partner", role=True),
+        "nobody": PrincipalFacts(name="nobody", account="main", anonymous=True),
+    },
+    buckets={},
+    vantages=("office",),
+)
+
+
+@pytest.mark.parametrize("who", ["stranger", "nobody"])
+@pytest.mark.parametrize(
+    ("refused", "given", "shown", "controlled"),
+    [
+        (get, NO, [], False),
+        (get, NAMED, [], True),
+        (get, NO, [get("app")], True),
+        (listing, NO, [get("app")], True),
+        (listing, NO, [], False),
+    ],
+)
+def test_a_denial_is_controlled_where_nothing_but_policy_can_be_its_reason(
+    refused: Any, given: Answer, shown: list[Probe], controlled: bool, who: str
+) -> None:
+    probe = refused(principal=who)
+    control = get("stranger", bucket="control:partner")
+    seen = scripted({probe: [given], control: [THERE], **{row: [THERE] for row in shown}}).send(
+        [probe, control, *shown], {}, unmade={}
+    )
+    assert Controlled.of(SETTING, seen.results()).holds(probe) is controlled
+    alone = scripted({probe: [given]}).send([probe], {}, unmade={})
+    assert not Controlled.of(SETTING, alone.results()).holds(probe)
 
 
 def test_somebody_else_who_reads_the_object_shows_it_too() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_s3vpce.claims import Claim, Results, Setting, TlsOnly, make_probe, verdict_of
+from pytest_s3vpce.claims import Claim, PrincipalFacts, Results, Setting, TlsOnly, make_probe, verdict_of
 from pytest_s3vpce.claims.admitted import Admitted, Granted
 from pytest_s3vpce.claims.exclusion import policy_allows, policy_denies
 from pytest_s3vpce.claims.gaps import Gap
@@ -167,6 +167,44 @@ def test_a_callers_own_denial_by_its_way_is_not_the_owners_in_another_account(cl
         setting = replace(SETTING, own_policies={name: Policies(identity=(own,))})
         found, sentence, _ = judged(claim, outcomes, setting=setting)
         assert found is verdict, sentence
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict"),
+    [
+        (replace(ENDPOINT_ONLY, outside=("internet",)), Verdict.INCONCLUSIVE),
+        (replace(TLS_ONLY, at="nat-subnet"), Verdict.PROVEN),
+    ],
+    ids=["apart", "one place"],
+)
+def test_what_ambient_credentials_may_at_one_place_says_nothing_of_anothers(claim: Any, verdict: Verdict) -> None:
+    """The outside function's own role has no rights to the bucket, which S3 does not say of one in another account."""
+    own = PrincipalFacts(name="app", account="main", ambient=True, clear=True)
+    reader = replace(SETTING.principals["app"], name="reader")
+    setting = replace(SETTING, principals={**SETTING.principals, "app": own, "reader": reader})
+    bare = {
+        probe: denied() if row.layer is Layer.RESOURCE else row for probe, row in outcomes_of(claim, setting).items()
+    }
+    found, sentence, _ = judged(claim, bare, setting=setting)
+    assert found is verdict, sentence
+    known = replace(setting, principals={**setting.principals, "app": replace(own, ambient=False)})
+    found, sentence, _ = judged(claim, bare, setting=known)
+    assert found is Verdict.PROVEN, sentence
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        PrincipalFacts(name="partner", account="partner", ambient=True),
+        PrincipalFacts(name="partner", account="partner", arn="arn:aws:iam::111122223333:role/x", role=True),
+    ],
+    ids=["ambient", "a reference that leads to a role of the owner's"],
+)
+def test_who_may_be_of_the_buckets_own_account_is_no_stranger(facts: PrincipalFacts) -> None:
+    setting = replace(SETTING, principals={**SETTING.principals, "partner": facts})
+    verdict, sentence, _ = judged(CROSS_ACCOUNT, outcomes_of(CROSS_ACCOUNT), setting=setting)
+    assert verdict is Verdict.INCONCLUSIVE
+    assert "it shows nothing about other accounts" in sentence
 
 
 def test_a_name_that_holds_the_tags_value_may_decide_in_its_place() -> None:
@@ -580,6 +618,16 @@ def test_a_place_that_is_two_shows_what_is_so_in_one_of_them(claim: Claim) -> No
             assert verdict is Verdict.PROVEN or f"{vantage} stands in several subnets" in sentence
             gaps = [gap for gap in gaps_of(claim, setting) if "could not be compared" in gap.says]
             assert [gap.names for gap in gaps] == ([(vantage,)] if uncovered else [])
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_what_was_shown_of_a_policy_that_somebody_changed_meanwhile_is_of_two(claim: Claim) -> None:
+    results = Results(outcomes=outcomes_of(claim), canaries=CANARIES, policies=PUT_BACK)
+    for bucket, verdict in ((claim.bucket, Verdict.INCONCLUSIVE), ("another", Verdict.PROVEN)):
+        setting = replace(SETTING, changed=frozenset({bucket}))
+        found, sentence, _ = verdict_of(findings_of(claim, setting, results))
+        assert found is verdict
+        assert ("somebody changed the policy of reports while it was measured" in sentence) is (bucket == claim.bucket)
 
 
 def side(**layers: Any) -> Setting:

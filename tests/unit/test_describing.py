@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from pytest_s3vpce.claims import Setting
 from pytest_s3vpce.inventory import load_inventory
-from pytest_s3vpce.run.describing import describe
+from pytest_s3vpce.run.describing import describe, with_changes
 from pytest_s3vpce.run.environment import Environment
 from pytest_s3vpce.run.planes import world_of
 
@@ -101,3 +103,28 @@ def test_a_region_that_can_not_be_told_leaves_its_point_undescribed(world: World
     assert found.vantage_endpoints == {"home": ("vpce-eu-west-1",)}
     assert found.places["far"].vpc is None
     assert set(found.endpoints) == {"vpce-eu-west-1"}
+
+
+class S3:
+    """A bucket whose policy is what it is made with; None where it may not be read."""
+
+    def __init__(self, text: str | None) -> None:
+        self._text = text
+
+    def get_bucket_policy(self, **_: str) -> dict[str, str]:
+        if self._text is None:
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, "GetBucketPolicy")
+        return {"Policy": self._text}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "changed"),
+    [("{}", "{}", False), ("{}", '{"a": 1}', True), ("", "{}", True), (None, "{}", False), ("{}", None, False)],
+)
+def test_a_policy_that_is_read_again_and_is_another_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch, before: str | None, now: str | None, changed: bool
+) -> None:
+    monkeypatch.setattr(world.accounts, "client", lambda _service, **_: S3(now))
+    setting = Setting(principals={}, buckets={}, vantages=())
+    assert with_changes(world, setting, {"b": before}).changed == ({"b"} if changed else set())
+    assert with_changes(world, setting, {}) is setting

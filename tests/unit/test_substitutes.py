@@ -49,7 +49,7 @@ PLAN = (cell("bob:far"), cell("app:outside", "other"), cell("bob:outside"), WRIT
         ((WRITE,), (), {"reports": ("bob", "outside")}),
         ((replace(WRITE, cell=cell("app:moon", operation="PutObject").cell),), (), {"reports": ("bob", "far")}),
         ((cell("ann:inside"),), (CLAIM,), {}),
-        ((cell("ann:inside", expect=Expect.DENY),), (), {}),
+        ((cell("ann:inside", expect=Expect.DENY),), (), {"reports": ("bob", "far")}),
         ((cell("app:outside", "other", operation="PutObject"),), (), {}),
     ],
     ids=["a claim", "a write", "sent from elsewhere", "its own cell", "reads only", "another bucket's own"],
