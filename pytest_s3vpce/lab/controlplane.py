@@ -52,6 +52,7 @@ _NAMED: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("InstanceId", "arn:{partition}:ec2:{region}:{account}:instance/{value}"),
         ("SubnetId", "arn:{partition}:ec2:{region}:{account}:subnet/{value}"),
         ("VpcId", "arn:{partition}:ec2:{region}:{account}:vpc/{value}"),
+        ("GroupId", "arn:{partition}:ec2:{region}:{account}:security-group/{value}"),
     ),
     "cloudformation": (("StackName", "arn:{partition}:cloudformation:{region}:{account}:stack/{value}/*"),),
     "logs": (("logGroupName", "arn:{partition}:logs:{region}:{account}:log-group:{value}"),),

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-prefixes.html
 
 from __future__ import annotations
 
+import datetime as dt
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,34 @@ def mend_stores(store_class: Any) -> None:
     for found in (lists, items, values):
         for prefix in ("", "iter", "_iter"):
             setattr(store_class, f"{prefix}{found.__name__}", found)
+
+
+def mend_answers(response_class: Any, *, upload_class: Any) -> None:
+    """Uploads are told with when they were begun, and buckets with their Regions to who asks with a parameter.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html and
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html
+    """
+    begin, serialized = upload_class.__init__, response_class.serialized
+
+    def begun(self: Any, *args: Any, **named: Any) -> None:
+        begin(self, *args, **named)
+        self.begun = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+    def told(self: Any, action_result: Any) -> Any:
+        action = self.data.get("Action")
+        if action == "ListMultipartUploads":
+            uploads = self.backend.get_bucket(self.bucket_name).multiparts
+            for row in action_result.result["Uploads"]:
+                if (upload := uploads.get(row["UploadId"])) is not None:
+                    row["Initiated"] = upload.begun
+        elif action == "ListBuckets" and self.querystring:
+            for row in action_result.result["Buckets"]:
+                if (bucket := self.backend.buckets.get(row["Name"])) is not None:
+                    row["BucketRegion"] = bucket.region_name
+        return serialized(self, action_result)
+
+    upload_class.__init__, response_class.serialized = begun, told
 
 
 def _versions(keys: Iterable[tuple[str, list[Any]]]) -> Iterator[tuple[str, Listed]]:

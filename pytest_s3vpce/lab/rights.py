@@ -79,14 +79,16 @@ class Rights:
     def _tags_of(self, resource: str, place: Place) -> Keys:
         """`aws:ResourceTag/...` of what is there, and SSM's own name for it."""
         kind, _, name = resource.rpartition(":")[2].partition("/")
-        if kind == "instance" and name:
-            tags = self._instance_tags(name, place)
+        if kind in _TAGGED and name:
+            tags = self._ec2_tags(name, place)
             return {
                 key: value
                 for tag, value in tags.items()
                 for key in (f"aws:ResourceTag/{tag}", f"ec2:ResourceTag/{tag}", f"ssm:resourceTag/{tag}")
             }
-        if ":function:" in resource:
+        if ":organizations:" in resource:
+            tags = next((dict(row.tags) for row in self._organized(place) if row.arn == resource), {})
+        elif ":function:" in resource:
             tags = self._function_tags(resource, place)
         elif ":role/" in resource:
             role = self._state.role(resource)
@@ -95,9 +97,14 @@ class Rights:
             tags = {}
         return {f"aws:ResourceTag/{tag}": value for tag, value in tags.items()}
 
-    def _instance_tags(self, instance: str, place: Place) -> dict[str, str]:
+    def _ec2_tags(self, name: str, place: Place) -> dict[str, str]:
         backend = self._state.backends("ec2")[place.account][place.region]
-        return {row["key"]: row["value"] for row in backend.describe_tags({"resource-id": [instance]})}
+        return {row["key"]: row["value"] for row in backend.describe_tags({"resource-id": [name]})}
+
+    def _organized(self, place: Place) -> list[Any]:
+        """Policies, accounts and units of the organization that the account manages."""
+        backend = self._state.backends("organizations")[place.account][place.partition]
+        return [*backend.policies, *backend.accounts, *backend.ou]
 
     def _function_tags(self, arn: str, place: Place) -> dict[str, str]:
         backend = self._state.backends("lambda")[place.account][place.region]
@@ -177,6 +184,19 @@ class Rights:
         names = [given[name] for name in _numbered(given, "InstanceId")]
         yield from (replace(asked, resource=place.arn("ec2", f"instance/{name}")) for name in names)
 
+    def on_endpoints(self, asked: Asked, given: Mapping[str, Any], place: Place) -> Iterator[Asked]:
+        names = [given[name] for name in _numbered(given, "VpcEndpointId")]
+        yield from (replace(asked, resource=place.arn("ec2", f"vpc-endpoint/{name}")) for name in names)
+
+    def in_organization(self, asked: Asked, given: Mapping[str, Any], place: Place) -> Iterator[Asked]:
+        """A policy, and where it is attached.
+
+        https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsorganizations.html
+        """
+        by_id = {row.id: row.arn for row in self._organized(place)}
+        names = [given[name] for name in ("PolicyId", "ResourceId", "TargetId") if name in given]
+        yield from (replace(asked, resource=by_id.get(name, "*")) for name in names)
+
     def tag_resources(self, asked: Asked, given: Mapping[str, Any], place: Place) -> Iterator[Asked]:
         """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html"""
         tags = _request_tags(_tag_list(given, "Tag"))
@@ -224,7 +244,18 @@ _RULES: Final[Mapping[str, Callable[[Rights, Asked, Mapping[str, Any], Place], I
     "ec2:StartInstances": Rights.on_instances,
     "ec2:StopInstances": Rights.on_instances,
     "ec2:RebootInstances": Rights.on_instances,
+    "ec2:DeleteVpcEndpoints": Rights.on_endpoints,
     "ec2:CreateTags": Rights.tag_resources,
+    **dict.fromkeys(
+        (
+            "organizations:AttachPolicy",
+            "organizations:DetachPolicy",
+            "organizations:DeletePolicy",
+            "organizations:ListTargetsForPolicy",
+            "organizations:ListTagsForResource",
+        ),
+        Rights.in_organization,
+    ),
     "ssm:SendCommand": Rights.send_command,
     "ssm:GetParameters": Rights.parameters,
     "ssm:GetCommandInvocation": Rights.everything,
@@ -232,6 +263,8 @@ _RULES: Final[Mapping[str, Callable[[Rights, Asked, Mapping[str, Any], Place], I
     "ssm:DescribeInstanceInformation": Rights.everything,
 }
 """Calls that are more than one action on one resource."""
+_TAGGED: Final = frozenset({"instance", "security-group", "vpc-endpoint"})
+"""Kinds of EC2's whose tags are asked for."""
 _PREFIXES: Final = {"i": "instance", "vol": "volume", "subnet": "subnet", "vpc": "vpc", "sg": "security-group"}
 
 

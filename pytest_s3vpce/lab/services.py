@@ -100,7 +100,15 @@ class Services:
 
     def mend_s3(self) -> None:
         from moto.iam.access_control import PermissionResult
-        from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, PublicAccessBlock, S3Backend
+        from moto.s3.models import (
+            FakeBucket,
+            FakeDeleteMarker,
+            FakeKey,
+            FakeMultipart,
+            PublicAccessBlock,
+            S3Backend,
+        )
+        from moto.s3.responses import S3Response
         from moto.s3.utils import _VersionedKeyStore
 
         from pytest_s3vpce.lab import listing, mending, versions
@@ -112,6 +120,7 @@ class Services:
             versions.mend_versions(S3Backend, marker_class=FakeDeleteMarker)
             listing.mend_listings(S3Backend, marker_class=FakeDeleteMarker)
             listing.mend_stores(_VersionedKeyStore)
+            listing.mend_answers(S3Response, upload_class=FakeMultipart)
 
         mend_once(FakeBucket, mend)
 

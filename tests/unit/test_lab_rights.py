@@ -219,6 +219,57 @@ def test_tags_of_what_is_there_are_conditions(stage: Stage, network: dict[str, s
     assert refusal(person.client("lambda").delete_function, FunctionName="none")[1] == "AccessDeniedException"
 
 
+def test_endpoints_and_groups_are_deleted_by_their_tags(stage: Stage, network: dict[str, str]) -> None:
+    admin, service = stage.admin(MAIN).client("ec2"), f"com.amazonaws.{REGION}.s3"
+    vpce = [admin.create_vpc_endpoint(VpcId=network["vpc"], ServiceName=service) for _ in range(2)]
+    groups = [admin.create_security_group(GroupName=f"{at}", Description="g", VpcId=network["vpc"]) for at in range(2)]
+    ours, foreign = (row["VpcEndpoint"]["VpcEndpointId"] for row in vpce)
+    group, other = (row["GroupId"] for row in groups)
+    admin.create_tags(Resources=[ours, group], Tags=TAGS)
+    rights = where(
+        allow(["ec2:DeleteVpcEndpoints", "ec2:DeleteSecurityGroup"], [ec2("vpc-endpoint/*"), ec2("security-group/*")]),
+        StringEquals={"aws:ResourceTag/s3vpce:run": "r"},
+    )
+    role = make_role(stage.admin(MAIN), "deletes-its-own", rights, trust={"AWS": MAIN})
+    client = stage.user(MAIN).assume(role).client("ec2")
+    refused = refusal(client.delete_vpc_endpoints, VpcEndpointIds=[ours, foreign])
+    assert f"on resource: {ec2(f'vpc-endpoint/{foreign}')} because" in refused[2]
+    assert client.delete_vpc_endpoints(VpcEndpointIds=[ours])["Unsuccessful"] == []
+    refused = refusal(client.delete_security_group, GroupId=other)
+    assert f"on resource: {ec2(f'security-group/{other}')} because" in refused[2]
+    assert client.delete_security_group(GroupId=group)
+
+
+def test_policies_of_an_organization_are_detached_and_deleted_by_their_tags(stage: Stage) -> None:
+    admin = stage.admin(MAIN).client("organizations")
+    admin.create_organization(FeatureSet="ALL")
+
+    def made(name: str, tags: list[dict[str, str]]) -> dict[str, str]:
+        content = policy({**allow("s3:GetObject"), "Effect": "Deny"})
+        kind = "SERVICE_CONTROL_POLICY"
+        answer = admin.create_policy(Name=name, Description="", Type=kind, Content=content, Tags=tags)
+        found: dict[str, str] = answer["Policy"]["PolicySummary"]
+        admin.attach_policy(PolicyId=found["Id"], TargetId=MAIN)
+        return found
+
+    ours, foreign = made("ours", TAGS), made("foreign", [])
+    tagged = {"StringEquals": {"aws:ResourceTag/s3vpce:run": "r"}}
+    take = ["organizations:DetachPolicy", "organizations:DeletePolicy", "organizations:ListTargetsForPolicy"]
+    rights = [where(allow(take, f"arn:aws:organizations::{MAIN}:policy/*"), **tagged)]
+    role = make_role(stage.admin(MAIN), "takes-policies", *rights, trust={"AWS": MAIN})
+    client = stage.user(MAIN).assume(role).client("organizations")
+    assert client.list_targets_for_policy(PolicyId=ours["Id"])["Targets"]
+    assert f"on resource: {foreign['Arn']}" in refusal(client.list_targets_for_policy, PolicyId=foreign["Id"])[2]
+    account = f"arn:aws:organizations::{MAIN}:account/"
+    asked = {"PolicyId": ours["Id"], "TargetId": MAIN}
+    assert f"on resource: {account}" in refusal(client.detach_policy, **asked)[2]
+    rights.append(allow("organizations:DetachPolicy", f"{account}*"))
+    iam = stage.admin(MAIN).client("iam")
+    iam.put_role_policy(RoleName="takes-policies", PolicyName="inline", PolicyDocument=policy(*rights))
+    assert client.detach_policy(**asked)
+    assert client.delete_policy(PolicyId=ours["Id"])
+
+
 def test_resources_of_other_calls(stage: Stage, network: dict[str, str]) -> None:
     person = stage.user(MAIN)
     cases: list[tuple[Any, dict[str, Any], str]] = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import json
 from typing import Any
 
@@ -661,3 +662,19 @@ def test_a_date_that_can_not_be_read_is_no_condition(stage: Stage, s3: Any) -> N
     later = "Wed, 01 Jan 2070 00:00:00 GMT"
     assert asked(stage.admin(MAIN), url, modified_since="yesterday").status_code == 200
     assert asked(stage.admin(MAIN), url, modified_since=later).status_code == 304
+
+
+def test_buckets_are_listed_with_their_regions_where_a_parameter_is_given(s3: Any) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html"""
+    found = {row["Name"]: row.get("BucketRegion") for row in s3.list_buckets(Prefix=BUCKET)["Buckets"]}
+    assert found[BUCKET] == REGION
+    assert None not in found.values()
+    assert not any("BucketRegion" in row for row in s3.list_buckets()["Buckets"])
+
+
+def test_uploads_are_listed_with_when_they_were_begun(s3: Any) -> None:
+    before = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    begun = s3.create_multipart_upload(Bucket=BUCKET, Key="begun")["UploadId"]
+    (found,) = s3.list_multipart_uploads(Bucket=BUCKET, Prefix="begun")["Uploads"]
+    assert before <= found["Initiated"] <= dt.datetime.now(dt.UTC)
+    s3.abort_multipart_upload(Bucket=BUCKET, Key="begun", UploadId=begun)
