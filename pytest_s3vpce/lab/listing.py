@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
+_NARROWING = {"prefix", "bucket-region", "max-buckets", "continuation-token"}
+
+
 class Listed:
     """A version as a listing tells of it: the newest of its key, or an older one."""
 
@@ -109,7 +112,7 @@ def mend_answers(response_class: Any, *, upload_class: Any) -> None:
             for row in action_result.result["Uploads"]:
                 if (upload := uploads.get(row["UploadId"])) is not None:
                     row["Initiated"] = upload.begun
-        elif action == "ListBuckets" and self.querystring:
+        elif action == "ListBuckets" and _NARROWING & set(self.querystring):
             for row in action_result.result["Buckets"]:
                 if (bucket := self.backend.buckets.get(row["Name"])) is not None:
                     row["BucketRegion"] = bucket.region_name
