@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.vantage import ControlPlane, Entry
 
-    _Look = Callable[[ControlPlane, leftovers.Age], Iterator[Entry]]
+    _Spot = Callable[[], tuple[ControlPlane, dict[str, str]]]
 
 _SETTLING: Final = 3.0
 """Seconds in which a request arrives that was under way when its run was killed."""
@@ -145,25 +145,30 @@ class Sweeper:
         return entries, [row for row in results if isinstance(row, Unseen)]
 
     def _places(self, age: leftovers.Age) -> Iterator[tuple[str, Callable[[], Iterable[Entry]]]]:
-        """Where to look: each account's functions and instances in each Region of the inventory, roles, canaries."""
+        """Where to look for each kind."""
+        for row in leftovers.TABLE.values():
+            for where, at in self._spots(row.scope):
+                yield f"{row.words} {where}", partial(_look, row, at, age)
+
+    def _spots(self, scope: leftovers.Scope) -> Iterator[tuple[str, _Spot]]:
+        """Each account, or each Region of it that the inventory names, or each bucket in which runs make canaries."""
+        if scope is leftovers.Scope.BUCKET:
+            for label, row in self._inventory.buckets.items():
+                if row.canary.create and (row.account or self._inventory.default_account) in self._accounts:
+                    yield f"in bucket {label}", partial(self._bucket, label)
         for account, regions in self._regions().items():
-            for region in regions:
-                for what, look in (("functions", leftovers.functions), ("instances", leftovers.instances)):
-                    yield f"{what} of account {account}, {region}", partial(self._in_region, look, account, region, age)
-            yield f"roles of account {account}", partial(self._in_region, leftovers.roles, account, regions[0], age)
-        for label, row in self._inventory.buckets.items():
-            if row.canary.create and (row.account or self._inventory.default_account) in self._accounts:
-                yield f"canaries in bucket {label}", partial(self._canaries, label, age)
+            if scope is leftovers.Scope.ACCOUNT:
+                yield f"of account {account}", partial(self._plane, account, regions[0])
+            if scope is leftovers.Scope.REGION:
+                for region in regions:
+                    yield f"of account {account}, {region}", partial(self._plane, account, region)
 
-    def _in_region(self, look: _Look, account: str, region: str, age: leftovers.Age) -> Iterator[Entry]:
-        return look(self._at(account, region), age)
+    def _plane(self, account: str, region: str) -> tuple[ControlPlane, dict[str, str]]:
+        return self._planes.of(account).at(region), {}
 
-    def _at(self, account: str, region: str) -> ControlPlane:
-        return self._planes.of(account).at(region)
-
-    def _canaries(self, label: str, age: leftovers.Age) -> Iterator[Entry]:
+    def _bucket(self, label: str) -> tuple[ControlPlane, dict[str, str]]:
         facts = self._world.bucket(label)
-        return leftovers.canaries(self._at(facts.account, self._world.region(label)), age, bucket=facts.name)
+        return self._planes.of(facts.account).at(self._world.region(label)), {"bucket": facts.name}
 
     def _regions(self) -> dict[str, tuple[str, ...]]:
         """The Regions that the inventory names for each account: its own and those of its vantage points."""
@@ -174,6 +179,11 @@ class Sweeper:
             if row is not None and row.region is not None and account in found:
                 found[account].append(self._world.resolve(row.region, "vantage_points", name, point.kind, "region"))
         return {name: tuple(dict.fromkeys(regions)) for name, regions in found.items()}
+
+
+def _look(row: leftovers.Row, at: _Spot, age: leftovers.Age) -> Iterator[Entry]:
+    control, more = at()
+    return iter(()) if row.look is None else row.look(control, age, **more)
 
 
 def _looked(job: tuple[str, Callable[[], Iterable[Entry]]]) -> list[Entry] | Unseen:

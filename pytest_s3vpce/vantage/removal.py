@@ -43,8 +43,9 @@ SCRATCH: Final = "s3vpce-calibration-"
 _DOING: Final = {Kind.BUCKET_POLICY: "putting back"}
 _AT_ONCE: Final = 8
 _ENDING: Final = frozenset({"deleting", "deleted"})
-_DELETED: Final = "deleted"
-_POLICY_TYPES: Final = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
+DELETED: Final = "deleted"
+"""The state of an endpoint that is gone, and shown for a while."""
+POLICY_TYPES: Final = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
 _BUSY: Final = "ResourceConflictException"
 _BUSY_TRIES: Final = 15
 _BUSY_PAUSE: Final = 2.0
@@ -135,7 +136,7 @@ def _remove_endpoint(entry: Entry, control: ControlPlane) -> str | None:
             for error in errors:
                 if not error["Code"].endswith(".NotFound"):
                     return f"{error['Code']}: {error['Message']}"
-        going = [name for name, state in states.items() if state != _DELETED]
+        going = [name for name, state in states.items() if state != DELETED]
         left, unseen = left - 1, 0 if states else unseen - 1
         if not going and unseen <= 0:
             return None
@@ -210,7 +211,7 @@ def _remove_organization_policy(entry: Entry, control: ControlPlane) -> str | No
 
 def _policies(client: Any, name: str) -> list[str]:
     pages = client.get_paginator("list_policies")
-    rows = (row for kind in _POLICY_TYPES for page in pages.paginate(Filter=kind) for row in page["Policies"])
+    rows = (row for kind in POLICY_TYPES for page in pages.paginate(Filter=kind) for row in page["Policies"])
     return [row["Id"] for row in rows if row["Name"] == name]
 
 

@@ -413,7 +413,7 @@ def test_where_nothing_can_be_made_it_says_so_and_the_ledger_knows(tmp_path: Pat
     def refuse(name: str) -> Any:
         if name == "create_bucket":
             raise fault("AccessDenied")
-        return {"Buckets": [], "Role": {"RoleId": "AROA"}}
+        return {"Role": {"RoleId": "AROA"}}
 
     plane = Plane(refuse)
     with pytest.raises(RunError, match=r"can't make what it needs: AccessDenied: not you; calibrate with an admin"):
@@ -421,39 +421,6 @@ def test_where_nothing_can_be_made_it_says_so_and_the_ledger_knows(tmp_path: Pat
     kinds = [row.kind for row in Ledger(tmp_path / "ledger.jsonl").open_entries()]
     assert kinds == [Kind.IAM_ROLE] * 4 + [Kind.S3_BUCKET]
     assert dict(plane.asked)["create_bucket"] == {"Bucket": "s3vpce-calibration-1a2b-111122223333"}
-
-
-def test_buckets_of_earlier_calibrations_are_taken_when_their_time_is_over(tmp_path: Path) -> None:
-    old, new, odd, far = (f"s3vpce-calibration-{name}" for name in ("old", "new", "odd", "far"))
-    made_at = {old: "2020-01-01T00:00:00Z", new: "2999-01-01T00:00:00Z", far: "2020-01-01T00:00:00Z"}
-    places = {old: "us-east-1", new: "us-east-1", far: "eu-west-1"}
-    asked: list[str] = []
-
-    class Buckets(Plane):
-        def get_bucket_tagging(self, *, Bucket: str) -> Any:  # noqa: N803 - boto3's name
-            asked.append(Bucket)
-            if Bucket == odd:
-                raise fault("NoSuchTagSet")
-            rows = {"s3vpce:run": "1", "s3vpce:expires": made_at[Bucket], "s3vpce:region": places[Bucket]}
-            return {"TagSet": [{"Key": key, "Value": value} for key, value in rows.items()]}
-
-        def get_paginator(self, _name: str) -> Any:
-            return SimpleNamespace(paginate=lambda **_: [])
-
-    def do(name: str) -> Any:
-        buckets = [{"Name": row} for row in (old, new, odd, far, "reports")]
-        points = [{"Name": "s3vpce-1a2b"}]
-        return {"list_buckets": {"Buckets": buckets}, "list_access_points": {"AccessPointList": points}}.get(name)
-
-    plane = Buckets(do)
-    made(plane, tmp_path)._take_left()
-    assert asked == [old, new, odd, far]
-    gone = [row for row in plane.asked if row[0].startswith("delete_")]
-    assert gone == [
-        ("delete_access_point", {"AccountId": "old", "Name": "s3vpce-1a2b"}),
-        ("delete_bucket", {"Bucket": old}),
-    ]
-    assert Ledger(tmp_path / "ledger.jsonl").open_entries() == []
 
 
 def test_a_role_that_is_not_known_yet_is_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -671,33 +638,16 @@ def test_what_settles_nothing_leaves_a_rule_as_it_was_assumed() -> None:
 # --- networks, other Regions, what reports lean on -------------------------------------------------------------------
 
 
-def tagged(name: str, expires: str) -> dict[str, Any]:
-    tags = {"s3vpce:run": "1", "s3vpce:expires": expires, "s3vpce:name": name}
-    return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
-
-
-OVER, GOING = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
-
-
 class Vpc(Plane):
-    """A VPC with what was left there, whose endpoint is known a little late and never becomes available."""
+    """A VPC whose endpoint is known a little late, and never becomes available."""
 
     looks = 0
 
-    def describe_vpc_endpoints(self, **what: Any) -> Any:
-        if "VpcEndpointIds" in what:
-            self.looks += 1
-            if self.looks == 1:
-                raise fault("InvalidVpcEndpointId.NotFound")
-            return {"VpcEndpoints": [{"State": "pending"}]}
-        self.asked.append(("endpoints", what))
-        name = what["Filters"][0]["Name"]
-        left = [{"VpcEndpointId": "vpce-0", "State": "deleted", **tagged("old", OVER)}, tagged("new", GOING)]
-        return {"VpcEndpoints": left if name == "tag-key" else left[:1]}
-
-    def describe_security_groups(self, **what: Any) -> Any:
-        named = what["Filters"][0]["Name"] == "tag-key"
-        return {"SecurityGroups": [{"GroupId": "sg-9", **tagged("old", OVER)}] if named else [{"GroupId": "sg-9"}]}
+    def describe_vpc_endpoints(self, **_: Any) -> Any:
+        self.looks += 1
+        if self.looks == 1:
+            raise fault("InvalidVpcEndpointId.NotFound")
+        return {"VpcEndpoints": [{"State": "pending"}]}
 
     def create_vpc_endpoint(self, **_: object) -> Any:
         return {"VpcEndpoint": {"VpcEndpointId": "vpce-1"}}
@@ -721,9 +671,6 @@ def test_an_endpoint_that_does_not_come_up_is_told(tmp_path: Path, monkeypatch: 
     plane = Vpc(lambda _name: None)
     with pytest.raises(RunError, match="endpoint `vpce-1` was not available in time"):
         network_of(plane, tmp_path).make_endpoint("us-east-1")
-    assert ("delete_security_group", {"GroupId": "sg-9"}) in plane.asked
-    by_name = [what["Filters"][0]["Values"] for name, what in plane.asked if name == "endpoints"]
-    assert by_name == [["s3vpce:run"], ["old"]]
     kinds = [row.kind for row in Ledger(tmp_path / "ledger.jsonl").open_entries()]
     assert kinds == [Kind.SECURITY_GROUP, Kind.VPC_ENDPOINT]
 

@@ -28,7 +28,9 @@ def control() -> ControlPlane:
 
 @pytest.fixture
 def aws(control: ControlPlane) -> Iterator[dict[str, Stubber]]:
-    stubs = {service: Stubber(control.client(service)) for service in ("lambda", "iam", "ec2", "s3")}
+    stubs = {
+        service: Stubber(control.client(service)) for service in ("lambda", "iam", "ec2", "s3", "sts", "organizations")
+    }
     for stub in stubs.values():
         stub.activate()
     yield stubs
@@ -129,3 +131,82 @@ def test_canaries_by_their_keys_and_when_they_were_made(aws: dict[str, Stubber],
         "cccccccc",
         "dddddddd",
     }
+
+
+ACCOUNT = "111122223333"
+
+
+def of_account(aws: dict[str, Stubber], control: ControlPlane) -> None:
+    """Whose account it is, which is asked for once."""
+    control._owner = None
+    caller = {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/ana", "UserId": "AIDAEXAMPLEEXAMPLE"}
+    aws["sts"].add_response("get_caller_identity", caller, {})
+
+
+def test_buckets_by_their_tags_and_before_they_have_any_by_name_and_age(
+    aws: dict[str, Stubber], control: ControlPlane
+) -> None:
+    of_account(aws, control)
+    old, new = NOW - dt.timedelta(hours=4), NOW - dt.timedelta(hours=2)
+    made: dict[str, tuple[dt.datetime, Any]] = {
+        f"s3vpce-calibration-aaaaaaaa-{ACCOUNT}": (new, OVER),
+        f"s3vpce-calibration-aaaaaaaa-far-{ACCOUNT}": (old, FRESH),
+        f"s3vpce-calibration-bbbbbbbb-{ACCOUNT}": (old, {"team": "other"}),
+        f"s3vpce-calibration-bbbbbbbb-with-{ACCOUNT}": (old, "NoSuchTagSet"),
+        f"s3vpce-calibration-cccccccc-{ACCOUNT}": (old, "NoSuchTagSet"),
+        f"s3vpce-calibration-dddddddd-{ACCOUNT}": (new, "NoSuchTagSet"),
+        f"s3vpce-calibration-eeeeeeee-{ACCOUNT}": (old, "NoSuchBucket"),
+    }
+    others = ["s3vpce-calibration-aaaaaaaa-444455556666", f"s3vpce-calibration-ours-{ACCOUNT}"]
+    rows_ = [{"Name": name, "CreationDate": when, "BucketRegion": "eu-west-1"} for name, (when, _) in made.items()]
+    rows_ += [{"Name": name, "CreationDate": old, "BucketRegion": "eu-west-1"} for name in others]
+    aws["s3"].add_response("list_buckets", {"Buckets": rows_}, {"Prefix": "s3vpce-calibration-"})
+    for name, (_, found) in made.items():
+        if isinstance(found, str):
+            aws["s3"].add_client_error("get_bucket_tagging", found, http_status_code=404)
+        else:
+            aws["s3"].add_response("get_bucket_tagging", {"TagSet": rows(found)}, {"Bucket": name})
+    assert [row.identifier for row in leftovers.buckets(control, AGE)] == [
+        f"s3vpce-calibration-aaaaaaaa-{ACCOUNT}",
+        f"s3vpce-calibration-bbbbbbbb-with-{ACCOUNT}",
+    ]
+
+
+def test_a_bucket_whose_tags_can_not_be_read_is_an_error(aws: dict[str, Stubber], control: ControlPlane) -> None:
+    of_account(aws, control)
+    row = {"Name": f"s3vpce-calibration-aaaaaaaa-{ACCOUNT}", "CreationDate": NOW, "BucketRegion": "eu-west-1"}
+    aws["s3"].add_response("list_buckets", {"Buckets": [row]}, {"Prefix": "s3vpce-calibration-"})
+    aws["s3"].add_client_error("get_bucket_tagging", "AccessDenied", http_status_code=403)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        list(leftovers.buckets(control, AGE))
+
+
+def test_endpoints_that_are_gone_are_not_shown(aws: dict[str, Stubber], control: ControlPlane) -> None:
+    named = {**OVER, "s3vpce:name": "s3vpce-a-x"}
+    states = {"deleted": named, "deleting": {**named, "s3vpce:name": "s3vpce-a-y"}, "available": FRESH}
+    found = [{"VpcEndpointId": state, "State": state, "Tags": rows(tags)} for state, tags in states.items()]
+    wanted = [{"Name": "tag-key", "Values": ["s3vpce:run"]}]
+    aws["ec2"].add_response("describe_vpc_endpoints", {"VpcEndpoints": found}, {"Filters": wanted})
+    assert [(row.kind, row.identifier) for row in leftovers.endpoints(control, AGE)] == [
+        (Kind.VPC_ENDPOINT, "s3vpce-a-y")
+    ]
+
+
+@pytest.mark.parametrize("manager", ["444455556666", None])
+def test_policies_are_the_managing_accounts(
+    aws: dict[str, Stubber], control: ControlPlane, manager: str | None
+) -> None:
+    if manager is None:
+        code = "AWSOrganizationsNotInUseException"
+        aws["organizations"].add_client_error("describe_organization", code, http_status_code=400)
+    else:
+        of_account(aws, control)
+        organization = {"Organization": {"Id": "o-1", "MasterAccountId": manager}}
+        aws["organizations"].add_response("describe_organization", organization, {})
+    assert list(leftovers.organization_policies(control, AGE)) == []
+
+
+def test_an_organization_that_can_not_be_told_is_an_error(aws: dict[str, Stubber], control: ControlPlane) -> None:
+    aws["organizations"].add_client_error("describe_organization", "AccessDeniedException", http_status_code=400)
+    with pytest.raises(ClientError, match="AccessDeniedException"):
+        list(leftovers.organization_policies(control, AGE))

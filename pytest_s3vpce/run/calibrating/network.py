@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -12,11 +11,10 @@ from pytest_s3vpce.network.names import names, suffix
 from pytest_s3vpce.network.path import Destination, Dropped, Source, resolve
 from pytest_s3vpce.probe import Host
 from pytest_s3vpce.snapshot.paths import network
-from pytest_s3vpce.vantage import marks
 from pytest_s3vpce.vantage.control import FAULTS, words_of
 from pytest_s3vpce.vantage.deployment import resource_name
 from pytest_s3vpce.vantage.ledger import Kind
-from pytest_s3vpce.vantage.removal import MARK, endpoint_rows, strike
+from pytest_s3vpce.vantage.removal import MARK, endpoint_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -108,8 +106,6 @@ class Network:
         return self._hosts[region]
 
     def _made(self, region: str) -> Host:
-        if not self._endpoints:
-            self._take_left()
         place, name = self._place(), resource_name(self._run_id, f"calibration-{region}")
         group = self._make_group(name, place)
         elsewhere = {"ServiceRegion": region} if region != self.region else {}
@@ -128,19 +124,6 @@ class Network:
         self._ledger.given(entry, made)
         self._endpoints[region] = made
         return Host(endpoint_url=f"https://bucket.{self._name_of(made)}")
-
-    def _take_left(self) -> None:
-        """What calibrations left that were killed, and whose ledger is lost: it costs something."""
-        made: Any = {"Filters": [{"Name": "tag-key", "Values": [marks.RUN]}]}
-        listed = {
-            Kind.VPC_ENDPOINT: self._ec2.describe_vpc_endpoints(**made)["VpcEndpoints"],
-            Kind.SECURITY_GROUP: self._ec2.describe_security_groups(**made)["SecurityGroups"],
-        }
-        for kind, rows in listed.items():
-            for row in rows:
-                tags = {tag["Key"]: tag["Value"] for tag in row["Tags"]}
-                if MARK in tags and marks.is_over(tags, now=dt.datetime.now(dt.UTC)):
-                    strike(self._ledger, self._creating(kind, tags[MARK]), self._control)
 
     def _make_group(self, name: str, place: Mapping[str, Any]) -> str:
         """It lets in the function's groups, by both ports of S3."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -109,7 +108,6 @@ class Scratch:
     def make(self) -> None:
         """Everything, in the ledger before it is asked for. RunError where it can't be made; then some may be there."""
         try:
-            self._take_left()
             self._make_roles(self._tags(self.region))
             self.make_bucket(self.bucket, self.region, control=self.control)
             self.s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -201,25 +199,6 @@ class Scratch:
                 self.control.pause(_PAUSE)
             else:
                 return found
-
-    def _take_left(self) -> None:
-        """Buckets of calibrations that were killed, and whose ledger is lost: roles have a sweep, these only this."""
-        for found in self.s3.list_buckets()["Buckets"]:
-            name = found["Name"]
-            tags = self._tags_of(name) if name.startswith(SCRATCH) else {}
-            here = tags.get(marks.REGION) == self.region
-            if here and marks.is_over(tags, now=dt.datetime.now(dt.UTC)):
-                entry = self._ledger.creating(
-                    Kind.S3_BUCKET, account=self.control.account, region=self.region, identifier=name
-                )
-                strike(self._ledger, entry, self.control)
-
-    def _tags_of(self, bucket: str) -> dict[str, str]:
-        try:
-            rows = self.s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
-        except FAULTS:
-            return {}
-        return {row["Key"]: row["Value"] for row in rows}
 
     def _make_roles(self, tags: list[dict[str, str]]) -> None:
         iam = self.control.client("iam")
