@@ -19,10 +19,10 @@ import click
 )
 @click.option(
     "--mode",
-    type=click.Choice(["create", "keep", "deploy", "assume", "snapshot"]),
+    type=click.Choice(["create", "keep", "deploy", "sweep", "assume", "snapshot"]),
     default="create",
     show_default=True,
-    help="for runs that make what they need, with kept functions, `s3vpce deploy`, to sign in, `s3vpce snapshot`",
+    help="for runs that make what they need, with kept functions, to sign in; for commands of those names",
 )
 @click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, for its outputs")
 def permissions(inventory: Path | None, *, form: str, mode: str, lab_ready: Path | None) -> None:
@@ -30,7 +30,7 @@ def permissions(inventory: Path | None, *, form: str, mode: str, lab_ready: Path
     from pytest_s3vpce.inventory import find_inventory, load_inventory
     from pytest_s3vpce.report.permissions import FORMS
     from pytest_s3vpce.run.environment import Environment, from_ready_file
-    from pytest_s3vpce.run.permissions import Mode
+    from pytest_s3vpce.run.needs import Mode
     from pytest_s3vpce.run.permissions import permissions as needed
     from pytest_s3vpce.run.snapshotrights import snapshot_permissions
 

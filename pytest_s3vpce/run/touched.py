@@ -14,6 +14,7 @@ from pytest_s3vpce.run.planes import world_of
 from pytest_s3vpce.run.world import partition_of
 from pytest_s3vpce.vantage.kept import kept_name
 from pytest_s3vpce.vantage.launch import image_parameter
+from pytest_s3vpce.vantage.removal import SCRATCH
 from pytest_s3vpce.vantage.ssm import DOCUMENT
 from pytest_s3vpce.yamlplaces import read
 
@@ -33,6 +34,7 @@ MADE: Final = "s3vpce-????????-*"
 
 _OF_RUNS: Final = ("principals", "vantage_points", "buckets", "controls", "allow_hosts")
 _OF_DEPLOYMENTS: Final = ("vantage_points", "allow_hosts")
+_OF_SWEEPS: Final = ("vantage_points", "buckets")
 """Sections of an inventory whose references are resolved."""
 _LOOKED_UP: Final = {"cfn": ("stacks", "cloudformation"), "ssm": ("parameters", "ssm")}
 
@@ -83,9 +85,12 @@ class Touched:
     assumptions: tuple[Assumption, ...]
 
 
-def touched(inventory: Inventory, environment: Environment, *, keeps: bool) -> Touched:
-    """Read from the inventory alone; `keeps` takes functions that runs would make for such as are there."""
-    return _Reader(inventory, environment, keeps=keeps).touched()
+def touched(inventory: Inventory, environment: Environment, *, keeps: bool, sweeps: bool) -> Touched:
+    """Read from the inventory alone; `keeps` takes functions that runs would make for such as are there.
+
+    With `sweeps`, what was left is looked for wherever the inventory leads; else, where its runs make anything.
+    """
+    return _Reader(inventory, environment, keeps=keeps).touched(sweeps=sweeps)
 
 
 class _Reader:
@@ -100,7 +105,7 @@ class _Reader:
         self._open: set[tuple[str, str]] = set()
         self._assumptions: list[Assumption] = []
 
-    def touched(self) -> Touched:
+    def touched(self, *, sweeps: bool) -> Touched:
         for name, principal in self._inventory.principals.items():
             if principal.role is not None and principal.web_identity is None:
                 self._signed(name, principal)
@@ -116,7 +121,9 @@ class _Reader:
         for account, fact in self._open:
             self._facts[account].pop(fact, None)
         self._references()
-        self._sweep()
+        if sweeps or any(facts["functions_made_here"] or facts["made_instances"] for facts in self._facts.values()):
+            for account in self._facts:
+                self._sweep(account)
         accounts = [Runner(name=name, id=self._world.account_id(name), role=self._runner(name)) for name in self._facts]
         return Touched(accounts=tuple(accounts), facts=self._facts, assumptions=tuple(self._assumptions))
 
@@ -126,6 +133,7 @@ class _Reader:
         written = [text for file in files for text in file.root.texts()]
         self._looked_up("", *self._inventory.texts(*_OF_RUNS), *(str(text.value) for text in written))
         self._looked_up("deployed_", *self._inventory.texts(*_OF_DEPLOYMENTS))
+        self._looked_up("swept_", *self._inventory.texts(*_OF_SWEEPS))
         for kind, bucket in dict.fromkeys(_claims(files)):
             if bucket in self._inventory.buckets:
                 self._claimed(kind, bucket)
@@ -157,15 +165,20 @@ class _Reader:
             fact, service = _LOOKED_UP[kind]
             self._add(account, f"{prefix}{fact}", f"arn:{partition_of(region)}:{service}:{home}:{name}")
 
-    def _sweep(self) -> None:
-        """Where anything is made, a sweep looks at every account."""
-        if any(facts["functions_made_here"] or facts["made_instances"] for facts in self._facts.values()):
-            for account in self._facts:
-                partition = partition_of(self._accounts.region(account))
-                number = self._world.account_id(account)
-                self._add(account, "swept", "*")
-                self._add(account, "our_functions", f"arn:{partition}:lambda:*:{number}:function:{OURS}")
-                self._add(account, "our_roles", f"arn:{partition}:iam::{number}:role/{OURS}")
+    def _sweep(self, account: str) -> None:
+        """What a sweep looks at in an account, and what may be ours there."""
+        partition = partition_of(self._accounts.region(account))
+        number, begins = self._world.account_id(account), f"arn:{partition}"
+        self._add(account, "swept", "*")
+        self._add(account, "our_functions", f"{begins}:lambda:*:{number}:function:{OURS}")
+        self._add(account, "our_roles", f"{begins}:iam::{number}:role/{OURS}")
+        self._add(account, "our_buckets", f"{begins}:s3:::{SCRATCH}*")
+        self._add(account, "our_objects", f"{begins}:s3:::{SCRATCH}*/*")
+        self._add(account, "our_access_points", f"{begins}:s3:*:{number}:accesspoint/{OURS}")
+        for fact, kind in (("instances", "instance"), ("endpoints", "vpc-endpoint"), ("groups", "security-group")):
+            self._add(account, f"any_{fact}", f"{begins}:ec2:*:{number}:{kind}/*")
+        for fact, kind in (("policies", "policy"), ("accounts", "account")):
+            self._add(account, f"organization_{fact}", f"{begins}:organizations::{number}:{kind}/*")
 
     def _runner(self, account: str) -> str | None:
         row = self._inventory.accounts[account]

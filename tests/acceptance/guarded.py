@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import json
 import os
 import re
+import secrets
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -18,12 +20,15 @@ from pytest_s3vpce.run.doctor import examine
 from pytest_s3vpce.run.evidencing import evidenced
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.keeping import Keepers
+from pytest_s3vpce.run.needs import Mode
 from pytest_s3vpce.run.operator import Operator
-from pytest_s3vpce.run.permissions import Mode, permissions
+from pytest_s3vpce.run.permissions import permissions
 from pytest_s3vpce.run.planes import Planes, world_of
 from pytest_s3vpce.run.sweeping import Sweeper, sweep_folder
 from pytest_s3vpce.snapshot import closed_port
-from pytest_s3vpce.vantage import Kind, Ledger
+from pytest_s3vpce.vantage import Kind, Ledger, agent_zip, marks
+from pytest_s3vpce.vantage.deployment import TRUST, interfaces_policy
+from pytest_s3vpce.vantage.removal import MARK
 from pytest_s3vpce.vantage.ssm import RunCommand
 from tests.acceptance import faulty
 from tests.acceptance.faulty import Call, Fault, Reply, Way
@@ -201,13 +206,15 @@ class Wide(Guarded):
         return found
 
     def leftover(self) -> list[str]:
-        """A canary of a run that died before S3 told its version, taken by a sweep."""
+        """A canary of a run that died before S3 told its version, and an upload, taken by a sweep."""
         folder = self.root / ".s3vpce" / "run-0123abcd"
         folder.mkdir(parents=True, exist_ok=True)
         key = ".s3vpce/canary-0123abcd"
         self.stage.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"left")
         ledger = Ledger(folder / "ledger.jsonl")
-        ledger.creating(Kind.S3_OBJECT, account="main", region="eu-west-1", identifier=f"{BUCKET}/{key}")
+        self.stage.client("s3").create_multipart_upload(Bucket=BUCKET, Key=key)
+        for kind in (Kind.S3_OBJECT, Kind.S3_UPLOAD):
+            ledger.creating(kind, account="main", region="eu-west-1", identifier=f"{BUCKET}/{key}")
         os.utime(ledger.path, (0, 0))
         return [
             str(row)
@@ -253,6 +260,101 @@ class Deploying(Guarded):
         path = self.root / "s3vpce.yaml"
         path.write_text(self._text.replace("memory: 128", f"memory: {memory}"), encoding="utf-8")
         return Keepers(load_inventory(path), self.environment)
+
+
+class Sweeping(Guarded):
+    """Whoever cleans up after all runs and calibrations, in each account."""
+
+    mode = Mode.SWEEP
+
+    def ways(self) -> dict[str, Callable[[], Any]]:
+        return {"sweep": self.cleaned}
+
+    def cleaned(self) -> list[str]:
+        """What a sweep leaves of all that can be left."""
+        run = secrets.token_hex(4)
+        for account, subnet in (("main", "AppSubnet"), ("partner", "PartnerSubnet")):
+            leave(self.stage, account, run=run, subnet=self.stage.outputs[subnet])
+        s3, folder = self.stage.client("s3"), self.root / ".s3vpce" / f"run-{run}"
+        s3.put_object(Bucket=BUCKET, Key=f".s3vpce/canary-{run}", Body=b"left")
+        s3.create_multipart_upload(Bucket=BUCKET, Key=f".s3vpce/canary-{run}")
+        folder.mkdir(parents=True)
+        ledger = Ledger(folder / "ledger.jsonl")
+        policy = s3.get_bucket_policy(Bucket=BUCKET)["Policy"]
+        ledger.creating(Kind.BUCKET_POLICY, account="main", region="eu-west-1", identifier=BUCKET, content=policy)
+        os.utime(ledger.path, (0, 0))
+        return self._swept_all()
+
+    def restore(self) -> None:
+        assert self._swept_all() == []
+
+    def _swept_all(self) -> list[str]:
+        sweeper = Sweeper(self.inventory, self.environment, roots=[self.root], notify=lambda _: None)
+        left = sweeper.sweep(older_than=dt.timedelta(0))
+        found, unseen = sweeper.find(older_than=dt.timedelta(0))
+        return [str(row) for row in (*left, *found, *unseen)]
+
+
+def leave(stage: Stage, account: str, *, run: str, subnet: str) -> None:
+    """One of each kind that is found without a ledger, as runs and calibrations make them."""
+    name, number = f"s3vpce-{run}-left", stage.inventory.accounts[account].id
+    tags = {MARK: name, **marks.of_run(run, owner="ana")}
+    rows = [{"Key": key, "Value": value} for key, value in tags.items()]
+    iam, ec2 = stage.client("iam", account), stage.client("ec2", account)
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST), Tags=rows)["Role"]["Arn"]
+    iam.put_role_policy(**interfaces_policy(name))
+    stage.client("lambda", account).create_function(
+        FunctionName=name,
+        Runtime="python3.13",
+        Role=role,
+        Handler="agent.handler",
+        Code={"ZipFile": agent_zip()},
+        Tags=tags,
+    )
+
+    def tagged(kind: str) -> list[dict[str, Any]]:
+        return [{"ResourceType": kind, "Tags": rows}]
+
+    ec2.run_instances(
+        ImageId="ami-12345678", MinCount=1, MaxCount=1, SubnetId=subnet, TagSpecifications=tagged("instance")
+    )
+    vpc = ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["VpcId"]
+    group = ec2.create_security_group(
+        GroupName=name, Description="left", VpcId=vpc, TagSpecifications=tagged("security-group")
+    )["GroupId"]
+    ec2.create_vpc_endpoint(
+        VpcEndpointType="Interface",
+        VpcId=vpc,
+        ServiceName="com.amazonaws.eu-west-1.s3",
+        SubnetIds=[subnet],
+        SecurityGroupIds=[group],
+        PrivateDnsEnabled=False,
+        TagSpecifications=tagged("vpc-endpoint"),
+    )
+    leave_bucket(stage, account, bucket=f"s3vpce-calibration-{run}-{number}", point=f"s3vpce-{run}", tags=rows)
+    leave_policy(stage.client("organizations", account), name=name, target=number, tags=rows)
+
+
+def leave_bucket(stage: Stage, account: str, *, bucket: str, point: str, tags: list[dict[str, str]]) -> None:
+    s3, number = stage.client("s3", account), stage.inventory.accounts[account].id
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tags})
+    s3.put_object(Bucket=bucket, Key="one")
+    s3.create_multipart_upload(Bucket=bucket, Key="begun")
+    points = stage.environment.connection.client(stage.session(account), "s3control")
+    points.create_access_point(AccountId=number, Name=point, Bucket=bucket)
+
+
+def leave_policy(organizations: Any, *, name: str, target: str, tags: list[dict[str, str]]) -> None:
+    denied = {"Effect": "Deny", "Action": "s3:GetObjectAcl", "Resource": "arn:aws:s3:::s3vpce-nothing-is-here/*"}
+    made = organizations.create_policy(
+        Name=name,
+        Description="left",
+        Type="SERVICE_CONTROL_POLICY",
+        Content=json.dumps({"Version": "2012-10-17", "Statement": [denied]}),
+        Tags=tags,
+    )
+    organizations.attach_policy(PolicyId=made["Policy"]["PolicySummary"]["Id"], TargetId=target)
 
 
 class Keeping(Guarded):

@@ -27,8 +27,9 @@ from pytest_s3vpce.run import doctor
 from pytest_s3vpce.run.doctor import State, examine
 from pytest_s3vpce.run.evidencing import evidenced
 from pytest_s3vpce.run.folder import RunFolder
+from pytest_s3vpce.run.needs import Mode
 from pytest_s3vpce.run.operator import Operator
-from pytest_s3vpce.run.permissions import Mode, permissions
+from pytest_s3vpce.run.permissions import permissions
 from tests.acceptance.conftest import EXAMPLES, Stage, staged
 
 if TYPE_CHECKING:

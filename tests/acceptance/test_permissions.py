@@ -9,14 +9,13 @@ import json
 import os
 import re
 import shutil
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from pytest_s3vpce.lab.enforcement import Enforcement
-from pytest_s3vpce.run.permissions import NEEDS
+from pytest_s3vpce.run.needs import NEEDS
 from pytest_s3vpce.vantage import agent_zip
 from tests.acceptance.conftest import EXAMPLES, Stage, staged
 from tests.acceptance.faulty import Clock
@@ -30,7 +29,9 @@ from tests.acceptance.guarded import (
     Open,
     Pair,
     Recorded,
+    Sweeping,
     Wide,
+    leave_policy,
     pairs,
     without,
 )
@@ -92,6 +93,9 @@ claims:
       inferred: true
       mutating: true
 """
+LEFT = """\
+  left: {name: "${cfn:rights.Bucket}", scratch: true, canary: {create: "app:internet"}}
+"""
 READ = """\
 expect:
   - {bucket: ours, actions: [s3:GetObject], allow: ["app:internet"]}
@@ -103,7 +107,7 @@ expect:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """What may not be done is asked for again and again, in the belief that it is a right given a moment ago."""
     found = Clock()
-    monkeypatch.setattr(time, "sleep", found.sleep)
+    found.shorten(monkeypatch)
     return found
 
 
@@ -113,8 +117,20 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with staged("endpoint_only", tmp_path_factory.mktemp("strict"), enforce=Enforcement.ALL) as made:
         for account in made.inventory.accounts:
             deploy(made, account)
+            organize(made, account)
         manage(made)
         yield made
+
+
+def organize(stage: Stage, account: str) -> None:
+    """It manages an organization, with a policy, and has a bucket, whose names are of ours: a sweep asks for tags."""
+    organizations, s3 = stage.client("organizations", account), stage.client("s3", account)
+    organizations.create_organization(FeatureSet="ALL")
+    number, tags = stage.inventory.accounts[account].id, [{"Key": "team", "Value": "other"}]
+    leave_policy(organizations, name="s3vpce-theirs", target=number, tags=tags)
+    bucket = f"s3vpce-calibration-0123abcd-{number}"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tags})
 
 
 def manage(stage: Stage) -> None:
@@ -177,6 +193,8 @@ def furnished(strict: Stage) -> Stage:
     s3 = strict.client("s3")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    clear = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObjectAcl", "Resource": f"arn:aws:s3:::{BUCKET}/*"}
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": [clear]}))
     rights = {"Effect": "Allow", "Action": "s3:*", "Resource": [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"]}
     document = json.dumps({"Version": "2012-10-17", "Statement": [rights]})
     strict.client("iam").put_role_policy(RoleName="app", PolicyName="scratch", PolicyDocument=document)
@@ -191,9 +209,11 @@ def refer(strict: Stage) -> None:
         "Resources": {"Group": {"Type": "AWS::EC2::SecurityGroup", "Properties": group}},
         "Outputs": {"Subnet": {"Value": strict.outputs["NatSubnet"]}},
     }
+    template["Outputs"]["Bucket"] = {"Value": BUCKET}
     strict.client("cloudformation").create_stack(StackName="rights", TemplateBody=json.dumps(template))
     key = strict.client("kms").create_key()["KeyMetadata"]["Arn"]
     strict.client("ssm").put_parameter(Name="/s3vpce/key", Value=key, Type="SecureString")
+    strict.client("ssm").put_parameter(Name="/s3vpce/region", Value="eu-west-1", Type="String")
 
 
 def beside(stage: Stage) -> str:
@@ -260,6 +280,13 @@ def with_one_kept(folder: Path) -> None:
     shutil.copy(EXAMPLE / "test_reports.access.yaml", folder)
 
 
+def with_what_is_left(folder: Path) -> None:
+    """A bucket with canaries that runs make, and whose policy a run deletes; references say where things may be."""
+    text = (EXAMPLE / "s3vpce.yaml").read_text(encoding="utf-8")
+    text = text.replace("nat-subnet:  {lambda: {", 'nat-subnet:  {lambda: {region: "${ssm:/s3vpce/region}", ')
+    (folder / "s3vpce.yaml").write_text(text.replace("buckets:\n", f"buckets:\n{LEFT}"), encoding="utf-8")
+
+
 def with_a_policy_that_goes(folder: Path) -> None:
     """Who may not look may still have to put a policy back."""
     shutil.copy(EXAMPLES / "every_claim" / "s3vpce.yaml", folder)
@@ -289,6 +316,7 @@ CASES: Final = {
     "example": Case(stage="strict", write=as_it_is, kind=Guarded, parts=2),
     "all kinds": Case(stage="furnished", write=with_all_kinds, kind=Wide, parts=4),
     "deploying": Case(stage="furnished", write=with_one_kept, kind=Deploying),
+    "sweeping": Case(stage="furnished", write=with_what_is_left, kind=Sweeping),
     "kept": Case(stage="furnished", write=with_all_kept, kind=Keeping),
     "assuming": Case(stage="strict", write=with_this_machine_only, kind=Assuming),
     "open": Case(
@@ -380,6 +408,10 @@ def test_a_deployer_has_exactly_what_is_printed(guard: Callable[[str], Guarded])
         "updated": {"app-subnet": "updated"},
         "removed": {"app-subnet": []},
     }
+
+
+def test_a_sweep_has_exactly_what_is_printed(guard: Callable[[str], Guarded]) -> None:
+    assert works(guard("sweeping")) == {"sweep": []}
 
 
 PARTS: Final = [(name, part) for name, case in CASES.items() for part in range(case.parts)]

@@ -14,7 +14,8 @@ from pytest_s3vpce.cli import main
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.report.permissions import as_cloudformation, as_terraform
 from pytest_s3vpce.run.environment import Environment
-from pytest_s3vpce.run.permissions import NEEDS, Mode, permissions
+from pytest_s3vpce.run.needs import NEEDS, Mode
+from pytest_s3vpce.run.permissions import permissions
 
 if TYPE_CHECKING:
     from pytest_s3vpce.run.permissions import Permissions
@@ -81,7 +82,12 @@ principals:
     found = needed(tmp_path, principals=principals, points=ALL_POINTS + EVIDENCE)
     reached = set(statements(found)) | set(statements(found, "other"))
     of_others = {"EncryptSettings", "ReadStacks", "ReadParameters", "PutPoliciesBack", "CompareRoutes", *OF_CLAIMS}
-    assert reached == set(names) - {need.sid for need in NEEDS if need.modes == {Mode.DEPLOY}} - of_others
+    alone = {need.sid for need in NEEDS if need.modes in ({Mode.DEPLOY}, {Mode.SWEEP})}
+    assert reached == set(names) - alone - of_others
+    swept = {need.sid for need in NEEDS if Mode.SWEEP in need.modes} - {"PutPoliciesBack"}
+    sweeping = needed(tmp_path, points=ALL_POINTS, mode=Mode.SWEEP)
+    reached = set(statements(sweeping)) | set(statements(sweeping, "other"))
+    assert reached == swept - {"ReadStacksToSweep", "ReadParametersToSweep"}
     rows = statements(found)
     assert rows["SendCommandsByTags"]["Condition"] == {
         "StringEquals": {"ssm:resourceTag/Name": ["probe"], "ssm:resourceTag/stage": ["test"]}
@@ -130,6 +136,9 @@ vantage_points:
         "ec2:DescribeVpcs",
         "iam:ListRoles",
         "lambda:ListFunctions",
+        "organizations:DescribeOrganization",
+        "organizations:ListPolicies",
+        "s3:ListAllMyBuckets",
         "ssm:CancelCommand",
         "ssm:DescribeInstanceInformation",
         "ssm:GetCommandInvocation",
@@ -142,7 +151,13 @@ def test_no_right_is_printed_twice(tmp_path: Path) -> None:
     found = needed(tmp_path, points=ALL_POINTS)
     rows = statements(found)
     assert [sid for sid, row in rows.items() if "ec2:DescribeInstances" in row["Action"]] == ["FindInstances"]
-    assert rows["Sweep"]["Action"] == ["lambda:ListFunctions", "iam:ListRoles"]
+    assert rows["Sweep"]["Action"] == [
+        "lambda:ListFunctions",
+        "iam:ListRoles",
+        "s3:ListAllMyBuckets",
+        "organizations:DescribeOrganization",
+        "organizations:ListPolicies",
+    ]
     path = tmp_path / "s3vpce.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("canary: {key: k}", "canary: {key: k}, scratch: true"))
     rows = statements(permissions(load_inventory(path), Environment()))
@@ -180,15 +195,16 @@ def test_a_profile_that_assumes_the_runner_needs_just_that(tmp_path: Path) -> No
 def test_the_modes_leave_out_what_they_do_not_do(tmp_path: Path) -> None:
     points = HERE + "  made: {lambda: {subnets: [subnet-1], security_groups: [sg-1]}}\n"
     points += "  stays: {lambda: {keep: true, subnets: [subnet-1], security_groups: [sg-1]}}\n"
-    made, kept, deploys, signs = (needed(tmp_path, points=points, mode=mode) for mode in Mode)
+    made, kept, deploys, sweeps, signs = (needed(tmp_path, points=points, mode=mode) for mode in Mode)
     kept_name = f"arn:aws:lambda:eu-west-1:{MAIN}:function:s3vpce-kept-stays"
     assert statements(deploys)["DeployFunctions"]["Resource"] == [kept_name]
     assert statements(deploys)["PassKeptRoles"]["Resource"] == [f"arn:aws:iam::{MAIN}:role/s3vpce-kept-stays"]
-    assert not allowed(deploys) & allowed(signs)
+    assert not (allowed(deploys) | allowed(sweeps)) & allowed(signs)
     assert allowed(signs) == {"sts:AssumeRole"}
     assert {"lambda:InvokeFunction", "lambda:GetFunctionConfiguration"} < allowed(kept) < allowed(made)
     verbs = ("Create", "Delete", "Put", "Pass", "Tag", "Run", "Terminate")
     assert not [name for name in allowed(kept) if name.partition(":")[2].startswith(verbs)]
+    assert not [name for name in allowed(sweeps) if name.partition(":")[2].startswith(("Create", "Put", "Pass", "Run"))]
     assert made.function is not None
     assert made.function_trust is not None
     assert kept.function is signs.function is None
@@ -342,7 +358,7 @@ def test_references_to_infrastructure_are_looked_up_with_rights_on_just_that(tmp
     text = 'expect:\n  - {bucket: plain, actions: ["s3:GetObject"], allow: ["app:${cfn:app.Point}"]}\n'
     for name in ("test_a.access.yaml", "test_b.access.yaml"):
         (tmp_path / name).write_text(text, encoding="utf-8")
-    for mode in Mode:
+    for mode in set(Mode) - {Mode.SWEEP}:
         found = needed(tmp_path, points=points, mode=mode)
         ours, others = statements(found), statements(found, "other")
         ending = "ToDeploy" if mode is Mode.DEPLOY else ""
@@ -355,6 +371,26 @@ def test_references_to_infrastructure_are_looked_up_with_rights_on_just_that(tmp
         stacks = ours.get("ReadStacks", {}).get("Resource")
         assert stacks == (None if ending else [f"arn:aws:cloudformation:eu-west-1:{MAIN}:stack/app/*"])
     assert not {"ReadStacks", "ReadParameters"} & set(statements(needed(tmp_path / "elsewhere")))
+
+
+def test_who_sweeps_looks_up_where_things_may_be(tmp_path: Path) -> None:
+    made = '  made: {lambda: {runtime: "${ssm:/team/runtime}", subnets: [subnet-1], security_groups: [sg-1]}}\n'
+    points = HERE + made + 'allow_hosts: ["${ssm:/team/hosts}"]\n'
+    found = statements(needed(tmp_path, points=points, mode=Mode.SWEEP))
+    assert found["ReadParametersToSweep"]["Resource"] == [f"arn:aws:ssm:eu-west-1:{MAIN}:parameter/team/runtime"]
+    assert "ReadStacksToSweep" not in found
+
+
+def test_nobody_sweeps_what_is_not_ours(tmp_path: Path) -> None:
+    """Each right to remove is for our names or our tags, or for taking a policy, which is ours, from an account."""
+    for account in ("main", "other"):
+        for sid, row in statements(needed(tmp_path, points=ALL_POINTS, mode=Mode.SWEEP), account).items():
+            removing = [
+                name for name in row["Action"] if not name.partition(":")[2].startswith(("List", "Describe", "Get"))
+            ]
+            ours = all("s3vpce-" in name or ".s3vpce/" in name for name in row["Resource"])
+            tagged = row.get("Condition") == {"Null": {"aws:ResourceTag/s3vpce:run": "false"}}
+            assert not removing or ours or tagged or sid == "DetachPolicies", sid
 
 
 def test_a_key_that_encrypts_settings_is_used_by_who_makes_the_function(tmp_path: Path) -> None:
