@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,9 +11,20 @@ import pytest
 from pytest_s3vpce import options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
     from pathlib import Path
+    from types import ModuleType
 
     from pytest_s3vpce.run.fixture import S3vpce
+
+
+class _AsTheyAre:
+    """Finds this package's modules as Python does: pytest would compile each anew, to rewrite asserts of tests."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        return PathFinder.find_spec(name, path, target) if name.startswith("pytest_s3vpce.") else None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,6 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     mode = options.mode_of(config)
     if mode is not None:
+        if _AsTheyAre not in sys.meta_path:
+            sys.meta_path.insert(0, _AsTheyAre)
         from pytest_s3vpce.hooks import register
 
         register(config, mode)

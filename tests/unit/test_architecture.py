@@ -132,19 +132,34 @@ def test_the_engine_and_the_agent_depend_on_the_standard_library_alone() -> None
             assert foreign_imports_of(path) - own <= sys.stdlib_module_names, name
 
 
-def test_a_plain_pytest_run_imports_neither_boto3_nor_pydantic_nor_moto(tmp_path: Path) -> None:
-    (tmp_path / "test_plain.py").write_text(
-        "import sys\n\n\ndef test_plain():\n"
-        "    assert 'pytest_s3vpce.plugin' in sys.modules\n"
-        "    for name in ('boto3', 'botocore', 'pydantic', 'moto', 'yaml', 'requests'):\n"
-        "        assert name not in sys.modules, name\n",
-        encoding="utf-8",
-    )
+def run_plain(folder: Path, test: str, *options: str) -> None:
+    """Runs one test, which must pass."""
+    (folder / "test_plain.py").write_text(f"import sys\n\n\ndef test_plain():\n{test}", encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", str(tmp_path)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *options, str(folder)],
         capture_output=True,
         text=True,
         check=False,
-        cwd=tmp_path,
+        cwd=folder,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_a_plain_pytest_run_imports_neither_boto3_nor_pydantic_nor_moto(tmp_path: Path) -> None:
+    run_plain(
+        tmp_path,
+        "    assert 'pytest_s3vpce.plugin' in sys.modules\n"
+        "    for name in ('boto3', 'botocore', 'pydantic', 'moto', 'yaml', 'requests'):\n"
+        "        assert name not in sys.modules, name\n",
+    )
+
+
+def test_pytest_rewrites_no_asserts_of_ours_in_a_run_with_a_mode(tmp_path: Path) -> None:
+    """It would compile every module anew, in each job of a CI."""
+    run_plain(
+        tmp_path,
+        "    for name in ('collector', 'hooks', 'run.termination'):\n"
+        "        loader = sys.modules[f'pytest_s3vpce.{name}'].__loader__\n"
+        "        assert type(loader).__name__ == 'SourceFileLoader', name\n",
+        "--override-ini=s3vpce_mode=live",
+    )
