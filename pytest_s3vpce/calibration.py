@@ -204,16 +204,27 @@ def read(path: Path) -> Calibration:
     except OSError as error:
         raise RunError(f"the calibration `{path}` can't be read: {error.strerror}", remedy=_REMEDY) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RunError(f"`{path}` is no calibration: {type(error).__name__}", remedy=_REMEDY) from error
+        raise RunError(f"`{path}` is no calibration: {_reason(error)}", remedy=_REMEDY) from error
     return Calibration(**texts, findings={row.rule: row for row in rows})
 
 
 _REMEDY: Final = "`s3vpce calibrate --account NAME --output FILE` writes one"
 
 
+def _reason(error: Exception) -> str:
+    """Why a file is none, in words."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    if isinstance(error, (json.JSONDecodeError, RecursionError)):
+        return "it is not JSON"
+    if isinstance(error, KeyError):
+        return f"`{error.args[0]}` is missing"
+    return "it holds something else" if isinstance(error, TypeError) else str(error)
+
+
 def _check_version(found: object) -> None:
     if found != _VERSION:
-        raise ValueError(f"version {found}")
+        raise ValueError(f"its version is `{found}`, and this one reads {_VERSION}")
 
 
 def _finding(row: Mapping[str, Any]) -> Finding:

@@ -267,6 +267,10 @@ def find_inventory(rootdir: Path, option: str | None) -> Path:
     for candidate in (rootdir / wanted, here / wanted) if option or rootdir in here.parents else (rootdir / wanted,):
         if candidate.is_file():
             return candidate
+    found = rootdir / wanted
+    if found.is_dir():
+        raise InventoryError(f"the inventory `{found}` is a folder", remedy=f"name the file in it: {found / FILE_NAME}")
     raise InventoryError(
-        f"there is no inventory `{rootdir / wanted}`", remedy="write it, or name another with --s3vpce-inventory"
+        f"there is no inventory `{found}`",
+        remedy="write it, or name another: with --inventory, or --s3vpce-inventory of pytest",
     )

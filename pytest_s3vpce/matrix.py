@@ -382,7 +382,14 @@ class Matrix:
 @cache
 def stored() -> Stored[Matrix]:
     """The report's file."""
-    return Stored(Matrix, "report", FORMAT, "A report of pytest-s3vpce", older=("s3vpce-report/1",))
+    return Stored(
+        Matrix,
+        "report",
+        FORMAT,
+        "A report of pytest-s3vpce",
+        writer="`--s3vpce-report=FILE.json`",
+        older=("s3vpce-report/1",),
+    )
 
 
 def schema() -> dict[str, Any]:

@@ -6,11 +6,14 @@ import json
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from pytest_s3vpce.errors import RunError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _T = TypeVar("_T")
 _NOT_ASCII: Final = re.compile(r"[^\n -~]")
@@ -19,12 +22,14 @@ _NOT_ASCII: Final = re.compile(r"[^\n -~]")
 
 @dataclass(frozen=True)
 class Stored(Generic[_T]):
-    """A kind of file: what it holds, how people call it, and its format's name with those of older versions."""
+    """A kind of file: what it holds, how people call it, its format's name with those of older versions, its writer."""
 
     kind: type[_T]
     word: str
     format: str
     title: str
+    writer: str
+    """What writes such files, as people write it."""
     older: tuple[str, ...] = field(default=())
     """What an older version wrote lacks fields that have defaults."""
 
@@ -41,23 +46,39 @@ class Stored(Generic[_T]):
         """As values that JSON has."""
         return self.adapter.dump_python(value, mode="json")
 
-    def read(self, text: str) -> _T:
+    def load(self, path: Path) -> _T:
+        """Back from a file; RunError, by the file's name, where it can't be read or is none."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise RunError(f"the {self.word} `{path}` can't be read: {reason}", remedy=self._remedy) from error
+        return self.read(text, name=f" `{path}`")
+
+    def read(self, text: str, *, name: str = "") -> _T:
         """Back from `text`; RunError where it is none, or one of another format."""
+        called = f"the {self.word}{name}"
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise RunError(f"the {self.word} is not JSON") from error
+            raise RunError(f"{called} is not JSON", remedy=self._remedy) from error
         found = data.pop("format", None) if isinstance(data, dict) else None
+        if found is None:
+            raise RunError(f"{called} names no format", remedy=self._remedy)
         readable = (*self.older, self.format)
         if found not in readable:
-            raise RunError(f"the {self.word}'s format is `{found}`", remedy=f"this version reads {', '.join(readable)}")
+            raise RunError(f"{called} has the format `{found}`", remedy=f"this version reads {', '.join(readable)}")
         try:
             return self.adapter.validate_python(data)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
-            said = f"the {self.word} does not hold what {found} holds: {where}: {first['msg'].lower()}"
-            raise RunError(said) from error
+            said = f"{called} does not hold what {found} holds: {where}: {first['msg'].lower()}"
+            raise RunError(said, remedy=self._remedy) from error
+
+    @property
+    def _remedy(self) -> str:
+        return f"name what {self.writer} wrote"
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the format."""

@@ -21,4 +21,5 @@ def write_text(text: str, path: Path, *, what: str = "report") -> None:
     except OSError as error:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-        raise RunError(f"the {what} `{path}` can't be written: {error.strerror}", remedy="make its folder") from error
+        remedy = "name a file" if path.is_dir() else "make its folder"
+        raise RunError(f"the {what} `{path}` can't be written: {error.strerror}", remedy=remedy) from error

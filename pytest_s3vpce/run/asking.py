@@ -15,7 +15,7 @@ from pytest_s3vpce.run.foreseen import blame_of, to_be_allowed
 from pytest_s3vpce.run.planes import world_of
 from pytest_s3vpce.run.predicting import kms_keys
 from pytest_s3vpce.run.snapshotting import take
-from pytest_s3vpce.snapshot import Snapshot
+from pytest_s3vpce.snapshot.state import stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.model import Expect
     from pytest_s3vpce.run.environment import Environment
+    from pytest_s3vpce.snapshot import Snapshot
 
 _ID: Final = re.compile(
     r"(?P<operation>[A-Za-z0-9]+)(?:\+(?P<variant>[^/]+))?/(?P<bucket>[^/+]+)(?:\+(?P<name>[^/]+))?"
@@ -107,11 +108,7 @@ def taken(inventory: Inventory, environment: Environment, *, cell: str | None = 
 
 def read(path: Path) -> Snapshot:
     """A snapshot from its file; RunError where it is none."""
-    try:
-        return Snapshot.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        words = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise RunError(f"`{path}` can't be read: {words}", remedy="name what `s3vpce snapshot` wrote") from error
+    return stored().load(path)
 
 
 def explained(wanted: Wanted, plan: Plan, snapshot: Snapshot, *, calibration: Calibration) -> str:

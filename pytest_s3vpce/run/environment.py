@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _NOWHERE: Final = "127.0.0.1:1"
 """Refuses connections: nobody listens at loopback's port 1."""
+_REMEDY: Final = "`s3vpce lab --ready-file FILE` writes one"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +60,9 @@ def from_ready_file(path: Path) -> Environment:
             outputs=ready.get("outputs") or {},
         )
     except OSError as error:
-        raise LabError(f"the lab's ready file `{path}` can't be read: {error.strerror}") from error
+        raise LabError(f"the lab's ready file `{path}` can't be read: {error.strerror}", remedy=_REMEDY) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise LabError(
-            f"`{path}` is no lab's ready file", remedy="`s3vpce lab --ready-file FILE` writes one"
-        ) from error
+        raise LabError(f"`{path}` is no lab's ready file", remedy=_REMEDY) from error
 
 
 def _routes(address: str) -> tuple[str, ...]:

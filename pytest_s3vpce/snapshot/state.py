@@ -246,7 +246,13 @@ class Snapshot:
 @cache
 def stored() -> Stored[Snapshot]:
     """The snapshot's file."""
-    return Stored(Snapshot, "snapshot", FORMAT, "A snapshot of pytest-s3vpce: what decides about requests")
+    return Stored(
+        Snapshot,
+        "snapshot",
+        FORMAT,
+        "A snapshot of pytest-s3vpce: what decides about requests",
+        writer="`s3vpce snapshot`",
+    )
 
 
 def schema() -> dict[str, Any]:

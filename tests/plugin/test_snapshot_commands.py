@@ -148,9 +148,9 @@ def test_files_that_are_no_snapshot_and_folders_that_are_not_there(
 ) -> None:
     inventory = str(example.path / "s3vpce.yaml")
     for text, error in (
-        ("{", "the snapshot is not JSON"),
-        ("[]", "the snapshot's format is `None`; this version reads s3vpce-snapshot/1"),
-        ('{"format": "s3vpce-snapshot/1"}', "the snapshot does not hold what s3vpce-snapshot/1 holds: mode: "),
+        ("{", "bad.json` is not JSON; name what `s3vpce snapshot` wrote"),
+        ("[]", "bad.json` names no format; name what `s3vpce snapshot` wrote"),
+        ('{"format": "s3vpce-snapshot/1"}', "bad.json` does not hold what s3vpce-snapshot/1 holds: mode: "),
     ):
         (tmp_path / "bad.json").write_text(text, encoding="utf-8")
         bad = ("--inventory", inventory, "--snapshot", str(tmp_path / "bad.json"))

@@ -90,4 +90,4 @@ def test_the_command_takes_the_snapshot_and_leaves_out_what_is_to_be(tmp_path: P
     assert "s3vpce why" in CliRunner().invoke(main, ["report", str(file)]).output
     broken = CliRunner().invoke(main, ["report", str(file), "--snapshot", str(file)])
     assert broken.exit_code == 2
-    assert "the snapshot's format is `s3vpce-report/2`" in broken.output
+    assert f"the snapshot `{file}` has the format `s3vpce-report/2`" in broken.output

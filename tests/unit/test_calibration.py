@@ -107,32 +107,37 @@ def test_a_rule_that_is_gone_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "why"),
     [
-        {"version": 2},
-        {"version": [1]},
-        {"findings": [{"rule": "form/PutObject"}]},
-        {"findings": {}},
-        {"findings": 1},
-        {"made": None, "version": None},
+        ({"version": 2}, "its version is `2`, and this one reads 1"),
+        ({"version": [1]}, "its version is `[1]`, and this one reads 1"),
+        ({"findings": [{"rule": "form/PutObject"}]}, "`value` is missing"),
+        ({"findings": 1}, "it holds something else"),
+        ({"made": None, "version": None}, "its version is `None`, and this one reads 1"),
     ],
 )
-def test_what_is_no_calibration_is_told(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_what_is_no_calibration_is_told(tmp_path: Path, change: dict[str, Any], why: str) -> None:
     path = tmp_path / "calibration.json"
     path.write_text(json.dumps({**json.loads(MADE.to_json()), **change}), encoding="utf-8")
-    if change == {"findings": {}}:
-        assert read(path).findings == {}
-        return
-    with pytest.raises(RunError, match=r"calibration.json` is no calibration: \w+; `s3vpce calibrate --account"):
+    with pytest.raises(RunError) as raised:
         read(path)
+    writes = "`s3vpce calibrate --account NAME --output FILE` writes one"
+    assert str(raised.value) == f"`{path}` is no calibration: {why}; {writes}"
+
+
+def test_a_calibration_without_findings_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps({**json.loads(MADE.to_json()), "findings": {}}), encoding="utf-8")
+    assert read(path).findings == {}
 
 
 def test_an_unreadable_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="can't be read: No such file"):
         read(tmp_path / "none.json")
-    (tmp_path / "list.json").write_text("[]", encoding="utf-8")
-    with pytest.raises(RunError, match="is no calibration: TypeError"):
-        read(tmp_path / "list.json")
+    for content, why in ((b"[]", "it holds something else"), (b"{", "it is not JSON"), (b"\xff", "it is not UTF-8")):
+        (tmp_path / "bad.json").write_bytes(content)
+        with pytest.raises(RunError, match=f"bad.json` is no calibration: {why}; "):
+            read(tmp_path / "bad.json")
 
 
 def found(**values: str) -> Calibration:

@@ -150,7 +150,8 @@ def test_report_shows_a_stored_report(tmp_path: Path) -> None:
 def test_our_errors_are_one_line_and_status_2(tmp_path: Path) -> None:
     status, out, err = run("report", str(tmp_path / "none.json"))
     assert (status, out) == (2, "")
-    assert err == f"s3vpce: the report `{tmp_path / 'none.json'}` can't be read: No such file or directory\n"
+    why = "can't be read: No such file or directory; name what `--s3vpce-report=FILE.json` wrote"
+    assert err == f"s3vpce: the report `{tmp_path / 'none.json'}` {why}\n"
 
 
 def test_sweep_needs_a_ledger(tmp_path: Path) -> None:

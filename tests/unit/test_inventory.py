@@ -761,9 +761,13 @@ def test_the_inventory_lies_at_the_root(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(InventoryError) as caught:
         find_inventory(tmp_path, None)
     path = tmp_path / "s3vpce.yaml"
-    assert str(caught.value) == f"there is no inventory `{path}`; write it, or name another with --s3vpce-inventory"
+    another = "write it, or name another: with --inventory, or --s3vpce-inventory of pytest"
+    assert str(caught.value) == f"there is no inventory `{path}`; {another}"
     path.write_text(BASE)
     assert find_inventory(tmp_path, None) == path
+    with pytest.raises(InventoryError) as caught:
+        find_inventory(tmp_path, ".")
+    assert str(caught.value) == f"the inventory `{tmp_path}` is a folder; name the file in it: {path}"
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InventoryError):
         find_inventory(tmp_path / "elsewhere", None)

@@ -134,7 +134,7 @@ def test_a_lab_does_not_start_by_what_is_no_calibration(tmp_path: Files) -> None
         accounts={"main": ("111122223333", "eu-west-1")},
         calibration=tmp_path / "calibration.json",
     )
-    with pytest.raises(LabError, match="is no calibration: TypeError; `s3vpce calibrate --account NAME"):
+    with pytest.raises(LabError, match="is no calibration: it holds something else; `s3vpce calibrate --account NAME"):
         serving.serve(settings, stop=threading.Event())
 
 

@@ -51,10 +51,10 @@ def test_a_matrix_as_plain_values_is_what_is_written() -> None:
     [
         ("nonsense", "the report is not JSON"),
         ("[" * 100_000, "the report is not JSON"),
-        ("[]", "the report's format is `None`; this version reads s3vpce-report/1, "),
+        ("[]", "the report names no format; name what `--s3vpce-report=FILE.json` wrote"),
         (
             '{"format": "s3vpce-report/9"}',
-            "the report's format is `s3vpce-report/9`; this version reads s3vpce-report/1, s3vpce-report/2",
+            "the report has the format `s3vpce-report/9`; this version reads s3vpce-report/1, s3vpce-report/2",
         ),
         ('{"format": "s3vpce-report/1"}', "the report does not hold what s3vpce-report/1 holds: mode: "),
     ],

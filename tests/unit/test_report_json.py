@@ -29,6 +29,9 @@ def test_an_unknown_suffix_names_the_known_ones() -> None:
 
 
 def test_a_place_that_can_not_be_written_or_read_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "folder.json").mkdir()
+    with pytest.raises(RunError, match=r"can't be written: Is a directory; name a file"):
+        writer_of("x.json")(MATRIX, tmp_path / "folder.json")
     with pytest.raises(RunError, match=r"can't be written: No such file or directory; make its folder"):
         writer_of("x.json")(MATRIX, tmp_path / "missing" / "x.json")
     with pytest.raises(RunError, match=r"can't be read: No such file"):

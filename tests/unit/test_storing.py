@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,9 @@ from pytest_s3vpce import matrix
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.snapshot import state
 from pytest_s3vpce.storing import Stored
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Thing:
     count: int = 0
 
 
-THINGS = Stored(Thing, "thing", "s3vpce-thing/2", "A thing", older=("s3vpce-thing/1",))
+THINGS = Stored(Thing, "thing", "s3vpce-thing/2", "A thing", writer="`things`", older=("s3vpce-thing/1",))
 
 
 def test_what_is_written_is_read_back_and_steers_no_terminal() -> None:
@@ -36,20 +40,29 @@ def test_what_is_written_is_read_back_and_steers_no_terminal() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "the thing is not JSON"),
-        ("[" * 100_000, "the thing is not JSON"),
-        ("[]", "the thing's format is `None`; this version reads s3vpce-thing/1, s3vpce-thing/2"),
-        ('{"format": "s3vpce-thing/3"}', "the thing's format is `s3vpce-thing/3`"),
-        (
-            '{"format": "s3vpce-thing/2", "name": []}',
-            "the thing does not hold what s3vpce-thing/2 holds: name: input should",
-        ),
+        ("{", "is not JSON; name what `things` wrote"),
+        ("[" * 100_000, "is not JSON; name what `things` wrote"),
+        ("[]", "names no format; name what `things` wrote"),
+        ('{"format": "s3vpce-thing/3"}', "has the format `s3vpce-thing/3`; this version reads s3vpce-thing/1, "),
+        ('{"format": "s3vpce-thing/2", "name": []}', "does not hold what s3vpce-thing/2 holds: name: input should"),
     ],
 )
-def test_what_is_something_else_is_refused(text: str, said: str) -> None:
+def test_what_is_something_else_is_refused_by_its_name(text: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(RunError) as raised:
         THINGS.read(text)
-    assert str(raised.value).startswith(said)
+    assert str(raised.value).startswith(f"the thing {said}")
+    (tmp_path / "a.json").write_text(text, encoding="utf-8")
+    with pytest.raises(RunError) as raised:
+        THINGS.load(tmp_path / "a.json")
+    assert str(raised.value).startswith(f"the thing `{tmp_path / 'a.json'}` {said}")
+
+
+def test_what_can_not_be_read_is_told_with_its_writer(tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes(b"\xff")
+    for name, why in (("none", "No such file or directory"), (".", "Is a directory"), ("latin", "it is not UTF-8")):
+        with pytest.raises(RunError) as raised:
+            THINGS.load(tmp_path / name)
+        assert str(raised.value) == f"the thing `{tmp_path / name}` can't be read: {why}; name what `things` wrote"
 
 
 def test_reports_and_snapshots_are_stored_alike() -> None:
