@@ -31,6 +31,7 @@ from pytest_s3vpce.lab.s3answers import no_buckets
 from pytest_s3vpce.lab.s3context import s3_keys
 from pytest_s3vpce.lab.s3early import Order
 from pytest_s3vpce.lab.s3forms import check_form, check_metadata, check_name, check_uri, malformed
+from pytest_s3vpce.lab.s3kms import Kms
 from pytest_s3vpce.lab.s3payload import as_stored
 from pytest_s3vpce.lab.s3requests import parse
 from pytest_s3vpce.lab.s3schema import check_location
@@ -67,6 +68,7 @@ class S3:
     def __init__(self, state: State, judge: Judge) -> None:
         self._state = state
         self._judge = judge
+        self._kms = Kms(state, judge)
         self.order = Order(state, judge.calibration)
 
     def handle(self, visit: Visit) -> HttpResponse:
@@ -91,7 +93,7 @@ class S3:
 
     def _trial(self, visit: Visit, asked: S3Request, *, region: str, points: Points = NO_POINTS) -> Trial:
         context = s3_keys(visit, asked, region=region, calibration=self._judge.calibration)
-        return Trial(self._state, self._judge, visit, context=context, order=self.order, points=points)
+        return Trial(self._state, self._judge, visit, context=context, order=self.order, kms=self._kms, points=points)
 
     def _in_bucket(self, visit: Visit, asked: S3Request, bucket: BucketState, trial: Trial) -> HttpResponse:
         self._look_first(visit.request, asked, bucket, trial)
@@ -185,6 +187,7 @@ class S3:
             s3grants.settle(self._state, asked, bucket, visit.caller, answer=answer)
             answer = acls.with_owners(answer, asked, account=bucket.account)
             answer = s3encryption.settle(self._state, answer, asked, bucket, uploaded=uploaded)
+            answer = self._kms.settle(asked, bucket, visit.caller, answer)
         if asked.name == "PutBucketPolicy" and answer.status == HTTPStatus.OK:
             return replace(answer, status=HTTPStatus.NO_CONTENT)  # as its page's example, not as its syntax
         return s3places.with_region(answer, bucket) if asked.name == "HeadBucket" else answer

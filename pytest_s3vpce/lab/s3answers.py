@@ -6,18 +6,22 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab.faultdocuments import s3_ids
 from pytest_s3vpce.lab.wire import HttpResponse
 from pytest_s3vpce.markup import S3, document, elements
 
 if TYPE_CHECKING:
+    from pytest_s3vpce.lab.resources import BucketState
+    from pytest_s3vpce.lab.s3requests import S3Request
+    from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.wire import HttpRequest
 
 # Not S3's: a request's own header sent back, and the id that other services use.
 _STRANGE: Final = frozenset({"x-amz-sdk-checksum-algorithm", "x-amzn-requestid"})
 _ID: Final = re.compile(rb"<RequestI[Dd]>[^<]*</RequestI[Dd]>")
+_UPLOAD: Final = re.compile(rb"<UploadId>([^<]+)</UploadId>")
 _REDIRECTS: Final = 300
 
 
@@ -48,6 +52,14 @@ def answered(root: str, content: str, *, namespace: str = S3) -> HttpResponse:
 
 def of_document(body: bytes) -> HttpResponse:
     return HttpResponse(status=200, headers=(("Content-Type", "application/xml"),), body=body)
+
+
+def made(state: State, asked: S3Request, bucket: BucketState, answer: HttpResponse) -> Any:
+    """The object that was made, or the upload that is to become one; None where another request took it away."""
+    if asked.name != "CreateMultipartUpload":
+        return state.stored(bucket.name, asked.key)
+    upload = _UPLOAD.search(answer.body)
+    return None if upload is None else state.stored(bucket.name).multiparts.get(upload[1].decode())
 
 
 def no_buckets(owner: str) -> HttpResponse:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab.refused import Refused
+from pytest_s3vpce.lab.s3answers import made
 from pytest_s3vpce.lab.s3words import invalid_argument, invalid_request
-from pytest_s3vpce.operations.creations import ENCRYPTIONS, WITH_KMS
+from pytest_s3vpce.operations.creations import CREATIONS, ENCRYPTIONS, WITH_KMS
 
 if TYPE_CHECKING:
     from pytest_s3vpce.lab.resources import BucketState
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
 
 _READS: Final = frozenset({"GetObject", "HeadObject", "GetObjectAttributes"})
-_WRITES: Final = frozenset({"PutObject", "CopyObject"})
 _PARTS: Final = frozenset({"UploadPart", "UploadPartCopy"})
 _KEY_BYTES: Final = 32
 _HEADER: Final = "x-amz-server-side-encryption"
@@ -155,29 +155,26 @@ def settle(
 ) -> HttpResponse:
     """Remember which key an object is under, and say so in the answer."""
     own, name = _given(asked), asked.name
-    if name == "CreateMultipartUpload" and own:
-        newest = list(state.stored(bucket.name).multiparts.values())[-1:]
-        for upload in newest:
-            upload.s3vpce_sse_c = own.md5
-    held = uploaded if name == "CompleteMultipartUpload" else own.md5 if name in _WRITES else None
-    if held is not None:
-        state.stored(bucket.name, asked.key).s3vpce_sse_c = held
+    held = uploaded if name == "CompleteMultipartUpload" else own.md5 if name in CREATIONS else None
+    found = None if held is None else made(state, asked, bucket, answer)
+    if found is not None:
+        found.s3vpce_sse_c, found.encryption = held, None  # the bucket's default is for what brings no key
     if not own and held is None:
         return _with_method(state, answer, asked, bucket) if name == "CreateMultipartUpload" else answer
     said = ((f"{_HEADER}-customer-algorithm", "AES256"), (f"{_HEADER}-customer-key-MD5", own.md5 or held or ""))
-    left = tuple(pair for pair in answer.headers if pair[0].lower() != _HEADER)
+    left = tuple(pair for pair in answer.headers if not pair[0].lower().startswith(_HEADER))
     return replace(answer, headers=(*left, *said))
 
 
 def _with_method(state: State, answer: HttpResponse, asked: S3Request, bucket: BucketState) -> HttpResponse:
-    """An upload in parts says how its object will be encrypted.
+    """An upload in parts says how its object will be encrypted, and that stays so.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html
     """
     default = state.stored(bucket.name).encryption["Rule"]["ApplyServerSideEncryptionByDefault"]
-    method = asked.parameters.get("ServerSideEncryption")
-    key = asked.parameters.get("SSEKMSKeyId") if method else default.get("KMSMasterKeyID")
-    said = {_HEADER: method or default["SSEAlgorithm"], f"{_HEADER}-aws-kms-key-id": key}
-    left = [pair for pair in answer.headers if pair[0].lower() not in said]
-    added = [(name, str(value)) for name, value in said.items() if value is not None]
-    return replace(answer, headers=(*left, *added))
+    method = str(asked.parameters.get("ServerSideEncryption") or default["SSEAlgorithm"])
+    upload = made(state, asked, bucket, answer)
+    if upload is not None:
+        upload.sse_encryption = method
+    left = [pair for pair in answer.headers if pair[0].lower() != _HEADER]
+    return replace(answer, headers=(*left, (_HEADER, method)))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_s3vpce.lab.acls import Kept, canonical_id, owner_of, private
 from pytest_s3vpce.lab.denials import PLAIN
 from pytest_s3vpce.lab.refused import Refused
-from pytest_s3vpce.lab.s3answers import answered
+from pytest_s3vpce.lab.s3answers import answered, made
 from pytest_s3vpce.lab.s3forms import element
 from pytest_s3vpce.lab.s3words import invalid_request, invalid_value, not_allowed
 from pytest_s3vpce.lab.wire import HttpResponse
@@ -58,7 +58,6 @@ _KINDS: Final = {"CanonicalUser": ("id", "ID"), "Group": ("uri", "URI"), "Amazon
 """Types of grantees in documents: what headers call them, and the element that names one."""
 _SCHEMA: Final = "http://www.w3.org/2001/XMLSchema-instance"
 _ID: Final = re.compile(r"[0-9a-f]{64}")
-_UPLOAD: Final = re.compile(rb"<UploadId>([^<]+)</UploadId>")
 
 
 def check(state: State, asked: S3Request, bucket: BucketState, body: bytes) -> None:
@@ -96,12 +95,9 @@ def settle(state: State, asked: S3Request, bucket: BucketState, caller: Caller, 
     """
     if asked.name not in CREATIONS:
         return
-    found = state.stored(bucket.name, asked.key)
-    if asked.name == "CreateMultipartUpload":
-        upload = _UPLOAD.search(answer.body)
-        found = state.stored(bucket.name).multiparts.get(upload[1].decode()) if upload else None
+    found = made(state, asked, bucket, answer)
     if found is None:
-        return  # another request took it away meanwhile
+        return
     preferred = (
         bucket.ownership == "BucketOwnerPreferred" and asked.parameters.get("ACL") == "bucket-owner-full-control"
     )

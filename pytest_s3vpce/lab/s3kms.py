@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/access_forward_access_sessions.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +16,7 @@ from pytest_s3vpce.lab.denials import kms_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import partition_of
+from pytest_s3vpce.lab.s3answers import made
 from pytest_s3vpce.lab.s3words import invalid_argument
 from pytest_s3vpce.operations.creations import CREATIONS, DECRYPTING, KEYS_OF_PARTS, MANAGED, WITH_KMS
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.s3requests import S3Request
     from pytest_s3vpce.lab.s3subject import Subject
     from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.lab.wire import HttpResponse
 
 _ARN: Final = re.compile(
     r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):(?P<name>(?:key|alias)/.+)", re.ASCII
@@ -35,6 +37,7 @@ _ARN: Final = re.compile(
 _NETWORK: Final = ("aws:SourceVpc", "aws:SourceVpce", "aws:SourceVpcArn", "aws:VpcSourceIp", "aws:Vpce")
 """Not kept where S3 asks for somebody: its call does not come through the caller's endpoint."""
 _S3: Final = "s3.amazonaws.com"
+_TOLD: Final = "x-amz-server-side-encryption-aws-kms-key-id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,17 @@ class Kms:
             for needed in KEYS_OF_PARTS[asked.name]:
                 ask(held, needed)
 
+    def settle(self, asked: S3Request, bucket: BucketState, caller: Caller, answer: HttpResponse) -> HttpResponse:
+        """Keep the ARN of the key that what was made is under, and tell it: aliases move, and ids are an account's."""
+        key = self._of_write(asked, bucket, caller) if asked.name in CREATIONS else None
+        if key is None:
+            return answer
+        found = made(self._state, asked, bucket, answer)
+        if found is not None:
+            found.kms_key_id = key.arn
+        left = [pair for pair in answer.headers if pair[0].lower() != _TOLD]
+        return replace(answer, headers=(*left, (_TOLD, key.arn)))
+
     def _of_object(self, bucket: BucketState, key: str, version: str | None) -> Key | None:
         found = self._state.stored(bucket.name, key, version)
         if getattr(found, "encryption", None) not in WITH_KMS:
@@ -82,29 +96,33 @@ class Kms:
 
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-kms-encryption.html
         """
+        if "SSECustomerAlgorithm" in asked.parameters:
+            return None
         sent, named = asked.parameters.get("ServerSideEncryption"), asked.parameters.get("SSEKMSKeyId")
         if sent is not None:
             account = caller.account if named is not None else bucket.account
             return self._key(named, account=account or "", region=bucket.region) if sent in WITH_KMS else None
-        return self._of_bucket(bucket)
+        return self._of_bucket(bucket, caller)
 
     def _of_upload(self, asked: S3Request, bucket: BucketState) -> Key | None:
         upload = self._state.stored(bucket.name).multiparts.get(str(asked.parameters.get("UploadId", "")))
-        if upload is None:
-            return None
-        if upload.sse_encryption is None:
-            return self._of_bucket(bucket)
-        if upload.sse_encryption not in WITH_KMS:
+        if upload is None or upload.sse_encryption not in WITH_KMS:
             return None
         return self._key(upload.kms_key_id, account=bucket.account, region=bucket.region)
 
-    def _of_bucket(self, bucket: BucketState) -> Key | None:
+    def _of_bucket(self, bucket: BucketState, caller: Caller) -> Key | None:
+        """An alias alone is the caller's.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ServerSideEncryptionByDefault.html
+        """
         rule = ((self._state.stored(bucket.name).encryption or {}).get("Rule") or {}).get(
             "ApplyServerSideEncryptionByDefault", {}
         )
         if rule.get("SSEAlgorithm") not in WITH_KMS:
             return None
-        return self._key(rule.get("KMSMasterKeyID"), account=bucket.account, region=bucket.region)
+        named = rule.get("KMSMasterKeyID")
+        account = caller.account if (named or "").startswith("alias/") else None
+        return self._key(named, account=account or bucket.account, region=bucket.region)
 
     def _key(self, named: str | None, *, account: str, region: str) -> Key:
         arn = _ARN.fullmatch(named or "")

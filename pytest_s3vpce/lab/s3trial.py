@@ -12,7 +12,6 @@ from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import PublicAccessBlock, bucket_arn
 from pytest_s3vpce.lab.s3context import existing_tags
-from pytest_s3vpce.lab.s3kms import Kms
 from pytest_s3vpce.lab.s3subject import NO_POINTS, NewBucket, Owned, Subject
 from pytest_s3vpce.lab.s3words import no_bucket
 from pytest_s3vpce.operations import Check, Resource, checks
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.judge import Judge
     from pytest_s3vpce.lab.resources import BucketState
     from pytest_s3vpce.lab.s3early import Order
+    from pytest_s3vpce.lab.s3kms import Kms
     from pytest_s3vpce.lab.s3requests import S3Request
     from pytest_s3vpce.lab.s3subject import Points
     from pytest_s3vpce.lab.state import State
@@ -52,6 +52,7 @@ class Trial:
         *,
         context: Mapping[str, Any],
         order: Order,
+        kms: Kms,
         points: Points = NO_POINTS,
     ) -> None:
         self._state = state
@@ -60,7 +61,7 @@ class Trial:
         self._visit = visit
         self._context = context
         self._points = points
-        self._kms = Kms(state, judge)
+        self._kms = kms
         self._known: dict[tuple[str, AccessPoint | None], Owned] = {}
         self.order = order
         self.postponed: list[Callable[[], None]] = []
@@ -89,7 +90,13 @@ class Trial:
     def waived(self) -> Trial:
         """The same for a caller who may do everything: what is looked at before policies are asked."""
         return _Waived(
-            self._state, self._judge, self._visit, context=self._context, order=self.order, points=self._points
+            self._state,
+            self._judge,
+            self._visit,
+            context=self._context,
+            order=self.order,
+            kms=self._kms,
+            points=self._points,
         )
 
     def is_foreign(self, bucket: BucketState) -> bool:

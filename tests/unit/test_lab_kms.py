@@ -193,3 +193,75 @@ def test_a_key_whose_policy_denies_somebody_is_described_to_others(stage: Stage)
     kms = stage.admin(MAIN).client("kms")
     kms.create_alias(AliasName="alias/described", TargetKeyId=key)
     assert kms.describe_key(KeyId="alias/described")["KeyMetadata"]["Arn"] == key
+
+
+def by_default(s3: Any, bucket: str, key: str) -> None:
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+
+
+def put_in_parts(s3: Any, bucket: str, **more: Any) -> list[Any]:
+    """What is said of the key when an upload begins, when it is complete and when its object is looked at."""
+    at = {"Bucket": bucket, "Key": "parts"}
+    begun = s3.create_multipart_upload(**at, **more)
+    part = s3.upload_part(**at, UploadId=begun["UploadId"], PartNumber=1, Body=b"x")["ETag"]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part}]}
+    done = s3.complete_multipart_upload(**at, UploadId=begun["UploadId"], MultipartUpload=parts)
+    return [row.get("SSEKMSKeyId") for row in (begun, done, s3.head_object(**at))]
+
+
+def test_objects_keep_the_key_that_an_alias_or_an_id_stood_for(stage: Stage) -> None:
+    bucket = "lab-kms-kept"
+    s3, kms = stage.admin(MAIN).client("s3"), stage.admin(MAIN).client("kms")
+    s3.create_bucket(Bucket=bucket)
+    key, later = new_key(stage), new_key(stage)
+    kms.create_alias(AliasName="alias/kept", TargetKeyId=key)
+    by_default(s3, bucket, "alias/kept")
+    for more in ({}, {**KMS, "SSEKMSKeyId": "alias/kept"}, {**KMS, "SSEKMSKeyId": key.rpartition("/")[2]}):
+        assert s3.put_object(Bucket=bucket, Key="k", Body=b"", **more)["SSEKMSKeyId"] == key
+        assert s3.head_object(Bucket=bucket, Key="k")["SSEKMSKeyId"] == key
+        assert put_in_parts(s3, bucket, **more) == [key] * 3
+    kms.update_alias(AliasName="alias/kept", TargetKeyId=later)
+    assert s3.head_object(Bucket=bucket, Key="k")["SSEKMSKeyId"] == key
+    copied = s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "k"})
+    assert copied["SSEKMSKeyId"] == later
+
+
+def test_awss_own_key_is_not_the_buckets_default(stage: Stage) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html: where no key is named"""
+    bucket = "lab-kms-managed"
+    s3 = stage.admin(MAIN).client("s3")
+    s3.create_bucket(Bucket=bucket)
+    by_default(s3, bucket, new_key(stage))
+    role = role_of(stage, "managed", allow("s3:*")).client("s3")
+    assert role.put_object(Bucket=bucket, Key="k", Body=b"x", **KMS)["SSEKMSKeyId"].endswith(":alias/aws/s3")
+    assert role.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
+    assert {name.rpartition(":")[2] for name in put_in_parts(role, bucket, **KMS)} == {"alias/aws/s3"}
+
+
+def test_what_brings_a_key_of_its_own_asks_for_none_of_kms(stage: Stage) -> None:
+    bucket, brought = "lab-kms-brought", {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+    s3 = stage.admin(MAIN).client("s3")
+    s3.create_bucket(Bucket=bucket)
+    by_default(s3, bucket, new_key(stage))
+    role = role_of(stage, "brought", allow("s3:*")).client("s3")
+    assert "SSEKMSKeyId" not in role.put_object(Bucket=bucket, Key="k", Body=b"x", **brought)
+    assert role.get_object(Bucket=bucket, Key="k", **brought)["Body"].read() == b"x"
+
+
+def test_an_alias_by_default_is_the_callers(stage: Stage) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ServerSideEncryptionByDefault.html"""
+    bucket = "lab-kms-alias"
+    s3, partner = stage.admin(MAIN).client("s3"), stage.admin(PARTNER)
+    s3.create_bucket(Bucket=bucket)
+    stage.admin(MAIN).client("kms").create_alias(AliasName="alias/ours", TargetKeyId=new_key(stage))
+    by_default(s3, bucket, "alias/ours")
+    s3.put_bucket_policy(
+        Bucket=bucket, Policy=policy(allow("s3:PutObject", f"arn:aws:s3:::{bucket}/*", Principal={"AWS": PARTNER}))
+    )
+    put = partner.client("s3").put_object
+    assert refusal(put, Bucket=bucket, Key="k", Body=b"")[1] == "KMS.NotFoundException"
+    theirs = partner.client("kms").create_key()["KeyMetadata"]["Arn"]
+    partner.client("kms").create_alias(AliasName="alias/ours", TargetKeyId=theirs)
+    assert put(Bucket=bucket, Key="k", Body=b"")["SSEKMSKeyId"] == theirs
+    assert refusal(s3.get_object, Bucket=bucket, Key="k")[0] == 403
