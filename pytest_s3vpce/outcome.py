@@ -32,6 +32,7 @@ _EXPLICIT: Final = "withanexplicitdeny"
 _BLOCKED: Final = re.compile(r"blockpublic(access|acls|policy)|restrictpublicbuckets")
 _NAMES: Final = re.compile(r"""User:\s\S+|"[^"]*"|'arn:[^']*'|arn:\S+""")
 """Who asked for what. Its words are the users', and may be those of any refusal: a bucket may be called anything."""
+_NO_LETTERS: Final = re.compile("[^a-z]+")
 _ACTION: Final = re.compile(r"not\s+authorized to perform:?\s+([A-Za-z0-9-]+:[A-Za-z0-9*]+)", re.IGNORECASE)
 _ALLOWS_ACTION: Final = re.compile(r"allows the\s+([A-Za-z0-9-]+:[A-Za-z0-9*]+)\s+action", re.IGNORECASE)
 # Each is linear in the body, whatever a hostile one holds; no code of S3's is longer than the bound.
@@ -165,12 +166,14 @@ def classify(answer: Answer, *, operation: str | None = None, authorised: Collec
         row = OPERATIONS.get(operation or "")
         form = row.safe if row else None
         authorised = form.authorised if form else ()
-    text = answer.body.decode("utf-8-sig", errors="replace")
-    error = _error_of(text)
-    if 200 <= answer.status < 300 and not _is_late(text, operation):
-        error = _Error(None, None)
+    error = _error_in(answer, answer.status, operation)
     found = _of_answer(answer.status, error, answer, authorised)
     return replace(found, code=error.code, message=error.message)
+
+
+def code_of(answer: Answer) -> str | None:
+    """S3's code where it says that something went wrong; what that says of the caller, `classify` tells."""
+    return None if answer.status is None else _error_in(answer, answer.status, None).code
 
 
 def for_action(outcome: Outcome, *, action: str, helpers: Collection[str], shown: Collection[str]) -> Outcome:
@@ -279,7 +282,7 @@ def _refused(error: _Error) -> Outcome:
 
 def _layer(bare: str) -> tuple[Layer | None, bool | None, str]:
     """Which layer decided, whether explicitly, and that in words; from a message without names."""
-    letters = "".join(sign for sign in bare.lower() if "a" <= sign <= "z")
+    letters = _NO_LETTERS.sub("", bare.lower())
     decided = max(_DECIDED.finditer(letters), key=re.Match.start, default=None)
     if decided is not None:
         layer, words = _POLICY_TYPES[decided["denies"] or decided["allows"]]
@@ -291,6 +294,12 @@ def _layer(bare: str) -> tuple[Layer | None, bool | None, str]:
     if _EXPLICIT in letters:
         return None, True, "a policy that S3 does not name denies it explicitly"
     return None, None, "S3 denied it without naming a policy"
+
+
+def _error_in(answer: Answer, status: int, operation: str | None) -> _Error:
+    text = answer.body.decode("utf-8-sig", errors="replace")
+    succeeded = 200 <= status < 300 and not _is_late(text, operation)
+    return _Error(None, None) if succeeded else _error_of(text)
 
 
 def _error_of(text: str) -> _Error:

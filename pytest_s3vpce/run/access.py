@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.model import Answer, FailureKind, SignedRequest
 from pytest_s3vpce.operations import operation
-from pytest_s3vpce.outcome import classify
+from pytest_s3vpce.outcome import code_of
 from pytest_s3vpce.run.deletions import Sender, is_deletion, shows_policy
 from pytest_s3vpce.run.objects import (
     canary_body,
@@ -395,4 +395,4 @@ def _is_stale(answer: Answer | None) -> bool:
 
 def _try_again(probe: Probe, answer: Answer) -> bool:
     """Never what really makes something: nobody would know what the first attempt made."""
-    return not probe.cell.mutating and answer.status is not None and classify(answer).code in TRANSIENT
+    return not probe.cell.mutating and code_of(answer) in TRANSIENT

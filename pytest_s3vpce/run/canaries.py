@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_s3vpce.errors import S3VpceError, TargetError
 from pytest_s3vpce.model import Answer, Cell, Target
 from pytest_s3vpce.operations import Form
-from pytest_s3vpce.outcome import classify
+from pytest_s3vpce.outcome import classify, code_of
 from pytest_s3vpce.probe import Probe
 from pytest_s3vpce.vantage import Kind
 
@@ -98,8 +98,7 @@ class Canaries:
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html
         """
         answer = self.send(bucket, who, "GetObjectLockConfiguration", {})
-        code = classify(answer).code
-        if code == _NO_LOCK or (answer.status == 200 and b"<DefaultRetention>" not in answer.body):
+        if code_of(answer) == _NO_LOCK or (answer.status == 200 and b"<DefaultRetention>" not in answer.body):
             return
         why = (
             "the bucket has a default retention"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_s3vpce.claims.setting import reads
 from pytest_s3vpce.model import Answer
 from pytest_s3vpce.operations import OPERATIONS
-from pytest_s3vpce.outcome import classify
+from pytest_s3vpce.outcome import classify, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +81,7 @@ def is_read(answer: Answer) -> bool:
 
 def is_absent(answer: Answer | str | None) -> bool:
     """Whether S3 says that nothing is at the key, as it does to callers who may list."""
-    return isinstance(answer, Answer) and is_s3s(answer) and classify(answer).code == "NoSuchKey"
+    return isinstance(answer, Answer) and is_s3s(answer) and code_of(answer) == "NoSuchKey"
 
 
 def denies(answer: Answer | str) -> bool:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_s3vpce.model import Answer, FailureKind, Layer, Outcome, OutcomeKind
 from pytest_s3vpce.operations import OPERATIONS
-from pytest_s3vpce.outcome import classify, for_action
+from pytest_s3vpce.outcome import classify, code_of, for_action
 
 DATA = Path(__file__).parent.parent / "data" / "s3-answers.jsonl"
 LINES = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()]
@@ -46,6 +46,13 @@ def test_real_answers(line: dict[str, Any]) -> None:
     assert found.reason
 
 
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line["id"])
+def test_the_code_alone_is_the_same(line: dict[str, Any]) -> None:
+    headers = {name.lower(): value for name, value in line["headers"].items()}
+    found = answer(line["status"], line["body"], headers)
+    assert code_of(found) == classify(found).code
+
+
 @pytest.mark.parametrize("kind", FailureKind)
 def test_every_failure_has_one_outcome(kind: FailureKind) -> None:
     found = classify(Answer(id="a", failure=kind, detail="some detail"))
@@ -57,6 +64,7 @@ def test_every_failure_has_one_outcome(kind: FailureKind) -> None:
 
 def test_no_answer_at_all_is_inconclusive() -> None:
     assert classify(Answer(id="a")).inconclusive
+    assert code_of(Answer(id="a")) is None
 
 
 @given(
