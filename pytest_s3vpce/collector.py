@@ -35,13 +35,19 @@ def chosen(items: Iterable[pytest.Item]) -> list[str]:
     return [item.name for item in items if isinstance(item, AccessItem)]
 
 
-def keep_part(items: list[pytest.Item], number: int, count: int, *, deselected: Callable[..., object]) -> None:
-    """Of the items that send, only this part's stay; those that don't send are nobody's part, and all stay."""
+def keep_part(
+    items: list[pytest.Item], number: int, count: int, *, deselected: Callable[..., object]
+) -> tuple[list[str], int]:
+    """Of the items that send, only this part's stay; those that don't send are nobody's part, and all stay.
+
+    Comes back with the node ids of all that send, and how many of them stay.
+    """
     ours = sorted((item for item in items if _sends(item)), key=lambda item: item.nodeid)
     others = {item for place, item in enumerate(ours) if place % count != number - 1}
     if others:
         deselected(items=[item for item in items if item in others])
         items[:] = [item for item in items if item not in others]
+    return [item.nodeid for item in ours], len(ours) - len(others)
 
 
 def _sends(item: pytest.Item) -> bool:

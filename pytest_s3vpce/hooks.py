@@ -77,7 +77,9 @@ class _Access:
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         shard = config.getoption("--s3vpce-shard")
         if shard is not None:
-            keep_part(items, *shard, deselected=config.hook.pytest_deselected)
+            tests, ours = keep_part(items, *shard, deselected=config.hook.pytest_deselected)
+            if tests:
+                self.session.parted(tests, ours=ours)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """The lab comes up while pytest still sets up; nothing starts where nothing was collected or sent."""

@@ -13,7 +13,7 @@ from pytest_s3vpce.model import Place
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_s3vpce.matrix import Call
+    from pytest_s3vpce.matrix import AccountResult, BucketResult, Call
 
 _ABSENT: Final = "no report of shard "
 
@@ -31,6 +31,7 @@ def joined(matrices: Sequence[Matrix]) -> Matrix:
                     f"reports of {what} `{getattr(first, what)}` and `{getattr(other, what)}` are not parts of one",
                     remedy="join what shards of one run wrote",
                 )
+    _check_whole(matrices)
     runs = list(dict.fromkeys(matrix.run_id for matrix in matrices))
     shards = tuple(sorted({name for matrix in matrices for name in matrix.shards}, key=_numbers))
     unmeasured = [line for matrix in matrices for line in matrix.unmeasured if not line.startswith(_ABSENT)]
@@ -54,8 +55,29 @@ def joined(matrices: Sequence[Matrix]) -> Matrix:
         controls=_controls(matrices),
         readings=tuple(row for matrix in matrices for row in matrix.readings),
         shards=shards,
+        whole=next((matrix.whole for matrix in matrices if matrix.whole), ""),
         unmeasured=tuple(dict.fromkeys(unmeasured)),
     )
+
+
+def _check_whole(matrices: Sequence[Matrix]) -> None:
+    """RunError where they were parted otherwise, so that a test may be in none, or measured something else."""
+    if len({matrix.whole for matrix in matrices if matrix.whole}) > 1:
+        raise RunError(
+            "the reports are parts of different wholes: other tests were parted, or other files declare them",
+            remedy="run all shards from the same files, with the same choice of tests (`-k`, `--lf`, paths)",
+        )
+    _check_same("account", ((row.name, row) for matrix in matrices for row in matrix.accounts))
+    _check_same("bucket", ((row.label, row) for matrix in matrices for row in matrix.buckets))
+
+
+def _check_same(what: str, rows: Iterable[tuple[str, AccountResult | BucketResult]]) -> None:
+    found: dict[str, AccountResult | BucketResult] = {}
+    for name, row in rows:
+        if found.setdefault(name, row) != row:
+            raise RunError(
+                f"{what} `{name}` is another one in two of the reports", remedy="join what shards of one run wrote"
+            )
 
 
 def missing(shards: Iterable[str]) -> tuple[str, ...]:

@@ -361,6 +361,8 @@ class Matrix:
 
     shards: tuple[str, ...] = ()
     """The parts of a run that it holds, such as `1/3`; none where it was not parted."""
+    whole: str = ""
+    """A digest of all that is parted: the tests, and the files that declare them."""
     unmeasured: tuple[str, ...] = ()
     """What was to be measured and is not in here, and why."""
 

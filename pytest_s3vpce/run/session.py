@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pytest_s3vpce import __version__
 from pytest_s3vpce.errors import ExpectationError, LabError, RunError, S3VpceError
-from pytest_s3vpce.expectations import Plan, plan_of
+from pytest_s3vpce.expectations import Plan, find_expectations, plan_of
 from pytest_s3vpce.inventory import find_inventory, load_inventory
 from pytest_s3vpce.matrix import Matrix
 from pytest_s3vpce.redaction import Level, names_of, redacted
@@ -20,6 +19,7 @@ from pytest_s3vpce.run import gathering
 from pytest_s3vpce.run.environment import Environment, from_ready_file
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
+from pytest_s3vpce.run.parts import Parting
 from pytest_s3vpce.run.plan import substitutes
 from pytest_s3vpce.run.preview import preview
 from pytest_s3vpce.run.progress import Following
@@ -27,7 +27,7 @@ from pytest_s3vpce.run.verdicts import ItemVerdict, verdicts_of
 from pytest_s3vpce.vantage.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from pytest_s3vpce.claimbase import ClaimSpec, Pair
@@ -77,6 +77,7 @@ class RunSession:
         self._folder: RunFolder | None = RunFolder(Path(handed)) if handed else None
         self._inventory: Inventory | None = None
         self._plan: Plan | None = None
+        self._parting = Parting(settings.shard)
         self._operator: Operator | None = None
         self._own: Matrix | None = None
         """What this process probed itself."""
@@ -312,17 +313,20 @@ class RunSession:
         if self._folder is None:
             return None
         interrupted = "not all was measured: the run was interrupted" if self._interrupted else ""
+        self._parting.learn(self._folder)
         found = gathering.gathered(self._folder, own=self._own, mode=self._mode, interrupted=interrupted)
-        return None if found is None else self._as_part(found)
+        return None if found is None else self._parting.named(found)
 
-    def _as_part(self, matrix: Matrix) -> Matrix:
-        return replace(matrix, shards=(self.settings.shard,)) if self.settings.shard else matrix
+    def parted(self, tests: Iterable[str], *, ours: int) -> None:
+        """Notes of which tests this run is a part, and how many of them are its own."""
+        files: list[Path] = []
+        with suppress(S3VpceError):  # told by the tests themselves
+            files = [self.inventory.path, *find_expectations(self.inventory.path.parent)]
+        self._parting.note(tests, files, ours=ours, folder=self._folder if self._handed else None)
 
     def nothing(self) -> Matrix:
-        """What a part says to which no test fell: whoever joins the parts must know that it is there."""
-        return self._as_part(
-            Matrix(mode=self._mode, run_id="none", version=__version__, started=time.time(), seconds=0)
-        )
+        """What a part says that measured nothing: whoever joins the parts must know that it is there."""
+        return self._parting.nothing(self._mode)
 
     @property
     def declared(self) -> frozenset[str]:

@@ -102,3 +102,37 @@ def test_a_part_says_which_it_is_and_one_without_tests_is_no_missing_one(example
     assert (done.exit_code, json.loads(done.stdout)["shards"]) == (0, ["1/2", "2/2"])
     (held,) = (name for name, part in zip(files, parts, strict=True) if part["cells"])
     assert CliRunner().invoke(main, ["merge", held]).exit_code == 1
+
+
+def test_a_part_whose_tests_were_all_skipped_and_one_of_other_tests_are_not_the_whole(
+    example: Example, in_lab: str
+) -> None:
+    """Neither pytest's exit status nor the number of reports says so."""
+    example.pytester.makeconftest(
+        """
+        import os, pytest
+
+        def pytest_collection_modifyitems(items):
+            for item in items if "SKIPPED" in os.environ else ():
+                item.add_marker(pytest.mark.skip)
+        """
+    )
+    files = {name: str(example.path / f"{name}.json") for name in ("one", "two", "skipped", "other")}
+
+    def part(name: str, shard: str, words: str) -> None:
+        result = example.run(in_lab, "-q", "-k", words, f"--s3vpce-shard={shard}", f"--s3vpce-report={files[name]}")
+        assert result.ret == 0
+
+    chosen = "GetObject and internet and not partner"
+    part("one", "1/2", chosen)
+    part("two", "2/2", chosen)
+    part("other", "2/2", "GetObject and internet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKIPPED", "1")
+        part("skipped", "2/2", chosen)
+    ends = {}
+    for name in ("two", "skipped", "other"):
+        done = CliRunner().invoke(main, ["merge", files["one"], files[name]])
+        ends[name] = done.exit_code
+        assert name != "skipped" or json.loads(done.stdout)["unmeasured"] == ["none of its tests was run"]
+    assert ends == {"two": 0, "skipped": 1, "other": 2}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.joining import joined, ordered
-from pytest_s3vpce.matrix import FORMAT, Matrix, schema
+from pytest_s3vpce.matrix import FORMAT, AccountResult, BucketResult, Matrix, schema
 from tests.unit.matrices import MATRIX
 
 ROOT = Path(__file__).parent.parent.parent
@@ -120,3 +121,31 @@ def test_a_vantage_point_that_failed_for_one_part_is_told() -> None:
 def test_reports_of_different_kinds_are_not_parts_of_one(change: dict[str, str]) -> None:
     with pytest.raises(RunError, match="are not parts of one"):
         joined([MATRIX, replace(MATRIX, **change)])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"whole": "b"}, "the reports are parts of different wholes"),
+        (
+            {"accounts": (AccountResult(name="main", id="444455556666", region="eu-west-1"),)},
+            "account `main` is another",
+        ),
+        (
+            {"buckets": (BucketResult(label="reports", name="production", account="main"),)},
+            "bucket `reports` is another",
+        ),
+    ],
+    ids=["other tests or files", "another account", "another bucket"],
+)
+def test_what_was_parted_otherwise_is_not_joined(change: dict[str, Any], said: str) -> None:
+    """A test may be in none of the parts then, or what one measured is not what the other did."""
+    part = replace(
+        MATRIX,
+        whole="a",
+        accounts=(AccountResult(name="main", id="111122223333", region="eu-west-1"),),
+        buckets=(BucketResult(label="reports", name="staging", account="main"),),
+    )
+    assert joined([part, part]).whole == joined([replace(part, whole=""), part]).whole == "a"
+    with pytest.raises(RunError, match=said):
+        joined([part, replace(part, **change)])
