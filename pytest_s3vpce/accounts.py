@@ -25,6 +25,7 @@ from pytest_s3vpce.signing_in import (
     MFA_SECONDS,
     Renewed,
     ask_for_code,
+    check_account,
     checked_policy,
     environment_keys,
     mfa_of_profile,
@@ -253,15 +254,8 @@ class Accounts:
         row: Account = self._inventory.accounts[account]
         place = self._inventory.place("accounts", account, "id")
         wanted = self._references.resolve(row.id, place)
-        client = self.client("sts", account=account)
         with translated(profile=row.profile, place=self._inventory.place("accounts", account)):
-            found = client.get_caller_identity()["Account"]
-        if found != wanted:
-            raise CredentialError(
-                f"account `{account}` is `{wanted}` in the inventory, but its credentials belong to `{found}`",
-                place=place,
-                remedy="correct the id, or the account's profile or role; nothing is sent or created with them",
-            )
+            check_account(self.client("sts", account=account), f"account `{account}`", wanted=wanted, place=place)
 
     def _make_credentials(self, kind: SessionKind) -> Credentials | S3VpceError | None:
         try:
@@ -367,9 +361,15 @@ class Accounts:
             raise CredentialError(
                 f"principal `{kind.principal}` is no role, so its session can't carry a session policy", place=place
             )
-        if row.keys is not None:
-            return environment_keys(row, place=place)
-        return self._profile_keys(row, kind.principal, account=account, place=place)
+        is_new = kind.principal not in self._held
+        given = None if row.keys is None else environment_keys(row, place=place)
+        found = given or self._profile_keys(row, kind.principal, account=account, place=place)
+        if is_new:
+            wanted = self._references.resolve(self._inventory.accounts[account].id, place)
+            whose = f"principal `{kind.principal}`'s account"
+            with translated(profile=row.profile, place=place):
+                check_account(self._client_of(found, account=account), whose, wanted=wanted, place=place)
+        return found
 
     def _profile_keys(self, row: Principal, name: str, *, account: str, place: Place) -> Credentials:
         profile = self._resolved(row.profile, place)

@@ -76,6 +76,20 @@ def tried(call: Callable[[], Any], *, pauses: Sequence[float], wait: Callable[[f
     return call()
 
 
+def check_account(client: Any, whose: str, *, wanted: str, place: Place) -> None:
+    """CredentialError where an STS client's credentials belong to another account than is said.
+
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+    """
+    found = client.get_caller_identity()["Account"]
+    if found != wanted:
+        raise CredentialError(
+            f"{whose} is `{wanted}` in the inventory, but its credentials belong to `{found}`",
+            place=place,
+            remedy="correct the id, or the profile, role or keys; nothing is sent or created with them",
+        )
+
+
 def role_arguments(row: Principal, *, resolve: Resolve) -> dict[str, Any]:
     """What AssumeRole takes for a principal besides role, session name, duration and policy.
 
@@ -213,10 +227,10 @@ def typed(prompt: str, *, ended: threading.Event) -> str:
         termios.tcsetattr(descriptor, termios.TCSAFLUSH, unseen)
         try:
             os.write(descriptor, prompt.encode())
-            while not select.select([descriptor], [], [], _LOOK_SECONDS)[0]:
-                if ended.is_set():
-                    raise CredentialError("no code is waited for any longer: the run was told to end")
-            return os.read(descriptor, _LONGEST_LINE).decode("utf-8", "replace").rstrip("\n")
+            while not ended.is_set():
+                if select.select([descriptor], [], [], _LOOK_SECONDS)[0]:
+                    return os.read(descriptor, _LONGEST_LINE).decode("utf-8", "replace").rstrip("\n")
+            raise CredentialError("no code is waited for any longer: the run was told to end")
         finally:
             termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
             os.write(descriptor, b"\n")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_s3vpce import signing_in
+from pytest_s3vpce import accounts, signing_in
 from pytest_s3vpce.accounts import Accounts, SessionKind
 from pytest_s3vpce.connection import Connection
 from pytest_s3vpce.errors import CredentialError
@@ -140,6 +140,7 @@ def test_two_users_of_a_profile_are_asked_for_one_code(tmp_path: Path, monkeypat
 
     monkeypatch.setattr("botocore.credentials.AssumeRoleCredentialFetcher._get_credentials", assumed)
     monkeypatch.setattr(signing_in, "check_terminal", lambda *_, **__: None)
+    monkeypatch.setattr(accounts, "check_account", lambda *_, **__: None)
     made = accounts_of(tmp_path, "coded")
     made.prepare([SessionKind("ann"), SessionKind("bob")])
     for name in ("ann", "bob"):

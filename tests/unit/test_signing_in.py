@@ -60,6 +60,9 @@ class Sts:
         self._asked = asked
         self._lives = lives
 
+    def get_caller_identity(self) -> dict[str, str]:
+        return {"Account": "999988887777" if self.name == "AKIAELSEWHERE" else _A}
+
     def _keys(self, call: str, parameters: dict[str, Any]) -> dict[str, Any]:
         self._asked.append((self.name, call, parameters))
         number = len(self._asked)
@@ -337,6 +340,12 @@ def test_keys_come_from_the_environment_by_name(
     assert made.credentials(SessionKind("app")) == found
     with pytest.raises(CredentialError, match="`app` is no role"):
         made.credentials(SessionKind("app", _NARROW))
+    monkeypatch.setenv("CI_ID", "AKIAELSEWHERE")
+    elsewhere = _accounts(tmp_path, principal, asked, monkeypatch)
+    with pytest.raises(
+        CredentialError, match=r"`app`'s account is `111122223333` in the inventory, but .*`999988887777`"
+    ):
+        elsewhere.credentials(SessionKind("app"))
 
 
 @pytest.mark.parametrize(("content", "fragment"), [(None, "can't be read"), (" \n", "is empty")])
@@ -467,7 +476,8 @@ def lapsing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("lapsing")
-def test_keys_of_a_profile_are_renewed_in_a_long_run(tmp_path: Path) -> None:
+def test_keys_of_a_profile_are_renewed_in_a_long_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "check_account", lambda *_, **__: None)
     path = tmp_path / "s3vpce.yaml"
     path.write_text(_INVENTORY % "{profile: lapsing}", encoding="utf-8")
     found = Accounts(load_inventory(path), References(None), connection=Connection(), session_name="s3vpce-run")
