@@ -69,12 +69,17 @@ def calibrate(
 ) -> None:
     """Tries out what AWS documents nowhere, with a bucket and roles of its own that it removes; tells what it found."""
     from pytest_s3vpce.inventory import find_inventory, load_inventory
+    from pytest_s3vpce.report.text import check_place, write_text
     from pytest_s3vpce.run.calibrating.calibrator import Calibrator
-    from pytest_s3vpce.run.calibrating.experiments import Given, wanted
+    from pytest_s3vpce.run.calibrating.experiments import Given, check, wanted
     from pytest_s3vpce.run.environment import Environment, from_ready_file
     from pytest_s3vpce.run.folder import RunFolder
     from pytest_s3vpce.vantage import Ledger
 
+    asked = Given(only=wanted(only), **given)
+    check(asked)
+    if output is not None:
+        check_place(output, what="calibration")
     found = load_inventory(find_inventory(Path.cwd(), str(inventory) if inventory else None))
     folder = RunFolder.create(Path.cwd())
     try:
@@ -83,7 +88,7 @@ def calibrate(
             from_ready_file(lab_ready) if lab_ready else Environment(),
             folder,
             account=account,
-            given=Given(only=wanted(only), **given),
+            given=asked,
             notify=lambda line: click.echo(line, err=True),
         )
         made, left = calibrator.run()
@@ -91,7 +96,8 @@ def calibrate(
         folder.tidy(keep=Ledger(folder.ledger).is_needed)
     click.echo(_table(made))
     if output is not None:
-        _write(output, made)
+        write_text(made.to_json(), output, what="calibration")
+        click.echo(f"{output}: {len(made.findings)} findings")
     if left:
         sys.exit(1)
 
@@ -99,6 +105,7 @@ def calibrate(
 def _table(made: Calibration) -> str:
     from tabulate import tabulate
 
+    from pytest_s3vpce.calibration import LEFT_OUT, NOT_RUN
     from pytest_s3vpce.escaping import escaped
     from pytest_s3vpce.undocumented import RULES
 
@@ -107,15 +114,16 @@ def _table(made: Calibration) -> str:
             name,
             escaped(found.value) if found.ran else "",
             _differs(found, RULES[name].assumed),
-            textwrap.shorten(escaped(found.detail if found.ran else found.value), _WIDEST),
+            textwrap.shorten(escaped(found.detail if found.ran else found.value.removeprefix(f"{NOT_RUN}: ")), _WIDEST),
         ]
         for name, found in made.findings.items()
+        if not found.value.endswith(LEFT_OUT)
     ]
     as_assumed = sum(found.agrees for found in made.findings.values())
     undecided = sum(found.ran and not found.decided for found in made.findings.values())
     left = sum(not found.ran for found in made.findings.values())
-    others = len(rows) - as_assumed - undecided - left
-    told = f"{as_assumed} of {len(rows)} rules are as assumed, {others} are not"
+    others = len(made.findings) - as_assumed - undecided - left
+    told = f"{as_assumed} of {len(made.findings)} rules are as assumed, {others} are not"
     told += f", {undecided} undecided" if undecided else ""
     told += f", {left} not run" if left else ""
     told += f", in account {made.account}"
@@ -128,13 +136,3 @@ def _differs(found: Finding, assumed: str) -> str:
     if not found.decided:
         return "undecided"
     return "" if found.agrees else f"assumed is: {assumed}"
-
-
-def _write(path: Path, made: Calibration) -> None:
-    from pytest_s3vpce.errors import RunError
-
-    try:
-        path.write_text(made.to_json(), encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"`{path}` can't be written: {error.strerror}", remedy="name a file") from error
-    click.echo(f"{path}: {len(made.findings)} findings")

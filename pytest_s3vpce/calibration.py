@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _VERSION: Final = 1
 LIVE: Final = "live"
 NOT_RUN: Final = "not run"
+LEFT_OUT: Final = "left out by --only"
 _LIMITS: Final = ("permissions_boundary", "session")
 _UNSENT: Final = {"s3:prefix": "key/prefix-not-sent", "s3:delimiter": "key/delimiter-not-sent"}
 _OWNERLESS: Final = {"ListBuckets": "s3:listallmybuckets", "CreateBucket": "s3:createbucket"}

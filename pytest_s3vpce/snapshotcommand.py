@@ -27,9 +27,10 @@ _LAB_READY = click.option(
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="the file to write, JSON")
 def snapshot(inventory: Path | None, *, lab_ready: Path | None, output: Path) -> None:
     """Reads all that decides about an inventory's requests, with read-only rights, into a JSON file."""
-    from pytest_s3vpce.report.text import write_text
+    from pytest_s3vpce.report.text import check_place, write_text
     from pytest_s3vpce.snapshot.state import unread
 
+    check_place(output, what="snapshot")
     found = _taken(_inventory(inventory), _environment(lab_ready))
     write_text(found.to_json(), output, what="snapshot")
     gaps = unread(found)

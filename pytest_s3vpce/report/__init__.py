@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.report import csv, html, json, markdown
+from pytest_s3vpce.report.text import check_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,8 +33,8 @@ def check(path: str) -> None:
     writer_of(path)
     if path == GITHUB:
         markdown.summary_file()
-    elif not Path(path).parent.is_dir():
-        raise RunError(f"the folder of the report `{path}` is not there", remedy="make it")
+    else:
+        check_place(Path(path), what="report")
 
 
 def writer_of(path: str) -> Writer:

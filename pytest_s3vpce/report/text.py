@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def check_place(path: Path, *, what: str) -> None:
+    """Told before anything is asked for: RunError where no file can be written there."""
+    if path.is_dir():
+        raise RunError(f"the {what} `{path}` can't be written: it is a folder", remedy="name a file")
+    if not path.parent.is_dir():
+        raise RunError(f"the folder of the {what} `{path}` is not there", remedy="make it")
+
+
 def write_text(text: str, path: Path, *, what: str = "report") -> None:
     """RunError where the file can't be written."""
     draft = path.with_name(f"{path.name}.{os.getpid()}")

@@ -116,6 +116,7 @@ def test_only_what_opened_fails_a_run_in_which_all_is_as_expected(example: Examp
         ("--s3vpce-baseline=none.json", "--s3vpce-baseline: the report `none.json` can't be read"),
         ("--s3vpce-report=r.pdf", "--s3vpce-report: no report has the suffix of `r.pdf`"),
         ("--s3vpce-report=missing/r.json", "--s3vpce-report: the folder of the report `missing/r.json` is not there"),
+        ("--s3vpce-report=folder.json", "the report `folder.json` can't be written: it is a folder; name a file"),
         ("--s3vpce-report=github", "--s3vpce-report: GITHUB_STEP_SUMMARY is not set"),
         ("--s3vpce-redact=everything", "invalid choice"),
     ],
@@ -124,6 +125,7 @@ def test_what_can_not_be_is_told_before_anything_is_sent(
     example: Example, in_lab: str, option: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    (example.path / "folder.json").mkdir()
     result = example.run(in_lab, option, *CELLS)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert told in result.stderr.str()
@@ -134,19 +136,24 @@ def test_what_can_not_be_is_told_before_anything_is_sent(
 def test_what_goes_wrong_with_files_at_the_end_is_told(
     example: Example, in_lab: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (example.path / "r.json").mkdir()
     old = Path(shutil.copy(BEFORE, example.path / "old.json"))
-    monkeypatch.setattr("pytest_s3vpce.run.session.RunSession.release", lambda _: old.unlink())
+
+    def spoil(_: object) -> None:
+        old.unlink(missing_ok=True)
+        (example.path / "r.json").mkdir()
+
+    monkeypatch.setattr("pytest_s3vpce.run.session.RunSession.release", spoil)
     options = ["--s3vpce-report=r.json", "--s3vpce-report=r.md", "--s3vpce-baseline=old.json"]
     result = example.run(in_lab, CELLS[0], *options)
     told = (
         "*failed at the end*",
-        "the report `r.json` can't be written: Is a directory*",
+        "the report `r.json` can't be written: Is a directory; name a file*",
         "not all was compared with the baseline: the report `old.json` can't be read: No such file*",
     )
     result.stdout.fnmatch_lines(told)
     assert (example.path / "r.md").exists()
     assert result.ret == pytest.ExitCode.TESTS_FAILED  # it can't tell whether anything opened
+    (example.path / "r.json").rmdir()
     unwritten = example.run(in_lab, CELLS[0], *options[:1])
     assert unwritten.ret == pytest.ExitCode.TESTS_FAILED  # nobody would know that there is none
     unwritten.stdout.no_fnmatch_line("*left behind*")

@@ -162,8 +162,8 @@ def test_files_that_are_no_snapshot_and_folders_that_are_not_there(
     nowhere = ("-o", str(tmp_path / "none" / "s.json"), "--lab-ready", str(shared_lab.ready_file))
     code, _, err = command("snapshot", "--inventory", inventory, *nowhere)
     assert code == 2
-    assert "the snapshot" in err
-    assert "can't be written" in err
+    assert "the folder of the snapshot" in err
+    assert "is not there; make it" in err
 
 
 def test_what_may_not_be_read_is_told(example: Example, shared_lab: SharedLab, tmp_path: Path) -> None:

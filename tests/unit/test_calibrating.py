@@ -23,7 +23,7 @@ from pytest_s3vpce.probe import Host, Probe
 from pytest_s3vpce.run.calibrating import calibrator, inside, measuring, network, scratch
 from pytest_s3vpce.run.calibrating.asking import NAMED, Question, Reply, heard
 from pytest_s3vpce.run.calibrating.asking import Asker as RealAsker
-from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, Experiment, Given, wanted
+from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS, Experiment, Given, check, wanted
 from pytest_s3vpce.run.calibrating.measuring import measured, spread
 from pytest_s3vpce.run.calibrating.ordering import ANY
 from pytest_s3vpce.run.environment import Environment
@@ -593,11 +593,16 @@ def test_the_table_tells_undecided_from_other_than_assumed() -> None:
     }
     table = _table(Calibration(findings={rule: Finding(rule=rule, value=row) for rule, row in values.items()}))
     rows = [" ".join(line.split()[1:]) for line in table.splitlines()[2:6]]
+    out = Finding(rule="order/kms", value=EXPERIMENTS["order"].why_not("order", Given(only=frozenset({"keys"}))))
+    assert _table(Calibration(findings={"order/kms": out})).splitlines()[2:] == [
+        "",
+        "0 of 1 rules are as assumed, 0 are not, 1 not run, in account ",
+    ]
     assert rows == [
         "503 SlowDown undecided",
         "allowed assumed is: denied",
         "wildcard",
-        "not run not run: needs a place",
+        "not run needs a place",
     ]
     assert "1 of 4 rules are as assumed, 1 are not, 1 undecided, 1 not run, in account" in table
 
@@ -615,6 +620,27 @@ def test_an_experiment_is_done_if_it_is_wanted_and_has_what_it_needs() -> None:
         wanted(["form"])
 
 
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (Given(endpoint="made"), "--with-endpoint alone comes to nothing; give --inside NAME and --with-endpoint (an"),
+        (Given(far="us-east-1", inside="a"), "--other-region alone comes to nothing; give --inside NAME, --with-"),
+        (Given(partner="b"), "--partner alone comes to nothing; give --inside NAME, --with-endpoint and --partner"),
+        (Given(only=frozenset({"endpoints"})), "experiment `endpoints` can't be done; it needs --inside NAME and"),
+    ],
+)
+def test_what_comes_to_nothing_is_told_before_anything_is_made(given: Given, why: str) -> None:
+    with pytest.raises(RunError) as raised:
+        check(given)
+    assert str(raised.value).startswith(why)
+
+
+def test_what_has_what_it_needs_is_done() -> None:
+    check(Given())
+    check(Given(inside="a", endpoint="made", partner="b", far="us-east-1"))
+    check(Given(only=frozenset({"gateways", "keys"}), inside="a"))
+
+
 def test_samples_are_counted_by_how_long_they_took() -> None:
     assert spread([0.2]) == "1 samples: 1 within 1 s; median 0.2 s"
     many = [0.5, 3.0, 0.7, 61.0, 4.0]
@@ -626,7 +652,12 @@ def test_samples_are_counted_by_how_long_they_took() -> None:
 
 def test_a_file_that_can_not_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = run(tmp_path, monkeypatch, [], "--output", str(tmp_path))
-    assert str(done.exception) == f"`{tmp_path}` can't be written: Is a directory; name a file"
+    assert str(done.exception) == f"the calibration `{tmp_path}` can't be written: it is a folder; name a file"
+    nowhere = run(tmp_path, monkeypatch, [], "--output", str(tmp_path / "none" / "c.json"))
+    assert (
+        str(nowhere.exception)
+        == f"the folder of the calibration `{tmp_path / 'none' / 'c.json'}` is not there; make it"
+    )
 
 
 def test_what_settles_nothing_leaves_a_rule_as_it_was_assumed() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pytest_s3vpce.calibration import NOT_RUN, Finding
+from pytest_s3vpce.calibration import LEFT_OUT, NOT_RUN, Finding
 from pytest_s3vpce.errors import RunError
 from pytest_s3vpce.run.calibrating.inside import endpoints, gateways, other_regions
 from pytest_s3vpce.run.calibrating.measuring import propagation
@@ -27,6 +27,8 @@ _INSIDE: Final = "--inside NAME (a vantage point of the inventory, made in subne
 _ENDPOINT: Final = "--inside NAME and --with-endpoint (an interface endpoint is made there)"
 _PARTNER: Final = "--inside NAME, --with-endpoint and --partner NAME (another account of the organization)"
 _FAR: Final = "--inside NAME, --with-endpoint and --other-region REGION (a bucket is made there)"
+_OPTIONS: Final = {"endpoint": "--with-endpoint", "partner": "--partner", "far": "--other-region"}
+"""Those that do nothing by themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +63,12 @@ class Experiment:
     def why_not(self, name: str, given: Given) -> str:
         """Why it is not done; empty where it is."""
         if given.only and name not in given.only:
-            return f"{NOT_RUN}: left out by --only"
-        lacks = self.run is None or not all(getattr(given, name) for name in self.takes)
-        return f"{NOT_RUN}: needs {self.needs}" if lacks else ""
+            return f"{NOT_RUN}: {LEFT_OUT}"
+        return f"{NOT_RUN}: needs {self.needs}" if self.lacks(given) else ""
+
+    def lacks(self, given: Given) -> bool:
+        """Whether it can't be done."""
+        return self.run is None or not all(getattr(given, name) for name in self.takes)
 
 
 EXPERIMENTS: Final[dict[str, Experiment]] = {
@@ -102,6 +107,17 @@ def wanted(names: Iterable[str]) -> frozenset[str]:
         if name not in EXPERIMENTS:
             raise RunError(f"there is no experiment `{name}`", remedy=f"known are {', '.join(EXPERIMENTS)}")
     return frozenset(names)
+
+
+def check(given: Given) -> None:
+    """Before anything is made: RunError where what is given or wanted comes to nothing for want of something else."""
+    for name, option in _OPTIONS.items():
+        takers = [row for row in EXPERIMENTS.values() if name in row.takes]
+        if getattr(given, name) and all(row.lacks(given) for row in takers):
+            raise RunError(f"{option} alone comes to nothing", remedy=f"give {takers[0].needs}")
+    for name in sorted(given.only):
+        if EXPERIMENTS[name].lacks(given):
+            raise RunError(f"experiment `{name}` can't be done", remedy=f"it needs {EXPERIMENTS[name].needs}")
 
 
 def not_run(name: str, why: str) -> Iterator[Finding]:
