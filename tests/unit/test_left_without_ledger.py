@@ -39,7 +39,7 @@ from tests.unit.labstage import LOADER, REGION, Person, Stage, deny, policy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAIN, MEMBER = "310000000071", "310000000072"
+MAIN, MEMBER = "310000000074", "310000000075"
 FAR: Final = "eu-west-1"
 RUN, LIVING = "0a0a0a0a", "0b0b0b0b"
 REPORTS: Final = "left-without-ledger"
