@@ -32,7 +32,6 @@ _NAME_OF_OWNER: Final = re.compile(rb"<DisplayName>[^<]*</DisplayName>|<DisplayN
 _SHOWS_OWNERS: Final = frozenset(
     {
         "ListBuckets",
-        "ListMultipartUploads",
         "ListObjects",
         "ListObjectsV2",
         "ListObjectVersions",

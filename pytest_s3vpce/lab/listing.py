@@ -59,8 +59,8 @@ def _listing_versions(marker_class: Any) -> Callable[..., Any]:
         version_id_marker: str | None = None,
     ) -> tuple[list[Any], list[str], list[Any], str | None, str | None]:
         every = _versions(self.get_bucket(bucket_name).keys.iterlists())
-        left = _after(every, key_marker or "", version_id_marker)
-        found = _grouped(left, prefix=prefix or "", delimiter=delimiter or "", marker=key_marker or "")
+        left = behind(every, key_marker or "", version_id_marker, name_of=_version_of)
+        found = grouped(left, prefix=prefix or "", delimiter=delimiter or "", marker=key_marker or "")
         page = found if max_keys is None else found[:max_keys]
         last, version = page[-1] if page and len(page) < len(found) else (None, None)
         told = [each for _, each in page if each is not None]
@@ -69,7 +69,7 @@ def _listing_versions(marker_class: Any) -> Callable[..., Any]:
             [name for name, each in page if each is None],
             [each for each in told if isinstance(each.version, marker_class)],
             last,
-            None if version is None else str(version.version_id or "null"),
+            None if version is None else _version_of(version),
         )
 
     return list_object_versions
@@ -94,9 +94,8 @@ def mend_stores(store_class: Any) -> None:
 
 
 def mend_answers(response_class: Any, *, upload_class: Any) -> None:
-    """Uploads are told with when they were begun, and buckets with their Regions to who asks with a parameter.
+    """Uploads know when they were begun, and buckets are told with their Regions to who asks with a parameter.
 
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html and
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html
     """
     begin, serialized = upload_class.__init__, response_class.serialized
@@ -106,13 +105,7 @@ def mend_answers(response_class: Any, *, upload_class: Any) -> None:
         self.begun = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
     def told(self: Any, action_result: Any) -> Any:
-        action = self.data.get("Action")
-        if action == "ListMultipartUploads":
-            uploads = self.backend.get_bucket(self.bucket_name).multiparts
-            for row in action_result.result["Uploads"]:
-                if (upload := uploads.get(row["UploadId"])) is not None:
-                    row["Initiated"] = upload.begun
-        elif action == "ListBuckets" and _NARROWING & set(self.querystring):
+        if self.data.get("Action") == "ListBuckets" and _NARROWING & set(self.querystring):
             for row in action_result.result["Buckets"]:
                 if (bucket := self.backend.buckets.get(row["Name"])) is not None:
                     row["BucketRegion"] = bucket.region_name
@@ -129,29 +122,35 @@ def _versions(keys: Iterable[tuple[str, list[Any]]]) -> Iterator[tuple[str, List
             yield name, Listed(versions[place], is_latest=place == newest)
 
 
-def _after(every: Iterable[tuple[str, Listed]], key: str, version: str | None) -> Iterator[tuple[str, Listed]]:
-    """Those behind the marker: behind all versions of its key, or behind the one that it names.
+def behind(
+    every: Iterable[tuple[str, Any]], key: str, marker: str | None, *, name_of: Callable[[Any], str]
+) -> Iterator[tuple[str, Any]]:
+    """Those behind the marker: behind all of its key, or behind the version or upload that it names.
 
     That one may be gone by now, with all that were listed before it: what is left of its key is behind it then.
     """
-    same: list[tuple[str, Listed]] = []
+    same: list[tuple[str, Any]] = []
     for name, each in every:
         if name > key:
             yield from same
             same = []
             yield name, each
-        elif name == key and version:
-            same = [] if str(each.version_id or "null") == version else [*same, (name, each)]
+        elif name == key and marker:
+            same = [] if name_of(each) == marker else [*same, (name, each)]
     yield from same
+
+
+def _version_of(each: Listed) -> str:
+    return str(each.version_id or "null")
 
 
 def _entries(living: dict[str, Any], prefix: str, delimiter: str, marker: str) -> list[tuple[str, Any]]:
     """Names after the marker in their order, with their keys; None for a common prefix."""
     after = ((name, living[name]) for name in sorted(living) if name > marker)
-    return _grouped(after, prefix=prefix, delimiter=delimiter, marker=marker)
+    return grouped(after, prefix=prefix, delimiter=delimiter, marker=marker)
 
 
-def _grouped(rows: Iterable[tuple[str, Any]], *, prefix: str, delimiter: str, marker: str) -> list[tuple[str, Any]]:
+def grouped(rows: Iterable[tuple[str, Any]], *, prefix: str, delimiter: str, marker: str) -> list[tuple[str, Any]]:
     """The rows below the prefix, with one that says None for all that share a folder: it is told of once."""
     found: list[tuple[str, Any]] = []
     last = marker

@@ -23,6 +23,7 @@ from pytest_s3vpce.lab import (
     s3places,
     s3public,
     s3tags,
+    s3uploads,
     s3versions,
 )
 from pytest_s3vpce.lab.denials import PLAIN
@@ -58,6 +59,7 @@ _ROOMS: Final = (
     s3lifecycle.answer,
     s3versions.answer,
     s3grants.answer,
+    s3uploads.answer,
 )
 """Who answers what the state behind does not know, or not rightly."""
 

@@ -678,3 +678,33 @@ def test_uploads_are_listed_with_when_they_were_begun(s3: Any) -> None:
     (found,) = s3.list_multipart_uploads(Bucket=BUCKET, Prefix="begun")["Uploads"]
     assert before <= found["Initiated"] <= dt.datetime.now(dt.UTC)
     s3.abort_multipart_upload(Bucket=BUCKET, Key="begun", UploadId=begun)
+
+
+def test_uploads_are_listed_page_by_page(s3: Any) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html"""
+    bucket, keys = "lab-s3-uploads", ("b", "a", "d/1", "d/2", "b", "e & <f>")
+    s3.create_bucket(Bucket=bucket)
+    ids = [s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"] for key in keys]
+    wanted = [("a", ids[1]), ("b", ids[0]), ("b", ids[4]), ("d/1", ids[2]), ("d/2", ids[3]), ("e & <f>", ids[5])]
+
+    def of(found: Any) -> list[tuple[str, str]]:
+        return [(row["Key"], row["UploadId"]) for row in found.get("Uploads", ())]
+
+    for size in (1, 2, 4, 1000):
+        pages = list(s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, MaxUploads=size))
+        assert [row for page in pages for row in of(page)] == wanted
+        assert [page["IsTruncated"] for page in pages] == [True] * (len(pages) - 1) + [False]
+        assert len(pages) == -(-len(wanted) // size)
+    assert of(s3.list_multipart_uploads(Bucket=bucket, KeyMarker="b")) == wanted[3:]
+    assert of(s3.list_multipart_uploads(Bucket=bucket, UploadIdMarker=ids[5])) == wanted
+    assert of(s3.list_multipart_uploads(Bucket=bucket, Prefix="d/")) == wanted[3:5]
+    first = s3.list_multipart_uploads(Bucket=bucket, Delimiter="/", MaxUploads=4)
+    assert of(first) == wanted[:3]
+    assert (first["CommonPrefixes"], first["Delimiter"]) == ([{"Prefix": "d/"}], "/")
+    rest = s3.list_multipart_uploads(Bucket=bucket, Delimiter="/", KeyMarker=first["NextKeyMarker"])
+    assert (of(rest), "CommonPrefixes" in rest) == (wanted[5:], False)
+    encoded = s3.list_multipart_uploads(Bucket=bucket, Prefix="e ", EncodingType="url")
+    assert (encoded["Prefix"], encoded["EncodingType"]) == ("e%20", "url")
+    assert of(encoded) == [("e%20%26%20%3Cf%3E", ids[5])]
+    nothing = s3.list_multipart_uploads(Bucket=bucket, MaxUploads=0)
+    assert (of(nothing), nothing["IsTruncated"]) == ([], False)
