@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -68,7 +68,7 @@ def render(
 ) -> str:
     """The whole report as text no wider than `width` where that can be, in characters that the encoding has."""
     signs = _signs(encoding)
-    shown = _harmless(matrix, signs)
+    shown = _harmless(_told(matrix, detail), signs)
     return _Page(shown, colour=colour, width=max(width, 60), signs=signs, detail=detail).text()
 
 
@@ -77,6 +77,14 @@ def render_here(matrix: Matrix, *, colour: Colour, verbosity: int) -> str:
     width = min(shutil.get_terminal_size().columns, _WIDEST)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return render(matrix, colour=colour, width=width, encoding=encoding, detail=Detail.of(verbosity))
+
+
+def _told(matrix: Matrix, detail: Detail) -> Matrix:
+    """Without what is told nowhere: it need not be escaped."""
+    if detail is Detail.FULL:
+        return replace(matrix, controls=(), readings=())
+    cells = (cell if cell.passed is False else replace(cell, sent=None, received=None) for cell in matrix.cells)
+    return replace(matrix, cells=tuple(cells), controls=(), readings=())
 
 
 def _harmless(matrix: Matrix, signs: _Signs) -> Matrix:

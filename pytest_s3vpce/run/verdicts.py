@@ -6,13 +6,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.escaping import escaped, harmless
-from pytest_s3vpce.matrix import Status
+from pytest_s3vpce.escaping import escaped
+from pytest_s3vpce.matrix import CellResult, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_s3vpce.matrix import CellResult, ClaimResult, Matrix
+    from pytest_s3vpce.matrix import ClaimResult, Matrix
 
 _LONGEST: Final = 1900
 """Bytes of an item's property; JUnit files stay readable."""
@@ -21,12 +21,23 @@ _LONGEST_PART: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class ItemVerdict:
-    """One cell's or claim's end: `text` says why in a few lines, `data` is the short form."""
+    """One cell's or claim's end: `text` says why in a few lines, `data` is the short form.
 
-    id: str
-    passed: bool
-    text: str
+    Neither can steer a terminal, whatever was answered.
+    """
+
+    row: CellResult | ClaimResult
     data: dict[str, Any]
+
+    @property
+    def passed(self) -> bool:
+        return bool(self.row.passed)
+
+    @property
+    def text(self) -> str:
+        """Made where it is told: of most cells nobody asks."""
+        lines = _lines(self.row) if isinstance(self.row, CellResult) else _claim_lines(self.row)
+        return "\n".join(map(escaped, lines))
 
     def properties(self) -> list[tuple[str, str]]:
         """For JUnit and the like: the short form, and its parts by name, where they say something."""
@@ -37,21 +48,24 @@ class ItemVerdict:
         text = json.dumps(self.data, separators=(",", ":"))
         if len(text) <= _LONGEST:
             return text
-        return json.dumps({"id": self.id[:500], "passed": self.passed}, separators=(",", ":"))
+        return json.dumps({"id": self.data["id"][:500], "passed": self.passed}, separators=(",", ":"))
 
 
 def _property(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return escaped(text)[:_LONGEST_PART]
+    return (value if isinstance(value, str) else json.dumps(value))[:_LONGEST_PART]
 
 
 def verdicts_of(matrix: Matrix) -> dict[str, ItemVerdict]:
-    """By id, every cell and claim of the matrix; no text of theirs can steer a terminal."""
-    cells, claims = harmless((matrix.cells, matrix.claims))
-    return {row.id: _of_cell(row) for row in cells} | {row.id: _of_claim(row) for row in claims}
+    """By id, every cell and claim of the matrix."""
+    cells = {row.id: _verdict(row, _of_cell(row)) for row in matrix.cells}
+    return cells | {row.id: _verdict(row, _of_claim(row)) for row in matrix.claims}
 
 
-def _of_cell(row: CellResult) -> ItemVerdict:
+def _verdict(row: CellResult | ClaimResult, data: dict[str, Any]) -> ItemVerdict:
+    return ItemVerdict(row, {name: escaped(value) if isinstance(value, str) else value for name, value in data.items()})
+
+
+def _of_cell(row: CellResult) -> dict[str, Any]:
     data = {
         "id": row.id,
         "expect": row.expect.value if row.expect else None,
@@ -64,7 +78,7 @@ def _of_cell(row: CellResult) -> ItemVerdict:
     }
     if row.predicted is not None:
         data |= {"predicted": row.predicted.expected.value, "surprise": row.predicted.surprise}
-    return ItemVerdict(row.id, bool(row.passed), "\n".join(_lines(row)), data)
+    return data
 
 
 def _lines(row: CellResult) -> Iterator[str]:
@@ -92,13 +106,13 @@ def _lines(row: CellResult) -> Iterator[str]:
         yield from row.predicted.explanation
 
 
-def _of_claim(row: ClaimResult) -> ItemVerdict:
+def _of_claim(row: ClaimResult) -> dict[str, Any]:
     data = {"id": row.id, "verdict": row.verdict.value, "sentence": row.sentence[:800], "passed": row.passed}
     if row.explanations:
         first = row.explanations[0].predicted
         names = ("layer", "policy", "statement", "place", "missed", "fix")
         data |= {name: value for name in names if (value := getattr(first, name))}
-    return ItemVerdict(row.id, row.passed, "\n".join(_claim_lines(row)), data)
+    return data
 
 
 def _claim_lines(row: ClaimResult) -> Iterator[str]:
