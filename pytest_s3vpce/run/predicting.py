@@ -9,6 +9,7 @@ from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.predict import Predictor, tell
 from pytest_s3vpce.probe import ProbeBuilder
+from pytest_s3vpce.redaction import scrubbed
 from pytest_s3vpce.run.explaining import with_explanations
 from pytest_s3vpce.run.foreseen import answered, blame_of, is_surprise, predicted_of, surprising, to_be_allowed
 from pytest_s3vpce.run.snapshotting import take
@@ -37,7 +38,7 @@ def predicted(matrix: Matrix, cells: Sequence[ExpectedCell], operator: Operator)
             world, operator.environment, kms_keys=kms_keys([*(row.cell for row in cells), *operator.sent.values()])
         )
     except S3VpceError as error:
-        return replace(matrix, notes=(*matrix.notes, f"nothing was predicted: {error}"))
+        return replace(matrix, notes=(*matrix.notes, scrubbed(f"nothing was predicted: {error}")))
     return with_predictions(
         matrix,
         cells,

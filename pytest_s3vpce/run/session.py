@@ -335,6 +335,8 @@ class RunSession:
 
     def shown(self, matrix: Matrix) -> Matrix:
         """The matrix as people may see it: without what the settings take out."""
+        if matrix is self._own and self.settings.redact is Level.SECRETS:
+            return matrix  # which holds none
         if self._shown is None or self._shown[0] is not matrix:
             self._shown = matrix, redacted(matrix, level=self.settings.redact, names=names_of(matrix))
         return self._shown[1]
