@@ -50,6 +50,8 @@ class _Walk:
         kind: Any = type(value)
         if kind in self._textless:
             return value
+        if kind in self._fields:
+            return self._dataclass(value, self._fields[kind])
         if isinstance(value, str) and not isinstance(value, Enum):
             changed = texts[str(value)]
             return value if changed == value else changed
@@ -60,8 +62,7 @@ class _Walk:
         if not is_dataclass(value):
             self._textless.add(kind)
             return value
-        if kind not in self._fields:
-            self._fields[kind] = tuple((row.name, self.texts(f"{kind.__name__}.{row.name}")) for row in fields(value))
+        self._fields[kind] = tuple((row.name, self.texts(f"{kind.__name__}.{row.name}")) for row in fields(value))
         return self._dataclass(value, self._fields[kind])
 
     def _listed(self, rows: Any, texts: _Texts, kind: Any) -> Any:

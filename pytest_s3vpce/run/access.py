@@ -370,7 +370,8 @@ class AccessRun:
                 ambient=destination.region if principal.ambient else None,
                 presign=presign,
             )
-        return replace(self._signed[key], read_timeout=cell.timeout)
+        signed = self._signed[key]
+        return signed if signed.read_timeout == cell.timeout else replace(signed, read_timeout=cell.timeout)
 
     # --- outcomes ----------------------------------------------------------------------------------------------------
 
