@@ -23,7 +23,7 @@ from pytest_s3vpce.run.objects import (
     is_read,
     is_refusal,
     object_of,
-    reading_of,
+    readings_of,
 )
 from pytest_s3vpce.run.observed import Observed, counted_of, outcome_of
 from pytest_s3vpce.run.plan import Reader, probes_of, readers_of, writes
@@ -264,18 +264,20 @@ class AccessRun:
 
     def _read_again(self, labels: Iterable[str], seen: Observed) -> None:
         """Where something was refused: of a key where nothing is any more, S3 answers with a 403, too."""
-        probes = {label: reading_of(label, seen.outcomes) for label in labels}
+        readings = readings_of(seen.outcomes)
+        probes = {label: readings[label] for label in labels if label in readings}
         found = Observed(calibration=seen.calibration)
-        self._exchange([probe for probe in probes.values() if probe], found)
-        seen.gone.update(label for label, probe in probes.items() if probe and not outcome_of(probe, found).allowed)
+        self._exchange(list(probes.values()), found)
+        seen.gone.update(label for label, probe in probes.items() if not outcome_of(probe, found).allowed)
 
     def _read_unread(self, refused: Iterable[Probe], readers: Mapping[str, Reader | None], seen: Observed) -> None:
         """Declared keys that nobody read, by who reads the bucket's canary: whether nothing is there."""
         unread = {}
+        readings = readings_of(seen.outcomes)
         for probe in refused:
             target, reader = probe.cell.target, readers.get(probe.cell.target.bucket)
             about = operation(probe.cell.operation).on_object and target.key is not None
-            if reader is not None and about and reading_of(target.label, seen.outcomes) is None:
+            if reader is not None and about and target.label not in readings:
                 unread[target.label] = reader.probe(target.key)
         found = Observed()
         self._exchange(list(unread.values()), found)

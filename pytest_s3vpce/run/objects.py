@@ -48,10 +48,18 @@ def object_of(probe: Probe) -> str:
     return target.bucket if target.key is None else target.label
 
 
-def reading_of(label: str, outcomes: Mapping[Probe, Outcome]) -> Probe | None:
-    """Who read an object, and would read it again."""
-    found = (row for row, outcome in outcomes.items() if outcome.allowed and row.cell.label == label)
-    return min(filter(reads, found), key=lambda row: bool(row.session_policy), default=None)
+def readings_of(outcomes: Mapping[Probe, Outcome]) -> dict[str, Probe]:
+    """By label, who read an object, and would read it again; preferably without a session policy."""
+    found: dict[str, Probe] = {}
+    for row, outcome in outcomes.items():
+        label = row.cell.label
+        if (
+            outcome.allowed
+            and reads(row)
+            and (label not in found or (found[label].session_policy and not row.session_policy))
+        ):
+            found[label] = row
+    return found
 
 
 def canary_body(answer: Answer | str) -> tuple[bytes | None, str]:

@@ -57,28 +57,29 @@ class Observed:
         """Where S3 showed nothing to who was to read it, a refusal without a reason may be no policy's."""
         results = self.results()
         absent = {label for label in self.gone | self.unshown if not results.is_there(label)}
-        entered = {probe.cell.target.bucket for probe, told in self.outcomes.items() if told.allowed}
-        for probe in [row for row in self.counted if is_bare(row, self.outcomes)]:
-            bucket, on_object = probe.cell.target.bucket, OPERATIONS[probe.cell.operation].on_object
-            why = self._unauthentic(probe)
-            if on_object and (label := object_of(probe)) in absent:
+        unentered = self.unshown - {row.cell.target.bucket for row, told in self.outcomes.items() if told.allowed}
+        unauthentic = self._unauthentic()
+        for probe in [sent for sent in self.counted if is_bare(sent, self.outcomes)]:
+            bucket, row = probe.cell.target.bucket, OPERATIONS[probe.cell.operation]
+            why = unauthentic.get(probe.cell.who, "") if row.api_name.startswith("Head") else ""
+            if row.on_object and (label := object_of(probe)) in absent:
                 why = (
                     "S3 named no policy, as where nothing is and the caller may not list, "
                     f"and no object was shown to be there on {label} all along"
                 )
-            elif not on_object and bucket in self.unshown - entered:
+            elif not row.on_object and bucket in unentered:
                 why = f"S3 named no policy, as where another account owns the bucket, and nobody was let into {bucket}"
             if why:
                 self.counted[probe] = replace(self.counted[probe], kind=OutcomeKind.INCONCLUSIVE, reason=why)
 
-    def _unauthentic(self, probe: Probe) -> str:
-        """Why S3 may have refused a HEAD: its answer does not say, but those to others of the same caller's do."""
-        cell = probe.cell
-        if not OPERATIONS[cell.operation].api_name.startswith("Head"):
-            return ""
-        codes = {told.code for row, told in self.outcomes.items() if row.cell.who == cell.who} & UNAUTHENTIC_CODES
-        told = ", ".join(sorted(filter(None, codes)))
-        return f"S3 does not say why it refuses a HEAD, and refused others of {cell.who} with {told}" if told else ""
+    def _unauthentic(self) -> dict[str, str]:
+        """By who sent a HEAD, why S3 may have refused it: its answer does not say, but those to others of theirs do."""
+        codes: dict[str, set[str]] = {}
+        for row, told in self.outcomes.items():
+            if told.code in UNAUTHENTIC_CODES:
+                codes.setdefault(row.cell.who, set()).add(str(told.code))
+        said = "S3 does not say why it refuses a HEAD, and refused others of"
+        return {who: f"{said} {who} with {', '.join(sorted(found))}" for who, found in codes.items()}
 
     def results(self) -> Results:
         return Results(
