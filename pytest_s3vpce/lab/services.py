@@ -134,9 +134,10 @@ class Services:
         from moto.ec2.responses import EC2Response
         from moto.ec2.utils import random_public_ip
 
-        from pytest_s3vpce.lab import mending, vpcendpoints
+        from pytest_s3vpce.lab import clienttokens, mending, vpcendpoints
 
         def mend() -> None:
+            clienttokens.mend_launches(EC2Response)
             vpcendpoints.mend_endpoints(VPCEndPoint, backend_class=EC2Backend, response_class=EC2Response)
             mending.mend_subnets(Subnet)
             mending.mend_routes(Route)

@@ -686,3 +686,20 @@ def test_what_an_upgrade_breaks_is_named(monkeypatch: pytest.MonkeyPatch, state:
     checks = {"network": broken, "buckets": lambda _: {"owner": False, "objects": True}}
     monkeypatch.setattr(selfcheck, "_CHECKS", checks)
     assert state.self_check() == ["network: AttributeError: no attribute `vpcs`", "buckets: owner"]
+
+
+def test_instances_are_started_once_under_one_client_token(account: Account) -> None:
+    """https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html"""
+    ec2, iam = account.client("ec2"), account.client("iam")
+    iam.create_instance_profile(InstanceProfileName="probe")
+    one = {"ImageId": "ami-12345678", "MinCount": 1, "MaxCount": 1, "IamInstanceProfile": {"Name": "probe"}}
+    first, again = (ec2.run_instances(**one, ClientToken="t")["Instances"][0]["InstanceId"] for _ in range(2))
+    assert first == again
+    others = {ec2.run_instances(**one)["Instances"][0]["InstanceId"] for _ in range(2)}  # each with a token of its own
+    assert len(others - {first}) == 2
+    changed = {**one, "InstanceType": "t3.micro", "ClientToken": "t"}
+    assert code_of(ec2.run_instances, **changed) == (400, "IdempotentParameterMismatch")
+    ec2.terminate_instances(InstanceIds=[first])
+    assert code_of(ec2.run_instances, **one, ClientToken="t") == (400, "IdempotentInstanceTerminated")
+    assert code_of(ec2.run_instances, **one, ClientToken="dry", DryRun=True) == (412, "DryRunOperation")
+    assert ec2.run_instances(**one, ClientToken="dry")["Instances"][0]["InstanceId"] != first
