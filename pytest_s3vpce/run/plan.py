@@ -116,19 +116,12 @@ def readers_of(
     None where neither is there: then no write is sent to that bucket, and no claim takes a denial there for a
     counterexample. Control buckets need none: their canaries are read anyway.
     """
-    found: dict[str, Reader | None] = {}
+    known = dict(declared)
+    for row in filter(_allows, cells):
+        known.setdefault(row.cell.target.bucket, (row.cell.principal, row.cell.vantage))
     named = (probe.cell.target.bucket for probe in probes if operation(probe.cell.operation).on_object)
-    for bucket in dict.fromkeys(named):
-        if bucket.startswith("control:"):
-            continue
-        if bucket in declared:
-            found[bucket] = Reader(bucket, *declared[bucket])
-            continue
-        allowed = (
-            expected.cell
-            for expected in cells
-            if expected.expect is Expect.ALLOW and expected.cell.target.bucket == bucket
-        )
-        first = next(allowed, None)
-        found[bucket] = Reader(bucket, first.principal, first.vantage) if first else None
-    return found
+    return {
+        bucket: Reader(bucket, *known[bucket]) if bucket in known else None
+        for bucket in dict.fromkeys(named)
+        if not bucket.startswith("control:")
+    }
