@@ -49,7 +49,8 @@ def render(runs: Sequence[Matrix]) -> str:
     once = {(run.started, run.run_id): run for run in runs}  # the newest is often kept under two names
     shown = harmless(tuple(once[key] for key in sorted(once)))
     names = list(dict.fromkeys(claim.id for run in shown for claim in run.claims))
-    lines = [(name, list(reversed(_line(name, shown)))) for name in names]
+    claims = [{claim.id: claim for claim in run.claims} for run in shown]
+    lines = [(name, list(reversed(_line([run.get(name) for run in claims])))) for name in names]
     newest = shown[-1]
     return page(
         "history.html.j2",
@@ -65,14 +66,13 @@ def render(runs: Sequence[Matrix]) -> str:
     )
 
 
-def _line(name: str, runs: Sequence[Matrix]) -> list[_Point | None]:
+def _line(claims: Sequence[ClaimResult | None]) -> list[_Point | None]:
+    """One claim over the runs; None where a run did not choose it."""
     found: list[_Point | None] = []
     before: str | None = None
-    for run in runs:
-        claim = next((claim for claim in run.claims if claim.id == name), None)
-        point = None if claim is None else _point(claim, before)
-        before = before if point is None else point.ended
-        found.append(point)
+    for claim in claims:
+        found.append(None if claim is None else _point(claim, before))
+        before = before if claim is None else claim.ended
     return found
 
 
