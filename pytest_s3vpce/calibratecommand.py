@@ -67,7 +67,7 @@ def calibrate(
     lab_ready: Path | None,
     **given: str,
 ) -> None:
-    """Tries out what AWS documents nowhere, with a bucket and roles of its own that it removes; tells what it found."""
+    """Tries out what AWS documents nowhere. It makes a bucket and roles of its own, and removes them."""
     from pytest_s3vpce.inventory import find_inventory, load_inventory
     from pytest_s3vpce.report.text import check_place, write_text
     from pytest_s3vpce.run.calibrating.calibrator import Calibrator

@@ -77,13 +77,13 @@ main.add_command(why)
 
 @main.command()
 def classify() -> None:
-    """Answers of S3 as JSON lines on stdin, their outcomes as JSON lines on stdout."""
+    """Classifies answers of S3: JSON lines on stdin and stdout."""
     _filter(_classified)
 
 
 @main.command()
 def decide() -> None:
-    """Decision requests as JSON lines on stdin, decisions as JSON lines on stdout."""
+    """Decides requests by policies: JSON lines on stdin and stdout."""
     from pytest_s3vpce.policy import answer
 
     _filter(answer)
@@ -93,7 +93,7 @@ def decide() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="all that led to the decision, as JSON")
 def explain(file: Path, *, as_json: bool) -> None:
-    """Why a request is decided as it is: one decision request in FILE, whose policies may be names of files."""
+    """Says why a request is decided as it is. FILE holds a decision request, whose policies may be names of files."""
     from pytest_s3vpce.policy import decide as decided
     from pytest_s3vpce.policy import read_request
 
@@ -104,7 +104,7 @@ def explain(file: Path, *, as_json: bool) -> None:
 @main.command()
 @click.option("--output", type=click.Path(path_type=Path), help="a folder to write the schemas into, instead of stdout")
 def schema(output: Path | None) -> None:
-    """The JSON Schemas of the inventory and of expectation files, for editors, and of reports and snapshots."""
+    """Prints JSON Schemas. Of inventories and expectation files, for editors; of reports and snapshots."""
     from pytest_s3vpce.expectations import schemas
     from pytest_s3vpce.matrix import schema as of_reports
     from pytest_s3vpce.snapshot.state import schema as of_snapshots
@@ -123,7 +123,7 @@ def schema(output: Path | None) -> None:
 @click.option("--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml here)")
 @click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, instead of AWS")
 def doctor(inventory: Path | None, lab_ready: Path | None) -> None:
-    """Checks all that an inventory names without probing; exit status 1 where something is in the way."""
+    """Checks all that an inventory names, without probing. Exit status 1 where something is in the way of a run."""
     from pytest_s3vpce.inventory import find_inventory, load_inventory
     from pytest_s3vpce.run.doctor import examine, table
     from pytest_s3vpce.run.environment import Environment, from_ready_file
@@ -174,6 +174,8 @@ def _classified(line: str) -> tuple[str, bool]:
 def _row_of(line: str) -> dict[str, Any]:
     try:
         row = json.loads(line, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON: {error.msg.lower()}, at character {error.pos + 1}") from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(row, dict):

@@ -39,7 +39,7 @@ def _keepers(inventory: Path | None, lab_ready: Path | None) -> Keepers:
 @click.command()
 @_options
 def deploy(inventory: Path | None, lab_ready: Path | None) -> None:
-    """Makes the functions of vantage points with `keep`, or brings them up to date, for runs that create nothing."""
+    """Makes the functions that vantage points keep. Brings those that are there up to date; runs then create none."""
     done = _keepers(inventory, lab_ready).deploy(notify=click.echo)
     for name, found in done.items():
         if isinstance(found, S3VpceError):
@@ -54,7 +54,7 @@ def deploy(inventory: Path | None, lab_ready: Path | None) -> None:
 @_options
 @click.option("--wait", is_flag=True, help="until Lambda has released its network interfaces, up to 40 minutes")
 def undeploy(inventory: Path | None, lab_ready: Path | None, *, wait: bool) -> None:
-    """Removes the functions that `s3vpce deploy` made for this inventory, and their roles."""
+    """Removes the functions that `s3vpce deploy` made. Those of this inventory, and their roles."""
     from pytest_s3vpce.run.sweeping import until_gone
 
     keepers = _keepers(inventory, lab_ready)

@@ -81,7 +81,7 @@ def lab(
     function_delay: float,
     **served: Any,
 ) -> None:
-    """Serves the embedded AWS on loopback until SIGTERM or Ctrl-C; its commands use one that runs."""
+    """Serves the embedded AWS look-alike. It goes on until SIGTERM or Ctrl-C; the commands use one that runs."""
     context.obj = ready_file
     if context.invoked_subcommand is not None:
         return
@@ -112,7 +112,7 @@ def lab(
 @_ready_option
 @click.pass_obj
 def path(named: Path | None, *, subnet: str, groups: tuple[str, ...], ready_file: Path | None) -> None:
-    """Prints the lab's addresses as seen from an instance in a subnet: http is port 80 there, https port 443."""
+    """Prints the lab's addresses as seen from a subnet. For an instance there, http is port 80 and https port 443."""
     found = _running(ready_file or named).path(subnet, security_group_ids=groups)
     click.echo(json.dumps({name: found[name] for name in ("endpoint_url", "https_endpoint_url", "proxy_url")}))
 
@@ -143,7 +143,7 @@ def execute(
     ready_file: Path | None,
     command: tuple[str, ...],
 ) -> None:
-    """Runs a command as if it stood on an instance in a subnet; its exit status is the command's."""
+    """Runs a command as if it stood in a subnet. The exit status is the command's."""
     from pytest_s3vpce.lab.rolesession import assume
     from pytest_s3vpce.lab.surroundings import Via, of_command
 
@@ -169,7 +169,7 @@ def _owner(role: str | None) -> str | None:
 @_ready_option
 @click.pass_obj
 def log(named: Path | None, *, follow: bool, as_json: bool, ready_file: Path | None) -> None:
-    """Shows the requests: who, from where, by which path, which action, the decision and its reason."""
+    """Shows who asked what. From where, by which path, the decision and its reason."""
     from pytest_s3vpce.lab.logline import line
 
     running = _running(ready_file or named)

@@ -42,7 +42,7 @@ _KINDS: Final = ("bucket", "endpoint", "identity", "session", "boundary", "scp",
 @click.option("--kind", type=click.Choice(_KINDS), help="what kind of policies they are (default: guessed of each)")
 @click.option("--format", "form", type=click.Choice([form.value for form in Format]), default="text", show_default=True)
 def lint(files: tuple[Path, ...], *, kind: str | None, form: str) -> None:
-    """The mistakes in policy documents; exit status 1 where there are errors, 2 where a file can't be read."""
+    """Finds mistakes in policies. Exit status 1 where there are errors, 2 where a file can't be read."""
     from pytest_s3vpce.policy.lint import Kind, Severity
 
     found: dict[Path, tuple[Kind, tuple[Finding, ...]]] = {}

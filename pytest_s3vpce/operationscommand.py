@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from pytest_s3vpce.errors import S3VpceError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -26,11 +28,21 @@ class Layout(StrEnum):
 @click.argument("names", nargs=-1, metavar="[OPERATION]...")
 @click.option("--format", "form", type=click.Choice([form.value for form in Layout]), default="text", show_default=True)
 def operations(names: tuple[str, ...], *, form: str) -> None:
-    """The operation catalogue: actions, and how each operation is probed without changing anything."""
-    from pytest_s3vpce.operations import OPERATIONS, operation
+    """Lists operations, and how each is probed. Those named by operation or action, else the whole catalogue."""
+    from pytest_s3vpce.operations import OPERATIONS
 
-    rows = [described(row) for row in (map(operation, names) if names else OPERATIONS.values())]
+    rows = [described(row) for row in (map(_named, names) if names else OPERATIONS.values())]
     click.echo(_WRITERS[Layout(form)](rows))
+
+
+def _named(name: str) -> Operation:
+    from pytest_s3vpce.faults import Fault
+    from pytest_s3vpce.questions import row_of
+
+    try:
+        return row_of(name)
+    except Fault as fault:
+        raise S3VpceError(fault.what, remedy=fault.remedy) from fault
 
 
 def described(row: Operation) -> dict[str, Any]:

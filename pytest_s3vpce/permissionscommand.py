@@ -22,11 +22,11 @@ import click
     type=click.Choice(["create", "keep", "deploy", "sweep", "assume", "snapshot"]),
     default="create",
     show_default=True,
-    help="for runs that make what they need, with kept functions, to sign in; for commands of those names",
+    help="runs that make what they need, use what is kept, assume roles alone; commands of those names",
 )
 @click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, for its outputs")
 def permissions(inventory: Path | None, *, form: str, mode: str, lab_ready: Path | None) -> None:
-    """Prints the policies that an inventory's runs need: of each account's runner, of roles' trust, of functions."""
+    """Prints the policies that runs need. Those of each account's runner, of probed roles' trust, and of functions."""
     from pytest_s3vpce.inventory import find_inventory, load_inventory
     from pytest_s3vpce.report.permissions import FORMS
     from pytest_s3vpce.run.environment import Environment, from_ready_file

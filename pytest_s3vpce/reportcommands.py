@@ -18,7 +18,8 @@ _REDACT = click.option(
     "--redact",
     type=click.Choice([level.value for level in Level]),
     default=Level.SECRETS.value,
-    help="what is taken out besides secrets: account ids, bucket names too, IP addresses too",
+    show_default=True,
+    help="what is taken out: secrets, account ids as well, bucket names as well, IP addresses as well",
 )
 
 
@@ -34,7 +35,7 @@ _REDACT = click.option(
 @click.option("-q", "--quiet", count=True, help="the verdicts alone")
 @_REDACT
 def report(file: Path, *, output: str | None, snapshot: Path | None, verbose: int, quiet: int, redact: str) -> None:
-    """Shows a report that `--s3vpce-report FILE.json` wrote, or makes one of another format of it."""
+    """Shows a JSON report, or makes another format of it. FILE is what `--s3vpce-report=FILE.json` wrote."""
     from pytest_s3vpce.report import writer_of
 
     found = _read(file, redact, snapshot=snapshot)
@@ -49,7 +50,7 @@ def report(file: Path, *, output: str | None, snapshot: Path | None, verbose: in
 @click.option("--output", type=click.Path(path_type=Path), help="the report to write, instead of JSON on stdout")
 @_REDACT
 def merge(files: tuple[Path, ...], *, output: Path | None, redact: str) -> None:
-    """Joins the reports that the shards of one run wrote; exit status 1 where anything failed or a shard is missing."""
+    """Joins the reports of one run's shards. Exit status 1 where anything failed or a shard is missing."""
     from pytest_s3vpce.joining import joined, missing, ordered
     from pytest_s3vpce.report import writer_of
     from pytest_s3vpce.report.reading import counts
@@ -70,10 +71,10 @@ def merge(files: tuple[Path, ...], *, output: Path | None, redact: str) -> None:
 @click.command()
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(["text", "markdown", "json"]), default="text")
+@click.option("--format", "form", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True)
 @_REDACT
 def diff(old: Path, new: Path, *, form: str, redact: str) -> None:
-    """What changed from one report to the next, nothing where nothing did; exit status 1 where anything opened."""
+    """Tells what changed from one report to the next. Nothing where nothing did; exit status 1 where anything opened."""
     from pytest_s3vpce.report.compare import FORMATS, changes, has_opened
 
     found = changes(_read(old, redact), _read(new, redact))
@@ -84,10 +85,12 @@ def diff(old: Path, new: Path, *, form: str, redact: str) -> None:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), default=Path("history.html"), help="the page to write")
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=Path("history.html"), show_default=True, help="the page"
+)
 @_REDACT
 def history(folder: Path, *, output: Path, redact: str) -> None:
-    """Each claim's verdict over the runs whose JSON reports lie in FOLDER, as a page."""
+    """Draws each claim's verdict over many runs, as a page. FOLDER holds their JSON reports."""
     from pytest_s3vpce.report.history import find, write
 
     runs = [_read(path, redact) for path in find(folder)]

@@ -26,7 +26,7 @@ _LAB_READY = click.option(
 @_LAB_READY
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="the file to write, JSON")
 def snapshot(inventory: Path | None, *, lab_ready: Path | None, output: Path) -> None:
-    """Reads all that decides about an inventory's requests, with read-only rights, into a JSON file."""
+    """Reads all that decides about requests into a file. It takes read-only rights in an inventory's accounts."""
     from pytest_s3vpce.report.text import check_place, write_text
     from pytest_s3vpce.snapshot.state import unread
 
@@ -51,7 +51,7 @@ def snapshot(inventory: Path | None, *, lab_ready: Path | None, output: Path) ->
     help="what `s3vpce snapshot` wrote (default: the accounts are read now)",
 )
 def why(cell: str, *, inventory: Path | None, lab_ready: Path | None, file: Path | None) -> None:
-    """Why a cell gives what it gives, without sending it: CELL is an id such as GetObject/reports/app:subnet/https."""
+    """Says why a cell gives what it gives. Nothing is sent; CELL is an id, as GetObject/reports/app:subnet/https."""
     from pytest_s3vpce.expectations import plan_of
     from pytest_s3vpce.run import asking
     from pytest_s3vpce.run.world import calibration_of

@@ -31,7 +31,7 @@ def _span(_ctx: click.Context, _param: click.Parameter, given: str | None) -> dt
 @click.option(
     "--inventory",
     type=click.Path(path_type=Path),
-    help="the inventory (default: s3vpce.yaml beside .s3vpce, without FOLDER s3vpce.yaml here)",
+    help="the inventory (default: s3vpce.yaml here, with FOLDER the one beside its .s3vpce)",
 )
 @click.option("--account", "accounts", multiple=True, help="only this account of the inventory; may be repeated")
 @click.option("--older-than", metavar="SPAN", callback=_span, help="take what was made this long ago, expired or not")
@@ -48,7 +48,7 @@ def sweep(
     wait: bool,
     lab_ready: Path | None,
 ) -> None:
-    """Removes what killed runs left: all that an inventory's accounts hold of it, or what one run's FOLDER lists."""
+    """Removes what killed runs left. All that an inventory's accounts hold of it, or what one run's FOLDER lists."""
     from pytest_s3vpce.inventory import load_inventory
     from pytest_s3vpce.run import sweeping
     from pytest_s3vpce.run.environment import Environment, from_ready_file

@@ -109,7 +109,7 @@ def parse_request(given: Any, *, compiler: Compiler | None = None) -> tuple[Requ
 
     Without a `compiler`, policies that come again are compiled once.
     """
-    line = _object(given, "the line", _LINE_KEYS | _OPTIONS)
+    line = _object(given, "the decision request", _LINE_KEYS | _OPTIONS)
     for name in ("request", "policies"):
         if name not in line:
             raise PolicyError(f"`{name}` is missing")

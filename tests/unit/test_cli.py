@@ -6,8 +6,9 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -16,6 +17,9 @@ from pytest_s3vpce.cli import main
 from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.report.json import write
 from tests.unit.matrices import MATRIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent.parent
 DATA = ROOT / "tests" / "data" / "s3-answers.jsonl"
@@ -53,7 +57,7 @@ def test_classify_takes_failures_and_any_case_of_headers() -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("nonsense", "Expecting value"),
+        ("nonsense", "it is not JSON: expecting value, at character 1"),
         ("[]", "it is not an object"),
         ("[" * 100_000, "it is nested too deeply"),
         ('{"id": "x"}', "neither `status` nor `failure` is given"),
@@ -176,6 +180,22 @@ def test_sweep_lists_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("pytest_s3vpce.run.sweeping.sweep_folder", lambda *_, **__: ["function f: throttled"])
     status, out, err = run("sweep", str(tmp_path), "--inventory", str(inventory))
     assert (status, out, err) == (1, "", "left: function f: throttled\n")
+
+
+def commands_of(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
+    """The group, and every command below it, by its words."""
+    yield path
+    for name, command in group.commands.items():
+        yield from commands_of(command, *path, name) if isinstance(command, click.Group) else ((*path, name),)
+
+
+@pytest.mark.parametrize("path", list(commands_of(main)), ids=lambda path: " ".join(path) or "s3vpce")
+def test_help_is_whole_on_a_terminal_of_80_columns(path: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(main, [*path, "--help"], terminal_width=80)
+    assert done.exit_code == 0
+    listed = done.stdout.partition("\nCommands:\n")[2].splitlines()
+    assert [line for line in listed if line.endswith("...")] == []
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
 
 
 def test_the_version_is_the_packages() -> None:

@@ -52,9 +52,22 @@ def test_operations_can_be_named() -> None:
     status, out, _ = run("HeadObject", "PutObject", "--format", "json")
     assert status == 0
     assert [row["operation"] for row in json.loads(out)] == ["HeadObject", "PutObject"]
-    status, out, err = run("Nothing")
+    status, out, _ = run("s3:listbucket", "--format", "json")
+    assert [row["operation"] for row in json.loads(out)] == ["ListObjectsV2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("getobject", "unknown operation `getobject`; accepted are GetObject, "),
+        ("s3:GetObjct", "unknown action `s3:GetObjct`; accepted are s3:GetObject, "),
+        ("Nothing", "unknown operation `Nothing`; accepted are AbortMultipartUpload, "),
+    ],
+)
+def test_an_unknown_operation_is_told_with_what_was_meant(name: str, told: str) -> None:
+    status, out, err = run(name)
     assert (status, out) == (2, "")
-    assert "operation `Nothing` is not in the catalogue; known are " in err
+    assert err.startswith(f"s3vpce: {told}")
 
 
 def test_a_mutating_form_is_shown() -> None:

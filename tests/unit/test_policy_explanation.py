@@ -287,7 +287,7 @@ def test_a_document_of_a_file(tmp_path: Path) -> None:
     [
         ("{", "request.json:1:2: a policy must be JSON"),
         ({"request": _REQUEST}, "request.json: `policies` is missing"),
-        ([], "request.json: the line must be an object"),
+        ([], "request.json: the decision request must be an object"),
         ({"request": _REQUEST, "policies": {"resource": "none.json"}}, "none.json` can't be read: No such file"),
         ({"request": _REQUEST, "policies": {"resource": {"Statement": [{}]}}}, "request.json:11:5: policy `resource`"),
         ({"request": _REQUEST, "policies": {"resource": "latin.json"}}, "latin.json` is not UTF-8"),

@@ -71,12 +71,12 @@ def test_answer_on_allow() -> None:
         ("{", "the line is not JSON"),
         ("[" * 100_000, "the line is not JSON"),
         ('{"id": NaN}', "the line is not JSON"),
-        ("[]", "the line must be an object"),
+        ("[]", "the decision request must be an object"),
         ("{}", "`request` is missing"),
         ('{"request": {}}', "`policies` is missing"),
         ('{"request": [], "policies": {}}', "`request` must be an object"),
         ('{"request": {}, "policies": []}', "`policies` must be an object"),
-        (_line(extra=1), "the line has an unknown key `extra`"),
+        (_line(extra=1), "the decision request has an unknown key `extra`"),
         (_line({"extra": 1}), "`request` has an unknown key `extra`"),
         (_line(policies={"extra": 1}), "`policies` has an unknown key `extra`"),
         (_line({"action": None}), "`request.action` must be text"),
@@ -216,5 +216,5 @@ def test_true_and_one_are_not_the_same_policy() -> None:
 
 
 def test_a_request_that_is_no_mapping_has_its_own_error() -> None:
-    with pytest.raises(PolicyError, match="the line must be an object"):
+    with pytest.raises(PolicyError, match="the decision request must be an object"):
         parse_request(5)
