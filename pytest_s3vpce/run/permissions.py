@@ -44,7 +44,7 @@ class Permissions:
 
 def permissions(inventory: Inventory, environment: Environment, *, mode: Mode = Mode.CREATE) -> Permissions:
     """What this inventory needs. Asks nobody: only references are resolved."""
-    found = touched(inventory, environment, keeps=mode is not Mode.CREATE, sweeps=mode is Mode.SWEEP)
+    found = touched(inventory, environment, keeps=mode not in (Mode.CREATE, Mode.SWEEP), sweeps=mode is Mode.SWEEP)
     made = mode is Mode.CREATE and any(facts.get("made_functions") for facts in found.facts.values())
     return Permissions(
         accounts=tuple(_account(row, found.facts[row.name], mode) for row in found.accounts),

@@ -381,6 +381,13 @@ def test_who_sweeps_looks_up_where_things_may_be(tmp_path: Path) -> None:
     assert "ReadStacksToSweep" not in found
 
 
+def test_who_sweeps_takes_roles_under_the_path_that_runs_give_them(tmp_path: Path) -> None:
+    points = HERE + "  made: {lambda: {subnets: [subnet-1], security_groups: [sg-1], role_path: /team/}}\n"
+    found = statements(needed(tmp_path, points=points, mode=Mode.SWEEP))
+    roles = {f"arn:aws:iam::{MAIN}:role/{name}" for name in ("s3vpce-*", "team/s3vpce-????????-*")}
+    assert set(found["TakeRoles"]["Resource"]) == set(found["SweepRolesByTags"]["Resource"]) == roles
+
+
 def test_nobody_sweeps_what_is_not_ours(tmp_path: Path) -> None:
     """Each right to remove is for our names or our tags, or for taking a policy, which is ours, from an account."""
     for account in ("main", "other"):
