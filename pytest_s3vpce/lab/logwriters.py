@@ -81,9 +81,13 @@ class LogWriters:
         if setter and setter["name"] == "PutEventSelectors":
             trailselectors.check(given)
             return
+        if setter is None:
+            return
+        if not isinstance(given.get("Name"), str):
+            raise Refused("InvalidTrailNameException", status=400, message="The trail name must be given.")
         named = given.get("S3BucketName")
         bucket = self._state.bucket(named) if isinstance(named, str) else None
-        if bucket is None or not isinstance(given.get("Name"), str):
+        if bucket is None:
             return  # told by the state behind, where it is asked for one
         prefix = f"{given['S3KeyPrefix']}/" if given.get("S3KeyPrefix") else ""
         writer = of_trail(given["Name"].rpartition("/")[2], account=account, region=region)
@@ -112,9 +116,10 @@ class LogWriters:
 
 
 def _document(body: bytes) -> Mapping[str, Any]:
-    """A call's JSON; nothing where it is none, which the state behind tells."""
     try:
         found = json.loads(body)
     except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        found = None
+    if not isinstance(found, dict):
+        raise Refused("SerializationException", status=400, message="The request could not be read.")
+    return found

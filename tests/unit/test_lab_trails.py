@@ -17,9 +17,8 @@ from botocore import UNSIGNED
 from botocore.exceptions import ClientError
 
 from pytest_s3vpce.lab.logwriters import LogWriters
-from pytest_s3vpce.lab.wire import HttpRequest
 from tests.unit.labnetwork import make
-from tests.unit.labstage import INTERNET, REGION, Stage, allow, deny, make_role, policy, refusal
+from tests.unit.labstage import REGION, Stage, allow, deny, make_role, policy, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -572,23 +571,27 @@ def test_selectors_that_can_not_be_are_refused_and_every_call_goes_on(world: Wor
     assert world.root.client("s3").get_object(Bucket="trail-data", Key="k")["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
-@pytest.mark.parametrize("body", [b"x", b"[]", b"{}", b'{"S3BucketName": "trail-data"}', b'{"Name": "n"}'])
-def test_a_trail_without_a_name_or_a_bucket_is_left_to_the_state_behind(world: World, body: bytes) -> None:
-    request = HttpRequest(
-        method="POST",
-        target="/",
-        headers=(("X-Amz-Target", "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.CreateTrail"),),
-        body=body,
-        host="cloudtrail.us-east-1.amazonaws.com",
-        scheme="https",
-        tls="TLSv1.3",
-        origin=INTERNET,
-        peer="",
-    )
-    writers = LogWriters(world.stage.state, world.stage.gateway._judge)
-    before = world.root.client("cloudtrail").describe_trails()["trailList"]
-    writers.check_trail(request, account=MAIN, region=REGION)
-    assert world.root.client("cloudtrail").describe_trails()["trailList"] == before
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"x", "SerializationException"),
+        (b"[]", "SerializationException"),
+        (b"{}", "InvalidTrailNameException"),
+        (b'{"S3BucketName": "trail-data"}', "InvalidTrailNameException"),
+        (b'{"Name": 5, "S3BucketName": "trail-data"}', "InvalidTrailNameException"),
+        (b'{"Name": "nowhere"}', "S3BucketDoesNotExistException"),
+        (b'{"Name": "nowhere", "S3BucketName": 5}', "S3BucketDoesNotExistException"),
+    ],
+)
+def test_a_trail_without_a_name_or_a_bucket_is_refused(world: World, body: bytes, code: str) -> None:
+    trail = world.root.client("cloudtrail")
+    before = trail.describe_trails()["trailList"]
+    sending = world.root.client("cloudtrail")
+    sending.meta.events.register("before-sign", lambda request, **_: setattr(request, "data", body))
+    with pytest.raises(ClientError, match=code) as caught:
+        sending.create_trail(Name="unsent", S3BucketName="unsent")
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert trail.describe_trails()["trailList"] == before
 
 
 def test_what_fails_on_its_way_does_not_keep_the_next_records(
