@@ -159,6 +159,9 @@ class Entry(Strict):
             raise Fault("this expects nothing of anybody", remedy="add allow, deny, unreachable or blocked")
         for expect, path, who in mentions:
             if who != EVERYONE_ELSE:
+                if ":" not in who and expect is not Expect.ALLOW:
+                    remedy = f"{forms.WHO.remedy}, or {EVERYONE_ELSE}"
+                    raise Fault(f"`{who}` is not {forms.WHO.what}", path=path, remedy=remedy)
                 check_who(inventory, who, path)
             elif expect is Expect.ALLOW:
                 remedy = "it stands under deny, unreachable or blocked"

@@ -306,7 +306,11 @@ class ClaimResult:
 
     @property
     def look_at(self) -> str:
-        """Where a counterexample stands unexplained: what explains it."""
+        """Where a counterexample stands unexplained: what explains it; where gaps failed it: what is to be done."""
+        if self.ended == GAPS:
+            return (
+                "what is not covered: cover it, or accept it in the claim's `accepts` by the names that end its lines"
+            )
         if self.verdict is not Verdict.REFUTED or self.explanations or not self.cells:
             return ""
         plain = next((name for name in self.cells if "+" not in name.partition("/")[0]), None)  # without parameters

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pytest_s3vpce.redaction import Level
+from pytest_s3vpce.wording import counted
 
 if TYPE_CHECKING:
     from pytest_s3vpce.matrix import Matrix
@@ -60,7 +61,8 @@ def merge(files: tuple[Path, ...], *, output: Path | None, redact: str) -> None:
         click.echo(found.to_json())
     else:
         writer_of(str(output))(found, output)
-        click.echo(f"{output}: {len(found.cells)} cells and {len(found.claims)} claims of {len(files)} reports")
+        cells, claims = counted(len(found.cells), "cell"), counted(len(found.claims), "claim")
+        click.echo(f"{output}: {cells} and {claims} of {counted(len(files), 'report')}")
     absent = missing(found.shards)
     if absent:
         click.echo(f"no report of shard {', '.join(absent)} was given: what it was to measure is missing", err=True)
@@ -74,7 +76,7 @@ def merge(files: tuple[Path, ...], *, output: Path | None, redact: str) -> None:
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True)
 @_REDACT
 def diff(old: Path, new: Path, *, form: str, redact: str) -> None:
-    """Tells what changed from one report to the next. Nothing where nothing did; exit status 1 where anything opened."""
+    """Tells what changed between two reports. Nothing where nothing did; exit status 1 where anything opened."""
     from pytest_s3vpce.report.compare import FORMATS, changes, has_opened
 
     found = changes(_read(old, redact), _read(new, redact))
@@ -96,7 +98,7 @@ def history(folder: Path, *, output: Path, redact: str) -> None:
     runs = [_read(path, redact) for path in find(folder)]
     write(runs, output)
     claims, names = {claim.id for run in runs for claim in run.claims}, {(run.started, run.run_id) for run in runs}
-    click.echo(f"{output}: {len(claims)} claims in {len(names)} runs")
+    click.echo(f"{output}: {counted(len(claims), 'claim')} in {counted(len(names), 'run')}")
 
 
 def _read(path: Path, redact: str, *, snapshot: Path | None = None) -> Matrix:

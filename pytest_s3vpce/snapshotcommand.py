@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pytest_s3vpce.wording import counted
+
 if TYPE_CHECKING:
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.run.environment import Environment
@@ -36,8 +38,9 @@ def snapshot(inventory: Path | None, *, lab_ready: Path | None, output: Path) ->
     gaps = unread(found)
     for where, why in gaps:
         click.echo(f"unknown: {where}: {why}", err=True)
-    counts = f"{len(found.buckets)} buckets, {len(found.principals)} principals, {len(found.networks)} networks"
-    click.echo(f"{output}: {counts}; {len(gaps)} layers could not be read")
+    rows = {"bucket": found.buckets, "principal": found.principals, "network": found.networks}
+    counts = ", ".join(counted(len(row), word) for word, row in rows.items())
+    click.echo(f"{output}: {counts}; {counted(len(gaps), 'layer')} could not be read")
 
 
 @click.command()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_s3vpce.claims.findings import Finding, Kind
 from pytest_s3vpce.matrix import Status, Verdict
+from pytest_s3vpce.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,5 +45,6 @@ def _proof(findings: Sequence[Finding]) -> str:
     count = {kind: sum(finding.kind is kind for finding in findings) for kind in Kind}
     controls = len(findings) - count[Kind.POSITIVE] - count[Kind.NEGATIVE]
     return (
-        f"{count[Kind.POSITIVE]} cells allowed, {count[Kind.NEGATIVE]} denied as they must be, {controls} controls held"
+        f"{counted(count[Kind.POSITIVE], 'cell')} allowed, {count[Kind.NEGATIVE]} denied as they must be, "
+        f"{counted(controls, 'control')} held"
     )

@@ -108,9 +108,12 @@ class Suspect:
     @property
     def met(self) -> str:
         """The condition by which it matched, and how many more there are."""
-        rows = self.conditions
-        more = f", and {len(rows) - 1} more of its conditions are met" if len(rows) > 1 else ""
-        return f"{rows[0].why(self.asked.values)}{more}" if rows else ""
+        if not self.conditions:
+            return ""
+        first, *others = self.conditions
+        are = "is" if len(others) == 1 else "are"
+        more = f", and {len(others)} more of its conditions {are} met" if others else ""
+        return f"{first.why(self.asked.values)}{more}"
 
     @property
     def but(self) -> str:

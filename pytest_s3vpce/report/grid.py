@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _HEADS: Final = ("operation", "bucket", "principal")
 _PATH_WIDTH: Final = 14
 """A path under a vantage point's name is wrapped at this width, so that more columns fit."""
+_ENDPOINT_WIDTH: Final = 22
+"""An endpoint's id in one line, to be copied from there."""
 _RULE: Final = str.maketrans("╭┬╮-", "├┼┤=")
 _SIGN: Final = 2
 _BORDER: Final = 3
@@ -36,6 +38,7 @@ class _Form:
     path_width: int
 
 
+WHOLE: Final = _Form("whole", (0, 1, 2), _ENDPOINT_WIDTH)
 WIDE: Final = _Form("wide", (0, 1, 2), _PATH_WIDTH)
 BLOCKS: Final = _Form("blocks", (0, 2), _PATH_WIDTH)
 """A table for each bucket."""
@@ -60,7 +63,7 @@ class Grid:
 
     def form(self) -> _Form:
         """The widest form whose columns fit side by side; the narrowest where none does."""
-        for form in (WIDE, BLOCKS):
+        for form in (WHOLE, WIDE, BLOCKS):
             if self._left(form) + sum(self._size(name, form) for name in self._names) <= self._width:
                 return form
         return FOLDED
@@ -68,7 +71,7 @@ class Grid:
     def tables(self) -> Iterator[str]:
         form = self.form()
         groups = list(self._groups(form))
-        if form is WIDE:
+        if form in (WHOLE, WIDE):
             yield from (self._table(self._rows, names, form) for names in groups)
             return
         for bucket in dict.fromkeys(row[1] for row in self._rows):
@@ -100,7 +103,8 @@ class Grid:
         return 1 + sum(_BORDER + max(len(row[place]) for row in (*self._rows, _HEADS)) for place in form.by)
 
     def _size(self, name: str, form: _Form) -> int:
-        return _BORDER + max(len(name), self._marks[name], form.path_width)
+        path = min(form.path_width, max(_PATH_WIDTH, len(reading.through(self._vantages.get(name)))))
+        return _BORDER + max(len(name), self._marks[name], path)
 
     def _table(self, rows: Rows, names: Sequence[str], form: _Form) -> str:
         body: list[list[str]] = []

@@ -11,6 +11,7 @@ from pytest_s3vpce.matrix import Verdict
 from pytest_s3vpce.report import reading
 from pytest_s3vpce.report.html import page
 from pytest_s3vpce.report.text import write_text
+from pytest_s3vpce.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +60,7 @@ def render(runs: Sequence[Matrix]) -> str:
             for run in reversed(shown)
         ],
         lines=lines,
+        many=f"{counted(len(lines), 'claim')} over {counted(len(shown), 'run')}",
         holds=bool(lines) and all(_latest(points) == Verdict.PROVEN for _, points in lines),
         newest=reading.moment(newest.started),
         headline=reading.headline(reading.counts(newest)),

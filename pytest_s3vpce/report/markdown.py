@@ -11,6 +11,7 @@ from pytest_s3vpce.escaping import harmless
 from pytest_s3vpce.report import reading
 from pytest_s3vpce.report.picture import SYMBOLS
 from pytest_s3vpce.report.text import write_text
+from pytest_s3vpce.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,7 +171,7 @@ def _table(matrix: Matrix) -> Iterator[tuple[str, str]]:
     end = "\n</details>\n\n"
     yield (
         (
-            f"<details><summary>Access matrix: {len(matrix.cells)} cells</summary>\n\n"
+            f"<details><summary>Access matrix: {counted(len(matrix.cells), 'cell')}</summary>\n\n"
             f"| operation | bucket | principal | {heads} |\n|{'---|' * (3 + len(names))}"
         ),
         end,

@@ -15,6 +15,7 @@ from pytest_s3vpce.model import OutcomeKind
 from pytest_s3vpce.report import reading
 from pytest_s3vpce.report.grid import Grid, mark
 from pytest_s3vpce.report.reading import counts, headline, is_uncontrolled
+from pytest_s3vpce.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -138,7 +139,7 @@ class _Page:
             return
         surprises = [(cell, found) for cell, found in rows if found.surprise]
         unknown = [(cell, found) for cell, found in rows if found.expected is Expected.UNKNOWN]
-        head = f"predicted: {len(rows) - len(unknown)} of {len(rows)} cells, {len(surprises)} surprises"
+        head = f"predicted: {len(rows) - len(unknown)} of {len(rows)} cells, {counted(len(surprises), 'surprise')}"
         lines = [self._paint(head, _RED if surprises else _BOLD)]
         for cell, found in surprises:
             lines.append(
@@ -151,10 +152,8 @@ class _Page:
     def _head(self) -> str:
         matrix = self._matrix
         where = reading.where(matrix)
-        counts = (
-            f"run {matrix.run_id}: {len(matrix.cells)} cells, {len(matrix.claims)} claims in {matrix.seconds:.1f} s"
-        )
-        return f"{where}\n{counts}"
+        cells, claims = counted(len(matrix.cells), "cell"), counted(len(matrix.claims), "claim")
+        return f"{where}\nrun {matrix.run_id}: {cells}, {claims} in {matrix.seconds:.1f} s"
 
     # --- the matrix --------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from pytest_s3vpce.run.objects import (
 from pytest_s3vpce.run.observed import Observed, counted_of, outcome_of
 from pytest_s3vpce.run.plan import Reader, probes_of, readers_of, writes
 from pytest_s3vpce.run.settling import RealClock, settle
+from pytest_s3vpce.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -146,7 +147,8 @@ class AccessRun:
         )
         before = self._read_canaries(readers, seen)
         self._refuse_absent_keys(probes, readers, seen)
-        self._notify(f"sending {len(probes)} requests from {len({p.cell.vantage for p in probes})} vantage points")
+        places = len({probe.cell.vantage for probe in probes})
+        self._notify(f"sending {counted(len(probes), 'request')} from {counted(places, 'vantage point')}")
         wanted = [probe for probe in probes if self._may_send(probe, seen)]
         seen.refusals.update(self._mutations.begin(wanted))
         try:

@@ -45,7 +45,7 @@ class Wanted:
 def cell_of(text: str, plan: Plan, inventory: Inventory) -> Wanted:
     """The declared cell with this id, else one that is made of the id. RunError says what of it is not declared."""
     for row in plan.cells:
-        if row.id == text:
+        if row.id in (text, f"{text}/https"):
             return Wanted(row.cell, row.expect)
     match = _ID.fullmatch(text)
     if match is None:

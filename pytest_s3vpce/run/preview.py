@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.operations import OPERATIONS
 from pytest_s3vpce.run.deletions import is_deletion
+from pytest_s3vpce.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -35,7 +36,8 @@ def preview(plan: Plan, inventory: Inventory, chosen: Collection[str]) -> str:
 def _lines(plan: Plan, inventory: Inventory, chosen: frozenset[str]) -> Iterator[str]:
     cells = [row for row in plan.cells if row.id in chosen]
     claims = [row for row in plan.claims if row.id in chosen]
-    yield f"{len(cells)} cells and {len(claims)} claims would be probed; nothing was sent or created"
+    many = f"{counted(len(cells), 'cell')} and {counted(len(claims), 'claim')}"
+    yield f"{many} would be probed; nothing was sent or created"
     for row in cells:
         yield f"  {row.id}  {row.expect.value}"
     for claim in claims:

@@ -73,6 +73,7 @@ def test_why_explains_declared_cells_and_others_without_asking_anybody(
     assert outside[0] == "GetObject/reports/app:internet/https: predicted explicit_deny, expected deny"
     assert "denied by `OwnPrincipalsOnlyThroughTheEndpoint` of the bucket policy of reports" in outside[3]
     assert outside[4].startswith("because aws:SourceVpce is absent, so StringNotEquals [vpce-")
+    assert why("GetObject/reports/app:internet", example, *given).splitlines() == outside
     undeclared = why("GetBucketLocation/reports/app:app-subnet", example, *given)
     assert undeclared.startswith("GetBucketLocation/reports/app:app-subnet/https: predicted implicit_deny\n")
     assert "no VPC endpoint policy allows it" in undeclared

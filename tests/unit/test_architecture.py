@@ -64,7 +64,7 @@ ROOMS = [
     {"policy"},
     {"operations", "undocumented", "calibration"},
     {"model"},
-    {"errors", "escaping", "markup"},
+    {"errors", "escaping", "markup", "wording"},
     {"rewriting"},
 ]
 LEVEL = {name: number for number, names in enumerate(ROOMS) for name in names}

@@ -303,7 +303,7 @@ FAULTS = {
     "word instead of a pair": (
         "everyone-else",
         "everyone",
-        "FILE:5:11: `everyone` is not a principal and a vantage point; write PRINCIPAL:VANTAGE_POINT",
+        "FILE:5:11: `everyone` is not a principal and a vantage point; write PRINCIPAL:VANTAGE_POINT, or everyone-else",
     ),
     "unknown transport": (
         "    deny: everyone-else",

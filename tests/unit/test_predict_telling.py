@@ -72,6 +72,14 @@ def test_a_deny_that_matched() -> None:
     assert str(found).count("\n") == 5
 
 
+@pytest.mark.parametrize(("others", "told_of"), [(0, ""), (1, "and 1 more of its conditions is met"), (2, "are met")])
+def test_how_many_more_conditions_are_met_is_counted(others: int, told_of: str) -> None:
+    ways = {"StringNotEquals": {"aws:SourceVpce": ENDPOINT}}
+    more = {"Bool": {"aws:SecureTransport": "true"}, "StringEquals": {"aws:PrincipalAccount": OWNER}}
+    guard = statement(conditions=ways | dict(list(more.items())[:others]))
+    assert told(snapshot(guard), OUTSIDE).lines[3].endswith(told_of or "matches")
+
+
 def test_an_allow_that_a_deny_should_have_stopped() -> None:
     wrong = statement(conditions={"StringEquals": {"aws:SourceVpce": ENDPOINT}})
     found = told(snapshot(wrong), OUTSIDE)

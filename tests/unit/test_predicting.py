@@ -85,7 +85,7 @@ def test_a_surprise_stands_apart_whether_the_cell_passed_or_not() -> None:
     assert row.surprise
     assert row.explanation[-1] == "surprise: predicted explicit_deny, measured allowed"
     text = render(found, colour=Colour.PLAIN, width=200)
-    assert "predicted: 1 of 1 cells, 1 surprises" in text
+    assert "predicted: 1 of 1 cells, 1 surprise" in text
     assert f"surprise: {OUTSIDE.id}: predicted explicit_deny, measured allowed" in text
     assert "  denied by `Guard` of the bucket policy of reports" in text
 

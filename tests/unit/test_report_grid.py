@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_s3vpce.report.grid import BLOCKS, FOLDED, WIDE, Grid, mark
+from pytest_s3vpce.report.grid import BLOCKS, FOLDED, WHOLE, WIDE, Grid, mark
 from tests.unit.manycells import large
 
 SMALL = large(operations=2, buckets=2, principals=2, vantages=3)
@@ -17,7 +17,7 @@ def grid(width: int) -> Grid:
 
 
 @pytest.mark.parametrize(
-    ("width", "form"), [(120, WIDE), (94, WIDE), (93, BLOCKS), (83, BLOCKS), (82, FOLDED), (60, FOLDED)]
+    ("width", "form"), [(120, WHOLE), (94, WHOLE), (93, BLOCKS), (83, BLOCKS), (82, FOLDED), (60, FOLDED)]
 )
 def test_the_form_follows_the_width(width: int, form: object) -> None:
     found = grid(width)
@@ -33,6 +33,20 @@ def test_wide_is_one_table_with_buckets_and_paths() -> None:
     assert "no endpoint" in lines[2]
     assert lines[3].startswith("├")
     assert sum("bucket-1" in line for line in lines) == 2
+
+
+def test_an_endpoints_id_is_not_broken_where_there_is_room() -> None:
+    endpoint = "vpce-0123456789abcdef0"
+    vantages = tuple(replace(row, path=endpoint) if row.path == "vpce-0" else row for row in SMALL.vantages)
+    made = {
+        width: Grid(replace(SMALL, vantages=vantages), width=width, tablefmt="outline", paint=mark)
+        for width in (120, 102, 101, 94)
+    }
+    assert [found.form() for found in made.values()] == [WHOLE, WHOLE, WIDE, WIDE]
+    for width, found in made.items():
+        (text,) = found.tables()
+        assert max(map(len, text.splitlines())) <= width
+        assert (endpoint in text) is (width > 101)
 
 
 def test_narrower_is_a_table_for_each_bucket() -> None:
