@@ -74,6 +74,11 @@ def _loader(data_path: str | None) -> Any:
     return botocore.loaders.create_loader(data_path)
 
 
+def forget_models() -> None:
+    """Of all that a run keeps they are the most objects, which pytest and Python, at their ends, go through again."""
+    _loader.cache_clear()
+
+
 class Accounts:
     """Sessions and credentials, each made once; errors are kept and raised again for every user of them."""
 

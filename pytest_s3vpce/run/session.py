@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pytest_s3vpce.accounts import forget_models
 from pytest_s3vpce.errors import ExpectationError, LabError, RunError, S3VpceError
 from pytest_s3vpce.expectations import Plan, find_expectations, plan_of
 from pytest_s3vpce.inventory import find_inventory, load_inventory
@@ -391,6 +392,8 @@ class RunSession:
 
     def _stop(self) -> None:
         self._ended.set()
+        self._operator = None  # nobody sends any more
+        forget_models()
         if self._following is not None:
             self._following.end()
         if self._starting is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_s3vpce import accounts
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.matrix import Matrix
-from pytest_s3vpce.run import evidencing, laboratory
+from pytest_s3vpce.run import evidencing, laboratory, session
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.session import RunSession, Settings
 from pytest_s3vpce.vantage import Entry, Kind, Ledger, Remaining
@@ -57,6 +60,17 @@ def test_nothing_is_said_where_nothing_is_left(tmp_path: Path) -> None:
     session = ended(tmp_path, [])
     assert session.left == []
     assert not session.folder.path.exists()
+
+
+def test_who_sent_and_the_models_that_it_read_go_with_the_runs_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "forget_models", accounts.forget_models)
+    loader = weakref.ref(accounts._loader(None))
+    assert loader() is accounts._loader(None)
+    assert ended(tmp_path, [])._operator is None
+    gc.collect()
+    assert loader() is None
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
