@@ -32,6 +32,7 @@ def mend_buckets(bucket_class: Any, *, permitted: object, block_class: Any) -> N
 
     bucket_class.__init__ = begin
     bucket_class.get_permission = lambda _self, _action, _resource: permitted
+    bucket_class.has_default_lock = False  # what an object is locked by is settled once it is there
     bucket_class._log_permissions_enabled_policy = staticmethod(_names_log_delivery)  # noqa: SLF001 - theirs
 
 

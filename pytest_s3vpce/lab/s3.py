@@ -28,7 +28,7 @@ from pytest_s3vpce.lab import (
 )
 from pytest_s3vpce.lab.denials import PLAIN
 from pytest_s3vpce.lab.refused import Refused
-from pytest_s3vpce.lab.s3answers import no_buckets
+from pytest_s3vpce.lab.s3answers import no_buckets, upload_of
 from pytest_s3vpce.lab.s3context import s3_keys
 from pytest_s3vpce.lab.s3early import Order
 from pytest_s3vpce.lab.s3forms import check_form, check_metadata, check_name, check_uri, malformed
@@ -182,13 +182,14 @@ class S3:
             kept = room(self._state, visit.request, asked, bucket)
             if kept is not None:
                 return kept
-        uploaded = s3encryption.upload_key(self._state, asked, bucket)
+        upload = upload_of(self._state, asked, bucket)  # once it is complete it is gone
         answer = self._call(visit.request, asked, bucket)
         _check_understood(visit.request, asked, answer)
         if answer.status < HTTPStatus.MULTIPLE_CHOICES:
             s3grants.settle(self._state, asked, bucket, visit.caller, answer=answer)
             answer = acls.with_owners(answer, asked, account=bucket.account)
-            answer = s3encryption.settle(self._state, answer, asked, bucket, uploaded=uploaded)
+            s3locks.settle(self._state, asked, bucket, answer, upload=upload)
+            answer = s3encryption.settle(self._state, answer, asked, bucket, upload=upload)
             answer = self._kms.settle(asked, bucket, visit.caller, answer)
         if asked.name == "PutBucketPolicy" and answer.status == HTTPStatus.OK:
             return replace(answer, status=HTTPStatus.NO_CONTENT)  # as its page's example, not as its syntax
@@ -266,7 +267,7 @@ class S3:
 
     def _call(self, request: HttpRequest, asked: S3Request, bucket: BucketState, **overrides: Any) -> HttpResponse:
         stored = as_stored(request)
-        stored["headers"] |= s3conditions.unread(request, asked)
+        stored["headers"] |= s3conditions.unread(request, asked) | s3locks.unread(asked)
         changed = {**stored, **overrides}
         home = self._state.stored(bucket.name)
         done = s3versions.as_done(asked, s3tags.as_done(asked, request), home)

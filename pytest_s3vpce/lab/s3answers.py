@@ -62,6 +62,12 @@ def made(state: State, asked: S3Request, bucket: BucketState, answer: HttpRespon
     return None if upload is None else state.stored(bucket.name).multiparts.get(upload[1].decode())
 
 
+def upload_of(state: State, asked: S3Request, bucket: BucketState) -> Any:
+    """The upload that a request names; None where there is none."""
+    upload = asked.parameters.get("UploadId")
+    return None if upload is None else state.stored(bucket.name).multiparts.get(str(upload))
+
+
 def no_buckets(owner: str) -> HttpResponse:
     """The list of an account that has none. https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html"""
     return answered("ListAllMyBucketsResult", f"<Buckets/><Owner>{elements(ID=owner)}</Owner>")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab.refused import Refused
-from pytest_s3vpce.lab.s3answers import made
+from pytest_s3vpce.lab.s3answers import made, upload_of
 from pytest_s3vpce.lab.s3words import invalid_argument, invalid_request
 from pytest_s3vpce.operations.creations import CREATIONS, ENCRYPTIONS, WITH_KMS
 
@@ -64,7 +64,7 @@ def check(state: State, request: HttpRequest, asked: S3Request, bucket: BucketSt
         version = asked.parameters.get("VersionId")
         _match(state.stored(bucket.name, key, None if version is None else str(version)), own)
     elif name in _PARTS:
-        _match_part(_upload(state, asked, bucket), own)
+        _match_part(upload_of(state, asked, bucket), own)
 
 
 def check_source(state: State, request: HttpRequest, asked: S3Request, source: CopySource) -> None:
@@ -137,25 +137,12 @@ def _match_part(upload: Any, given: _Given) -> None:
         raise invalid_request("The provided encryption parameters did not match the ones used originally.")
 
 
-def _upload(state: State, asked: S3Request, bucket: BucketState) -> Any:
-    return state.stored(bucket.name).multiparts.get(str(asked.parameters.get("UploadId", "")))
-
-
-def upload_key(state: State, asked: S3Request, bucket: BucketState) -> str | None:
-    """The digest of the key that an upload began with: to be asked before it is complete, and gone."""
-    return (
-        getattr(_upload(state, asked, bucket), "s3vpce_sse_c", None)
-        if asked.name == "CompleteMultipartUpload"
-        else None
-    )
-
-
-def settle(
-    state: State, answer: HttpResponse, asked: S3Request, bucket: BucketState, *, uploaded: str | None
-) -> HttpResponse:
+def settle(state: State, answer: HttpResponse, asked: S3Request, bucket: BucketState, *, upload: Any) -> HttpResponse:
     """Remember which key an object is under, and say so in the answer."""
     own, name = _given(asked), asked.name
-    held = uploaded if name == "CompleteMultipartUpload" else own.md5 if name in CREATIONS else None
+    held = own.md5 if name in CREATIONS else None
+    if name == "CompleteMultipartUpload":
+        held = getattr(upload, "s3vpce_sse_c", None)
     found = None if held is None else made(state, asked, bucket, answer)
     if found is not None:
         found.s3vpce_sse_c, found.encryption = held, None  # the bucket's default is for what brings no key

@@ -16,7 +16,7 @@ from pytest_s3vpce.lab.denials import kms_denial
 from pytest_s3vpce.lab.judge import Question
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import partition_of
-from pytest_s3vpce.lab.s3answers import made
+from pytest_s3vpce.lab.s3answers import made, upload_of
 from pytest_s3vpce.lab.s3words import invalid_argument
 from pytest_s3vpce.operations.creations import CREATIONS, DECRYPTING, KEYS_OF_PARTS, MANAGED, WITH_KMS
 
@@ -105,7 +105,7 @@ class Kms:
         return self._of_bucket(bucket, caller)
 
     def _of_upload(self, asked: S3Request, bucket: BucketState) -> Key | None:
-        upload = self._state.stored(bucket.name).multiparts.get(str(asked.parameters.get("UploadId", "")))
+        upload = upload_of(self._state, asked, bucket)
         if upload is None or upload.sse_encryption not in WITH_KMS:
             return None
         return self._key(upload.kms_key_id, account=bucket.account, region=bucket.region)

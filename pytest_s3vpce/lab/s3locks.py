@@ -7,11 +7,11 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab.refused import Refused
-from pytest_s3vpce.lab.s3answers import answered
+from pytest_s3vpce.lab.s3answers import answered, made
 from pytest_s3vpce.lab.s3forms import element, malformed
 from pytest_s3vpce.lab.s3words import invalid_request, invalid_value
 from pytest_s3vpce.lab.wire import HttpResponse
@@ -31,6 +31,10 @@ _MODES: Final = frozenset({"GOVERNANCE", "COMPLIANCE"})
 _HOLDS: Final = frozenset({"ON", "OFF"})
 _LONGEST: Final = {"Days": 36_500, "Years": 100}
 _BYPASS: Final = "BypassGovernanceRetention"
+_FIELDS: Final = ("lock_mode", "lock_until", "lock_legal_status")
+"""Of an object in the state behind, and of an upload that is to become one."""
+_MAKES: Final = CREATIONS | {"CompleteMultipartUpload"}
+_HEADERS: Final = ("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,38 @@ def answer(state: State, request: HttpRequest, asked: S3Request, bucket: BucketS
     """The answer of an operation on locks, once it was checked; None for all others."""
     found = _ANSWERS.get(asked.name)
     return None if found is None else found(_case(state, request, asked, bucket))
+
+
+def unread(asked: S3Request) -> dict[str, None]:
+    """The headers that the state behind is not told: it takes none without a digest, not of a copy or upload either."""
+    return dict.fromkeys(_HEADERS) if asked.name in CREATIONS else {}
+
+
+def settle(state: State, asked: S3Request, bucket: BucketState, answer: HttpResponse, *, upload: Any) -> None:
+    """Lock what was made as its request or that of its upload said, else as the bucket does by default.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html#object-lock-bucket-config
+    """
+    if asked.name not in _MAKES:
+        return
+    home, found = state.stored(bucket.name), made(state, asked, bucket, answer)
+    if found is None or not home.object_lock_enabled:
+        return
+    if asked.name in CREATIONS:
+        given = asked.parameters
+        retention = given.get("ObjectLockMode"), given.get("ObjectLockRetainUntilDate")
+        locks = (*(_by_default(home) if retention[0] is None else retention), given.get("ObjectLockLegalHoldStatus"))
+    else:
+        locks = tuple(getattr(upload, field, None) for field in _FIELDS)
+    for field, value in zip(_FIELDS, locks, strict=True):
+        setattr(found, field, value)
+
+
+def _by_default(home: Any) -> tuple[str | None, str | None]:
+    if not home.default_lock_mode:
+        return None, None
+    days = (home.default_lock_days or 0) + 365 * (home.default_lock_years or 0)
+    return home.default_lock_mode, f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _case(state: State, request: HttpRequest, asked: S3Request, bucket: BucketState) -> _Case:

@@ -306,3 +306,42 @@ def test_what_a_browser_asks_first(stage: Stage, s3: Any) -> None:
     assert asked(stage, PLAIN, Origin="http://b", **get) == (403, "AccessForbidden")
     strange = {"Access_Control_Request_Headers": "y"}
     assert asked(stage, PLAIN, Origin="http://a", **get, **strange) == (403, "AccessForbidden")
+
+
+def in_parts(s3: Any, bucket: str, **more: Any) -> str:
+    at = {"Bucket": bucket, "Key": "parts"}
+    begun = {**at, "UploadId": s3.create_multipart_upload(**at, **more)["UploadId"]}
+    part = s3.upload_part(**begun, PartNumber=1, Body=b"x")["ETag"]
+    done = s3.complete_multipart_upload(**begun, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part}]})
+    return str(done["VersionId"])
+
+
+def test_every_way_of_making_an_object_locks_it(s3: Any) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html#object-lock-bucket-config"""
+    bucket = "lab-settings-made"
+    s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    source = {"Bucket": bucket, "Key": "source"}
+    s3.put_object(**source, Body=b"x")
+    own = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": FAR}
+
+    def made(**more: Any) -> list[tuple[str, str]]:
+        """Each way, by the version that it makes."""
+        put = s3.put_object(Bucket=bucket, Key="put", Body=b"x", **more)["VersionId"]
+        copy = s3.copy_object(Bucket=bucket, Key="copy", CopySource=source, **more)["VersionId"]
+        return [("put", put), ("copy", copy), ("parts", in_parts(s3, bucket, **more))]
+
+    for key, version in made(ObjectLockLegalHoldStatus="ON"):
+        at = {"Bucket": bucket, "Key": key, "VersionId": version}
+        assert s3.get_object_legal_hold(**at)["LegalHold"] == {"Status": "ON"}
+        assert code(s3.get_object_retention, **at) == (404, "NoSuchObjectLockConfiguration")
+        assert code(s3.delete_object, **at, BypassGovernanceRetention=True) == DENIED
+    default = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Years": 1}}}
+    s3.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=default)
+    for more, mode in (({}, "GOVERNANCE"), ({"ObjectLockLegalHoldStatus": "ON"}, "GOVERNANCE"), (own, "COMPLIANCE")):
+        for key, version in made(**more):
+            at = {"Bucket": bucket, "Key": key, "VersionId": version}
+            found = s3.get_object_retention(**at)["Retention"]
+            assert found["Mode"] == s3.head_object(**at)["ObjectLockMode"] == mode
+            left = found["RetainUntilDate"] - datetime.now(UTC)
+            assert found["RetainUntilDate"] == FAR if more == own else timedelta(364) < left <= timedelta(365)
+            assert code(s3.delete_object, **at) == DENIED
