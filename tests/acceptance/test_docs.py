@@ -82,6 +82,20 @@ def test_the_readme_and_the_architecture_stay_short() -> None:
     assert (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").count("\n") <= 60
 
 
+def test_the_readme_leads_to_every_page_in_lines_of_one_width() -> None:
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        assert f"(docs/{page.name}" in README, page.name
+    prose = re.sub(r"(?ms)^```.*?^```", "", README)
+    assert [line for line in prose.splitlines() if len(line) > 120 and not line.startswith("| ")] == []
+
+
+def test_every_commands_exit_statuses_are_told() -> None:
+    told = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8").partition("## Exit statuses")[2]
+    heads = " ".join(row.split("|")[1] for row in told.splitlines() if row.startswith("| `"))
+    for command in main.commands:
+        assert re.search(rf"`(s3vpce )?{command}[ `]", heads), command
+
+
 def test_links_lead_somewhere() -> None:
     for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?://)([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
