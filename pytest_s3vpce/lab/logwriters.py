@@ -77,11 +77,11 @@ class LogWriters:
         https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_CreateTrail.html
         """
         setter = _SETTERS.fullmatch(request.header("x-amz-target") or "")
-        given = _document(request.body) if setter else {}
-        if setter and setter["name"] == "PutEventSelectors":
-            trailselectors.check(given)
-            return
         if setter is None:
+            return
+        given = _document(request.body)
+        if setter["name"] == "PutEventSelectors":
+            trailselectors.check(given)
             return
         if not isinstance(given.get("Name"), str):
             raise Refused("InvalidTrailNameException", status=400, message="The trail name must be given.")
