@@ -49,8 +49,20 @@ _FIRST: Final = {
     "ssm:CancelCommand": "cancelled",
     "s3:ListBucketVersions": "leftover",
     "ec2:DescribeSecurityGroups": "closed",
-    "iam:ListRoleTags": "sweep",
-    "lambda:ListTags": "sweep",
+    "s3:AbortMultipartUpload": "leftover",
+    **dict.fromkeys(
+        (
+            "iam:ListRoleTags",
+            "lambda:ListTags",
+            "organizations:DescribeOrganization",
+            "organizations:ListPolicies",
+            "organizations:ListTagsForResource",
+            "s3:GetBucketTagging",
+            "s3:ListAllMyBuckets",
+            "s3:ListBucketMultipartUploads",
+        ),
+        "sweep",
+    ),
 }
 """Where it shows soonest that an action is missing."""
 

@@ -316,7 +316,7 @@ CASES: Final = {
     "example": Case(stage="strict", write=as_it_is, kind=Guarded, parts=2),
     "all kinds": Case(stage="furnished", write=with_all_kinds, kind=Wide, parts=4),
     "deploying": Case(stage="furnished", write=with_one_kept, kind=Deploying),
-    "sweeping": Case(stage="furnished", write=with_what_is_left, kind=Sweeping),
+    "sweeping": Case(stage="furnished", write=with_what_is_left, kind=Sweeping, parts=2),
     "kept": Case(stage="furnished", write=with_all_kept, kind=Keeping),
     "assuming": Case(stage="strict", write=with_this_machine_only, kind=Assuming),
     "open": Case(
