@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -19,23 +20,21 @@ from pytest_s3vpce.connection import Connection
 from pytest_s3vpce.errors import VantageError
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.references import References
-from pytest_s3vpce.run.access import AccessRun
 from pytest_s3vpce.run.environment import Environment
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.keeping import Keepers
-from pytest_s3vpce.run.observed import Observed
 from pytest_s3vpce.run.operator import Operator
-from pytest_s3vpce.run.planes import Planes
+from pytest_s3vpce.run.planes import world_of
 from pytest_s3vpce.run.vantages import VantagePoints
 from pytest_s3vpce.vantage import ControlPlane
 from pytest_s3vpce.vantage.base import TOLD_TO_END
-from tests.unit.test_access_answers import get
+from tests.unit.test_access_answers import THERE, Nothing, get, scripted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pytest_s3vpce.vantage import Vantage
+    from pytest_s3vpce.probe import Probe
 
 INVENTORY = """\
 accounts: {main: {id: "111122223333", region: eu-west-1}}
@@ -47,19 +46,37 @@ AT_ONCE = 1.3
 """Seconds from the beginning of a wait that is interrupted after 0.3."""
 
 
+class Asleep:
+    """Lambda, where a function that is asked for more than twice has failed."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+
+    def invoke(self, **_: Any) -> None:
+        raise ClientError({"Error": {"Code": "ResourceNotReadyException"}}, "Invoke")
+
+    def get_function_configuration(self, *, FunctionName: str) -> dict[str, str]:  # noqa: N803 - boto3's name
+        self.asked.update([FunctionName])
+        return {"State": "Pending" if self.asked[FunctionName] <= 2 else "Failed"}
+
+
 @pytest.fixture
-def points() -> VantagePoints:
-    accounts = SimpleNamespace(end=lambda: None)
-    nothing: Any = SimpleNamespace(connection=None, accounts=accounts)
-    made = VantagePoints(nothing, nothing, nothing, notify=lambda _: None)
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]) -> VantagePoints:
+    """One in each of two Regions, whose functions are asleep."""
+    path = tmp_path / "s3vpce.yaml"
+    rows = "near: {lambda: {function: near}}, far: {lambda: {function: far, region: eu-west-2}}"
+    path.write_text(INVENTORY.replace("internet: local", rows), encoding="utf-8")
     session = boto3.Session(aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="s")
-    made._planes._planes["main"] = ControlPlane("main", session=session, region="eu-west-1")
-    return made
-
-
-def wait_for_long(points: VantagePoints) -> None:
-    """As what is `Pending` is waited for, in another Region of the account."""
-    points._planes._planes["main"].at("eu-west-2").pause(30)
+    monkeypatch.setattr(Accounts, "session", lambda *_: session)
+    asleep = Asleep()
+    monkeypatch.setattr(ControlPlane, "client", lambda *_, **__: asleep)
+    world = world_of(load_inventory(path), Environment(), run_id="1a2b")
+    return VantagePoints(world, Environment(), RunFolder.create(tmp_path), notify=said.append)
 
 
 @contextmanager
@@ -72,51 +89,32 @@ def interrupted() -> Iterator[None]:
     assert time.monotonic() - started < AT_ONCE
 
 
-def test_what_is_being_made_is_waited_for_no_longer(points: VantagePoints, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-
-    def prepared(_name: str) -> VantageError:
-        with pytest.raises(VantageError) as caught:
-            wait_for_long(points)
-        said.append(str(caught.value))
-        return caught.value
-
-    monkeypatch.setattr(points, "_prepared", prepared)
+def test_what_is_being_made_is_waited_for_no_longer(points: VantagePoints, said: list[str]) -> None:
     with interrupted():
-        points.prepare(["one", "two"])
-    assert said == [TOLD_TO_END] * 2
-
-
-def test_answers_are_waited_for_no_longer(points: VantagePoints, monkeypatch: pytest.MonkeyPatch) -> None:
-    vantage: Any = SimpleNamespace(send=lambda _batch: wait_for_long(points))
-
-    def there(_name: str) -> Vantage:
-        found: Vantage = vantage
-        return found
-
-    monkeypatch.setattr(points, "get", there)
-    nothing: Any = SimpleNamespace()
-    run = AccessRun(nothing, points, builder=nothing, notify=lambda _: None, mutations=nothing)
-    monkeypatch.setattr(run, "_request", lambda probe: probe)
-    seen = Observed()
-    with interrupted():
-        run._exchange([get()], seen)
-    assert seen.refusals == {get(): TOLD_TO_END}
+        points.prepare(["near", "far"])
+    assert {f"waiting for function {name} to become active" for name in ("near", "far")} < {*said}
+    with pytest.raises(VantageError, match=TOLD_TO_END):
+        points.get("far")
 
 
 def test_an_account_first_asked_for_then_is_not_waited_for_either(points: VantagePoints) -> None:
-    session = boto3.Session(aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="s")
-    ended: list[str] = []
-    accounts: Any = SimpleNamespace(
-        session=lambda _name: session, region=lambda _name: "eu-west-1", end=lambda: ended.append("accounts")
-    )
-    world: Any = SimpleNamespace(inventory=SimpleNamespace(accounts=["late"]), accounts=accounts)
-    environment: Any = SimpleNamespace(connection=Connection())
-    planes = Planes(world, environment)
-    planes.end()
-    with pytest.raises(VantageError, match="told to end"):
-        planes.of("late").pause(0)
-    assert ended == ["accounts"]
+    points.end()
+    with pytest.raises(VantageError, match=TOLD_TO_END):
+        points.get("near")
+
+
+def test_answers_are_waited_for_no_longer_and_what_was_handed_to_be_sent_is_taken_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    over = threading.Event()
+    told: list[set[Probe]] = []
+    monkeypatch.setattr(Nothing, "undo", lambda _self, _answers, *, handed: told.append({*handed}))
+    run = scripted({get(): [THERE]})
+    monkeypatch.setattr(run.script, "next", lambda _probe: over.wait(30))
+    monkeypatch.setattr(run.script, "end", over.set, raising=False)
+    with interrupted():
+        run.send([get()], {}, unmade={})
+    assert told == [{get()}]
 
 
 def test_a_role_that_may_be_new_is_waited_for_no_longer(tmp_path: Path) -> None:
@@ -181,10 +179,11 @@ def test_a_deployment_is_waited_for_no_longer(monkeypatch: pytest.MonkeyPatch, t
         keepers.deploy(notify=lambda _: None)
 
 
-def test_nothing_ends_by_itself(points: VantagePoints) -> None:
-    control, started = points._planes._planes["main"], time.monotonic()
+def test_nothing_ends_by_itself() -> None:
+    session = boto3.Session(aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="s")
+    control, started = ControlPlane("main", session=session, region="eu-west-1"), time.monotonic()
     control.pause(0.05)
     assert time.monotonic() - started >= 0.05
-    points.end()
-    with pytest.raises(VantageError, match="told to end"):
-        control.pause(0)
+    control.end()
+    with pytest.raises(VantageError, match=TOLD_TO_END):
+        control.at("eu-west-2").pause(0)
