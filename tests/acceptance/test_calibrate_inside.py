@@ -13,11 +13,11 @@ from pytest_s3vpce.calibration import Calibration, Finding, read
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.lab.process import start_lab
 from pytest_s3vpce.run.calibrating import inside, measuring
+from pytest_s3vpce.run.calibrating.experiments import EXPERIMENTS
 from pytest_s3vpce.run.calibrating.scratch import Scratch
 from pytest_s3vpce.sweepcommand import sweep
 from pytest_s3vpce.undocumented import RULES
 from tests.acceptance.calibrationrights import RUNNER, client, restrict
-from tests.unit.flips import INSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,8 +59,8 @@ def provision(accounts):
 """
 FAR = "eu-central-1"
 EVERYTHING = ("--inside", "app", "--with-endpoint", "--other-region", FAR)
-HERE = INSIDE - {"other accounts"}
-"""That one takes an organization: it is tried out where there is one."""
+HERE = {name for name, row in EXPERIMENTS.items() if "inside" in row.takes and "partner" not in row.takes}
+"""What takes a partner takes an organization: it is tried out where there is one."""
 ONLY = [word for name in sorted(HERE) for word in ("--only", name)]
 RULES_INSIDE = {name: rule for name, rule in RULES.items() if rule.experiment in HERE}
 

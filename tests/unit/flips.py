@@ -11,8 +11,6 @@ from pytest_s3vpce.undocumented import OTHER_ANSWER, RULES
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-INSIDE: Final = {name for name, row in EXPERIMENTS.items() if "inside" in row.takes}
-"""Those that are asked from inside of a VPC."""
 NOT_HERE: Final = {name for name, row in EXPERIMENTS.items() if row.run is None or {*row.takes} - {"function"}}
 """Those whose tests are in files of their own, for they take a VPC or an organization; and what none settles yet."""
 MEASURES: Final = {
