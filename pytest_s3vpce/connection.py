@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from pytest_s3vpce.probe import Credentials
 
 _CONTROL: Final = Config(
-    retries={"mode": "standard", "total_max_attempts": 4},
+    retries={"mode": "standard", "total_max_attempts": 5},
     connect_timeout=10,
-    read_timeout=60,
+    read_timeout=70,
     max_pool_connections=32,  # as many as threads ask at once: urllib3 warns of each one more
 )
 

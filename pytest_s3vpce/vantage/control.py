@@ -6,7 +6,6 @@ import copy
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pytest_s3vpce.connection import Connection
@@ -15,8 +14,8 @@ from pytest_s3vpce.vantage.base import TOLD_TO_END
 
 if TYPE_CHECKING:
     import boto3
+    from botocore.config import Config
 
-CONTROL: Final = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=10, read_timeout=70)
 FAULTS: Final = (BotoCoreError, ClientError)
 """What a call to AWS raises when it does not succeed."""
 
@@ -41,7 +40,7 @@ class ControlPlane:
         self._connection = connection or Connection()
         self._lock = threading.Lock()
         self._owner: str | None = None
-        self._clients: dict[tuple[str, str, Config], Any] = {}
+        self._clients: dict[tuple[str, str, Config | None], Any] = {}
         self._ended = threading.Event()
 
     def end(self) -> None:
@@ -70,7 +69,7 @@ class ControlPlane:
                 self._owner = known
         return known
 
-    def client(self, service: str, *, region: str | None = None, config: Config = CONTROL) -> Any:
+    def client(self, service: str, *, region: str | None = None, config: Config | None = None) -> Any:
         key = (service, region or self.region, config)
         with self._lock:
             if key not in self._clients:

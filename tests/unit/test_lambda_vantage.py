@@ -24,7 +24,7 @@ from pytest_s3vpce.probe import Credentials, Destination, Probe, ProbeBuilder
 from pytest_s3vpce.vantage import agent, base, reasons, waking
 from pytest_s3vpce.vantage.base import AgentConfig, Limits
 from pytest_s3vpce.vantage.bundle import agent_zip
-from pytest_s3vpce.vantage.control import CONTROL, ControlPlane
+from pytest_s3vpce.vantage.control import ControlPlane
 from pytest_s3vpce.vantage.deployment import Deployment, RunRole, resource_name
 from pytest_s3vpce.vantage.lambda_ import DeployedLambdaVantage, LambdaVantage
 from pytest_s3vpce.vantage.ledger import Kind, Ledger
@@ -54,13 +54,13 @@ class Stubbed(ControlPlane):
     def __init__(self) -> None:
         session = boto3.Session(aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="s")
         super().__init__("main", session=session, region="eu-west-1")
-        self.configs: list[Config] = []
+        self.configs: list[Config | None] = []
 
     @property
     def owner(self) -> str:
         return "arn:aws:iam::111122223333:user/ana"
 
-    def client(self, service: str, *, region: str | None = None, config: Config = CONTROL) -> Any:
+    def client(self, service: str, *, region: str | None = None, config: Config | None = None) -> Any:
         self.configs.append(config)
         return super().client(service, region=region)
 
