@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import shlex
 import threading
-import time
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pytest_s3vpce.accounts import forget_models
-from pytest_s3vpce.errors import ExpectationError, LabError, RunError, S3VpceError
+from pytest_s3vpce.errors import ExpectationError, RunError, S3VpceError
 from pytest_s3vpce.expectations import Plan, find_expectations, plan_of
 from pytest_s3vpce.inventory import find_inventory, load_inventory
 from pytest_s3vpce.matrix import Matrix
 from pytest_s3vpce.redaction import Level, names_of, redacted
 from pytest_s3vpce.run import gathering
+from pytest_s3vpce.run.background import BackgroundLab
 from pytest_s3vpce.run.environment import Environment, from_ready_file
 from pytest_s3vpce.run.folder import RunFolder
 from pytest_s3vpce.run.operator import Operator
@@ -34,13 +34,9 @@ if TYPE_CHECKING:
     from pytest_s3vpce.claimbase import ClaimSpec, Pair
     from pytest_s3vpce.expectations import ExpectedCell
     from pytest_s3vpce.inventory import Inventory
-    from pytest_s3vpce.lab.process import LabProcess
     from pytest_s3vpce.matrix import Call
     from pytest_s3vpce.model import Place
     from pytest_s3vpce.run.fixture import S3vpce
-
-_LAB_SECONDS: Final = 960.0
-"""How long to wait for the lab."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +82,9 @@ class RunSession:
         """What was shown last, as it was measured and as it may be seen."""
         self._verdicts: dict[str, ItemVerdict] = {}
         self._error: S3VpceError | None = None
-        self._lab: LabProcess | None = None
-        self._starting: threading.Thread | None = None
+        self._lab: BackgroundLab | None = None
         self._releasing: threading.Thread | None = None
         self._following: Following | None = None
-        self._ended = threading.Event()
         self._interrupted = False
         self.left: list[str] = []
         """What could not be removed at the end, and why."""
@@ -152,19 +146,11 @@ class RunSession:
 
     def start_lab(self) -> None:
         """Starts the embedded lab in the background; `environment` waits for it."""
-        if self.settings.mode == "lab" and self._starting is None and self._handed is None:
+        if self.settings.mode == "lab" and self._lab is None:
             # The folder is made here: two threads that both ask for it first would make two.
-            self._starting = threading.Thread(target=self._start_lab, args=(self.folder,), daemon=True)
-            self._starting.start()
-
-    def _start_lab(self, folder: RunFolder) -> None:
-        from pytest_s3vpce.run.laboratory import start
-
-        try:
-            self._lab = start(self.inventory, folder, stop=self._ended)
-            folder.write("lab.json", {"ready_file": str(self._lab.ready_file)})
-        except S3VpceError as error:
-            folder.write("lab.json", {"error": str(error)})
+            self._lab = BackgroundLab(self.folder)
+            if self._handed is None:
+                self._lab.start(lambda: self.inventory)
 
     @property
     def environment(self) -> Environment:
@@ -174,18 +160,8 @@ class RunSession:
         if self.settings.ready_file is not None:
             return from_ready_file(Path(self.settings.ready_file))
         self.start_lab()
-        deadline = time.monotonic() + _LAB_SECONDS
-        while True:
-            died = self._starting is not None and not self._starting.is_alive()
-            if (found := self.folder.read("lab.json")) is not None:
-                break
-            if died or time.monotonic() > deadline:
-                how = "could not be started" if died else f"did not come up within {_LAB_SECONDS:.0f} s"
-                raise LabError(f"the lab {how}")
-            time.sleep(0.01)
-        if "error" in found:
-            raise LabError(found["error"])
-        return from_ready_file(Path(found["ready_file"]))
+        assert self._lab is not None
+        return self._lab.environment()
 
     # --- the run -----------------------------------------------------------------------------------------------------
 
@@ -391,13 +367,10 @@ class RunSession:
             self.left.append(f"the ledger {self.folder.ledger} could not be swept: {error}")
 
     def _stop(self) -> None:
-        self._ended.set()
         self._operator = None  # nobody sends any more
         forget_models()
         if self._following is not None:
             self._following.end()
-        if self._starting is not None:
-            self._starting.join(_LAB_SECONDS)
         if self._lab is not None:
             self._lab.stop()
         if self._folder is not None:
