@@ -11,22 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.model import Answer, FailureKind, SignedRequest
-from pytest_s3vpce.operations import operation
 from pytest_s3vpce.outcome import code_of
 from pytest_s3vpce.run.deletions import Sender, is_deletion, shows_policy
-from pytest_s3vpce.run.objects import (
-    canary_body,
-    canary_version,
-    denies,
-    is_absent,
-    is_bare,
-    is_read,
-    is_refusal,
-    object_of,
-    readings_of,
-)
 from pytest_s3vpce.run.observed import Observed, counted_of, outcome_of
 from pytest_s3vpce.run.plan import Reader, probes_of, readers_of, writes
+from pytest_s3vpce.run.presence import Presence
 from pytest_s3vpce.run.settling import RealClock, settle
 from pytest_s3vpce.wording import counted
 
@@ -145,8 +134,9 @@ class AccessRun:
             self._world.session(probe)
             for probe in (*probes, *(reader.probe() for reader in readers.values() if reader))
         )
-        before = self._read_canaries(readers, seen)
-        self._refuse_absent_keys(probes, readers, seen)
+        there = Presence(self._world, readers, seen, exchange=self._exchange)
+        there.read()
+        there.refuse_absent_keys(probes)
         places = len({probe.cell.vantage for probe in probes})
         self._notify(f"sending {counted(len(probes), 'request')} from {counted(places, 'vantage point')}")
         wanted = [probe for probe in probes if self._may_send(probe, seen)]
@@ -159,16 +149,7 @@ class AccessRun:
         finally:
             self._mutations.undo(seen.answers, handed=seen.handed)
         self._classify(probes, seen)
-        rows = [probe for probe in probes if is_refusal(probe, seen.outcomes)]
-        refused = {label for probe in rows for label in (probe.cell.label, object_of(probe))}
-        if refused & before.keys() or any(map(writes, seen.handed)):
-            self._compare_canaries(readers, before, seen)
-        self._read_again(refused - before.keys(), seen)
-        bare = [probe for probe in probes if is_bare(probe, seen.outcomes)]
-        named = dict.fromkeys(probe.cell.target.bucket for probe in bare)
-        late = {bucket: others[bucket] for bucket in named if bucket in others and not readers.get(bucket)}
-        self._read_canaries(late, seen)
-        self._read_unread(bare, {**readers, **late}, seen)
+        there.look_again(probes, others)
         seen.doubt()
         return seen
 
@@ -216,90 +197,6 @@ class AccessRun:
             return True
         seen.refusals[probe] = f"not sent: {why}"
         return False
-
-    # --- canaries ----------------------------------------------------------------------------------------------------
-
-    def _read_canaries(self, readers: Mapping[str, Reader | None], seen: Observed) -> dict[str, bytes]:
-        """Each bucket's canary through its reader; without that reading no write is signed."""
-        found: dict[str, bytes] = {}
-        for bucket, reader, answer in self._readings(readers, seen):
-            body, why = canary_body(answer)
-            if body is None:
-                seen.canaries[bucket] = (False, f"the canary of {bucket} was not read by {reader}: {why}")
-                seen.gone.update([bucket] if is_absent(answer) else [])
-                seen.unshown.update([bucket] if is_absent(answer) or denies(answer) else [])
-            else:
-                found[bucket] = body
-                self._world.canary_versions[bucket] = canary_version(answer)
-                seen.canaries[bucket] = (True, f"the canary of {bucket} was read by {reader}")
-        self._world.canaries.update(found)
-        return found
-
-    def _refuse_absent_keys(
-        self, probes: Sequence[Probe], readers: Mapping[str, Reader | None], seen: Observed
-    ) -> None:
-        """A write to a declared key where nothing is could make something there: such a key is read before, too."""
-        targets = {probe: (probe.cell.target.bucket, probe.cell.target.key) for probe in probes if writes(probe)}
-        readings: dict[tuple[str, str | None], Probe | None] = {}
-        for bucket, key in dict.fromkeys(targets.values()):
-            if key is not None and key != self._world.bucket(bucket).key:
-                reader = readers.get(bucket)
-                readings[bucket, key] = None if reader is None else reader.probe(key)
-        found = Observed()
-        self._exchange([reading for reading in readings.values() if reading is not None], found)
-        for probe, target in targets.items():
-            if target in readings and (why := _absent(readings[target], found)):
-                seen.refusals.setdefault(probe, f"not sent: {why}, so a write could make something there")
-
-    def _compare_canaries(
-        self, readers: Mapping[str, Reader | None], before: Mapping[str, bytes], seen: Observed
-    ) -> None:
-        known = {bucket: reader for bucket, reader in readers.items() if bucket in before}
-        for bucket, reader, answer in self._readings(known, seen):
-            body, why = canary_body(answer)
-            if body == before[bucket]:
-                seen.canaries[bucket] = (True, f"the canary of {bucket} is as it was, says {reader}")
-            else:
-                changed = "it CHANGED during the run" if body is not None else f"it could not be read again: {why}"
-                seen.canaries[bucket] = (False, f"the canary of {bucket}: {changed} (reader {reader})")
-                seen.gone.add(bucket)
-
-    def _read_again(self, labels: Iterable[str], seen: Observed) -> None:
-        """Where something was refused: of a key where nothing is any more, S3 answers with a 403, too."""
-        readings = readings_of(seen.outcomes)
-        probes = {label: readings[label] for label in labels if label in readings}
-        found = Observed(calibration=seen.calibration)
-        self._exchange(list(probes.values()), found)
-        seen.gone.update(label for label, probe in probes.items() if not outcome_of(probe, found).allowed)
-
-    def _read_unread(self, refused: Iterable[Probe], readers: Mapping[str, Reader | None], seen: Observed) -> None:
-        """Declared keys that nobody read, by who reads the bucket's canary: whether nothing is there."""
-        unread = {}
-        readings = readings_of(seen.outcomes)
-        for probe in refused:
-            target, reader = probe.cell.target, readers.get(probe.cell.target.bucket)
-            about = operation(probe.cell.operation).on_object and target.key is not None
-            if reader is not None and about and target.label not in readings:
-                unread[target.label] = reader.probe(target.key)
-        found = Observed()
-        self._exchange(list(unread.values()), found)
-        seen.gone.update(label for label, probe in unread.items() if is_absent(found.answers.get(probe)))
-
-    def _readings(
-        self, readers: Mapping[str, Reader | None], seen: Observed
-    ) -> Iterable[tuple[str, str, Answer | str]]:
-        probes = {}
-        for bucket, reader in readers.items():
-            if reader is None:
-                why = "no reader is declared, and no cell of it is expected to be allowed"
-                seen.canaries[bucket] = (False, f"the canary of {bucket} was not read: {why}")
-            else:
-                probes[bucket] = reader.probe()
-        readings = Observed()
-        self._exchange(list(probes.values()), readings)
-        for bucket, probe in probes.items():
-            answer = readings.answers.get(probe)
-            yield bucket, probe.cell.who, answer or readings.refusals.get(probe, "no answer came back")
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
@@ -384,14 +281,6 @@ class AccessRun:
             seen.outcomes[probe] = outcome_of(probe, seen)
         for probe in probes:
             seen.counted[probe] = counted_of(probe, seen)
-
-
-def _absent(reading: Probe | None, found: Observed) -> str:
-    """Why nothing may be at a declared key; empty where its reading got something."""
-    if reading is None:
-        return "nobody is declared who reads its key"
-    answer = found.answers.get(reading)
-    return "" if answer is not None and is_read(answer) else f"nothing was read at its key by {reading.cell.who}"
 
 
 def _is_stale(answer: Answer | None) -> bool:
