@@ -222,7 +222,6 @@ class S3:
         check_name(name)
         check_location(body)
         s3public.check_new_bucket(asked)
-        s3grants.read(asked, b"", owner=account, home=account)
         taken = self._state.bucket(name)
         if taken is not None and taken.account != account:
             message = "The requested bucket name is not available. The bucket namespace is shared by all users."

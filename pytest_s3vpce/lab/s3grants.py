@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 _SETTERS: Final = frozenset({"PutBucketAcl", "PutObjectAcl"})
 _GETTERS: Final = frozenset({"GetBucketAcl", "GetObjectAcl"})
-_TAKERS: Final = _SETTERS | CREATIONS
+TAKERS: Final = _SETTERS | CREATIONS
+"""The operations on what is in a bucket, or on the bucket, whose requests may give a list."""
 _HEADERS: Final[Mapping[str, str]] = {
     "GrantFullControl": "FULL_CONTROL",
     "GrantRead": "READ",
@@ -62,7 +63,7 @@ _ID: Final = re.compile(r"[0-9a-f]{64}")
 
 def check(state: State, asked: S3Request, bucket: BucketState, body: bytes) -> None:
     """Refuse in S3's words a list that it does not take, or where lists are off one that would change anything."""
-    if asked.name not in _TAKERS:
+    if asked.name not in TAKERS:
         return
     owner = _owner(state, asked, bucket)
     rows = read(asked, body, owner=owner, home=bucket.account)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import PublicAccessBlock
 from pytest_s3vpce.lab.s3answers import answered
+from pytest_s3vpce.lab.s3grants import TAKERS, read
 from pytest_s3vpce.lab.s3words import invalid_value
 from pytest_s3vpce.markup import elements
-from pytest_s3vpce.operations.creations import CREATIONS
 from pytest_s3vpce.policy import parse
-from pytest_s3vpce.policy.acl import GROUPS
+from pytest_s3vpce.policy.acl import PUBLIC, group_of
 from pytest_s3vpce.policy.layers import ENFORCED
 from pytest_s3vpce.policy.public import public_statements
 
@@ -26,11 +26,6 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.wire import HttpResponse
 
 _OWNERSHIPS: Final = frozenset({ENFORCED, "BucketOwnerPreferred", "ObjectWriter"})
-_PUBLIC_ACLS: Final = frozenset({"public-read", "public-read-write", "authenticated-read"})
-_PUBLIC_GROUPS: Final = f"{GROUPS}global/"
-"""All users, and all users with an account: https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html"""
-_ACL_DOCUMENTS: Final = frozenset({"PutBucketAcl", "PutObjectAcl"})
-_ACL_WRITES: Final = _ACL_DOCUMENTS | CREATIONS
 _OWNERSHIP: Final = re.compile(rb"<ObjectOwnership>\s*(\w+)\s*</ObjectOwnership>")
 POLICIES_BLOCKED: Final = "because public policies are blocked by the BlockPublicPolicy block public access setting."
 _ACLS_BLOCKED: Final = (
@@ -57,18 +52,15 @@ def is_public(policy: str, *, fixed: frozenset[str] = frozenset()) -> bool:
 def blocked(asked: S3Request, body: bytes, block: PublicAccessBlock, *, fixed: frozenset[str]) -> str | None:
     """Why a caller who may do this does not, as the end of S3's sentence; None where nothing is in the way."""
     name = asked.name
-    text = body.decode("utf-8", errors="replace")
-    if name == "PutBucketPolicy" and block.block_public_policy and is_public(text, fixed=fixed):
-        return POLICIES_BLOCKED
-    return _ACLS_BLOCKED if name in _ACL_WRITES and block.block_public_acls and _sets_public_acl(asked, body) else None
+    if name == "PutBucketPolicy" and block.block_public_policy:
+        text = body.decode("utf-8", errors="replace")
+        return POLICIES_BLOCKED if is_public(text, fixed=fixed) else None
+    return _ACLS_BLOCKED if name in TAKERS and block.block_public_acls and _sets_public_acl(asked, body) else None
 
 
 def _sets_public_acl(asked: S3Request, body: bytes) -> bool:
-    grants = [str(value) for name, value in asked.parameters.items() if name.startswith("Grant")]
-    if asked.name in _ACL_DOCUMENTS:
-        grants.append(body.decode("utf-8", errors="replace"))
-    named = any(_PUBLIC_GROUPS in grant for grant in grants)
-    return named or asked.parameters.get("ACL") in _PUBLIC_ACLS
+    rows = read(asked, body, owner="", home="")
+    return any(group_of(row.grantee) in PUBLIC for row in rows)
 
 
 def check_new_bucket(asked: S3Request) -> None:
