@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from pytest_s3vpce.commandoptions import INVENTORY, LAB_READY, environment_of, inventory_at
+
 if TYPE_CHECKING:
     from pytest_s3vpce.calibration import Calibration, Finding
 
@@ -18,7 +20,7 @@ _WIDEST: Final = 120
 
 @click.command()
 @click.option("--account", required=True, help="the scratch account, by its name in the inventory")
-@click.option("--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml here)")
+@INVENTORY
 @click.option("--output", type=click.Path(path_type=Path), help="the file to write what was found into")
 @click.option(
     "--with-function",
@@ -57,7 +59,7 @@ _WIDEST: Final = 120
     "--partner", metavar="NAME", default="", help="make a bucket in this other account of the organization, too"
 )
 @click.option("--only", multiple=True, metavar="EXPERIMENT", help="do this experiment and no other; may be repeated")
-@click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, instead of AWS")
+@LAB_READY
 def calibrate(
     account: str,
     *,
@@ -68,11 +70,9 @@ def calibrate(
     **given: str,
 ) -> None:
     """Tries out what AWS documents nowhere. It makes a bucket and roles of its own, and removes them."""
-    from pytest_s3vpce.inventory import find_inventory, load_inventory
     from pytest_s3vpce.report.text import check_place, write_text
     from pytest_s3vpce.run.calibrating.calibrator import Calibrator
     from pytest_s3vpce.run.calibrating.experiments import Given, check, wanted
-    from pytest_s3vpce.run.environment import Environment, from_ready_file
     from pytest_s3vpce.run.folder import RunFolder
     from pytest_s3vpce.vantage import Ledger
 
@@ -80,12 +80,12 @@ def calibrate(
     check(asked)
     if output is not None:
         check_place(output, what="calibration")
-    found = load_inventory(find_inventory(Path.cwd(), str(inventory) if inventory else None))
+    found = inventory_at(inventory)
     folder = RunFolder.create(Path.cwd())
     try:
         calibrator = Calibrator(
             found,
-            from_ready_file(lab_ready) if lab_ready else Environment(),
+            environment_of(lab_ready),
             folder,
             account=account,
             given=asked,

@@ -12,6 +12,7 @@ import click
 
 from pytest_s3vpce import __version__
 from pytest_s3vpce.calibratecommand import calibrate
+from pytest_s3vpce.commandoptions import INVENTORY, LAB_READY, environment_of, inventory_at
 from pytest_s3vpce.errors import RunError, S3VpceError
 from pytest_s3vpce.jsonlines import answer_lines
 from pytest_s3vpce.keepcommand import deploy, undeploy
@@ -120,16 +121,13 @@ def schema(output: Path | None) -> None:
 
 
 @main.command()
-@click.option("--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml here)")
-@click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, instead of AWS")
+@INVENTORY
+@LAB_READY
 def doctor(inventory: Path | None, lab_ready: Path | None) -> None:
     """Checks all that an inventory names, without probing. Exit status 1 where something is in the way of a run."""
-    from pytest_s3vpce.inventory import find_inventory, load_inventory
     from pytest_s3vpce.run.doctor import examine, table
-    from pytest_s3vpce.run.environment import Environment, from_ready_file
 
-    found = load_inventory(find_inventory(Path.cwd(), str(inventory) if inventory else None))
-    checks = examine(found, from_ready_file(lab_ready) if lab_ready else Environment())
+    checks = examine(inventory_at(inventory), environment_of(lab_ready))
     click.echo(table(checks))
     if any(check.in_the_way for check in checks):
         sys.exit(1)

@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from pytest_s3vpce.commandoptions import INVENTORY, LAB_READY, environment_of, inventory_at
 from pytest_s3vpce.errors import S3VpceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
     from pytest_s3vpce.run.keeping import Keepers
-
-
-def _options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option(
-            "--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, instead of AWS"
-        ),
-        click.option("--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml here)"),
-    ):
-        command = option(command)
-    return command
 
 
 def _keepers(inventory: Path | None, lab_ready: Path | None) -> Keepers:
-    from pytest_s3vpce.inventory import find_inventory, load_inventory
-    from pytest_s3vpce.run.environment import Environment, from_ready_file
     from pytest_s3vpce.run.keeping import Keepers
 
-    found = load_inventory(find_inventory(Path.cwd(), str(inventory) if inventory else None))
-    return Keepers(found, from_ready_file(lab_ready) if lab_ready else Environment())
+    return Keepers(inventory_at(inventory), environment_of(lab_ready))
 
 
 @click.command()
-@_options
+@INVENTORY
+@LAB_READY
 def deploy(inventory: Path | None, lab_ready: Path | None) -> None:
     """Makes the functions that vantage points keep. Brings those that are there up to date; runs then create none."""
     done = _keepers(inventory, lab_ready).deploy(notify=click.echo)
@@ -51,7 +38,8 @@ def deploy(inventory: Path | None, lab_ready: Path | None) -> None:
 
 
 @click.command()
-@_options
+@INVENTORY
+@LAB_READY
 @click.option("--wait", is_flag=True, help="until Lambda has released its network interfaces, up to 40 minutes")
 def undeploy(inventory: Path | None, lab_ready: Path | None, *, wait: bool) -> None:
     """Removes the functions that `s3vpce deploy` made. Those of this inventory, and their roles."""

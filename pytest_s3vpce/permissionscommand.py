@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from pytest_s3vpce.commandoptions import INVENTORY, environment_of, inventory_at
+
 
 @click.command()
-@click.option("--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml here)")
+@INVENTORY
 @click.option(
     "--format",
     "form",
@@ -27,15 +29,12 @@ import click
 @click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, for its outputs")
 def permissions(inventory: Path | None, *, form: str, mode: str, lab_ready: Path | None) -> None:
     """Prints the policies that runs need. Those of each account's runner, of probed roles' trust, and of functions."""
-    from pytest_s3vpce.inventory import find_inventory, load_inventory
     from pytest_s3vpce.report.permissions import FORMS
-    from pytest_s3vpce.run.environment import Environment, from_ready_file
     from pytest_s3vpce.run.needs import Mode
     from pytest_s3vpce.run.permissions import permissions as needed
     from pytest_s3vpce.run.snapshotrights import snapshot_permissions
 
-    found = load_inventory(find_inventory(Path.cwd(), str(inventory) if inventory else None))
-    environment = from_ready_file(lab_ready) if lab_ready else Environment()
+    found, environment = inventory_at(inventory), environment_of(lab_ready)
     snapshot = mode == "snapshot"
     rights = snapshot_permissions(found, environment) if snapshot else needed(found, environment, mode=Mode(mode))
     click.echo(FORMS[form](rights), nl=False)

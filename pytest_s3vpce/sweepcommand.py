@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pytest_s3vpce.commandoptions import LAB_READY, environment_of, inventory_at
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from pytest_s3vpce.inventory import Inventory
 
 
 def _span(_ctx: click.Context, _param: click.Parameter, given: str | None) -> dt.timedelta | None:
@@ -37,7 +37,7 @@ def _span(_ctx: click.Context, _param: click.Parameter, given: str | None) -> dt
 @click.option("--older-than", metavar="SPAN", callback=_span, help="take what was made this long ago, expired or not")
 @click.option("--dry-run", is_flag=True, help="list what would be removed, and remove nothing")
 @click.option("--wait", is_flag=True, help="until Lambda has released its network interfaces, up to 40 minutes")
-@click.option("--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, instead of AWS")
+@LAB_READY
 def sweep(
     folder: Path | None,
     *,
@@ -51,9 +51,8 @@ def sweep(
     """Removes what killed runs left. All that an inventory's accounts hold of it, or what one run's FOLDER lists."""
     from pytest_s3vpce.inventory import load_inventory
     from pytest_s3vpce.run import sweeping
-    from pytest_s3vpce.run.environment import Environment, from_ready_file
 
-    environment = from_ready_file(lab_ready) if lab_ready else Environment()
+    environment = environment_of(lab_ready)
     if folder is not None:
         if accounts or older_than is not None or dry_run:
             raise click.UsageError("--account, --older-than and --dry-run are for a sweep without FOLDER")
@@ -62,7 +61,7 @@ def sweep(
         def once() -> Sequence[object]:
             return sweeping.sweep_folder(folder, found, notify=click.echo, environment=environment)
     else:
-        found = _inventory(inventory)
+        found = inventory_at(inventory)
         roots = dict.fromkeys((Path.cwd(), found.path.resolve().parent))
         sweeper = sweeping.Sweeper(found, environment, roots=roots, accounts=accounts, notify=click.echo)
         if dry_run:
@@ -73,12 +72,6 @@ def sweep(
             return sweeper.sweep(older_than=older_than)
 
     _tell(sweeping.until_gone(once, notify=click.echo) if wait else once())
-
-
-def _inventory(path: Path | None) -> Inventory:
-    from pytest_s3vpce.inventory import find_inventory, load_inventory
-
-    return load_inventory(find_inventory(Path.cwd(), str(path) if path else None))
 
 
 def _list(found: Sequence[object], unseen: Sequence[object]) -> None:

@@ -18,6 +18,7 @@ ROOMS = [
         "collector",
         "calibratecommand",
         "cli",
+        "commandoptions",
         "ending",
         "hooks",
         "keepcommand",
