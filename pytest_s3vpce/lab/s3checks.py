@@ -13,7 +13,7 @@ from pytest_s3vpce.lab import s3grants
 from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import partition_of
 from pytest_s3vpce.lab.s3encryption import check_source
-from pytest_s3vpce.lab.s3forms import check_form
+from pytest_s3vpce.lab.s3forms import check_form, check_version
 from pytest_s3vpce.lab.s3payload import check_digests
 from pytest_s3vpce.lab.s3schema import check_document
 from pytest_s3vpce.lab.s3words import invalid_argument, invalid_request, not_allowed
@@ -150,6 +150,8 @@ def _check_upload(state: State, asked: S3Request) -> None:
 
 def _check_copy(state: State, request: HttpRequest, asked: S3Request) -> None:
     source = copy_source(asked)
+    if source.version is not None:
+        check_version(source.version, name="x-amz-copy-source")
     owner = state.bucket(source.bucket)
     expected = asked.parameters.get("ExpectedSourceBucketOwner")
     if expected is not None and (owner is None or owner.account != expected):

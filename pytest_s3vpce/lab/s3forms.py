@@ -59,9 +59,8 @@ def check_form(asked: S3Request, body: bytes) -> None:
             ("MaxSizeAllowed", str(_LONGEST_KEY)),
         )
         raise Refused("KeyTooLongError", status=400, message="Your key is too long", details=details)
-    version = asked.parameters.get("VersionId")
-    if version is not None and not is_version(str(version)):
-        raise invalid_value("Invalid version id specified", name="versionId", value=str(version))
+    if "VersionId" in asked.parameters:
+        check_version(str(asked.parameters["VersionId"]), name="versionId")
     _check_marker(asked)
     if asked.parameters.get("ACL", "private") not in _CANNED:
         raise invalid_argument("The canned ACL is not one of S3's.")
@@ -83,8 +82,13 @@ def _check_marker(asked: S3Request) -> None:
     if not asked.parameters.get("KeyMarker"):
         message = "A version-id marker cannot be specified without a key marker."
         raise invalid_value(message, name="version-id-marker", value=str(marker))
-    if not is_version(str(marker)):
-        raise invalid_value("Invalid version id specified", name="version-id-marker", value=str(marker))
+    check_version(str(marker), name="version-id-marker")
+
+
+def check_version(text: str, *, name: str) -> None:
+    """Refuses an id that was never given out; `name` is the argument's."""
+    if not is_version(text):
+        raise invalid_value("Invalid version id specified", name=name, value=text)
 
 
 def is_version(text: str) -> bool:

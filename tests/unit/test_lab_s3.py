@@ -632,6 +632,14 @@ def test_a_canned_acl_is_one_of_s3s(s3: Any) -> None:
     assert refusal(s3.put_object, Bucket=BUCKET, Key="k", Body=b"", ACL="everybody")[:2] == (400, "InvalidArgument")
 
 
+@pytest.mark.parametrize(
+    ("version", "answer"), [(GONE, (404, "NoSuchVersion")), (BOGUS_VERSION_ID, (400, "InvalidArgument"))]
+)
+def test_a_copy_of_a_version_that_is_not_there_is_none(s3: Any, version: str, answer: tuple[int, str]) -> None:
+    source = {"Bucket": BUCKET, "Key": "k", "VersionId": version}
+    assert refusal(s3.copy_object, Bucket=BUCKET, Key="copied", CopySource=source)[:2] == answer
+
+
 @pytest.mark.parametrize("operation", ["get_object_tagging", "delete_object_tagging", "get_object_acl"])
 def test_what_lies_below_an_absent_key_is_absent(s3: Any, operation: str) -> None:
     call = getattr(s3, operation)
