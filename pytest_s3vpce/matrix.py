@@ -314,9 +314,10 @@ class ClaimResult:
         if self.verdict is not Verdict.REFUTED or self.explanations or not self.cells:
             return ""
         plain = next((name for name in self.cells if "+" not in name.partition("/")[0]), None)  # without parameters
-        if plain is None:
+        asked = self.id if self.place is not None and self.place.path.endswith(".yaml") else plain
+        if asked is None:
             return "a run with --s3vpce-predict names the statement that decided"
-        return f"`s3vpce why {plain}` names the statement that decided, and so does a run with --s3vpce-predict"
+        return f"`s3vpce why {asked}` names the statement that decided, and so does a run with --s3vpce-predict"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,6 @@ from pytest_s3vpce.wording import counted
 if TYPE_CHECKING:
     from pytest_s3vpce.inventory import Inventory
     from pytest_s3vpce.run.environment import Environment
-    from pytest_s3vpce.snapshot import Snapshot
 
 
 _INVENTORY = click.option(
@@ -29,11 +28,15 @@ _LAB_READY = click.option(
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="the file to write, JSON")
 def snapshot(inventory: Path | None, *, lab_ready: Path | None, output: Path) -> None:
     """Reads all that decides about requests into a file. It takes read-only rights in an inventory's accounts."""
+    from pytest_s3vpce.expectations import plan_of
     from pytest_s3vpce.report.text import check_place, write_text
+    from pytest_s3vpce.run import asking
     from pytest_s3vpce.snapshot.state import unread
 
     check_place(output, what="snapshot")
-    found = _taken(_inventory(inventory), _environment(lab_ready))
+    declared = _inventory(inventory)
+    cells = [row.cell for row in plan_of(declared).cells]
+    found = asking.taken(declared, _environment(lab_ready), cells=cells)
     write_text(found.to_json(), output, what="snapshot")
     gaps = unread(found)
     for where, why in gaps:
@@ -44,7 +47,7 @@ def snapshot(inventory: Path | None, *, lab_ready: Path | None, output: Path) ->
 
 
 @click.command()
-@click.argument("cell")
+@click.argument("asked", metavar="CELL_OR_CLAIM")
 @_INVENTORY
 @_LAB_READY
 @click.option(
@@ -53,23 +56,23 @@ def snapshot(inventory: Path | None, *, lab_ready: Path | None, output: Path) ->
     type=click.Path(path_type=Path),
     help="what `s3vpce snapshot` wrote (default: the accounts are read now)",
 )
-def why(cell: str, *, inventory: Path | None, lab_ready: Path | None, file: Path | None) -> None:
-    """Says why a cell gives what it gives. Nothing is sent; CELL is an id, as GetObject/reports/app:subnet/https."""
+def why(asked: str, *, inventory: Path | None, lab_ready: Path | None, file: Path | None) -> None:
+    """Says why a cell or claim ends as it does. Nothing is sent; give its id, as GetObject/reports/app:subnet/https."""
     from pytest_s3vpce.expectations import plan_of
-    from pytest_s3vpce.run import asking
+    from pytest_s3vpce.run import asking, foretelling
     from pytest_s3vpce.run.world import calibration_of
 
     declared = _inventory(inventory)
+    environment = _environment(lab_ready)
     plan = plan_of(declared)
-    wanted = asking.cell_of(cell, plan, declared)
-    found = asking.read(file) if file else _taken(declared, _environment(lab_ready), cell=cell)
+    found = asking.read(file) if file else None
+    claim = next((row for row in plan.claims if row.id == asked), None)
+    if claim is not None:
+        click.echo(foretelling.why(claim, plan, declared, environment, snapshot=found))
+        return
+    wanted = asking.cell_of(asked, plan, declared)
+    found = found or asking.taken(declared, environment, cells=[wanted.cell])
     click.echo(asking.explained(wanted, plan, found, calibration=calibration_of(declared)))
-
-
-def _taken(inventory: Inventory, environment: Environment, *, cell: str | None = None) -> Snapshot:
-    from pytest_s3vpce.run import asking
-
-    return asking.taken(inventory, environment, cell=cell)
 
 
 def _inventory(path: Path | None) -> Inventory:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.errors import RunError, S3VpceError
-from pytest_s3vpce.expectations import plan_of
 from pytest_s3vpce.model import Cell, Target, Transport
 from pytest_s3vpce.operations import operation
 from pytest_s3vpce.predict import Blame, Predictor, tell
@@ -18,7 +17,7 @@ from pytest_s3vpce.run.snapshotting import take
 from pytest_s3vpce.snapshot.state import stored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from pytest_s3vpce.calibration import Calibration
@@ -50,8 +49,9 @@ def cell_of(text: str, plan: Plan, inventory: Inventory) -> Wanted:
     match = _ID.fullmatch(text)
     if match is None:
         raise RunError(
-            f"`{text}` is no cell's id",
-            remedy="give OPERATION/BUCKET/PRINCIPAL:VANTAGE_POINT/TRANSPORT: GetObject/reports/app:app-subnet/https",
+            f"`{text}` is the id of no cell and no claim",
+            remedy="give OPERATION/BUCKET/PRINCIPAL:VANTAGE_POINT/TRANSPORT: GetObject/reports/app:app-subnet/https"
+            + _or_claims(plan),
         )
     declared: dict[str, Mapping[str, object]] = {
         "bucket": inventory.buckets,
@@ -67,6 +67,11 @@ def cell_of(text: str, plan: Plan, inventory: Inventory) -> Wanted:
             f"`{text}` has parameters that no expectation file says", remedy="give the id of a declared cell"
         )
     return Wanted(_made(text, match, inventory), None)
+
+
+def _or_claims(plan: Plan) -> str:
+    named = ", ".join(row.id for row in plan.claims)
+    return f"; or one of the claims {named}" if named else ""
 
 
 def _made(text: str, match: re.Match[str], inventory: Inventory) -> Cell:
@@ -95,15 +100,13 @@ def _made(text: str, match: re.Match[str], inventory: Inventory) -> Cell:
     )
 
 
-def taken(inventory: Inventory, environment: Environment, *, cell: str | None = None) -> Snapshot:
-    """A snapshot of now. Every account is guarded first; of one that can't be used nothing is known."""
+def taken(inventory: Inventory, environment: Environment, *, cells: Iterable[Cell]) -> Snapshot:
+    """A snapshot of now for these cells. Accounts are guarded first; of one that can't be used nothing is known."""
     world = world_of(inventory, environment, run_id="snapshot")
     errors = world.accounts.guard(inventory.accounts)
     if len(errors) == len(inventory.accounts):
         raise next(iter(errors.values()))
-    plan = plan_of(inventory)
-    rows = [row.cell for row in plan.cells if cell is None or row.id == cell]
-    return take(world, environment, kms_keys=kms_keys(rows))
+    return take(world, environment, kms_keys=kms_keys(cells))
 
 
 def read(path: Path) -> Snapshot:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_s3vpce import __version__
 from pytest_s3vpce.calibration import LIVE
-from pytest_s3vpce.claims import CLAIMS
 from pytest_s3vpce.errors import RunError, S3VpceError
 from pytest_s3vpce.model import Expect, Transport
 from pytest_s3vpce.probe import Probe, ProbeBuilder
@@ -148,17 +147,7 @@ class Operator:
 
     def claim(self, spec: ClaimSpec) -> Claim:
         """A claim with its references resolved."""
-        fields = {name: self._resolved(value, spec) for name, value in spec.fields.items()}
-        made: Claim = CLAIMS[spec.kind](id=spec.id, bucket=spec.bucket, **fields)
-        return made
-
-    def _resolved(self, given: Any, spec: ClaimSpec) -> Any:
-        """Every text of a claim's field, however deep."""
-        if isinstance(given, tuple):
-            return tuple(self._resolved(item, spec) for item in given)
-        if isinstance(given, str) and "${" in given:
-            return self.world.references.resolve(given, spec.place)
-        return given
+        return self.world.claim(spec)
 
     def sweep(self) -> list[Remaining]:
         """Removes what the ledger lists; what can't go yet comes back with its reason."""

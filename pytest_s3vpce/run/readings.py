@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.claims.readings import limited
+from pytest_s3vpce.claims.setting import allowances
 from pytest_s3vpce.records import Asked, Asks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from pytest_s3vpce.claims import Setting
+    from pytest_s3vpce.probe import Probe
 
 _DENIED_UNLESS: Final[Mapping[str, Asks]] = {
     "StringNotEquals": Asks.IS,
@@ -20,6 +25,13 @@ _DENIED_UNLESS: Final[Mapping[str, Asks]] = {
     "Null": Asks.ABSENT,
 }
 """The operator of a deny, and what must be so for that not to match."""
+
+
+def is_reading(probe: Probe, setting: Setting) -> bool:
+    """Whether its session policy asks something; over plain http one only limits the session."""
+    if not probe.session_policy:
+        return False
+    return probe.session_policy != limited(allowances(probe, setting.buckets[probe.cell.target.bucket]))
 
 
 def asked_by(policy: str) -> tuple[Asked, ...]:

@@ -13,8 +13,6 @@ from pytest_s3vpce.claims import Results, verdict_of
 from pytest_s3vpce.claims.gaps import sorted_out
 from pytest_s3vpce.claims.judging import findings_of, gaps_of, with_ways
 from pytest_s3vpce.claims.paths import way_of
-from pytest_s3vpce.claims.readings import limited
-from pytest_s3vpce.claims.setting import allowances
 from pytest_s3vpce.matrix import (
     AccountResult,
     BucketResult,
@@ -40,7 +38,7 @@ from pytest_s3vpce.run.between import between
 from pytest_s3vpce.run.controlled import Controlled
 from pytest_s3vpce.run.hints import hint_of
 from pytest_s3vpce.run.leaning import leant_on
-from pytest_s3vpce.run.readings import asked_by
+from pytest_s3vpce.run.readings import asked_by, is_reading
 from pytest_s3vpce.run.world import NOWHERE
 
 if TYPE_CHECKING:
@@ -146,13 +144,13 @@ class _Run:
     def controls(self, declared: AbstractSet[Cell]) -> Iterator[CellResult]:
         """What was sent besides the declared cells, but for readings; nothing is expected of it."""
         for probe in self.seen.outcomes:
-            if probe.cell not in declared and not probe.canary_range and not self._is_reading(probe):
+            if probe.cell not in declared and not probe.canary_range and not is_reading(probe, self.setting):
                 counted = self.seen.counted[probe]
                 yield self._result(probe, counted, controlled=self._controlled(probe, counted))
 
     def readings(self) -> Iterator[Reading]:
         for probe, outcome in self.seen.outcomes.items():
-            if not probe.canary_range and self._is_reading(probe):
+            if not probe.canary_range and is_reading(probe, self.setting):
                 answer = self.seen.answers.get(probe)
                 yield Reading(
                     cell=probe.cell.id,
@@ -234,12 +232,6 @@ class _Run:
             received=_received(seen.answers.get(probe)),
             **more,
         )
-
-    def _is_reading(self, probe: Probe) -> bool:
-        """Whether its session policy asks something; over plain http one only limits the session."""
-        if not probe.session_policy:
-            return False
-        return probe.session_policy != limited(allowances(probe, self.setting.buckets[probe.cell.target.bucket]))
 
     def _controlled(self, probe: Probe, counted: Outcome) -> bool | None:
         """Of a denial: whether the run shows that it means something."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.accounts import CLEAR_SECONDS, SESSION_SECONDS, SessionKind
 from pytest_s3vpce.calibration import NONE, Calibration, read
-from pytest_s3vpce.claims import BucketFacts, PrincipalFacts, Setting
+from pytest_s3vpce.claims import CLAIMS, BucketFacts, PrincipalFacts, Setting
 from pytest_s3vpce.claims.readings import limited
 from pytest_s3vpce.claims.setting import Told, allowances
 from pytest_s3vpce.errors import RunError, S3VpceError
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from pytest_s3vpce.accounts import Accounts
+    from pytest_s3vpce.claimbase import ClaimSpec
+    from pytest_s3vpce.claims import Claim
     from pytest_s3vpce.inventory import Inventory
+    from pytest_s3vpce.model import Place
     from pytest_s3vpce.references import References
 
 CONTROL = "control:"
@@ -160,6 +163,18 @@ class World:
         """How a principal's URLs are signed; None where it sends none."""
         row = self.inventory.principals[principal].presigned
         return None if row is None else Presign(age=row.age, expires=row.expires)
+
+    def claim(self, spec: ClaimSpec) -> Claim:
+        """A claim with its references resolved."""
+        fields = {name: self._resolved(value, spec.place) for name, value in spec.fields.items()}
+        made: Claim = CLAIMS[spec.kind](id=spec.id, bucket=spec.bucket, **fields)
+        return made
+
+    def _resolved(self, given: Any, place: Place) -> Any:
+        """Every text of a claim's field, however deep."""
+        if isinstance(given, tuple):
+            return tuple(self._resolved(item, place) for item in given)
+        return self.references.resolve(given, place) if isinstance(given, str) and "${" in given else given
 
     def setting(self, described: Described, *, principals: Iterable[str]) -> Setting:
         """The setting of this run's claims. Nobody is asked for a code but for those of these `principals`."""

@@ -86,6 +86,49 @@ def test_why_takes_a_snapshot_of_its_own(example: Example, shared_lab: SharedLab
     assert text.startswith("GetObject/reports/app:app-subnet/https: predicted allow, expected allow\n")
 
 
+CLAIMS = ("endpoint-only/reports", "tls-only/reports", "cross-account/reports")
+
+
+def test_why_tells_of_a_claim_what_its_requests_would_give(
+    example: Example, shared_lab: SharedLab, taken: Path
+) -> None:
+    """Never that it is proven: nothing was sent."""
+    lab = ("--lab-ready", str(shared_lab.ready_file))
+    counts = dict(zip(CLAIMS, (12, 4, 21), strict=True))
+    for claim in CLAIMS:
+        told = why(claim, example, *lab, "--snapshot", str(taken))
+        many = f"{counts[claim]} of {counts[claim]} requests predicted as they must be"
+        assert told == f"{claim}: {many}; a run measures them\n"
+    assert why(CLAIMS[1], example, *lab).startswith(f"{CLAIMS[1]}: 4 of 4 requests predicted")
+
+
+def test_why_says_what_refutes_a_claim_as_a_run_would(example: Example, shared_lab: SharedLab, taken: Path) -> None:
+    text = taken.read_text(encoding="utf-8")
+    lab = ("--lab-ready", str(shared_lab.ready_file), "--snapshot", str(taken))
+    taken.write_text(text.replace('"Bool": {\n', '"Bool": {\n "aws:ViaAWSService": "true",'), encoding="utf-8")
+    told = why("tls-only/reports", example, *lab).splitlines()
+    assert told[0].startswith(
+        "tls-only/reports: predicted to be refuted: GetObject by app:app-subnet over http must be"
+    )
+    assert told[1] == "why GetObject/reports/app:app-subnet/http and 1 more:"
+    assert any(
+        "the deny that should have matched is `TlsOnly` of the bucket policy of reports" in line for line in told
+    )
+    assert told[-1].startswith("  fix: ")
+
+
+def test_why_says_what_of_a_claim_is_not_known(example: Example, shared_lab: SharedLab, taken: Path) -> None:
+    snapshot = json.loads(taken.read_text(encoding="utf-8"))
+    for row in snapshot["networks"]:
+        row["topology"] = {"unread": "nobody may"}
+    taken.write_text(json.dumps(snapshot), encoding="utf-8")
+    told = why("tls-only/reports", example, "--lab-ready", str(shared_lab.ready_file), "--snapshot", str(taken))
+    assert told.startswith(
+        "tls-only/reports: 2 of 4 requests predicted as they must be; a run measures them\nmissing: "
+    )
+    assert "ListObjectsV2 by app:app-subnet was inconclusive (it depends on what is not known: aws:sourcevpce)" in told
+
+
 def test_explanations_point_into_the_files_that_policies_are_made_from(
     example: Example, shared_lab: SharedLab, tmp_path: Path
 ) -> None:
@@ -128,7 +171,8 @@ def test_explanations_point_into_the_files_that_policies_are_made_from(
 @pytest.mark.parametrize(
     ("cell", "error"),
     [
-        ("nothing", "`nothing` is no cell's id; give OPERATION/BUCKET/PRINCIPAL:VANTAGE_POINT/TRANSPORT: GetObject/"),
+        ("nothing", "is the id of no cell and no claim; give OPERATION/BUCKET/PRINCIPAL:VANTAGE_POINT/TRANSPORT: Get"),
+        ("tls-only/none", "; or one of the claims endpoint-only/reports, tls-only/reports, cross-account/reports"),
         ("GetObject/none/app:internet", "there is no bucket `none`; declared are reports"),
         ("GetObject/reports/who:internet", "there is no principal `who`; declared are app, partner, anonymous"),
         ("GetObject/reports/app:where", "there is no vantage point `where`; declared are app-subnet, nat-subnet"),

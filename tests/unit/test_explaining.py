@@ -137,13 +137,17 @@ def test_controls_have_their_predictions_and_cells_that_nobody_sent_none() -> No
     assert explained.fix
     unsent = claimed(snapshot(GRANT), ("negative", OUTSIDE, ALLOWED, Status.BAD), sent={})
     assert unsent.claims[0].explanations == ()
-    said = f"`s3vpce why {OUTSIDE.id}` names the statement that decided, and so does a run with --s3vpce-predict"
+    said = (
+        "`s3vpce why endpoint-only/reports` names the statement that decided, and so does a run with --s3vpce-predict"
+    )
     assert lines(unsent)[1] == f"look at: {said}"
     assert said in render(unsent, colour=Colour.PLAIN, width=400)
     assert "names the statement that decided" in markdown.render(unsent)
     assert "names the statement that decided" in html.render(unsent)
     assert not any("s3vpce why" in line for line in lines(LEAKS))
-    asks = replace(unsent.claims[0], cells=("PutObject+sse-1/reports/app:known/https",))
+    tested = replace(unsent.claims[0], place=Place("test_a.py", 3))  # of a Python test, which no file declares
+    assert tested.look_at == said.replace("endpoint-only/reports", OUTSIDE.id)
+    asks = replace(tested, cells=("PutObject+sse-1/reports/app:known/https",))
     assert asks.look_at == "a run with --s3vpce-predict names the statement that decided"
     nowhere = replace(unsent, claims=(replace(unsent.claims[0], cells=()),))
     assert not any("s3vpce why" in line for line in lines(nowhere))
