@@ -232,18 +232,8 @@ class ProbeBuilder:
         parameters = parameters_of(probe, row, form, destination)
         signer = None if presign else credentials
         request = self._request(row, form, parameters, signer=signer, destination=destination, transport=cell.transport)
-        found = SignedRequest(
-            id=request_id,
-            method=request.method,
-            url=request.url,
-            headers=_headers(request),
-            body=_body(request),
-            signed_at=0.0 if credentials is None or presign else time.time(),
-            tls=cell.transport.tls,
-            max_body=ANSWER_BYTES,
-            ambient=ambient,
-            read_timeout=cell.timeout,
-        )
+        signed_at = 0.0 if credentials is None or presign else time.time()
+        found = _finished(request, cell, id=request_id, signed_at=signed_at, ambient=ambient)
         if presign is None or credentials is None:
             return found
         return presigned(found, credentials, region=destination.region, presign=presign)
@@ -358,6 +348,20 @@ def _captured(client: BaseClient, row: Operation, parameters: Mapping[str, Any])
     except _Captured as captured:
         return captured.request
     raise S3VpceError(f"botocore sent `{row.name}` on its own")  # pragma: no cover - it would be botocore's bug
+
+
+def _finished(request: AWSPreparedRequest, cell: Cell, **more: Any) -> SignedRequest:
+    """As any vantage point can send it."""
+    return SignedRequest(
+        method=request.method,
+        url=request.url,
+        headers=_headers(request),
+        body=_body(request),
+        tls=cell.transport.tls,
+        max_body=ANSWER_BYTES,
+        read_timeout=cell.timeout,
+        **more,
+    )
 
 
 def _headers(request: AWSPreparedRequest) -> tuple[tuple[str, str], ...]:
