@@ -77,8 +77,8 @@ def topology(rows: Mapping[str, Sequence[Row]], *, account: str, region: str) ->
             for row in rows["VpcEndpoints"]
             if row.get("VpcEndpointType", "Gateway").lower() in _KINDS
         ),
-        security_groups=tuple(map(_group, rows["SecurityGroups"])),
-        network_acls=tuple(map(_acl, rows["NetworkAcls"])),
+        security_groups=tuple(map(security_group, rows["SecurityGroups"])),
+        network_acls=tuple(map(network_acl, rows["NetworkAcls"])),
         nat_gateways=tuple(map(_nat_gateway, rows["NatGateways"])),
         internet_gateways=tuple(_gateway(row, "InternetGatewayId") for row in rows["InternetGateways"]),
         egress_only_gateways=tuple(
@@ -159,7 +159,7 @@ def _endpoint(row: Row, interfaces: Mapping[str, Row], account: str, region: str
     )
 
 
-def _group(row: Row) -> SecurityGroup:
+def security_group(row: Row) -> SecurityGroup:
     return SecurityGroup(
         id=row["GroupId"],
         vpc_id=row.get("VpcId", ""),
@@ -181,7 +181,7 @@ def _rule(row: Row) -> SecurityRule:
     )
 
 
-def _acl(row: Row) -> NetworkAcl:
+def network_acl(row: Row) -> NetworkAcl:
     return NetworkAcl(
         id=row["NetworkAclId"],
         vpc_id=row["VpcId"],

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from ipaddress import IPv4Network, IPv6Network
 
-    from pytest_s3vpce.network.topology import AclRule, SecurityRule, Subnet, Topology
+    from pytest_s3vpce.network.topology import AclRule, NetworkAcl, SecurityRule, Subnet, Topology
 
 _TCP: Final = frozenset({"-1", "tcp", "6"})
 # Answers come back to a port that the client's system chose: Linux takes 32768 to 60999.
@@ -47,10 +47,10 @@ def lets(rules: Iterable[SecurityRule], *, topology: Topology, far: Far, port: i
 
     https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html
     """
-    return any(_names(rule, topology=topology, far=far) for rule in rules if _has_port(rule, port))
+    return any(_names(rule, topology=topology, far=far) for rule in rules if has_port(rule, port))
 
 
-def _has_port(rule: SecurityRule, port: int) -> bool:
+def has_port(rule: SecurityRule, port: int) -> bool:
     if rule.protocol not in _TCP:
         return False
     if rule.protocol == "-1" or rule.from_port is None or rule.to_port is None or rule.from_port == -1:
@@ -82,11 +82,16 @@ def _acl(topology: Topology, subnet: Subnet, far: str, both: Iterable[tuple[Dire
     if acl is None:
         return None
     for direction, port in both:
-        rules = sorted((rule for rule in acl.rules if rule.direction is direction), key=lambda rule: rule.number)
-        first = next((rule for rule in rules if _applies(rule, far=far, port=port)), None)
+        first = deciding(acl, direction=direction, far=far, port=port)
         if first is None or first.effect is Effect.DENY:
             return f"network ACL `{acl.id}` of subnet `{subnet.id}` lets port {port} not {direction}"
     return None
+
+
+def deciding(acl: NetworkAcl, *, direction: Direction, far: str, port: int) -> AclRule | None:
+    """The rule with the lowest number of those that apply; without one the traffic is denied."""
+    rules = (rule for rule in acl.rules if rule.direction is direction and _applies(rule, far=far, port=port))
+    return min(rules, key=lambda rule: rule.number, default=None)
 
 
 def _applies(rule: AclRule, *, far: str, port: int) -> bool:

@@ -137,7 +137,8 @@ def _place(world: World, vantage: str) -> Location:
 def _compared(world: World, vantage: str, subnets: tuple[str, ...]) -> str | None:
     """How the subnets' ways to S3 differ; empty where they don't, None where that may not be asked."""
     try:
-        return ways_differ(_ec2(world, *_home(world, vantage)), subnets)
+        ec2 = _ec2(world, *_home(world, vantage))
+        return ways_differ(ec2, subnets, groups=_network(world, vantage, ec2)[1])
     except S3VpceError:
         return None
 

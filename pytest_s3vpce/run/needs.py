@@ -175,7 +175,12 @@ NEEDS: Final = (
     # snapshot.py: what explains paths and denials; what can't be read is reported as unknown
     Need(sid="ExplainPaths", actions=("ec2:DescribeVpcEndpoints",), on="places", modes=_LOOKING),
     # where a function stands in several subnets
-    Need(sid="CompareRoutes", actions=("ec2:DescribeRouteTables",), on="routes_compared", modes=_LOOKING),
+    Need(
+        sid="CompareRoutes",
+        actions=("ec2:DescribeRouteTables", "ec2:DescribeNetworkAcls"),
+        on="routes_compared",
+        modes=_LOOKING,
+    ),
     Need(sid="ExplainBuckets", actions=("s3:GetBucketPolicy",), on="buckets", modes=_LOOKING),
     # run/deletions.py, and vantage/removal.py after a run that was killed
     Need(

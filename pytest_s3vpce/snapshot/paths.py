@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pytest_s3vpce.claims import EndpointFacts
 from pytest_s3vpce.network import described
+from pytest_s3vpce.network.subnets import acls_differ, groups_differ
 from pytest_s3vpce.snapshot.asking import asked
 from pytest_s3vpce.snapshot.state import NetworkRow, Unread
 
@@ -155,24 +156,54 @@ def instance_row(ec2: Any, instance: str | None, tags: Mapping[str, str]) -> dic
     return dict(min(rows, key=lambda row: str(row["InstanceId"]))) if rows else None
 
 
-def ways_differ(ec2: Any, subnets: Sequence[str]) -> str | None:
-    """How the routes of these subnets lead to S3 in different ways; empty where they don't, None where nobody may ask.
+def ways_differ(ec2: Any, subnets: Sequence[str], *, groups: Sequence[str] = ()) -> str | None:
+    """How these subnets lead to S3 in different ways; empty where they don't, None where nobody may ask.
 
-    By a gateway endpoint for S3, whichever else there is, else by the default routes. A subnet without a table of its
-    own has its VPC's main one: https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Route_Tables.html
-
-    One that is not listed may be S3's: of a shared VPC the routes are shown, but not the owner's endpoints.
-    https://docs.aws.amazon.com/vpc/latest/userguide/vpc-sharing-service-behavior.html
+    By their routes, by their network ACLs, or by what the groups of an interface endpoint with private DNS let in.
+    `groups` are the client's own.
     """
     within = [{"Name": "vpc-id", "Values": [vpc_of(ec2, subnets) or ""]}]
     try:
-        pages = ec2.get_paginator("describe_route_tables").paginate(Filters=within)
-        tables = [table for page in pages for table in page["RouteTables"]]
-        pages = ec2.get_paginator("describe_vpc_endpoints").paginate(Filters=within)
-        rows = [row for page in pages for row in page["VpcEndpoints"]]
+        rows = {name: _pages(ec2, call, name, within) for name, call in _COMPARED.items()}
+        endpoints = [row for row in rows["VpcEndpoints"] if row.get("PrivateDnsEnabled") and _is_for_s3(row)]
+        home = {name for row in endpoints for name in row["SubnetIds"]}
+        asked_for = sorted({*subnets, *home}) if endpoints else []
+        found = ec2.describe_subnets(SubnetIds=asked_for)["Subnets"] if endpoints else ()
+        cidrs = {row["SubnetId"]: str(row["CidrBlock"]) for row in found if row.get("CidrBlock")}
+        told = [
+            _routes_differ(subnets, rows["RouteTables"], rows["VpcEndpoints"]),
+            _acls_differ(subnets, rows["NetworkAcls"], near=[cidrs[name] for name in home if name in cidrs]),
+            *(_groups_differ(ec2, row, {name: cidrs.get(name, "") for name in subnets}, groups) for row in endpoints),
+        ]
     except (ClientError, BotoCoreError):
         return None
-    others = {row["VpcEndpointId"] for row in rows if not row["ServiceName"].endswith(".s3")}
+    differ = "; ".join(sentence for sentence in told if sentence)
+    return differ or (None if None in told else "")
+
+
+_COMPARED: Final = {name: described.CALLS[name] for name in ("RouteTables", "VpcEndpoints", "NetworkAcls")}
+
+
+def _pages(ec2: Any, call: str, name: str, within: Sequence[Mapping[str, Any]]) -> list[Any]:
+    return [row for page in ec2.get_paginator(call).paginate(Filters=within) for row in page[name]]
+
+
+def _is_for_s3(row: Mapping[str, Any]) -> bool:
+    return str(row["ServiceName"]).endswith(".s3")
+
+
+def _routes_differ(
+    subnets: Sequence[str], tables: Sequence[Mapping[str, Any]], endpoints: Iterable[Mapping[str, Any]]
+) -> str | None:
+    """By a gateway endpoint for S3, whichever else there is, else by the default routes.
+
+    A subnet without a table of its own has its VPC's main one:
+    https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Route_Tables.html
+
+    An endpoint that is not listed may be S3's: of a shared VPC the routes are shown, but not the owner's endpoints.
+    https://docs.aws.amazon.com/vpc/latest/userguide/vpc-sharing-service-behavior.html
+    """
+    others = {row["VpcEndpointId"] for row in endpoints if not _is_for_s3(row)}
     own = {row.get("SubnetId"): table for table in tables for row in table["Associations"]}
     main = next((table for table in tables for row in table["Associations"] if row.get("Main")), None)
     ways: dict[frozenset[str], list[str]] = {}
@@ -184,6 +215,24 @@ def ways_differ(ec2: Any, subnets: Sequence[str]) -> str | None:
     if len(ways) == 1:
         return ""
     return "; ".join(f"{', '.join(rows)} by {', '.join(sorted(way)) or 'no route'}" for way, rows in ways.items())
+
+
+def _acls_differ(subnets: Sequence[str], rows: Iterable[Mapping[str, Any]], *, near: Sequence[str]) -> str | None:
+    acls = {name: acl for acl in map(described.network_acl, rows) for name in acl.subnet_ids}
+    if any(name not in acls for name in subnets):
+        return None
+    return acls_differ({name: acls[name] for name in subnets}, near=near)
+
+
+def _groups_differ(
+    ec2: Any, endpoint: Mapping[str, Any], cidrs: Mapping[str, str], groups: Sequence[str]
+) -> str | None:
+    ids = [row["GroupId"] for row in endpoint.get("Groups", ())]
+    if not ids or not all(cidrs.values()):
+        return None
+    found = map(described.security_group, ec2.describe_security_groups(GroupIds=ids)["SecurityGroups"])
+    differ = groups_differ([rule for row in found for rule in row.ingress], cidrs=cidrs, groups=groups)
+    return f"security groups of {endpoint['VpcEndpointId']}, {differ}" if differ else differ
 
 
 def _way(routes: Iterable[Mapping[str, Any]], others: Collection[str]) -> frozenset[str]:

@@ -414,7 +414,10 @@ def test_routes_are_compared_where_a_function_may_stand_in_several_subnets(tmp_p
     assert "ec2:DescribeRouteTables" not in allowed(needed(tmp_path, points=one))
     for mode in (Mode.CREATE, Mode.KEEP):
         found = needed(tmp_path, points=one.replace("[subnet-1]", subnets), mode=mode)
-        assert statements(found)["CompareRoutes"]["Action"] == ["ec2:DescribeRouteTables"]
+        assert statements(found)["CompareRoutes"]["Action"] == [
+            "ec2:DescribeRouteTables",
+            "ec2:DescribeNetworkAcls",
+        ]
 
 
 def test_policies_of_scratch_buckets_are_put_back_and_no_others(tmp_path: Path) -> None:
