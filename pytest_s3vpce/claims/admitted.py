@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.setting import row_of
-from pytest_s3vpce.network.keys import ENDPOINT, SOURCE_IP
+from pytest_s3vpce.network.keys import ENDPOINT, NETWORK_KEYS, SOURCE_IP
 from pytest_s3vpce.operations import Check, Resource
 
 if TYPE_CHECKING:
@@ -67,11 +67,26 @@ def grants_besides(setting: Setting, bucket: str, *, tried: Collection[str], act
 
 
 def besides(setting: Setting, bucket: str, *, named: Collection[str], outside: Collection[str]) -> Iterator[Gap]:
-    """A gap for each network besides the named ones, and for each grant that asks for none."""
+    """A gap for each network besides the named ones, for each grant that asks for none, and where no deny does."""
     yield from networks_besides(setting, bucket, named=named, outside=outside)
+    yield from undenied(setting, bucket, NETWORK_KEYS, asks="a network")
     for grant in setting.grants.get(bucket, ()):
         if grant.any_way and not grant.principal.endswith(_SERVICES):
             yield Gap(f"`{grant.statement}` lets in {grant.principal} by any way:", grant.actions)
+
+
+def undenied(setting: Setting, bucket: str, keys: Collection[str], *, asks: str) -> Iterator[Gap]:
+    """A gap where none of the policy's denies reads one of these keys: it shuts out who has no grant, and nobody else.
+
+    Who has rights by policies of the owner's account needs none:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-basics-single-account.html
+    """
+    read = setting.denied_by.get(bucket)
+    if read is not None and read.isdisjoint(keys):
+        yield Gap(
+            f"no deny of the policy of {bucket} asks for {asks}, so it does not stop who was not tried: principals of "
+            "its own account by their own policies, strangers by other grants"
+        )
 
 
 def networks_besides(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.claims.admitted import undenied
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
-from pytest_s3vpce.claims.encryptions import CUSTOMERS, encrypted
+from pytest_s3vpce.claims.encryptions import CUSTOMERS, ENCRYPTION_KEYS, encrypted
 from pytest_s3vpce.claims.setting import make_probe
 from pytest_s3vpce.operations.creations import ENCRYPTIONS, WITH_KMS
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pytest_s3vpce.claims.findings import Finding
+    from pytest_s3vpce.claims.gaps import Gap
     from pytest_s3vpce.claims.setting import Results, Setting
     from pytest_s3vpce.model import Layer
     from pytest_s3vpce.probe import Probe
@@ -73,3 +75,6 @@ class EncryptedWrites(Claim):
 
     def judge(self, setting: Setting, results: Results) -> list[Finding]:
         return self.cells().judge(setting, results)
+
+    def gaps(self, setting: Setting) -> Iterator[Gap]:
+        yield from undenied(setting, self.bucket, ENCRYPTION_KEYS, asks="an encryption")

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from pytest_s3vpce.probe import Probe
 
 CUSTOMERS: Final[Mapping[str, Any]] = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": Fill.CUSTOMER_KEY}
+ENCRYPTION_KEYS: Final = frozenset(
+    {
+        "s3:x-amz-server-side-encryption",
+        "s3:x-amz-server-side-encryption-aws-kms-key-id",
+        "s3:x-amz-server-side-encryption-customer-algorithm",
+    }
+)
+"""The condition keys of what a write says of it."""
 _BARE: Final = "sse-none"
 _WRITE: Final = "PutObject"
 

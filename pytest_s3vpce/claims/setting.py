@@ -120,6 +120,8 @@ class Told:
     """Bucket to the networks that its policy lets in."""
     grants: Mapping[str, tuple[Granted, ...]] = field(default_factory=dict)
     """Bucket to whom its policy lets in."""
+    denied_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Bucket to the condition keys that the denies of its policy read, in lower case, where it could be read."""
     own_policies: Mapping[str, Policies] = field(default_factory=dict)
     """Principal to the policies of its own side, where they could be read."""
     policy_keys: Mapping[str, frozenset[str]] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from pytest_s3vpce.claims.admitted import undenied
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
 from pytest_s3vpce.claims.findings import (
@@ -20,11 +21,13 @@ from pytest_s3vpce.claims.readings import ENDPOINT, NO_ENDPOINT, limited, plain_
 from pytest_s3vpce.claims.setting import allowances, make_probe
 from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.model import Layer, Transport
+from pytest_s3vpce.network.keys import TRANSPORT_KEYS
 from pytest_s3vpce.operations import Check, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pytest_s3vpce.claims.gaps import Gap
     from pytest_s3vpce.claims.readings import Hypothesis
     from pytest_s3vpce.claims.setting import Results, Setting
     from pytest_s3vpce.probe import Probe
@@ -115,6 +118,9 @@ class TlsOnly(Claim):
 
     def explained(self) -> tuple[str, ...]:
         return (self.principal,)
+
+    def gaps(self, setting: Setting) -> Iterator[Gap]:
+        yield from undenied(setting, self.bucket, TRANSPORT_KEYS, asks="TLS")
 
     def _speaks(self, setting: Setting, results: Results) -> Iterator[Finding]:
         """Says so where the way to S3 has no TLS 1.3: then nobody who comes by it gets in."""

@@ -16,6 +16,7 @@ from pytest_s3vpce.run.world import NOWHERE, Described, Location
 from pytest_s3vpce.snapshot import (
     admitted_of,
     closed_port,
+    denied_by,
     exemptions_of,
     function_network,
     grants_of,
@@ -69,6 +70,7 @@ def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> 
         exemptions={label: None if text is None else exemptions_of(text) for label, text in texts.items()},
         grants={label: grants_of(text or "") for label, text in texts.items()},
         admitted={label: admitted_of(text or "") for label, text in texts.items()},
+        denied_by={label: denied_by(text) for label, text in texts.items() if text is not None},
         policy_keys={label: keys_of(text or "") for label, text in texts.items()},
         policy_texts=texts,
         own_policies=own,

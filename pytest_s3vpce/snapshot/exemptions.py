@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.claims.admitted import Admitted, Granted
+from pytest_s3vpce.claims.encryptions import ENCRYPTION_KEYS
 from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.network.keys import NETWORK_KEYS, TRANSPORT_KEYS
 from pytest_s3vpce.operations import OPERATIONS
@@ -45,19 +46,12 @@ _CALLERS: Final = frozenset(
     }
 )
 """Condition keys by which a deny spares somebody, whatever else it is about."""
-_ENCRYPTION: Final = frozenset(
-    {
-        "s3:x-amz-server-side-encryption",
-        "s3:x-amz-server-side-encryption-aws-kms-key-id",
-        "s3:x-amz-server-side-encryption-customer-algorithm",
-    }
-)
 _OF_THINGS: Final = frozenset({"s3:existingobjecttag", "s3:resourceaccount", "s3:tlsversion"})
 """Keys of S3's own that no request says."""
 _PURPOSES: Final = (
     NETWORK_KEYS,
     TRANSPORT_KEYS,
-    _ENCRYPTION,
+    ENCRYPTION_KEYS,
     frozenset({"s3:existingobjecttag"}),
     frozenset({"s3:signatureage"}),
 )
@@ -103,7 +97,7 @@ def admitted_of(text: str) -> tuple[Admitted, ...]:
 def grants_of(text: str) -> tuple[Granted, ...]:
     """Whom a policy's statements let in, principal by principal."""
     rows = _statements(text) or []
-    bound = any(row.get("Effect") == "Deny" and _asks_for_network(row) for _, row in rows)
+    bound = bool(denied_by(text) & NETWORK_KEYS)
     return tuple(
         Granted(
             name,
@@ -119,8 +113,10 @@ def grants_of(text: str) -> tuple[Granted, ...]:
     )
 
 
-def _asks_for_network(row: Mapping[str, Any]) -> bool:
-    return any(_plain(full) in NETWORK_KEYS for _, full, _ in _written(row))
+def denied_by(text: str) -> frozenset[str]:
+    """The condition keys by which a policy's denies tell requests apart, in lower case."""
+    denies = [row for _, row in _statements(text) or () if row.get("Effect") == "Deny"]
+    return frozenset(_plain(full) for row in denies for _, full, _ in _written(row))
 
 
 def _names_network(row: Mapping[str, Any]) -> bool:
@@ -142,7 +138,7 @@ def _said(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(
         f"{operator} {full} {', '.join(_names(value))}"
         for operator, full, value in _written(row)
-        if (_plain(full).startswith("s3:") and _plain(full) not in (*_ENCRYPTION, *_OF_THINGS))
+        if (_plain(full).startswith("s3:") and _plain(full) not in (*ENCRYPTION_KEYS, *_OF_THINGS))
         or (_plain(full) in NETWORK_KEYS and not _binds(operator))
     )
 
@@ -210,6 +206,11 @@ def _shuts_all_else(operator: str) -> bool:
     return _is_negated(operator) and (if_exists or quantifier != "foranyvalue")
 
 
+def _is_plain_http(operator: str, value: Any) -> bool:
+    """Whether plain http meets a condition on aws:SecureTransport, and nothing else does."""
+    return {text.lower() for text in _names(value)} == {"true" if _is_negated(operator) else "false"}
+
+
 def _spared(name: str, row: Mapping[str, Any]) -> Iterator[Gap]:
     keys = {_plain(key) for _, key, _ in _written(row)}
     purposes = [group for group in _PURPOSES if group & keys]
@@ -219,7 +220,7 @@ def _spared(name: str, row: Mapping[str, Any]) -> Iterator[Gap]:
     if "Principal" in row and not _is_everybody(row["Principal"]):
         yield Gap(f"`{name}` holds only for Principal", _names(row["Principal"]), "principal")
     actions = _listed(row.get("Action", "*"))
-    if purposes != [_ENCRYPTION] and not _EVERYTHING & {text.lower() for text in actions}:
+    if purposes != [ENCRYPTION_KEYS] and not _EVERYTHING & {text.lower() for text in actions}:
         yield Gap(f"`{name}` holds only for", _names(actions), "action")
     if "Resource" in row and not _is_whole(_listed(row["Resource"]), actions):
         yield Gap(f"`{name}` holds only on", _names(row["Resource"]), "resource")
@@ -228,7 +229,9 @@ def _spared(name: str, row: Mapping[str, Any]) -> Iterator[Gap]:
         about = frozenset(keys - _CALLERS)
     for operator, full, value in _written(row):
         key = _plain(full)
-        if key in _CALLERS or key not in about or (key in NETWORK_KEYS and not _shuts_all_else(operator)):
+        bound = key in NETWORK_KEYS and not _shuts_all_else(operator)
+        bound |= key == "aws:securetransport" and not _is_plain_http(operator, value)
+        if key in _CALLERS or key not in about or bound:
             yield Gap(f"`{name}` holds only where {operator} {full}", _names(value), key)
 
 

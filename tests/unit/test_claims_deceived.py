@@ -501,6 +501,25 @@ def test_grants_that_ask_for_no_way_are_told_of_network_claims(claim: Any) -> No
     assert found == [f"`Any` lets in {OURS} by any way: s3:DeleteObject"]
 
 
+@pytest.mark.parametrize(
+    ("claim", "key"),
+    [
+        *(
+            (row, "aws:sourcevpce")
+            for row in (ENDPOINT_ONLY, VPC_ONLY, SOURCE_IP_ONLY, SEPARATE_DUTIES, PRESIGNED_BOUNDED)
+        ),
+        (TLS_ONLY, "aws:securetransport"),
+        (ENCRYPTED_WRITES, "s3:x-amz-server-side-encryption"),
+    ],
+    ids=lambda row: getattr(row, "id", row),
+)
+def test_where_no_deny_asks_for_it_the_buckets_own_account_is_not_stopped(claim: Any, key: str) -> None:
+    """Strangers are let in by their grants alone, which may ask for it; the owner's roles have rights of their own."""
+    for keys, gaps in (({key}, 0), ({"aws:principalarn"}, 1)):
+        found = told(claim, replace(SETTING, denied_by={"reports": frozenset(keys)}))
+        assert sum(row.startswith("no deny of the policy of reports asks for") for row in found) == gaps
+
+
 @pytest.mark.parametrize("claim", [SEPARATE_DUTIES, PRESIGNED_BOUNDED], ids=lambda claim: claim.id)
 def test_other_networks_let_in_are_told_of_duties_and_urls_too(claim: Any) -> None:
     rows = (Admitted("Guard", ENDPOINT, "vpce-main"), Admitted("Guard", "aws:VpcSourceIp", "10.0.0.0/8"))

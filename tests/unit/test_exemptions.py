@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from pytest_s3vpce.claims.admitted import Admitted, Granted
-from pytest_s3vpce.snapshot import admitted_of, exemptions_of, grants_of, policy_text
+from pytest_s3vpce.snapshot import admitted_of, denied_by, exemptions_of, grants_of, policy_text
 
 WHOLE = ["arn:aws:s3:::reports", "arn:aws:s3:::reports/*"]
 ONLY_THERE = {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}
@@ -117,6 +117,20 @@ def test_a_deny_about_two_things_spares_by_either() -> None:
     assert len(spared(policy(Condition=other)) or ()) == 2
 
 
+@pytest.mark.parametrize(
+    ("condition", "bound"),
+    [
+        ({"Bool": {"aws:SecureTransport": False}}, False),
+        ({"BoolIfExists": {"aws:SecureTransport": ["false"]}}, False),
+        ({"StringNotEquals": {"aws:SecureTransport": "true"}}, False),
+        ({"Bool": {"aws:SecureTransport": "true"}}, True),
+        ({"StringEquals": {"aws:SecureTransport": "false"}, "Bool": {"aws:SecureTransport": "True"}}, True),
+    ],
+)
+def test_a_deny_that_does_not_hold_for_all_plain_http_is_told(condition: Any, bound: bool) -> None:
+    assert bool(spared(policy(Condition=condition))) is bound
+
+
 def test_a_deny_of_writes_by_their_encryption_is_about_writes() -> None:
     unless = {"StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}
     assert spared(policy(Condition=unless, Action="s3:PutObject", Resource="arn:aws:s3:::reports/*")) == ()
@@ -218,6 +232,20 @@ def test_a_grant_lets_in_by_any_way_where_nothing_asks_for_one(granted: Any, den
     rows += [json.loads(policy(Condition=denied))["Statement"]] if denied else []
     (grant,) = grants_of(json.dumps({"Statement": rows}))
     assert grant.any_way is any_way
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("", set()),
+        (policy(Condition=ONLY_THERE), {"aws:sourcevpce"}),
+        (policy(Condition=CONDITIONS["a tag"]), {"s3:existingobjecttag"}),
+        (policy(Effect="Allow", Condition=NEAR), set()),
+        (policy(), set()),
+    ],
+)
+def test_what_denies_ask_for_is_told(text: str, keys: set[str]) -> None:
+    assert denied_by(text) == keys
 
 
 class _Bucket:
