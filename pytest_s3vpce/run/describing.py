@@ -67,16 +67,23 @@ def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> 
         },
         astride=astride,
         closed_ports=closed,
-        exemptions={label: None if text is None else exemptions_of(text) for label, text in texts.items()},
-        grants={label: grants_of(text or "") for label, text in texts.items()},
-        admitted={label: admitted_of(text or "") for label, text in texts.items()},
-        denied_by={label: denied_by(text) for label, text in texts.items() if text is not None},
-        policy_keys={label: keys_of(text or "") for label, text in texts.items()},
-        policy_texts=texts,
+        **_by_policies(texts),
         own_policies=own,
         public=openness,
         places=places,
     )
+
+
+def _by_policies(texts: Mapping[str, str | None]) -> dict[str, Any]:
+    """What the buckets' policies say; None where one could not be read."""
+    return {
+        "exemptions": {label: None if text is None else exemptions_of(text) for label, text in texts.items()},
+        "grants": {label: grants_of(text or "") for label, text in texts.items()},
+        "admitted": {label: admitted_of(text or "") for label, text in texts.items()},
+        "denied_by": {label: denied_by(text) for label, text in texts.items() if text is not None},
+        "policy_keys": {label: keys_of(text or "") for label, text in texts.items()},
+        "policy_texts": texts,
+    }
 
 
 def with_changes(world: World, setting: Setting, texts: Mapping[str, str | None]) -> Setting:
