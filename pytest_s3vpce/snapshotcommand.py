@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from pytest_s3vpce.commandoptions import INVENTORY, LAB_READY, environment_of, inventory_at
 from pytest_s3vpce.wording import counted
-
-if TYPE_CHECKING:
-    from pytest_s3vpce.inventory import Inventory
-    from pytest_s3vpce.run.environment import Environment
-
-
-_INVENTORY = click.option(
-    "--inventory", type=click.Path(path_type=Path), help="the inventory (default: s3vpce.yaml here)"
-)
-_LAB_READY = click.option(
-    "--lab-ready", type=click.Path(path_type=Path), help="the ready file of a running lab, instead of AWS"
-)
 
 
 @click.command()
-@_INVENTORY
-@_LAB_READY
+@INVENTORY
+@LAB_READY
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="the file to write, JSON")
 def snapshot(inventory: Path | None, *, lab_ready: Path | None, output: Path) -> None:
     """Reads all that decides about requests into a file. It takes read-only rights in an inventory's accounts."""
@@ -34,9 +22,9 @@ def snapshot(inventory: Path | None, *, lab_ready: Path | None, output: Path) ->
     from pytest_s3vpce.snapshot.state import unread
 
     check_place(output, what="snapshot")
-    declared = _inventory(inventory)
+    declared = inventory_at(inventory)
     cells = [row.cell for row in plan_of(declared).cells]
-    found = asking.taken(declared, _environment(lab_ready), cells=cells)
+    found = asking.taken(declared, environment_of(lab_ready), cells=cells)
     write_text(found.to_json(), output, what="snapshot")
     gaps = unread(found)
     for where, why in gaps:
@@ -48,8 +36,8 @@ def snapshot(inventory: Path | None, *, lab_ready: Path | None, output: Path) ->
 
 @click.command()
 @click.argument("asked", metavar="CELL_OR_CLAIM")
-@_INVENTORY
-@_LAB_READY
+@INVENTORY
+@LAB_READY
 @click.option(
     "--snapshot",
     "file",
@@ -62,8 +50,8 @@ def why(asked: str, *, inventory: Path | None, lab_ready: Path | None, file: Pat
     from pytest_s3vpce.run import asking, foretelling
     from pytest_s3vpce.run.world import calibration_of
 
-    declared = _inventory(inventory)
-    environment = _environment(lab_ready)
+    declared = inventory_at(inventory)
+    environment = environment_of(lab_ready)
     plan = plan_of(declared)
     found = asking.read(file) if file else None
     claim = next((row for row in plan.claims if row.id == asked), None)
@@ -73,15 +61,3 @@ def why(asked: str, *, inventory: Path | None, lab_ready: Path | None, file: Pat
     wanted = asking.cell_of(asked, plan, declared)
     found = found or asking.taken(declared, environment, cells=[wanted.cell])
     click.echo(asking.explained(wanted, plan, found, calibration=calibration_of(declared)))
-
-
-def _inventory(path: Path | None) -> Inventory:
-    from pytest_s3vpce.inventory import find_inventory, load_inventory
-
-    return load_inventory(find_inventory(Path.cwd(), str(path) if path else None))
-
-
-def _environment(lab_ready: Path | None) -> Environment:
-    from pytest_s3vpce.run.environment import Environment, from_ready_file
-
-    return from_ready_file(lab_ready) if lab_ready else Environment()
