@@ -89,7 +89,14 @@ def _written(bucket: BucketRow, case: Case, asking: Asking) -> KeyRow | Unread |
     sent, named = case.parameters.get("ServerSideEncryption"), case.parameters.get("SSEKMSKeyId")
     if sent is not None:
         return _key(named, bucket, asking) if sent in WITH_KMS else None
-    return None if case.parameters.get("SSECustomerAlgorithm") else _default(bucket, asking)
+    if case.parameters.get("SSECustomerAlgorithm"):
+        return None
+    rule = bucket.encryption
+    alias = rule.key if isinstance(rule, EncryptionRow) and (rule.key or "").startswith("alias/") else None
+    if alias is not None and case.caller.account not in ("", bucket.account_id):
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_ServerSideEncryptionByDefault.html
+        return Unread(unread=f"`{alias}` stands for a key of the caller's account, which was not read")
+    return _default(bucket, asking)
 
 
 def _default(bucket: BucketRow, asking: Asking) -> KeyRow | Unread | None:
