@@ -114,7 +114,10 @@ class _Runner:
             return LabError(f"terraform {command} failed: {tail}", place=Place(str(self._module)))
         at = _PLACE.search(found["rest"])
         place = Place(str(self._module / at["file"]), int(at["line"])) if at else Place(str(self._module))
-        detail = " ".join(found["rest"].strip().rpartition("\n\n")[2].split())  # below the lines that it shows
+        parts = found["rest"].strip().split("\n\n")
+        detail = " ".join(
+            parts[-1 if at else 0].split()
+        )  # below the lines that it shows, before what else there is to say
         told = ": ".join(filter(None, (found["what"].strip(), detail)))
         return LabError(f"terraform {command} failed: {told}", place=place)
 
