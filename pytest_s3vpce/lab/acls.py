@@ -12,7 +12,9 @@ import re
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
+from pytest_s3vpce.markup import from_xml
 from pytest_s3vpce.operations.creations import CREATIONS
 from pytest_s3vpce.operations.objectlists import OF_OBJECTS
 from pytest_s3vpce.policy.acl import ALL_USERS, Acl, AclGrant, group_of
@@ -29,15 +31,11 @@ _STORED_OWNER: Final = "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6cae
 _STORED_LISTER: Final = "bcaf1ffd86f41161ca5fb16fd081034f"
 """Whom the state behind calls the owner of everything, and in its list of buckets."""
 _NAME_OF_OWNER: Final = re.compile(rb"<DisplayName>[^<]*</DisplayName>|<DisplayName ?/>")
-_SHOWS_OWNERS: Final = frozenset(
-    {
-        "ListBuckets",
-        "ListObjects",
-        "ListObjectsV2",
-        "ListObjectVersions",
-        "ListParts",
-    }
-)
+_ROW: Final = re.compile(r"<(Contents|Version)>.*?</\1>", re.DOTALL)
+"""An object, or a version of one, in a list."""
+_NAME: Final = re.compile(r"<(Key|VersionId)>([^<]*)<")
+_LISTS: Final = frozenset({"ListObjects", "ListObjectsV2", "ListObjectVersions"})
+_SHOWS_OWNERS: Final = _LISTS | {"ListBuckets", "ListParts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +129,23 @@ def grants_others(state: State, bucket: BucketState) -> bool:
     """Whether the bucket's ACL grants anything to anybody but its owner."""
     acl = _read(state, state.stored(bucket.name), owner=bucket.account)
     return any(grant.grantee != bucket.account for grant in acl.grants)
+
+
+def with_writers(state: State, answer: HttpResponse, asked: S3Request, bucket: BucketState) -> HttpResponse:
+    """The answer with the owner of each object that it lists.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+    """
+    if asked.name not in _LISTS or bucket.ownership == ENFORCED:
+        return answer
+
+    def owned(row: re.Match[str]) -> str:
+        said = {name: from_xml(text) for name, text in _NAME.findall(row[0])}
+        key = unquote(said["Key"]) if asked.parameters.get("EncodingType") == "url" else said["Key"]
+        found = state.stored(bucket.name, key, said.get("VersionId"))
+        return row[0].replace(_STORED_OWNER, canonical_id(owner_of(found, bucket)))
+
+    return replace(answer, body=_ROW.sub(owned, answer.body.decode()).encode())
 
 
 def with_owners(answer: HttpResponse, asked: S3Request, *, account: str) -> HttpResponse:

@@ -187,6 +187,7 @@ class S3:
         _check_understood(visit.request, asked, answer)
         if answer.status < HTTPStatus.MULTIPLE_CHOICES:
             s3grants.settle(self._state, asked, bucket, visit.caller, answer=answer)
+            answer = acls.with_writers(self._state, answer, asked, bucket)
             answer = acls.with_owners(answer, asked, account=bucket.account)
             s3locks.settle(self._state, asked, bucket, answer, upload=upload)
             answer = s3encryption.settle(self._state, answer, asked, bucket, upload=upload)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from botocore import UNSIGNED
+from botocore.handlers import set_list_objects_encoding_type_url
 
 from pytest_s3vpce.lab.acls import canonical_id
 from tests.unit.labstage import Stage, allow, deny, policy, refusal
@@ -163,6 +164,25 @@ def test_who_writes_an_object_owns_it(stage: Stage, s3: Any, partner: Any) -> No
     assert s3.get_object(Bucket=OPEN, Key="own")
     # Its account may remove what it does not own.
     assert s3.delete_object(Bucket=OPEN, Key="own")
+
+
+def test_lists_name_the_writers_of_objects(s3: Any, partner: Any) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html: the owner of an object"""
+    names, ours, theirs = ("w/their & <own>", "w/ours"), canonical_id(MAIN), canonical_id(PARTNER)
+    s3.put_bucket_acl(Bucket=OPEN, GrantWrite=f"id={theirs}")
+    partner.put_object(Bucket=OPEN, Key=names[0], Body=b"")
+    s3.put_object(Bucket=OPEN, Key=names[1], Body=b"")
+    wanted, asked = {names[0]: theirs, names[1]: ours}, {"Bucket": OPEN, "Prefix": "w/"}
+
+    def owners(rows: Any) -> dict[str, str]:
+        return {row["Key"]: row["Owner"]["ID"] for row in rows}
+
+    assert owners(s3.list_objects(**asked)["Contents"]) == wanted
+    assert owners(s3.list_objects_v2(**asked, FetchOwner=True)["Contents"]) == wanted
+    assert owners(s3.list_object_versions(**asked)["Versions"]) == wanted
+    assert all("Owner" not in row for row in s3.list_objects_v2(**asked)["Contents"])
+    s3.meta.events.unregister("before-parameter-build.s3.ListObjects", set_list_objects_encoding_type_url)
+    assert owners(s3.list_objects(**asked)["Contents"]) == wanted
 
 
 @pytest.mark.parametrize(
