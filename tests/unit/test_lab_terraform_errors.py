@@ -28,19 +28,21 @@ A managed resource "nothing" "here" has not been declared in the root module.
 """
 
 
+UNREACHED = (
+    "infra: terraform init failed: Failed to query available provider packages: Could not retrieve the list of "
+    "available versions for provider hashicorp/aws: could not connect to registry.terraform.io"
+)
+UNDECLARED = (
+    "infra/main.tf:2: terraform init failed: Reference to undeclared resource: A managed resource "
+    '"nothing" "here" has not been declared in the root module.'
+)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (
-            ELSEWHERE,
-            "infra: terraform init failed: Failed to query available provider packages: Could not retrieve the list of "
-            "available versions for provider hashicorp/aws: could not connect to registry.terraform.io",
-        ),
-        (
-            IN_THE_MODULE,
-            'infra/main.tf:2: terraform init failed: Reference to undeclared resource: A managed resource "nothing" '
-            '"here" has not been declared in the root module.',
-        ),
+        (ELSEWHERE, UNREACHED),
+        (IN_THE_MODULE, UNDECLARED),
         ("it crashed", "infra: terraform init failed: it crashed"),
     ],
 )
