@@ -191,7 +191,7 @@ class S3:
             answer = acls.with_owners(answer, asked, account=bucket.account)
             s3locks.settle(self._state, asked, bucket, answer, upload=upload)
             answer = s3encryption.settle(self._state, answer, asked, bucket, upload=upload)
-            answer = self._kms.settle(asked, bucket, visit.caller, answer)
+            answer = self._kms.settle(asked, bucket, visit.caller, answer, upload=upload)
         if asked.name == "PutBucketPolicy" and answer.status == HTTPStatus.OK:
             return replace(answer, status=HTTPStatus.NO_CONTENT)  # as its page's example, not as its syntax
         return s3places.with_region(answer, bucket) if asked.name == "HeadBucket" else answer

@@ -2,6 +2,9 @@
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html and
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_forward_access_sessions.html
+
+Under an S3 Bucket Key, S3 asks at least once for each caller and for a while need not ask again, whatever the key's
+policy says by then: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html. Here it always asks.
 """
 
 from __future__ import annotations
@@ -18,7 +21,14 @@ from pytest_s3vpce.lab.refused import Refused
 from pytest_s3vpce.lab.resources import partition_of
 from pytest_s3vpce.lab.s3answers import made, upload_of
 from pytest_s3vpce.lab.s3words import invalid_argument
-from pytest_s3vpce.operations.creations import CREATIONS, DECRYPTING, KEYS_OF_PARTS, MANAGED, WITH_KMS
+from pytest_s3vpce.operations.creations import (
+    CREATIONS,
+    DECRYPTING,
+    KEYS_OF_PARTS,
+    MANAGED,
+    WITH_BUCKET_KEYS,
+    WITH_KMS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +48,7 @@ _NETWORK: Final = ("aws:SourceVpc", "aws:SourceVpce", "aws:SourceVpcArn", "aws:V
 """Not kept where S3 asks for somebody: its call does not come through the caller's endpoint."""
 _S3: Final = "s3.amazonaws.com"
 _TOLD: Final = "x-amz-server-side-encryption-aws-kms-key-id"
+_BUCKET_KEY_TOLD: Final = "x-amz-server-side-encryption-bucket-key-enabled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +60,8 @@ class Key:
     policy: str | None
     state: str
     managed: bool = False
+    bucket_key: bool = False
+    """Whether an S3 Bucket Key stands between it and the object."""
 
 
 class Kms:
@@ -64,7 +77,7 @@ class Kms:
         """Raises S3's words where the caller may not use the key that this check leads to, if to any."""
         bucket = subject.owned.bucket
         assert bucket is not None  # what is in no bucket is under no key
-        ask = partial(self._ask, caller, resource=subject.resource, region=bucket.region, context=context)
+        ask = partial(self._ask, caller, bucket=bucket, resource=subject.resource, context=context)
         if action in DECRYPTING and subject.key is not None:
             ask(self._of_object(bucket, subject.key, subject.version), "kms:Decrypt")
         elif action == "s3:PutObject" and asked.name in CREATIONS:
@@ -74,55 +87,67 @@ class Kms:
             for needed in KEYS_OF_PARTS[asked.name]:
                 ask(held, needed)
 
-    def settle(self, asked: S3Request, bucket: BucketState, caller: Caller, answer: HttpResponse) -> HttpResponse:
-        """Keep the ARN of the key that what was made is under, and tell it: aliases move, and ids are an account's."""
+    def settle(
+        self, asked: S3Request, bucket: BucketState, caller: Caller, answer: HttpResponse, *, upload: Any
+    ) -> HttpResponse:
+        """Keep the ARN of the key that what was made is under, and tell it: aliases move, and ids are an account's.
+
+        What is made of parts is as its upload was begun.
+        """
+        if asked.name == "CompleteMultipartUpload":
+            found = made(self._state, asked, bucket, answer)
+            if found is not None:
+                found.bucket_key_enabled = getattr(upload, "bucket_key_enabled", None)
+            return answer
         key = self._of_write(asked, bucket, caller) if asked.name in CREATIONS else None
         if key is None:
             return answer
+        told = {_TOLD: key.arn, **({_BUCKET_KEY_TOLD: "true"} if key.bucket_key else {})}
         found = made(self._state, asked, bucket, answer)
         if found is not None:
-            found.kms_key_id = key.arn
-        left = [pair for pair in answer.headers if pair[0].lower() != _TOLD]
-        return replace(answer, headers=(*left, (_TOLD, key.arn)))
+            found.kms_key_id, found.bucket_key_enabled = key.arn, told.get(_BUCKET_KEY_TOLD)
+        left = [pair for pair in answer.headers if pair[0].lower() not in {_TOLD, _BUCKET_KEY_TOLD}]
+        return replace(answer, headers=(*left, *told.items()))
 
     def _of_object(self, bucket: BucketState, key: str, version: str | None) -> Key | None:
         found = self._state.stored(bucket.name, key, version)
         if getattr(found, "encryption", None) not in WITH_KMS:
             return None
-        return self._key(found.kms_key_id, account=bucket.account, region=bucket.region)
+        return self._kept(found, bucket)
 
     def _of_write(self, asked: S3Request, bucket: BucketState, caller: Caller) -> Key | None:
         """The key that the request names, else the bucket's: an id alone is the caller's, or the bucket owner's.
 
-        https://docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-kms-encryption.html
+        An alias alone is the caller's. A request that says nothing of S3 Bucket Keys is as the bucket says, whatever
+        key it names: https://docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-kms-encryption.html and
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ServerSideEncryptionByDefault.html
         """
         if "SSECustomerAlgorithm" in asked.parameters:
             return None
+        rule = self._state.stored(bucket.name).encryption["Rule"]
+        default = rule["ApplyServerSideEncryptionByDefault"]
         sent, named = asked.parameters.get("ServerSideEncryption"), asked.parameters.get("SSEKMSKeyId")
-        if sent is not None:
-            account = caller.account if named is not None else bucket.account
-            return self._key(named, account=account or "", region=bucket.region) if sent in WITH_KMS else None
-        return self._of_bucket(bucket, caller)
+        account = caller.account if named is not None else None
+        if sent is None:
+            named = default.get("KMSMasterKeyID")
+            account = caller.account if (named or "").startswith("alias/") else None
+        method = sent or default["SSEAlgorithm"]
+        if method not in WITH_KMS:
+            return None
+        key = self._key(named, account=account or bucket.account, region=bucket.region)
+        wanted = asked.parameters.get("BucketKeyEnabled", rule["BucketKeyEnabled"])
+        return replace(key, bucket_key=method in WITH_BUCKET_KEYS and _is_true(wanted))
 
     def _of_upload(self, asked: S3Request, bucket: BucketState) -> Key | None:
         upload = upload_of(self._state, asked, bucket)
         if upload is None or upload.sse_encryption not in WITH_KMS:
             return None
-        return self._key(upload.kms_key_id, account=bucket.account, region=bucket.region)
+        return self._kept(upload, bucket)
 
-    def _of_bucket(self, bucket: BucketState, caller: Caller) -> Key | None:
-        """An alias alone is the caller's.
-
-        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ServerSideEncryptionByDefault.html
-        """
-        rule = ((self._state.stored(bucket.name).encryption or {}).get("Rule") or {}).get(
-            "ApplyServerSideEncryptionByDefault", {}
-        )
-        if rule.get("SSEAlgorithm") not in WITH_KMS:
-            return None
-        named = rule.get("KMSMasterKeyID")
-        account = caller.account if (named or "").startswith("alias/") else None
-        return self._key(named, account=account or bucket.account, region=bucket.region)
+    def _kept(self, found: Any, bucket: BucketState) -> Key:
+        """The key of an object, or of the upload that is to become one."""
+        key = self._key(found.kms_key_id, account=bucket.account, region=bucket.region)
+        return replace(key, bucket_key=_is_true(getattr(found, "bucket_key_enabled", None)))
 
     def _key(self, named: str | None, *, account: str, region: str) -> Key:
         arn = _ARN.fullmatch(named or "")
@@ -152,8 +177,8 @@ class Kms:
         key: Key | None,
         action: str,
         *,
+        bucket: BucketState,
         resource: str,
-        region: str,
         context: Mapping[str, Any],
     ) -> None:
         if key is None:
@@ -172,7 +197,12 @@ class Kms:
             resource=key.arn,
             owner=key.account,
             resource_policy=key.policy,
-            context=_kms_keys(context, caller, resource=resource, region=region),
+            context=_kms_keys(
+                context,
+                caller,
+                encrypted=f"arn:{partition_of(bucket.region)}:s3:::{bucket.name}" if key.bucket_key else resource,
+                region=bucket.region,
+            ),
         )
         decision = self._judge.decide(caller, question)
         if not decision.allowed:
@@ -196,8 +226,16 @@ def key_policy(state: State, arn: str) -> str | None:
     return None if found is None else str(found.policy)
 
 
-def _kms_keys(context: Mapping[str, Any], caller: Caller, *, resource: str, region: str) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html"""
+def _is_true(value: object) -> bool:
+    return str(value).lower() == "true"
+
+
+def _kms_keys(context: Mapping[str, Any], caller: Caller, *, encrypted: str, region: str) -> dict[str, Any]:
+    """`encrypted` is the object, or the bucket of an S3 Bucket Key.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html and
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html#encryption-context
+    """
     kept = {key: value for key, value in context.items() if not key.startswith(("s3:", *_NETWORK))}
     return {
         **kept,
@@ -207,6 +245,6 @@ def _kms_keys(context: Mapping[str, Any], caller: Caller, *, resource: str, regi
         "aws:CalledViaLast": _S3,
         "kms:ViaService": f"s3.{region}.amazonaws.com",
         "kms:CallerAccount": caller.account or "anonymous",
-        "kms:EncryptionContext:aws:s3:arn": resource,
+        "kms:EncryptionContext:aws:s3:arn": encrypted,
         "kms:EncryptionContextKeys": ("aws:s3:arn",),
     }

@@ -18,6 +18,8 @@ CREATIONS: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"
 ENCRYPTIONS: Final = ("AES256", "aws:kms", "aws:kms:dsse")
 """What a request can ask for, and a bucket do by default."""
 WITH_KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
+WITH_BUCKET_KEYS: Final = frozenset({"aws:kms"})
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html"""
 MANAGED: Final = "alias/aws/s3"
 """AWS's own key of an account, which S3 uses where no other is named.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html"""

@@ -195,8 +195,11 @@ def test_a_key_whose_policy_denies_somebody_is_described_to_others(stage: Stage)
     assert kms.describe_key(KeyId="alias/described")["KeyMetadata"]["Arn"] == key
 
 
-def by_default(s3: Any, bucket: str, key: str) -> None:
-    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
+def by_default(s3: Any, bucket: str, key: str, *, algorithm: str = "aws:kms", bucket_key: str = "false") -> None:
+    rule = {
+        "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm, "KMSMasterKeyID": key},
+        "BucketKeyEnabled": bucket_key == "true",
+    }
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
 
 
@@ -265,3 +268,66 @@ def test_an_alias_by_default_is_the_callers(stage: Stage) -> None:
     partner.client("kms").create_alias(AliasName="alias/ours", TargetKeyId=theirs)
     assert put(Bucket=bucket, Key="k", Body=b"")["SSEKMSKeyId"] == theirs
     assert refusal(s3.get_object, Bucket=bucket, Key="k")[0] == 403
+
+
+def only_for(stage: Stage, arn: str) -> str:
+    """A key that serves where the encryption context names what the ARN does."""
+    elsewhere = {"StringNotEquals": {"kms:EncryptionContext:aws:s3:arn": arn}}
+    made = new_key(stage, OF_ACCOUNT)
+    stage.admin(MAIN).client("kms").put_key_policy(
+        KeyId=made, PolicyName="default", Policy=policy(OF_ACCOUNT, deny("kms:*", Principal="*", Condition=elsewhere))
+    )
+    return made
+
+
+def test_under_a_bucket_key_the_encryption_context_is_the_bucket(stage: Stage) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html"""
+    bucket = "lab-kms-bucket-keys"
+    s3 = stage.admin(MAIN).client("s3")
+    s3.create_bucket(Bucket=bucket)
+    at = {"Bucket": bucket, "Key": "k"}
+    of_bucket, of_object = (only_for(stage, f"arn:aws:s3:::{bucket}{below}") for below in ("", "/k"))
+    with_bucket, with_object = ({**KMS, "SSEKMSKeyId": key} for key in (of_bucket, of_object))
+    on, off = ({"BucketKeyEnabled": value} for value in (True, False))
+    assert s3.put_object(**at, **with_bucket, **on)["BucketKeyEnabled"]
+    assert s3.get_object(**at)["BucketKeyEnabled"]
+    assert refusal(s3.put_object, **at, **with_object, **on)[0] == 403
+    assert refusal(s3.put_object, **at, **with_bucket)[0] == 403
+    by_default(s3, bucket, of_bucket, bucket_key="true")
+    for more in ({}, with_bucket):
+        assert s3.put_object(**at, **more)["BucketKeyEnabled"]
+        assert s3.get_object(**at)["BucketKeyEnabled"]
+    assert refusal(s3.put_object, **at, **off)[0] == 403
+    assert "BucketKeyEnabled" not in s3.put_object(**at, **with_object, **off)
+    assert s3.get_object(**at)
+    assert not s3.head_object(**at).get("BucketKeyEnabled")
+    # What is there stays as it was made.
+    s3.put_object(**at)
+    by_default(s3, bucket, of_object)
+    assert s3.head_object(**at)["BucketKeyEnabled"]
+    assert s3.copy_object(**at, CopySource=at, MetadataDirective="REPLACE")["SSEKMSKeyId"] == of_object
+    assert not s3.head_object(**at).get("BucketKeyEnabled")
+
+
+def test_there_are_no_bucket_keys_for_two_layers(stage: Stage) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html"""
+    bucket = "lab-kms-two-layers"
+    s3 = stage.admin(MAIN).client("s3")
+    s3.create_bucket(Bucket=bucket)
+    by_default(s3, bucket, only_for(stage, f"arn:aws:s3:::{bucket}/k"), algorithm="aws:kms:dsse", bucket_key="true")
+    assert "BucketKeyEnabled" not in s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
+
+
+def test_an_upload_in_parts_keeps_its_bucket_key(stage: Stage) -> None:
+    bucket = "lab-kms-parts-of-bucket"
+    s3 = stage.admin(MAIN).client("s3")
+    s3.create_bucket(Bucket=bucket)
+    at = {"Bucket": bucket, "Key": "parts"}
+    of_bucket, of_object = (only_for(stage, f"arn:aws:s3:::{bucket}{below}") for below in ("", "/parts"))
+    put_in_parts(s3, bucket, **KMS, SSEKMSKeyId=of_bucket, BucketKeyEnabled=True)
+    assert s3.head_object(**at)["BucketKeyEnabled"]
+    by_default(s3, bucket, of_bucket, bucket_key="true")
+    put_in_parts(s3, bucket, **KMS, SSEKMSKeyId=of_object, BucketKeyEnabled=False)
+    assert not s3.head_object(**at).get("BucketKeyEnabled")
+    assert s3.get_object(**at)
