@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ALIVE: Final = "alive.lock"
+_MOMENT: Final = 60.0
+"""Seconds within which a folder may be one that a run is making just now."""
 
 
 def new_run_id() -> str:
@@ -72,6 +75,15 @@ class RunFolder:
         finally:
             os.close(descriptor)
         return False
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether its run died before it made anything, so that nothing in it is needed."""
+        try:
+            age = time.time() - (self.path / _ALIVE).stat().st_mtime
+        except OSError:
+            return False
+        return age > _MOMENT and not self.ledger.exists() and not self.is_held
 
     @property
     def ledger(self) -> Path:

@@ -103,6 +103,9 @@ class Sweeper:
 
     def sweep(self, *, older_than: dt.timedelta | None = None) -> list[Remaining | Unseen]:
         """Removes what ended runs left, by their ledgers here, then whatever else carries a run's tags and is over."""
+        for folder in self._folders:
+            if folder.is_abandoned:
+                folder.tidy(keep=False)
         ended = self._ended()
         _settle(ended)
         left: dict[tuple[str, ...], Remaining] = {}
