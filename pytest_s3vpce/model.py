@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -31,6 +31,15 @@ class Place:
         return ":".join(parts)
 
 
+class OutcomeKind(StrEnum):
+    """The classified answer: four, never merged."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    UNREACHABLE = "unreachable"
+    INCONCLUSIVE = "inconclusive"
+
+
 class Expect(StrEnum):
     """What a cell must give; `blocked` is denied or unreachable."""
 
@@ -39,14 +48,17 @@ class Expect(StrEnum):
     UNREACHABLE = "unreachable"
     BLOCKED = "blocked"
 
+    @property
+    def met_by(self) -> frozenset[OutcomeKind]:
+        return _MET_BY[self]
 
-class OutcomeKind(StrEnum):
-    """The classified answer: four, never merged."""
 
-    ALLOWED = "allowed"
-    DENIED = "denied"
-    UNREACHABLE = "unreachable"
-    INCONCLUSIVE = "inconclusive"
+_MET_BY: Final = {
+    Expect.ALLOW: frozenset({OutcomeKind.ALLOWED}),
+    Expect.DENY: frozenset({OutcomeKind.DENIED}),
+    Expect.UNREACHABLE: frozenset({OutcomeKind.UNREACHABLE}),
+    Expect.BLOCKED: frozenset({OutcomeKind.DENIED, OutcomeKind.UNREACHABLE}),
+}
 
 
 class Layer(StrEnum):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_s3vpce.matrix import stored
+from pytest_s3vpce.errors import RunError
+from pytest_s3vpce.matrix import Status, Verdict, stored
 from pytest_s3vpce.report.text import write_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pytest_s3vpce.matrix import Matrix
@@ -19,5 +21,23 @@ def write(matrix: Matrix, path: Path) -> None:
 
 
 def read(path: Path) -> Matrix:
-    """A report that `write` wrote, of this or an older version. RunError where it is none."""
-    return stored().load(path)
+    """A report that `write` wrote, of this or an older version. RunError where it is none, or contradicts itself."""
+    found = stored().load(path)
+    for name in _unearned(found):
+        raise RunError(
+            f"{path}: the report contradicts itself: `{name}` did not come to what it is said to have come to",
+            remedy="take the file that the run wrote",
+        )
+    return found
+
+
+def _unearned(matrix: Matrix) -> Iterator[str]:
+    """Cells and claims whose mark is not what their outcome or findings make of it: somebody changed one of both."""
+    for cell in matrix.cells:
+        met = cell.expect is not None and cell.counted.outcome in cell.expect.met_by
+        if (cell.passed and not met) or (cell.passed is None) is not (cell.expect is None):
+            yield cell.id
+    for claim in matrix.claims:
+        good = claim.verdict is Verdict.PROVEN and all(row.status is Status.GOOD for row in claim.evidence)
+        if claim.passed and not good:
+            yield claim.id

@@ -53,12 +53,6 @@ if TYPE_CHECKING:
     from pytest_s3vpce.run.world import Location, World
 
 _SUCCESSES = range(200, 300)
-_MEETS = {
-    Expect.ALLOW: frozenset({OutcomeKind.ALLOWED}),
-    Expect.DENY: frozenset({OutcomeKind.DENIED}),
-    Expect.UNREACHABLE: frozenset({OutcomeKind.UNREACHABLE}),
-    Expect.BLOCKED: frozenset({OutcomeKind.DENIED, OutcomeKind.UNREACHABLE}),
-}
 
 
 def matrix_of(
@@ -135,7 +129,7 @@ class _Run:
         if counted.allowed and not self.results.calibrated(cell):
             counted = Outcome(kind=OutcomeKind.INCONCLUSIVE, code=counted.code, reason=self._untold(cell.operation))
         controlled = self._controlled(probe, counted)
-        passed = counted.kind in _MEETS[row.expect] and not (self.strict and controlled is False)
+        passed = counted.kind in row.expect.met_by and not (self.strict and controlled is False)
         hint = "" if passed else self._hint(row, counted, controlled=controlled)
         return self._result(
             probe, counted, controlled=controlled, expect=row.expect, passed=passed, hint=hint, place=row.place

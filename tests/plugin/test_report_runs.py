@@ -100,7 +100,7 @@ def test_a_statement_that_is_removed_opens_exactly_its_cells(
 def test_only_what_opened_fails_a_run_in_which_all_is_as_expected(example: Example, in_lab: str) -> None:
     before = json.loads(BEFORE.read_text(encoding="utf-8"))
     (cell,) = (row for row in before["cells"] if row["id"] == CELLS[0].partition("::")[2])
-    cell["counted"]["outcome"] = "unreachable"
+    cell["counted"]["outcome"], cell["passed"] = "unreachable", False
     (example.path / "old.json").write_text(json.dumps(before), encoding="utf-8")
     changed = example.run(in_lab, CELLS[0], "--s3vpce-baseline=old.json")
     assert changed.ret == 0
@@ -205,7 +205,7 @@ def test_what_opened_is_told_and_fails_even_if_comparing_does_not_end(
 
     before = json.loads(BEFORE.read_text(encoding="utf-8"))
     (cell,) = (row for row in before["cells"] if row["id"] == CELLS[0].partition("::")[2])
-    cell["counted"]["outcome"] = "unreachable"
+    cell["counted"]["outcome"], cell["passed"] = "unreachable", False
     (example.path / "old.json").write_text(json.dumps(before), encoding="utf-8")
     monkeypatch.setattr(compare, "but_for", broken)
     result = example.run(in_lab, CELLS[0], "--s3vpce-baseline=old.json")

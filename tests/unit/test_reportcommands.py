@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
 
 from pytest_s3vpce.cli import main
 from pytest_s3vpce.joining import missing
-from pytest_s3vpce.matrix import BucketResult, Matrix, Verdict
+from pytest_s3vpce.matrix import BucketResult, Evidence, Matrix, Status, Verdict
 from pytest_s3vpce.model import OutcomeKind
 from tests.unit.matrices import MATRIX
 
@@ -100,8 +100,31 @@ def test_parts_are_numbers(shards: tuple[str, ...], absent: tuple[str, ...]) -> 
     assert missing(shards) == absent
 
 
+FINDING = Evidence(kind="negative", name="denied", status=Status.BAD, sentence="let in")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"cells": (replace(GOOD.cells[1], counted=replace(GOOD.cells[1].counted, outcome=OutcomeKind.ALLOWED)),)},
+        {"cells": (replace(GOOD.cells[1], passed=None),)},
+        {"claims": (replace(GOOD.claims[0], verdict=Verdict.REFUTED),)},
+        {"claims": (replace(GOOD.claims[0], evidence=(FINDING,)),)},
+    ],
+    ids=["what is open has passed", "nothing was expected", "what is refuted has passed", "against its own findings"],
+)
+@pytest.mark.parametrize("command", ["report", "merge"])
+def test_a_report_in_which_somebody_changed_a_mark_is_refused(
+    tmp_path: Path, changed: dict[str, Any], command: str
+) -> None:
+    status, out = run(command, put(tmp_path, "r.json", replace(GOOD, **changed)))
+    assert status == 2
+    assert "the report contradicts itself: `" in " ".join(out.split())
+
+
 def test_a_difference_is_told_and_an_opening_fails(tmp_path: Path) -> None:
-    opened = replace(GOOD.cells[1], counted=replace(GOOD.cells[1].counted, outcome=OutcomeKind.ALLOWED))
+    counted = replace(GOOD.cells[1].counted, outcome=OutcomeKind.ALLOWED)
+    opened = replace(GOOD.cells[1], counted=counted, passed=False)
     old = put(tmp_path, "old.json", GOOD)
     new = put(tmp_path, "new.json", replace(GOOD, cells=(GOOD.cells[0], opened)))
     assert run("diff", old, old) == (0, "")
@@ -121,7 +144,7 @@ def test_a_history_has_a_line_for_each_claim_and_a_column_for_each_run(tmp_path:
     folder = tmp_path / "runs"
     (folder / "later").mkdir(parents=True)
     put(folder, "1.json", GOOD)
-    refuted = replace(GOOD.claims[0], verdict=Verdict.REFUTED, sentence="<b>let in</b>")
+    refuted = replace(GOOD.claims[0], verdict=Verdict.REFUTED, passed=False, sentence="<b>let in</b>")
     put(folder / "later", "2.json", replace(GOOD, started=90_000.0, run_id="second", claims=(refuted,), mode="live"))
     put(folder, "3.json", replace(GOOD, started=180_000.0, run_id="third", claims=()))
     put(folder, "latest.json", replace(GOOD, started=180_000.0, run_id="third", claims=()))
@@ -149,7 +172,8 @@ def test_a_history_holds_where_each_claim_was_proven_last(
     tmp_path: Path, older: Verdict | None, newest: Verdict | None, head: str
 ) -> None:
     for number, verdict in enumerate((older, newest)):
-        claims = () if verdict is None else (replace(GOOD.claims[0], verdict=verdict),)
+        passed = verdict is Verdict.PROVEN
+        claims = () if verdict is None else (replace(GOOD.claims[0], verdict=verdict, passed=passed),)
         put(tmp_path, f"{number}.json", replace(GOOD, started=number * 9.0, run_id=f"r{number}", claims=claims))
     assert run("history", str(tmp_path), "--output", str(tmp_path / "h.html"))[0] == 0
     assert head in (tmp_path / "h.html").read_text(encoding="utf-8")
