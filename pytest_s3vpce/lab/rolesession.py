@@ -32,7 +32,9 @@ def assume(running: RunningLab, role_arn: str) -> dict[str, str]:
             asked = _sts(running, keys, region=owner.region).assume_role(RoleArn=arn, RoleSessionName=_SESSION)
             keys = asked["Credentials"]
     except (BotoCoreError, ClientError) as error:
-        raise LabError(f"role `{role_arn}` can't be assumed: {error}", remedy="let it trust its account") from error
+        told = error.response["Error"] if isinstance(error, ClientError) else {}
+        why = f"{told['Code']}: {told['Message']}" if told else str(error)
+        raise LabError(f"role `{role_arn}` can't be assumed: {why}", remedy="let it trust its account") from error
     return {
         "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],

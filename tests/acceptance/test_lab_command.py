@@ -403,7 +403,7 @@ def test_a_command_may_have_a_roles_session(lab: Lab) -> None:
         ("arn:aws:iam::999999999999:role/app", "the ready file has no keys of account `999999999999`"),
         (
             "arn:aws:iam::111122223333:role/none",
-            "role `arn:aws:iam::111122223333:role/none` can't be assumed: An error",
+            "role `arn:aws:iam::111122223333:role/none` can't be assumed: AccessDenied: User: ",
         ),
     ],
 )
