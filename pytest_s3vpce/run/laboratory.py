@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_s3vpce.errors import InventoryError, LabError
 from pytest_s3vpce.lab.process import start_lab
+from pytest_s3vpce.lab.readying import no_region, regions
 from pytest_s3vpce.lab.stackfile import StackRow
 from pytest_s3vpce.lab.terraform import check_module
 from pytest_s3vpce.run.world import calibration_of
@@ -49,6 +50,7 @@ def start(inventory: Inventory, folder: RunFolder, *, stop: threading.Event) -> 
     accounts = {
         name: (_literal(inventory, name, "id"), _literal(inventory, name, "region")) for name in inventory.accounts
     }
+    _check_regions(inventory)
     return start_lab(
         folder.path / "lab",
         accounts=accounts,
@@ -83,6 +85,14 @@ def _check_module(module: Path, *, place: Place) -> None:
         check_module(module)
     except LabError as error:
         raise LabError(error.what, place=place, remedy=error.remedy) from error
+
+
+def _check_regions(inventory: Inventory) -> None:
+    known = regions()
+    for name, account in inventory.accounts.items():
+        if account.region not in known:
+            wrong = no_region(account.region)
+            raise LabError(wrong.what, place=inventory.place("accounts", name, "region"), remedy=wrong.remedy)
 
 
 def _literal(inventory: Inventory, account: str, field: str) -> str:

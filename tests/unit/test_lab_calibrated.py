@@ -138,6 +138,17 @@ def test_a_lab_does_not_start_by_what_is_no_calibration(tmp_path: Files) -> None
         serving.serve(settings, stop=threading.Event())
 
 
+def test_a_region_that_is_none_is_told_where_it_is_written(tmp_path: Files) -> None:
+    written = INVENTORY.replace("eu-west-1", "eu-nowhere-9")
+    (tmp_path / "s3vpce.yaml").write_text(written, encoding="utf-8")
+    (tmp_path / "provision.py").touch()
+    with pytest.raises(LabError) as raised:
+        laboratory.start(load_inventory(tmp_path / "s3vpce.yaml"), RunFolder.create(tmp_path), stop=threading.Event())
+    line = 1 + written[: written.index("eu-nowhere-9")].count("\n")
+    assert str(raised.value).startswith(f"{tmp_path / 's3vpce.yaml'}:{line}:")
+    assert str(raised.value).endswith(": `eu-nowhere-9` is no Region; name one of AWS's Regions")
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_a_runs_own_lab_takes_the_file_that_the_inventory_names(
     named: bool, tmp_path: Files, monkeypatch: pytest.MonkeyPatch
