@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.lab.origin import Placement
-from pytest_s3vpce.lab.resources import address_in, partition_of
+from pytest_s3vpce.lab.resources import partition_of
 
 if TYPE_CHECKING:
     from pytest_s3vpce.lab.state import State
@@ -86,23 +86,10 @@ def _instance(found: Any, *, account: str, region: str, role: str | None) -> Ins
         security_group_ids=tuple(sorted(group.id for group in (interface.group_set if interface else ()))),
         private_ip=interface.private_ip_address if interface else "",
         public_ip=interface.public_ip if interface else None,
-        ipv6=_ipv6(interface) if interface else None,
+        ipv6=next(iter(interface.ipv6_addresses), None) if interface else None,
         role=role,
         launched=found.launch_time.timestamp(),
     )
-
-
-def _ipv6(interface: Any) -> str | None:
-    """Its own, or the one that its subnet gives to new interfaces.
-
-    https://docs.aws.amazon.com/vpc/latest/userguide/subnet-public-ip.html
-    """
-    subnet = interface.subnet
-    given = next(iter(interface.ipv6_addresses), None)
-    blocks = [entry["ipv6CidrBlock"] for entry in subnet.ipv6_cidr_block_association_set]
-    if given or not blocks or str(subnet.assign_ipv6_address_on_creation).lower() != "true":
-        return given
-    return address_in(blocks[0], seed=interface.id)
 
 
 def brought(instance: Instance, topology: Topology) -> tuple[tuple[str, str], ...]:

@@ -123,6 +123,23 @@ def mend_addresses(*, nat_class: Any, backend_class: Any, address_class: Any, pu
     backend_class.associate_vpc_cidr_block = _with_six(backend_class.associate_vpc_cidr_block)
 
 
+def mend_interfaces(interface_class: Any) -> None:
+    """Interfaces have the IPv6 address that their subnet gives to new ones, and show it.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/subnet-public-ip.html
+    """
+    first = interface_class.__init__
+
+    def begin(self: Any, *args: Any, **named: Any) -> None:
+        first(self, *args, **named)
+        blocks = [entry["ipv6CidrBlock"] for entry in self.subnet.ipv6_cidr_block_association_set]
+        gives = str(self.subnet.assign_ipv6_address_on_creation).lower() == "true"
+        if blocks and gives and not self.ipv6_addresses:
+            self.ipv6_addresses = [address_in(blocks[0], seed=self.id)]
+
+    interface_class.__init__ = begin
+
+
 def mend_subnets(subnet_class: Any) -> None:
     """Subnets are found by their IPv6 blocks too, as Terraform does while it waits for them.
 

@@ -127,6 +127,7 @@ class Services:
     def mend_ec2(self) -> None:
         from moto.ec2.models import EC2Backend
         from moto.ec2.models.elastic_ip_addresses import ElasticAddress
+        from moto.ec2.models.elastic_network_interfaces import NetworkInterface
         from moto.ec2.models.nat_gateways import NatGateway
         from moto.ec2.models.route_tables import Route
         from moto.ec2.models.subnets import Subnet
@@ -140,6 +141,7 @@ class Services:
             clienttokens.mend_launches(EC2Response)
             vpcendpoints.mend_endpoints(VPCEndPoint, backend_class=EC2Backend, response_class=EC2Response)
             mending.mend_subnets(Subnet)
+            mending.mend_interfaces(NetworkInterface)
             mending.mend_routes(Route)
             mending.mend_addresses(
                 nat_class=NatGateway, backend_class=EC2Backend, address_class=ElasticAddress, public=random_public_ip

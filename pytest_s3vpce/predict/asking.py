@@ -62,8 +62,8 @@ class Asking:
         doubt = Doubt(keys=way.unknown)
         if case.caller.kind != "anonymous":
             own, mine = keys.of_principal(case.caller, session=case.session_name, now=self._now)
-            found |= {**own, **keys.of_signature(age=case.age, calibration=case.calibration)}
-            doubt = doubt.joined(mine).joined(_BROUGHT if case.ambient else Doubt())
+            found |= {**own, **keys.of_signature(age=case.age, calibration=case.calibration), **(case.brought or {})}
+            doubt = doubt.joined(mine).joined(_BROUGHT if case.brought is None else Doubt())
         for whose, account_id in self._members(bucket, way, case):
             more, unknown = self._organization(whose, account_id)
             found |= more

@@ -41,8 +41,8 @@ class Case:
     session: str
     """The text of the session policy, empty where there is none."""
     session_name: str | None
-    ambient: bool
-    """Whether the vantage point's own credentials sign, which carry keys that only it knows."""
+    brought: Mapping[str, str] | None
+    """What a vantage point's own credentials carry beside, and no others; None where that is not known."""
     age: int | None
     """Of a presigned URL, in seconds."""
     point: AccessPointRow | Unread | None
@@ -170,7 +170,7 @@ class Cases:
             caller=caller,
             session=self._session(cell, caller, bucket, policy, key=destination.key),
             session_name=None if ambient else self._session_name,
-            ambient=ambient,
+            brought=self._brought(cell) if ambient else {},
             age=age,
             point=None if host is None else bucket.points.get(host, Unread(unread="the access point was not read")),
             calibration=self._calibration,
@@ -199,6 +199,10 @@ class Cases:
         if row is None:
             return f"principal `{cell.principal}` is not in the snapshot", age
         return (row.why or f"who {cell.principal} is was not read", age) if row.kind == "unknown" else (row, age)
+
+    def _brought(self, cell: Cell) -> Mapping[str, str] | None:
+        vantage = self._snapshot.vantage(cell.vantage)
+        return None if vantage is None else vantage.brought
 
     def _destination(self, cell: Cell, bucket: BucketRow) -> Destination:
         key = cell.target.key or bucket.key

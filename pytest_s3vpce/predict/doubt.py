@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.policy import Document, Effect, decide
+from pytest_s3vpce.policy.asked import Asked
 from pytest_s3vpce.policy.layers import DOCUMENTS
 from pytest_s3vpce.policy.public import Owner, public_statements
 
 if TYPE_CHECKING:
     from pytest_s3vpce.policy import Decision, Policies, Request, Statement
+    from pytest_s3vpce.policy.conditions import Condition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +25,24 @@ class Doubt:
 
     keys: frozenset[str] = frozenset()
     prefixes: tuple[str, ...] = ()
+    carried: frozenset[str] | None = None
+    """The keys that the request has, where it is known."""
 
     def about(self, keys: frozenset[str]) -> frozenset[str]:
         """Those of the keys that are in doubt."""
         return frozenset(key for key in keys if key in self.keys or key.startswith(self.prefixes))
+
+    def touches(self, condition: Condition) -> bool:
+        """Whether what the condition says may depend on it: of a key that is absent its variables don't matter."""
+        alone = self.carried is not None and condition.key not in self.carried
+        return bool(self.about(frozenset({condition.key}) if alone else condition.keys))
+
+    def leaves(self, statement: Statement) -> bool:
+        """Whether it is known what the statement says."""
+        if not self.about(statement.keys):
+            return True
+        named = statement.resources
+        return not (any(map(self.touches, statement.conditions)) or (named is not None and self.about(named.keys)))
 
     def without(self, prefix: str) -> Doubt:
         """Without the keys that begin so."""
@@ -49,6 +65,7 @@ def decide_in_doubt(request: Request, policies: Policies, doubt: Doubt) -> Doubt
     missing = doubt.about(_keys(policies))
     if not missing:
         return Doubted(decision=decide(request, policies))
+    doubt = replace(doubt, carried=frozenset(Asked(request, bounded=False, doubts=policies.doubts).values))
     least, most = (decide(request, _sharpened(policies, doubt, allow=allow)) for allow in (False, True))
     if least.allowed:
         return Doubted(decision=least)
@@ -106,11 +123,11 @@ def _document(document: Document, doubt: Doubt, *, allow: bool) -> Document:
 
 def _statement(statement: Statement, doubt: Doubt, *, allow: bool) -> Statement | None:
     """The statement without the conditions in doubt where it is to match as far as it may, None where it is not to."""
-    if not doubt.about(statement.keys):
+    if doubt.leaves(statement):
         return statement
     if statement.deny is allow:
         return None
-    kept = tuple(row for row in statement.conditions if not doubt.about(row.keys))
+    kept = tuple(row for row in statement.conditions if not doubt.touches(row))
     named = statement.resources
     return replace(
         statement, conditions=kept, resources=None if named is not None and doubt.about(named.keys) else named

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.accounts import SessionKind
 from pytest_s3vpce.errors import S3VpceError
-from pytest_s3vpce.run.standing import of_function, of_instance, of_place
+from pytest_s3vpce.run.standing import of_function, of_instance, of_place, session_of
 from pytest_s3vpce.run.world import partition_of
 from pytest_s3vpce.snapshot import buckets, organization, people
 from pytest_s3vpce.snapshot.asking import asked
@@ -197,9 +197,10 @@ class _Taker:
             else:
                 assert point.ec2 is not None
                 found, role = of_instance(row, ec2, self._client("iam", account), self._world, point.ec2)
-            return (
-                found if role is None else replace(found, role=self._person(PrincipalRow(name="", kind="", arn=role)))
-            )
+            if role is None:
+                return found
+            signer = self._person(PrincipalRow(name="", kind="", arn=role))
+            return replace(found, role=replace(signer, session_name=session_of(found)))
         except S3VpceError as error:
             return replace(row, why=error.what)
 

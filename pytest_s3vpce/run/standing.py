@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.run.world import partition_of
 from pytest_s3vpce.snapshot.asking import asked
 from pytest_s3vpce.snapshot.paths import function_network, instance_row
 from pytest_s3vpce.snapshot.state import Unread, VantageRow
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from pytest_s3vpce.run.world import World
 
 _ELSEWHERE: Final = "what network a {kind} vantage point sends from is not known"
+_FUNCTION: Final = "lambda:SourceFunctionArn"
+_INSTANCE: Final = "ec2:SourceInstanceARN"
+_PARTS_OF_FUNCTION: Final = 7
+"""Of its ARN, without a version or alias: what the key then holds is documented nowhere."""
 _NOWHERE: Final = "the function stands in no VPC, so its public address is one of AWS's own"
 
 
@@ -53,6 +58,9 @@ def _there(row: VantageRow, functions: Any, function: str) -> tuple[VantageRow, 
         security_groups=tuple(network.get("SecurityGroupIds") or ()),
         dual_stack=bool(network.get("Ipv6AllowedForDualStack")),
     )
+    arn = str(found.get("FunctionArn", ""))
+    if len(arn.split(":")) == _PARTS_OF_FUNCTION:
+        made = replace(made, brought={_FUNCTION: arn})
     return (made if subnets else replace(made, why=_NOWHERE)), found.get("Role")
 
 
@@ -74,7 +82,33 @@ def of_instance(row: VantageRow, ec2: Any, iam: Any, world: World, settings: Ec2
         return replace(row, why=found.unread), None
     if found is None:
         return replace(row, why="no such instance is running"), None
-    return _instance(row, found), _role(iam, (found.get("IamInstanceProfile") or {}).get("Arn", ""))
+    brought = _brought(found, partition_of(row.region), f"{row.region}:{world.account_id(row.account)}")
+    role = _role(iam, (found.get("IamInstanceProfile") or {}).get("Arn", ""))
+    return replace(_instance(row, found), brought=brought), role
+
+
+def _brought(found: dict[str, Any], partition: str, home: str) -> dict[str, str]:
+    """What the credentials of an instance's role carry; the agent takes them by IMDSv2.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-role-properties
+    and https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+    """
+    where = {"aws:Ec2InstanceSourceVpc": "VpcId", "aws:Ec2InstanceSourcePrivateIPv4": "PrivateIpAddress"}
+    return {
+        _INSTANCE: f"arn:{partition}:ec2:{home}:instance/{found['InstanceId']}",
+        "ec2:RoleDelivery": "2.0",
+        **{key: found[name] for key, name in where.items() if found.get(name)},
+    }
+
+
+def session_of(row: VantageRow) -> str | None:
+    """The name of the role's session: the function's, or the instance's id.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#principaltable
+    """
+    brought = row.brought or {}
+    arn = brought.get(_FUNCTION) or brought.get(_INSTANCE)
+    return None if arn is None else arn.rpartition(":")[2].rpartition("/")[2]
 
 
 def _instance(row: VantageRow, found: dict[str, Any]) -> VantageRow:

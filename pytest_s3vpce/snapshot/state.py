@@ -171,6 +171,8 @@ class VantageRow:
     dual_stack: bool = False
     role: PrincipalRow | None = None
     """Whose credentials `ambient` signs with."""
+    brought: Mapping[str, str] | None = None
+    """The condition keys that those credentials carry wherever they are used; None where they are not known."""
     why: str = ""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.model import Cell, Target, Transport
 from pytest_s3vpce.operations import OPERATIONS, operation
-from tests.randomly.realm import LOCKED, WITH_LISTS
+from tests.randomly.realm import LOCKED, OWN, WITH_LISTS
 
 if TYPE_CHECKING:
     import random
@@ -23,7 +23,7 @@ BY_POINT = ("GetObject", "GetObject", "PutObject", "ListObjectsV2", "DeleteObjec
 LOCKS = frozenset({"GetObjectRetention", "GetObjectLegalHold", "GetObjectLockConfiguration"})
 """What S3 answers with a 400 in a bucket without Object Lock, whoever asks."""
 LISTS = frozenset({"PutObjectAcl", "PutObjectVersionAcl", "PutBucketAcl"})
-PLAIN = frozenset({"ann", "anonymous", "url"})
+PLAIN = frozenset({"ann", "anonymous", "url", "own"})
 """Who has no session that could be limited for plain http."""
 
 
@@ -31,11 +31,11 @@ def random_cell(dice: random.Random, inventory: Inventory, *, bucket: str, princ
     """One cell of this principal's: `keys` are KMS keys that writes may name."""
     host, hosts = None, inventory.buckets[bucket].hosts
     kind = dice.choice(("", "", "", "", "point", "point", "named", "dual"))
-    vantage = dice.choice(tuple(inventory.vantage_points))
+    vantage = dice.choice(tuple(OWN if principal == "own" else inventory.vantage_points))
     name = dice.choice(OFTEN) if dice.random() < (0.25 if SOAK else 0.5) else dice.choice(SAFE)
     if kind == "point" and kind in hosts and principal != "anonymous":
         host, name = hosts[kind], dice.choice(BY_POINT)
-    elif kind == "named":
+    elif kind == "named" and principal != "own":
         host, vantage = hosts[kind], "interface"
     elif kind == "dual":
         host = hosts[kind]

@@ -57,19 +57,44 @@ class Named:
     keys: tuple[str, ...]
     points: tuple[str, ...]
     region: str
+    machines: tuple[str, ...] = ("arn:aws:ec2:*:*:instance/i-0",)
+    """An instance's ARN and the address that it has in its VPC."""
+    functions: tuple[str, ...] = ("arn:aws:lambda:*:*:function:none",)
+    nets: tuple[str, ...] = ()
+    """Blocks of IPv6."""
 
 
 def network_keys(named: Named) -> dict[str, Key]:
     return {
         "aws:SourceVpce": Key(operators=(*TEXT, *EACH), values=(*named.endpoints, list(named.endpoints[:2]), "vpce-*")),
         "aws:SourceVpc": Key(operators=TEXT, values=(*named.vpcs, list(named.vpcs[:2]))),
-        "aws:SourceIp": Key(operators=ADDRESS, values=(*named.addresses, list(named.addresses), "10.0.0.0/8")),
+        "aws:SourceIp": Key(operators=ADDRESS, values=_addresses(named)),
         "aws:VpceAccount": Key(operators=TEXT, values=named.accounts),
         "aws:VpceOrgID": Key(operators=TEXT, values=(named.organization, "o-zzzzzzzzzz")),
         "aws:VpceOrgPaths": Key(operators=EACH, values=(named.path, f"{named.organization}/*")),
         "aws:SecureTransport": Key(operators=BOOL, values=("true", "false")),
         "s3:TlsVersion": Key(operators=NUMBER, values=("1.2", "1.3")),
         "aws:RequestedRegion": Key(operators=TEXT, values=(named.region, "eu-west-1")),
+    }
+
+
+def _addresses(named: Named) -> tuple[Any, ...]:
+    both = [[block, named.addresses[0]] for block in named.nets[:1]]
+    return (*named.addresses, list(named.addresses), "10.0.0.0/8", *named.nets, *both)
+
+
+def own_keys(named: Named) -> dict[str, Key]:
+    """What only the own credentials of a function or an instance carry."""
+    machines = tuple(name for name in named.machines if name.startswith("arn:"))
+    return {
+        "lambda:SourceFunctionArn": Key(operators=ARN, values=(*named.functions, "arn:aws:lambda:*:*:function:*")),
+        "ec2:SourceInstanceARN": Key(operators=ARN, values=(*machines, "arn:aws:ec2:*:*:instance/*")),
+        "ec2:RoleDelivery": Key(operators=("NumericLessThan", "NumericGreaterThanEquals"), values=("2.0", "3.0")),
+        "aws:Ec2InstanceSourceVpc": Key(operators=TEXT, values=(*named.vpcs, "${aws:SourceVpc}")),
+        "aws:Ec2InstanceSourcePrivateIPv4": Key(
+            operators=("StringEquals", "StringNotEquals", "StringNotEqualsIfExists"),
+            values=("${aws:VpcSourceIp}", *(name for name in named.machines if not name.startswith("arn:"))),
+        ),
     }
 
 
@@ -144,7 +169,7 @@ class Writer:
         self.dice = dice
         self.named = named
         self._network, self._people, self._request = network_keys(named), people_keys(named), request_keys(named)
-        self._of_keys = key_keys(named)
+        self._of_keys, self._own = key_keys(named), own_keys(named)
         self.used: set[str] = set()
         """The condition keys that stand in any policy so far."""
 
@@ -155,7 +180,8 @@ class Writer:
         found: Json = {}
         for _ in range(self.dice.randint(0 if most > 1 else 1, most)):
             # Networks decide about half of all real policies on endpoints.
-            rows = family or self.dice.choice((self._network, self._network, self._people, self._request))
+            families = (self._network, self._network, self._network, self._people, self._request, self._request)
+            rows = family or self.dice.choice((*families, self._own if self.chance(0.5) else self._people))
             name = self.dice.choice(tuple(rows))
             self.used.add(name)
             if self.chance(0.1):

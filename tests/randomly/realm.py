@@ -5,9 +5,12 @@ The management's, two members in units, and a stranger's outside of it. `throws`
 
 from __future__ import annotations
 
+import io
+import zipfile
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_s3vpce.lab.fleet import instances
 from pytest_s3vpce.lab.origin import Internet, Placement
 from tests.randomly.policysets import Named, Writer, document
 from tests.unit import labnetwork
@@ -42,6 +45,8 @@ POINTED: Final = {"b0": OWNER, "b1": OWNER, "b2": PARTNER}
 BOUND: Final = "b1"
 """The bucket whose access point takes only what comes from a VPC."""
 LOCKED: Final = "b2"
+OWN: Final = {"instance": "app3", "function": "app0"}
+"""Places with credentials of their own, in the owner's account, and whose role those are."""
 BOUNDED: Final = ("app0", "app1", "ext0")
 TYPES: Final = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
 WATCHER: Final = "s3vpce-runner-watches"
@@ -76,6 +81,8 @@ class Realm:
     folder: Any = None
     ann: Any = None
     clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+    places: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Vantage points of the inventory's that are there already, and have credentials of their own."""
     number: int = 0
 
     def client(self, service: str, account: str) -> Any:
@@ -94,7 +101,74 @@ def make(folder: Path, dice: random.Random) -> Realm:
     made = furnish(dice, admins, organization=organization, path=path)
     key = admins["main"].client("iam").create_access_key(UserName="ann")["AccessKey"]
     ann = Person(stage, key["AccessKeyId"], key["SecretAccessKey"])
-    return replace(made, folder=folder, targets=targets, stage=stage, ann=ann)
+    made = replace(made, folder=folder, targets=targets, stage=stage, ann=ann)
+    return _with_places(made, stage, dice)
+
+
+def _with_places(realm: Realm, stage: Stage, dice: random.Random) -> Realm:
+    """And an instance and a function that are there, in subnets with IPv6 beside the gateway endpoint's way."""
+    net = labnetwork.make(realm.admins["main"], OWNER, "10.5", AmazonProvidedIpv6CidrBlock=True)
+    six = net.ec2.describe_vpcs(VpcIds=[net.vpc])["Vpcs"][0]["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"]
+    block = six.replace("/56", "/64")
+    net.ec2.associate_subnet_cidr_block(SubnetId=net.a, Ipv6CidrBlock=block)
+    net.ec2.modify_subnet_attribute(SubnetId=net.a, AssignIpv6AddressOnCreation={"Value": True})
+    gateway = net.gateway()["VpcEndpointId"]
+    igw = net.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    net.ec2.attach_internet_gateway(InternetGatewayId=igw, VpcId=net.vpc)
+    net.ec2.create_route(RouteTableId=net.table, DestinationIpv6CidrBlock="::/0", GatewayId=igw)
+    machine = _machine(realm, net)
+    found = next(row for row in instances(stage.state, OWNER, REGION) if row.id == machine)
+    function = _function(realm, net)
+    placed = Placement(
+        account=OWNER, region=REGION, subnet_id=net.b, security_group_ids=(net.group,), private_ip="10.5.2.77"
+    )
+    arn = f"arn:aws:ec2:{REGION}:{OWNER}:instance/{machine}"
+    named = replace(
+        realm.named,
+        endpoints=(*realm.named.endpoints, gateway),
+        vpcs=(net.vpc, *realm.named.vpcs),
+        machines=(arn, found.private_ip),
+        functions=(function,),
+        nets=(f"{found.ipv6}/128", block, "2001:db8::/32"),
+    )
+    return replace(
+        realm,
+        named=named,
+        writer=Writer(dice, named),
+        endpoints={**realm.endpoints, "places": ("main", gateway)},
+        origins={**realm.origins, "instance": found.placement, "function": placed},
+        places={"instance": {"ec2": {"instance": machine}}, "function": {"lambda": {"function": function}}},
+    )
+
+
+def _machine(realm: Realm, net: labnetwork.Net) -> str:
+    iam = realm.client("iam", "main")
+    iam.create_instance_profile(InstanceProfileName="machine")
+    iam.add_role_to_instance_profile(InstanceProfileName="machine", RoleName=OWN["instance"])
+    made = net.ec2.run_instances(
+        ImageId="ami-12345678",
+        MinCount=1,
+        MaxCount=1,
+        SubnetId=net.a,
+        SecurityGroupIds=[net.group],
+        IamInstanceProfile={"Name": "machine"},
+    )
+    return str(made["Instances"][0]["InstanceId"])
+
+
+def _function(realm: Realm, net: labnetwork.Net) -> str:
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as file:
+        file.writestr("f.py", "def f(event, context): return event")
+    made = realm.client("lambda", "main").create_function(
+        FunctionName="reports",
+        Runtime="python3.12",
+        Role=role_arn(OWN["function"]),
+        Handler="f.f",
+        Code={"ZipFile": code.getvalue()},
+        VpcConfig={"SubnetIds": [net.b], "SecurityGroupIds": [net.group]},
+    )
+    return str(made["FunctionArn"])
 
 
 def furnish(dice: random.Random, admins: Mapping[str, Any], *, organization: str, path: str) -> Realm:

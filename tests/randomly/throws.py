@@ -175,6 +175,7 @@ def inventory_of(realm: Realm, policies: dict[str, Any]) -> dict[str, Any]:
                 }
                 for name, (account, subnet, group) in realm.stands.items()
             },
+            **realm.places,
             "internet": "local",
         },
         "buckets": {
@@ -209,5 +210,6 @@ def _principals(realm: Realm, policies: dict[str, Any]) -> dict[str, Any]:
         **roles,
         "ann": {"keys": {"access_key_id": "ANN_ID", "secret_access_key": "ANN_SECRET"}},
         "anonymous": {"anonymous": True},
+        "own": {"ambient": True},
         "url": {"presigned": {"by": dice.choice(("app0", "app3")), "age": "1m"}},
     }

@@ -141,6 +141,9 @@ def test_an_instance_has_the_addresses_that_its_subnet_and_its_launch_give(
     ]
     assert placement.public_ip == address["PublicIp"]
     assert (placement.ipv6 is not None and ip_address(placement.ipv6) in ip_network(block)) is assign
+    (shown,) = net.ec2.describe_instances(InstanceIds=[made])["Reservations"][0]["Instances"]
+    six_of = [row["Ipv6Address"] for eni in shown["NetworkInterfaces"] for row in eni["Ipv6Addresses"]]
+    assert six_of == ([placement.ipv6] if assign else [])
 
 
 def test_a_subnet_is_found_by_its_ipv6_block_as_terraform_waits_for_it(admin: Person) -> None:

@@ -331,6 +331,21 @@ def test_ambient_credentials_are_the_places_own() -> None:
         assert predict(snapshot(brought)).expected is Expected.ALLOW
 
 
+def test_of_a_place_that_is_there_ambient_credentials_carry_what_is_known() -> None:
+    own = role("", f"arn:aws:iam::{OWNER}:role/function", session_name="probe")
+    keys = {"lambda:SourceFunctionArn": f"arn:aws:lambda:us-east-1:{OWNER}:function:probe"}
+    place = replace(vantage("inside", "subnet-in", role=own), brought=keys)
+    people = (PrincipalRow(name="app", kind="ambient"),)
+    for key, value, expected in (
+        ("lambda:SourceFunctionArn", "arn:*:probe", Expected.EXPLICIT_DENY),
+        ("lambda:SourceFunctionArn", "arn:*:other", Expected.ALLOW),
+        ("ec2:SourceInstanceARN", "*", Expected.ALLOW),
+        ("aws:userid", "*:probe", Expected.EXPLICIT_DENY),
+    ):
+        guard = statement(conditions={"StringLike": {key: value}})
+        assert predict(snapshot(guard, people=people, places=(place,))).expected is expected, key
+
+
 def test_presigned_urls_are_their_signers_with_an_age() -> None:
     by = (role(), PrincipalRow(name="url", kind="presigned", by="app", age=900))
     old = statement(conditions={"NumericGreaterThan": {"s3:signatureAge": "600000"}})

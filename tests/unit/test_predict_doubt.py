@@ -6,6 +6,8 @@ import os
 import random
 from typing import Any
 
+import pytest
+
 from pytest_s3vpce.policy import Policies, Request, decide, parse
 from pytest_s3vpce.predict.doubt import Doubt, decide_in_doubt
 
@@ -19,6 +21,7 @@ CALLERS = (
     "anonymous",
 )
 VALUES: tuple[dict[str, str], ...] = ({}, {"aws:SourceIp": "10.0.0.1"}, {"aws:SourceIp": "203.0.113.9"})
+KEY = "aws:Ec2InstanceSourcePrivateIPv4"
 DOUBT = Doubt(keys=frozenset({"aws:sourceip"}))
 CONDITIONS: tuple[Any, ...] = (
     None,
@@ -29,6 +32,7 @@ CONDITIONS: tuple[Any, ...] = (
     {"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}, "Bool": {"aws:SecureTransport": "true"}},
     {"Bool": {"aws:SecureTransport": "false"}},
     {"StringLike": {"aws:SourceIp": "10.*"}},
+    {"StringNotEquals": {"aws:Ec2InstanceSourcePrivateIPv4": "${aws:SourceIp}"}},
 )
 
 
@@ -91,3 +95,15 @@ def test_what_is_decided_holds_for_every_value() -> None:
     assert decided > SETS / 3
     assert undecided > SETS / 20
     assert needless < undecided * 0.7
+
+
+@pytest.mark.parametrize(("carried", "effect"), [({}, "explicit_deny"), ({KEY: "10.0.0.1"}, "unknown")])
+def test_a_variable_in_doubt_matters_only_where_its_key_is_there(carried: dict[str, str], effect: str) -> None:
+    """As AWS recommends it for instances' credentials, which functions don't have."""
+    row = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringNotEquals": {KEY: "${aws:SourceIp}"}}}
+    allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    policies = Policies(identity=(parse({"Version": "2012-10-17", "Statement": [allow, row]}),))
+    request = Request(
+        action="s3:GetObject", resource=f"{BUCKET}/k", resource_account=OWNER, principal=CALLERS[0], context=carried
+    )
+    assert decide_in_doubt(request, policies, DOUBT).decision.effect.value == effect

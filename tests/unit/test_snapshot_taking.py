@@ -24,7 +24,7 @@ from pytest_s3vpce.references import References
 from pytest_s3vpce.run.environment import Environment
 from pytest_s3vpce.run.snapshotrights import snapshot_permissions
 from pytest_s3vpce.run.snapshotting import take
-from pytest_s3vpce.run.standing import of_function, of_instance
+from pytest_s3vpce.run.standing import of_function, of_instance, session_of
 from pytest_s3vpce.run.world import World
 from pytest_s3vpce.snapshot import organization
 from pytest_s3vpce.snapshot.asking import asked, joined, policy
@@ -230,6 +230,17 @@ def test_places_of_every_kind(taken: Taken) -> None:
     assert rows["machine"].role.arn.endswith(":role/machine")
     assert rows["machine"].private_ip
     assert rows["tagged"].subnets == rows["machine"].subnets
+    brought = rows["machine"].brought or {}
+    arn = brought["ec2:SourceInstanceARN"]
+    assert brought == {
+        "ec2:SourceInstanceARN": arn,
+        "ec2:RoleDelivery": "2.0",
+        "aws:Ec2InstanceSourceVpc": brought["aws:Ec2InstanceSourceVpc"],
+        "aws:Ec2InstanceSourcePrivateIPv4": rows["machine"].private_ip,
+    }
+    assert arn.startswith(f"arn:aws:ec2:{REGION}:{MANAGEMENT}:instance/i-")
+    assert rows["machine"].role.session_name == arn.rpartition("/")[2]
+    assert (rows["made"].brought, rows["function"].brought) == (None, None)
     assert rows["stopped"].why == "no such instance is running"
     assert rows["made"].subnets
     assert rows["made"].role is not None
@@ -407,6 +418,9 @@ class Plain:
     def chosen(self, given: Any, *_path: str) -> Any:
         return given
 
+    def account_id(self, _name: str) -> str:
+        return "111122223333"
+
 
 def test_two_snapshots_of_the_same_are_the_same(taken: Taken) -> None:
     again = take(taken.world, Environment(mode="lab", address="198.51.100.10"), kms_keys=["alias/aws/s3"])
@@ -430,13 +444,18 @@ def test_networks_are_in_the_order_of_ids(taken: Taken) -> None:
     ],
 )
 def test_functions_that_are_there(network: dict[str, Any], subnets: tuple[str, ...], why: str) -> None:
-    about = {"VpcConfig": network, "Role": "arn:aws:iam::111122223333:role/f"}
+    arn = "arn:aws:lambda:us-east-1:111122223333:function:probe"
+    about = {"VpcConfig": network, "Role": "arn:aws:iam::111122223333:role/f", "FunctionArn": arn}
     functions = SimpleNamespace(get_function_configuration=lambda FunctionName: about)  # noqa: N803 - boto3's
     world: Any = Plain()
     row = VantageRow(name="f", kind="lambda")
     found, role = of_function(row, None, functions, world, Lambda(function="probe"))
     assert (found.subnets, found.why, role) == (subnets, why, "arn:aws:iam::111122223333:role/f")
     assert found.dual_stack is bool(network)
+    assert (found.brought, session_of(found)) == ({"lambda:SourceFunctionArn": arn}, "probe")
+    about["FunctionArn"] = f"{arn}:live"
+    found, _ = of_function(row, None, functions, world, Lambda(function="probe:live"))
+    assert (found.brought, session_of(found)) == (None, None)
 
 
 def test_places_that_may_not_be_described() -> None:
@@ -460,5 +479,9 @@ def test_places_that_may_not_be_described() -> None:
     }
     pages = SimpleNamespace(paginate=lambda **_: [{"Reservations": [{"Instances": [bare]}]}])
     ec2 = SimpleNamespace(get_paginator=lambda _: pages)
+    row = VantageRow(name="i", kind="ec2", account="main", region="us-east-1")
     found, role = of_instance(row, ec2, None, world, Ec2(instance="i-0123456789abcdef0"))
     assert (found.subnets, found.ipv6, role) == ((), "2001:db8::1", None)
+    arn = "arn:aws:ec2:us-east-1:111122223333:instance/i-0123456789abcdef0"
+    assert found.brought == {"ec2:SourceInstanceARN": arn, "ec2:RoleDelivery": "2.0"}
+    assert session_of(found) == "i-0123456789abcdef0"
