@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -12,18 +13,22 @@ from pytest_s3vpce.claims.findings import Finding, Kind
 from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.claims.paths import apart, causes, path_probes, strayed, through, used
 from pytest_s3vpce.claims.setting import make_probe
+from pytest_s3vpce.forms import listed
 from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.model import Layer
+from pytest_s3vpce.policy import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytest_s3vpce.claims.setting import Results, Setting
+    from pytest_s3vpce.claims.setting import EndpointFacts, Results, Setting
+    from pytest_s3vpce.policy import Statement
     from pytest_s3vpce.probe import Probe
 
 
 _UNNAMED: Final = "s3vpce-a-bucket-that-no-policy-names"
 _NOBODYS: Final = "000000000000"
+_ARN: Final = re.compile(r"arn:[\w-]+:iam::\d{12}:(?:role|user)/[^*?$]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,17 +103,54 @@ class EndpointPolicyLimits(Claim):
                 return probe.cell.action
         return ""
 
-    def _with_unnamed(self, setting: Setting, account: str) -> Setting:
-        bucket = replace(setting.buckets[self.bucket], label=_UNNAMED, name=_UNNAMED, account_id=account)
+    def _with_unnamed(self, setting: Setting, account: str, *, name: str = _UNNAMED) -> Setting:
+        bucket = replace(setting.buckets[self.bucket], label=_UNNAMED, name=name, account_id=account)
         return replace(setting, buckets={**setting.buckets, _UNNAMED: bucket})
 
     def gaps(self, setting: Setting) -> Iterator[Gap]:
-        setting = self._with_unnamed(setting, _NOBODYS)
+        unnamed = self._with_unnamed(setting, _NOBODYS)
         for endpoint in self.endpoints:
-            probes = self._probes([_UNNAMED], self.inside)
-            keys = keys_in_doubt(setting, setting.endpoints.get(endpoint), probes)
-            if keys is None:
+            facts = setting.endpoints.get(endpoint)
+            keys = keys_in_doubt(unnamed, facts, self._probes([_UNNAMED], self.inside))
+            if facts is None or keys is None:
                 yield Gap(f"the policy of {endpoint} could not be read")
-            elif keys:
+                continue
+            if keys:
                 what = f"what the policy of {endpoint} lets through to buckets that it does not name"
                 yield Gap(f"{what} rests on keys that are not known here:", keys)
+            yield from self._left_open(setting, facts)
+
+    def _left_open(self, setting: Setting, facts: EndpointFacts) -> Iterator[Gap]:
+        """What a policy lets through besides: to buckets that anybody may call so, and for callers of its own."""
+        allows = parse(facts.policy or "").allows
+        names = tuple(name for name in _patterns(allows) if self._is_open(setting, facts, name=name))
+        if names:
+            yield Gap(f"the policy of {facts.id} lets through to buckets of anybody's whose names fit:", names)
+        people = tuple(arn for arn in _callers(allows) if self._is_open(setting, facts, arn=arn))
+        if people:
+            yield Gap(f"the policy of {facts.id} lets through to buckets that it does not name:", people)
+
+    def _is_open(self, setting: Setting, facts: EndpointFacts, *, name: str = _UNNAMED, arn: str = "") -> bool:
+        """Whether a bucket of nobody's, of a name that fits, is in reach for those who were tried, or for that ARN."""
+        fits = self._with_unnamed(setting, _NOBODYS, name=name.replace("*", _UNNAMED).replace("?", "x"))
+        if arn:
+            people = {who: replace(row, arn=arn, anonymous=False) for who, row in setting.principals.items()}
+            fits = replace(fits, principals=people)
+        return any(policy_allows(fits, facts, probe) for probe in self._probes([_UNNAMED], self.inside))
+
+
+def _patterns(allows: Iterable[Statement]) -> tuple[str, ...]:
+    """The names of buckets with wildcards in them; `*` alone is everybody's anyway."""
+    written = [text for row in allows for text in listed(row.row.get("Resource", ()))]
+    names = [text.rpartition(":")[2].partition("/")[0] for text in written]
+    return tuple(dict.fromkeys(name for name in names if {"*", "?"} & {*name} and name != "*"))
+
+
+def _callers(allows: Iterable[Statement]) -> tuple[str, ...]:
+    """The roles and users for whom there are statements."""
+    found: list[str] = []
+    for row in allows:
+        whom = row.row.get("Principal", ())
+        found += listed(whom.get("AWS", ())) if isinstance(whom, dict) else ()
+        found += [arn for one in row.conditions if one.key == "aws:principalarn" for arn in one.wanted]
+    return tuple(dict.fromkeys(arn for arn in found if _ARN.fullmatch(arn)))

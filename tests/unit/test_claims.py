@@ -51,7 +51,8 @@ if TYPE_CHECKING:
 MAIN, PARTNER, FOREIGN = "vpce-main", "vpce-partner", "vpce-other"
 OPEN = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 OPEN_POLICY = json.dumps({"Statement": [OPEN]})
-SHUT_ELSEWHERE = json.dumps({"Statement": [{**OPEN, "Resource": ["arn:aws:s3:::r*", "arn:aws:s3:::c*"]}]})
+NAMED = [f"arn:aws:s3:::{name}{what}" for name in ("r", "cm", "cp") for what in ("", "/*")]
+SHUT_ELSEWHERE = json.dumps({"Statement": [{**OPEN, "Resource": NAMED}]})
 EVERYTHING = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
 VANTAGES = {"app-subnet": MAIN, "nat-subnet": "", "internet": "", "partner-vpc": PARTNER}
 

@@ -389,6 +389,30 @@ def test_an_endpoint_that_lets_through_to_whom_nobody_named_limits_nothing(state
     assert f"lets s3:GetObject through to buckets {let}" in sentence or not let
 
 
+ADMIN = "arn:aws:iam::111122223333:role/admin"
+BESIDES: list[tuple[list[dict[str, Any]], str]] = [
+    ([{"Resource": "arn:aws:s3:::reports/*"}], ""),
+    ([{"Resource": ["arn:aws:s3:::company-*", "arn:aws:s3:::logs?/*"]}], "whose names fit: company-*, logs?"),
+    ([{"Resource": "arn:aws:s3:::a*", "Condition": {"StringEquals": {"aws:ResourceAccount": "111122223333"}}}], ""),
+    ([{"Resource": "arn:aws:s3:::a*"}, {"Effect": "Deny", "Resource": "arn:aws:s3:::a*"}], ""),
+    ([{"Resource": "*", "Principal": {"AWS": ADMIN}}], f"that it does not name: {ADMIN}"),
+    ([{"Resource": "*", "Condition": {"ArnEquals": {"aws:PrincipalArn": ADMIN}}}], f"that it does not name: {ADMIN}"),
+    ([{"Resource": "arn:aws:s3:::reports/*", "Principal": {"AWS": ADMIN}}], ""),
+]
+
+
+@pytest.mark.parametrize(("statements", "said"), BESIDES)
+def test_what_an_endpoint_lets_through_besides_is_told(statements: list[dict[str, Any]], said: str) -> None:
+    """Anybody may call a bucket so that its name fits; and another caller was not tried."""
+    bare = {"Effect": "Allow", "Principal": "*", "Action": "s3:*"}
+    text = json.dumps({"Statement": [{**bare, **row} for row in statements]})
+    endpoints = {name: replace(facts, policy=text) for name, facts in SETTING.endpoints.items()}
+    found = [
+        gap for gap in told(ENDPOINT_POLICY_LIMITS, replace(SETTING, endpoints=endpoints)) if "lets through" in gap
+    ]
+    assert [gap.partition(" buckets ")[2].removeprefix("of anybody's ") for gap in found] == ([said] if said else [])
+
+
 RESTS: list[tuple[list[dict[str, Any]], str]] = [
     ([{"Condition": {"StringEquals": {"aws:ResourceOrgID": "o-1"}}}], "aws:resourceorgid"),
     ([{}, {"Effect": "Deny", "Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-1"}}}], "aws:principalorgid"),
