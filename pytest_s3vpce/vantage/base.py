@@ -224,6 +224,8 @@ def _answer(request: SignedRequest, given: Mapping[str, Any]) -> Answer:
     status = given.get("status")
     if (failure is None) == (status is None) and (status is not None or not request.url.startswith(_LOOKUPS)):
         raise ValueError("an answer has either a status or a failure")
+    if type(status) not in (int, type(None)):
+        raise ValueError("a status is a number")
     return Answer(
         id=request.id,
         status=status,

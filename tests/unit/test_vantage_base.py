@@ -126,6 +126,8 @@ def test_every_failure_comes_through(kind: FailureKind) -> None:
         {"failure": "melted", "status": None},
         {"failure": "dns"},
         {"status": None},
+        {"status": "403"},
+        {"status": True},
         {"body": "A"},
         {"headers": [["one"]]},
         {"headers": [[1, 2]]},
