@@ -26,6 +26,7 @@ _ABSENT_AT_ENDPOINT: Final = (
     "no network activity event of it came within {span}; an endpoint policy's refusal is in no data event, "
     "and in network activity only where the trail of the endpoint's owner selects it: that proves nothing"
 )
+_KINDS: Final = tuple(RecordKind)
 _UNREADABLE: Final = (*FAULTS, S3VpceError, ValueError, OSError, EOFError, zlib.error)
 
 
@@ -206,7 +207,8 @@ def _told_or_absent(
     records: tuple[Record, ...], request_id: str | None, labels: tuple[str, ...], absent: str
 ) -> Recording:
     if records:
-        return Recording(sentence="; ".join(map(_told, records)), sources=labels, records=records)
+        ordered = tuple(sorted(records, key=lambda row: _KINDS.index(row.kind)))  # logs answer in any order
+        return Recording(sentence="; ".join(map(_told, ordered)), sources=labels, records=ordered)
     if not request_id:
         return Recording(sentence="no answer of S3's came back, so there is no request id to find records by")
     if not labels:
