@@ -179,7 +179,7 @@ def test_an_event_says_endpoint_tls_and_error(logs: Logs, wall: Wall) -> None:
 def test_records_are_told_in_one_order_whichever_came_first(logs: Logs, wall: Wall, first: int) -> None:
     """A trail writes its data events and network activity when it likes."""
     network = {**EVENT, "eventCategory": "NetworkActivity", "errorCode": "VpceAccessDenied"}
-    rows = [(0, json.dumps(EVENT)), (0, json.dumps(network))]
+    rows: list[tuple[float, str]] = [(0, json.dumps(EVENT)), (0, json.dumps(network))]
     logs.messages = rows if first == 0 else rows[::-1]
     found = sought(with_evidence(matrix(cell()), [source(logs)], notify=lambda _: None, clock=wall.clock()))
     assert [record.kind for record in found.records] == [RecordKind.DATA, RecordKind.NETWORK_ACTIVITY]
