@@ -147,4 +147,4 @@ class _Access:
             self._ending.show(terminalreporter, verbosity=self._config.getoption("verbose"))
 
     def _only_looking(self) -> bool:
-        return bool(self._config.getoption("--s3vpce-plan") or self._config.getoption("collectonly"))
+        return any(map(self._config.getoption, ("--s3vpce-plan", "collectonly", "setupplan")))

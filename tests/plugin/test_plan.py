@@ -42,6 +42,13 @@ def test_a_plan_sends_nothing_in_the_lab_either(example: Example, shared_lab: Sh
     assert shared_lab.log.stat().st_size == before
 
 
+def test_pytests_own_plan_sends_nothing_either(example: Example, shared_lab: SharedLab, in_lab: str) -> None:
+    before = shared_lab.log.stat().st_size
+    assert example.run("--setup-plan", in_lab, "--s3vpce-report=r.json", "-k", "GetObject").ret == 0
+    assert shared_lab.log.stat().st_size == before
+    assert not (example.path / "r.json").exists()
+
+
 def test_a_plan_of_two_workers_is_printed_once_and_starts_no_lab(example: Example) -> None:
     (example.path / "provision.py").write_text(
         "from pathlib import Path\nPath(__file__).with_name('ran').touch()\ndef provision(accounts): return {}\n",
