@@ -9,6 +9,7 @@ from pytest_s3vpce.claims.exclusion import knows_scps
 from pytest_s3vpce.claims.findings import Finding, Kind, path_read
 from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.matrix import Status
+from pytest_s3vpce.model import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,13 +37,15 @@ def findings_of(claim: Claim, setting: Setting, results: Results) -> list[Findin
 
 
 def with_ways(claim: Claim, setting: Setting, results: Results) -> Setting:
-    """The setting with the ways to its bucket's Region that requests of the claim were read to take."""
+    """The setting with the ways to its bucket's Region that the claim's requests were read to take, and who denied."""
     there = setting.toward(claim.bucket)
     ways = {
         vantage: path_read(there, results, vantage, candidates=setting.vantage_endpoints.get(vantage, ()))
         for vantage in _vantages(claim, setting)
     }
-    return replace(setting, ways=ways)
+    outcomes = (results.outcome(probe) for probe in claim.probes(setting))
+    denying = frozenset(outcome.layer for outcome in outcomes if outcome.denied)
+    return replace(setting, ways=ways, denying=denying)
 
 
 def gaps_of(claim: Claim, setting: Setting) -> Iterator[Gap]:
@@ -51,7 +54,12 @@ def gaps_of(claim: Claim, setting: Setting) -> Iterator[Gap]:
     exemptions = setting.exemptions.get(claim.bucket)
     if exemptions is None:
         yield Gap(f"the policy of {claim.bucket} could not be read, so its exemptions are not known")
-    for gap in exemptions or ():
+    # Where other layers denied all that was denied, nothing rests on what these spare.
+    controls = setting.controls.get(claim.bucket, ()) if setting.denying & {Layer.RCP, None} else ()
+    if controls is None:
+        what = f"the resource control policies over {claim.bucket}"
+        yield Gap(f"{what} could not be read, so their exemptions are not known")
+    for gap in (*(exemptions or ()), *(controls or ())):
         if (left := claim.unmeant(gap, setting)) is not None:
             yield left
     uncompared = tuple(name for name in _vantages(claim, setting) if setting.astride.get(name, "") is None)

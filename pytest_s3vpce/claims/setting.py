@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_s3vpce.claims.admitted import Admitted, Granted
     from pytest_s3vpce.claims.gaps import Gap
+    from pytest_s3vpce.model import Layer
     from pytest_s3vpce.operations import Operation
     from pytest_s3vpce.policy import Policies
 
@@ -116,6 +117,8 @@ class Told:
     """(vantage point, port) to a sentence that says what lets no such traffic out."""
     exemptions: Mapping[str, tuple[Gap, ...] | None] = field(default_factory=dict)
     """Bucket to what its policy's denies spare; None: the policy could not be read."""
+    controls: Mapping[str, tuple[Gap, ...] | None] = field(default_factory=dict)
+    """Bucket to what the organization's resource control policies over it spare; None: they could not be read."""
     admitted: Mapping[str, tuple[Admitted, ...]] = field(default_factory=dict)
     """Bucket to the networks that its policy lets in."""
     grants: Mapping[str, tuple[Granted, ...]] = field(default_factory=dict)
@@ -141,6 +144,8 @@ class Setting(Told):
     """Once all was sent: vantage point to the endpoint that its requests were read to go through, empty: none."""
     changed: frozenset[str] = frozenset()
     """Once all was sent: buckets whose policies were others before."""
+    denying: frozenset[Layer | None] = frozenset()
+    """Once all was sent: the layers that denials of the claim at hand named; None: one named none."""
     region: str = ""
     """The Region to which ways are asked for; empty: any."""
 

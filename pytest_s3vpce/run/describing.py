@@ -14,10 +14,13 @@ from pytest_s3vpce.openness import public_facts
 from pytest_s3vpce.ownside import own_side
 from pytest_s3vpce.run.world import NOWHERE, Described, Location
 from pytest_s3vpce.snapshot import (
+    Clients,
     admitted_of,
     closed_port,
+    controls_over,
     denied_by,
     exemptions_of,
+    exemptions_under,
     function_network,
     grants_of,
     instance_network,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_s3vpce.claims import Claim, EndpointFacts, Setting
+    from pytest_s3vpce.claims.gaps import Gap
     from pytest_s3vpce.policy import Policies
     from pytest_s3vpce.run.world import World
 
@@ -49,6 +53,7 @@ def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> 
         policies = pool.map(lambda label: _policy(world, label), labels)
         sides = pool.map(lambda name: _own_policies(world, name), explained)
         public = pool.map(lambda label: _public(world, label), configured)
+        controls = pool.map(lambda label: _controls(world, label), labels)
         endpoints = {facts.id: facts for rows in found for facts in rows}
         places = dict(zip(inside, found_places, strict=True))
         several = [name for name in inside if len(places[name].subnets) > 1]
@@ -58,6 +63,7 @@ def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> 
         texts = dict(zip(labels, policies, strict=True))
         own = {name: side for name, side in zip(explained, sides, strict=True) if side is not None}
         openness = dict(zip(configured, public, strict=True))
+        spared = dict(zip(labels, controls, strict=True))
     return Described(
         endpoints=endpoints,
         vantage_endpoints={
@@ -70,6 +76,7 @@ def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> 
         **_by_policies(texts),
         own_policies=own,
         public=openness,
+        controls=spared,
         places=places,
     )
 
@@ -195,6 +202,22 @@ def _policy(world: World, label: str) -> str | None:
         facts = world.bucket(label)
         s3 = world.accounts.client("s3", account=facts.account, region=world.region(label))
         return policy_text(s3, facts.name)
+    except S3VpceError:
+        return None
+
+
+def _controls(world: World, label: str) -> tuple[Gap, ...] | None:
+    """What the organization's resource control policies spare, read by its management account where that is known."""
+
+    def organizations(account: str) -> Any:
+        return world.accounts.client("organizations", account=account)
+
+    try:
+        facts = world.bucket(label)
+        ids = {world.account_id(name): name for name in world.inventory.accounts}
+        client = organizations(facts.account)
+        found = controls_over(client, facts.account_id, of_management=Clients(ids, organizations))
+        return exemptions_under(found, bucket=facts.name)
     except S3VpceError:
         return None
 

@@ -202,6 +202,7 @@ NEEDS: Final = (
         on="explained_policies",
         modes=_LOOKING,
     ),
+    # and, of the buckets of claims, whether there are resource control policies
     Need(sid="ReadOrganization", actions=("organizations:DescribeOrganization",), on="explained_here", modes=_LOOKING),
     # openness.py: where a bucket is claimed not to be public
     Need(

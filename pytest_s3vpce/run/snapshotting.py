@@ -27,7 +27,7 @@ from pytest_s3vpce.snapshot.state import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from pytest_s3vpce.run.environment import Environment
     from pytest_s3vpce.run.world import World
@@ -94,7 +94,7 @@ class _Taker:
             name=name, id=account_id, region=self._world.accounts.region(name), organization=_UNSENT, block=_UNSENT
         )
         try:
-            others = _Clients(self._ids, lambda other: self._client("organizations", other))
+            others = organization.Clients(self._ids, lambda other: self._client("organizations", other))
             return replace(
                 row,
                 organization=organization.place_of(
@@ -278,16 +278,3 @@ class _Taker:
             return buckets.key(kms, name, account=account_id, region=region, partition=partition_of(region))
         except S3VpceError as error:
             return KeyRow(named=name or "", arn=name or "", account=account_id, policy=Unread(unread=error.what))
-
-
-class _Clients(dict[str, Any]):
-    """Clients of the accounts that the inventory knows, by the accounts' ids, made when they are asked for."""
-
-    def __init__(self, names: dict[str, str], make: Callable[[str], Any]) -> None:
-        super().__init__()
-        self._names = names
-        self._make = make
-
-    def get(self, account_id: str, default: Any = None) -> Any:
-        name = self._names.get(account_id)
-        return default if name is None else self._make(name)

@@ -139,9 +139,10 @@ class _Reader:
                 self._claimed(kind, bucket)
 
     def _claimed(self, kind: str, label: str) -> None:
-        """What a claim about other accounts, or about openness, has read besides."""
+        """What a claim has read besides: its bucket's organization, other accounts' callers, openness."""
         first = self._inventory.default_account
         owner = self._inventory.buckets[label].account or first
+        self._add(owner, "explained_here", "*")
         for name, row in self._inventory.principals.items() if kind in _ABOUT_OTHERS else ():
             account = row.account or first
             if row.role is not None and account != owner:

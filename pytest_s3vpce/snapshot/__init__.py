@@ -8,9 +8,11 @@ from pytest_s3vpce.snapshot.exemptions import (
     ambient_needs,
     denied_by,
     exemptions_of,
+    exemptions_under,
     grants_of,
     policy_text,
 )
+from pytest_s3vpce.snapshot.organization import Clients, controls_over
 from pytest_s3vpce.snapshot.paths import (
     closed_port,
     function_network,
@@ -24,13 +26,16 @@ from pytest_s3vpce.snapshot.state import Snapshot, Unread
 
 __all__ = [
     "AMBIENT",
+    "Clients",
     "Snapshot",
     "Unread",
     "admitted_of",
     "ambient_needs",
     "closed_port",
+    "controls_over",
     "denied_by",
     "exemptions_of",
+    "exemptions_under",
     "function_network",
     "grants_of",
     "instance_network",

@@ -19,6 +19,8 @@ from pytest_s3vpce.snapshot.state import Unread
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from pytest_s3vpce.snapshot.state import Rows
+
 AMBIENT: Final = "ambient"
 """The bound of what only such credentials meet."""
 NEEDS_AMBIENT: Final = "which only a function's or an instance's own credentials carry: such cells need `ambient`"
@@ -75,6 +77,28 @@ def exemptions_of(text: str) -> tuple[Gap, ...] | None:
         return None
     denied = (gap for name, row in rows if row.get("Effect") == "Deny" for gap in _spared(name, row))
     return (*denied, *(Gap(sentence, bound=AMBIENT) for sentence in ambient_needs(text)))
+
+
+def exemptions_under(levels: Iterable[Rows] | Unread, *, bucket: str) -> tuple[Gap, ...] | None:
+    """As `exemptions_of`, of the resource control policies over a bucket: of those denies that may be about it.
+
+    https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps_syntax.html
+    """
+    if isinstance(levels, Unread):
+        return None
+    found: dict[Gap, None] = {}
+    for policy in (row for level in levels for row in level):
+        rows = _statements(json.dumps(policy.document)) or []
+        named = policy.name.rpartition("/")[2]
+        about = [{**row, "Sid": f"{name} of {named}"} for name, row in rows if _is_about(row, bucket)]
+        found |= dict.fromkeys(exemptions_of(json.dumps({"Statement": about})) or ())
+    return tuple(found)
+
+
+def _is_about(row: Mapping[str, Any], bucket: str) -> bool:
+    services = {text.lower().partition(":")[0] for text in _listed(row.get("Action", "*"))}
+    names = {text.rpartition(":")[2].partition("/")[0] for text in _listed(row.get("Resource", "*"))}
+    return any(fnmatchcase("s3", text) for text in services) and any(fnmatchcase(bucket, text) for text in names)
 
 
 def ambient_needs(text: str) -> tuple[str, ...]:

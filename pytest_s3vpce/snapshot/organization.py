@@ -12,7 +12,7 @@ from pytest_s3vpce.snapshot.asking import asked, joined, policy
 from pytest_s3vpce.snapshot.state import OrganizationRow, Unread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pytest_s3vpce.snapshot.state import Rows
 
@@ -22,6 +22,7 @@ ACTIONS: Final = (
     "organizations:ListPoliciesForTarget",
     "organizations:DescribePolicy",
 )
+_ALONE: Final = "AWSOrganizationsNotInUseException"
 _SCP: Final = "SERVICE_CONTROL_POLICY"
 _RCP: Final = "RESOURCE_CONTROL_POLICY"
 _NO_TYPE: Final = ("PolicyTypeNotEnabledException",)
@@ -29,7 +30,7 @@ _NO_TYPE: Final = ("PolicyTypeNotEnabledException",)
 
 def place_of(client: Any, account_id: str, *, of_management: Mapping[str, Any]) -> OrganizationRow | Unread | None:
     """`client` is of the account itself; `of_management` has the clients of accounts that may be the management's."""
-    found = asked(lambda: client.describe_organization()["Organization"], absent=("AWSOrganizationsNotInUseException",))
+    found = asked(lambda: client.describe_organization()["Organization"], absent=(_ALONE,))
     if found is None or isinstance(found, Unread):
         return found
     management = found["MasterAccountId"]
@@ -46,6 +47,36 @@ def place_of(client: Any, account_id: str, *, of_management: Mapping[str, Any]) 
         scps=_levels(asks, levels, kind=_SCP),
         rcps=_levels(asks, levels, kind=_RCP),
     )
+
+
+def controls_over(client: Any, account_id: str, *, of_management: Mapping[str, Any]) -> tuple[Rows, ...] | Unread:
+    """The resource control policies over an account's buckets, level by level; those of a management account have none.
+
+    https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html
+    """
+    found = asked(lambda: client.describe_organization()["Organization"], absent=(_ALONE,))
+    if isinstance(found, Unread):
+        return found
+    if found is None or found["MasterAccountId"] == account_id:
+        return ()
+    asks = of_management.get(found["MasterAccountId"], client)
+    above = asked(lambda: _above(asks, account_id))
+    if above is None or isinstance(above, Unread):
+        return above or Unread(unread="there is no answer")
+    return _levels(asks, [*above, account_id], kind=_RCP)
+
+
+class Clients(dict[str, Any]):
+    """Clients of the accounts that the inventory knows, by the accounts' ids, made when they are asked for."""
+
+    def __init__(self, names: Mapping[str, str], make: Callable[[str], Any]) -> None:
+        super().__init__()
+        self._names = names
+        self._make = make
+
+    def get(self, account_id: str, default: Any = None) -> Any:
+        name = self._names.get(account_id)
+        return default if name is None else self._make(name)
 
 
 def _above(client: Any, account_id: str) -> list[str]:

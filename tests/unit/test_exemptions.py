@@ -9,7 +9,8 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from pytest_s3vpce.claims.admitted import Admitted, Granted
-from pytest_s3vpce.snapshot import admitted_of, denied_by, exemptions_of, grants_of, policy_text
+from pytest_s3vpce.snapshot import admitted_of, denied_by, exemptions_of, exemptions_under, grants_of, policy_text
+from pytest_s3vpce.snapshot.state import PolicyRow, Unread
 
 WHOLE = ["arn:aws:s3:::reports", "arn:aws:s3:::reports/*"]
 ONLY_THERE = {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}
@@ -269,3 +270,50 @@ class _Bucket:
 )
 def test_a_policy_that_may_not_be_read_is_not_none(answer: Any, text: str | None) -> None:
     assert policy_text(_Bucket(answer), "reports") == text
+
+
+P1 = "arn:aws:organizations::111122223333:policy/o-1/resource_control_policy/p-1"
+PERIMETER = {
+    "Sid": "Org",
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": ["s3:*", "sqs:*"],
+    "Resource": "*",
+    "Condition": {
+        "StringNotEqualsIfExists": {"aws:SourceVpc": "vpc-1"},
+        "ArnNotLikeIfExists": {"aws:PrincipalArn": "arn:aws:iam::*:role/break-glass"},
+        "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
+    },
+}
+FULL = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+
+
+def under(*statements: Any, bucket: str = "reports") -> list[str] | None:
+    levels = ((PolicyRow(name=P1, document={"Statement": list(statements)}),), ())
+    found = exemptions_under((*levels, levels[0]), bucket=bucket)
+    return None if found is None else list(map(str, found))
+
+
+def test_what_resource_control_policies_spare_is_told_once_with_their_ids() -> None:
+    assert under(FULL, PERIMETER) == [
+        "`Org of p-1` holds only where ArnNotLikeIfExists aws:PrincipalArn arn:aws:iam::*:role/break-glass",
+        "`Org of p-1` holds only where BoolIfExists aws:PrincipalIsAWSService false",
+    ]
+    assert under(FULL) == []
+    assert exemptions_under((), bucket="reports") == ()
+    assert exemptions_under(Unread(unread="you may not"), bucket="reports") is None
+
+
+@pytest.mark.parametrize(
+    ("element", "is_told"),
+    [
+        ({"Action": "sts:*"}, False),
+        ({"Action": "*"}, True),
+        ({"Action": "S3:*"}, True),
+        ({"Resource": "arn:aws:s3:::others/*"}, False),
+        ({"Resource": ["arn:aws:s3:::rep*"]}, True),
+        ({"Resource": "arn:aws:s3:::reports/*"}, True),
+    ],
+)
+def test_denies_about_something_else_spare_nothing(element: Any, is_told: bool) -> None:
+    assert bool(under({**PERIMETER, **element})) is is_told

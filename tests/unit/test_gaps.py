@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_s3vpce.claims.gaps import Gap, sorted_out
-from pytest_s3vpce.claims.judging import gaps_of
+from pytest_s3vpce.claims.judging import gaps_of, with_ways
+from pytest_s3vpce.claims.setting import Results
 from pytest_s3vpce.matrix import Coverage, Matrix
+from pytest_s3vpce.model import Layer, Outcome, OutcomeKind
 from pytest_s3vpce.report import html, markdown
 from pytest_s3vpce.report import terminal as screen
 from pytest_s3vpce.report.terminal import Colour, Detail
@@ -104,3 +106,35 @@ def test_what_the_policy_spares_is_not_covered_but_for_what_the_claim_is_about()
     )
     for claim, exemptions, told in rows:
         assert [str(gap) for gap in gaps_of(claim, replace(SETTING, exemptions=exemptions))] == told
+
+
+@pytest.mark.parametrize(
+    ("controls", "denying", "told"),
+    [
+        ({}, {Layer.RCP}, []),
+        ({"reports": ()}, {Layer.RCP}, []),
+        ({"reports": (NOBODY,)}, {Layer.RCP, Layer.RESOURCE}, [str(NOBODY)]),
+        ({"reports": (NOBODY,)}, {None}, [str(NOBODY)]),
+        ({"reports": (NOBODY,)}, {Layer.RESOURCE, Layer.SESSION}, []),
+        ({"reports": None}, {Layer.RESOURCE}, []),
+        (
+            {"reports": None},
+            {Layer.RCP},
+            ["the resource control policies over reports could not be read, so their exemptions are not known"],
+        ),
+    ],
+)
+def test_what_resource_control_policies_spare_counts_where_they_may_have_denied(
+    controls: dict[str, tuple[Gap, ...] | None], denying: set[Layer | None], told: list[str]
+) -> None:
+    setting = replace(SETTING, exemptions={"reports": ()}, controls=controls, denying=frozenset(denying))
+    assert [str(gap) for gap in gaps_of(ENDPOINT_ONLY, setting)] == told
+
+
+def test_who_denied_is_what_the_claims_own_denials_named() -> None:
+    probes = list(dict.fromkeys(ENDPOINT_ONLY.probes(SETTING)))
+    by = [Layer.RCP, Layer.RESOURCE, None]
+    outcomes = {
+        probe: Outcome(kind=OutcomeKind.DENIED, layer=layer) for probe, layer in zip(probes, by, strict=False)
+    } | {probes[3]: Outcome(kind=OutcomeKind.ALLOWED)}
+    assert with_ways(ENDPOINT_ONLY, SETTING, Results(outcomes=outcomes)).denying == set(by)

@@ -21,6 +21,7 @@ from pytest_s3vpce.model import Cell, Target
 from pytest_s3vpce.points import Ec2, Lambda, Local
 from pytest_s3vpce.predict import Predictor
 from pytest_s3vpce.references import References
+from pytest_s3vpce.run.describing import describe
 from pytest_s3vpce.run.environment import Environment
 from pytest_s3vpce.run.snapshotrights import snapshot_permissions
 from pytest_s3vpce.run.snapshotting import take
@@ -45,6 +46,7 @@ from tests.unit import labnetwork
 from tests.unit.labaccounts import Sessions
 from tests.unit.labstage import REGION, Stage, allow, deny, make_role
 from tests.unit.labstage import policy as text_of
+from tests.unit.test_claims import ENDPOINT_ONLY
 
 MANAGEMENT = "740000000001"
 BUCKET = f"taken-{MANAGEMENT}"
@@ -370,6 +372,43 @@ def test_levels_are_none_where_the_type_is_not_in_use_and_unread_where_one_is(or
         found = organization.place_of(organizations, "444455556666", of_management={})
     assert isinstance(found, OrganizationRow)
     assert (found.scps, found.rcps) == ((), Unread(unread="AccessDeniedException: you may not"))
+
+
+def test_what_spares_somebody_from_the_policies_over_a_members_bucket_is_read_by_the_management(taken: Taken) -> None:
+    client = taken.stage.admin(MANAGEMENT).client("organizations")
+    spared = {"ArnNotLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/admin"}, "Null": {"aws:SourceVpce": "true"}}
+    text = text_of(deny("s3:*", Principal="*", Condition=spared))
+    given = {"Description": "", "Name": "perimeter", "Type": "RESOURCE_CONTROL_POLICY"}
+    made = client.create_policy(Content=text, **given)["Policy"]["PolicySummary"]["Id"]
+    client.attach_policy(PolicyId=made, TargetId=taken.units[1])
+    try:
+        claims = [replace(ENDPOINT_ONLY, bucket=label) for label in ("theirs", "reports", "lost")]
+        told = describe(taken.world, [], claims).controls
+    finally:
+        client.detach_policy(PolicyId=made, TargetId=taken.units[1])
+        client.delete_policy(PolicyId=made)
+    assert told["theirs"] is not None
+    assert list(map(str, told["theirs"])) == [
+        f"`statement 0 of {made}` holds only where ArnNotLike aws:PrincipalArn arn:aws:iam::*:role/admin",
+        f"`statement 0 of {made}` holds only where Null aws:SourceVpce true",
+    ]
+    assert (told["reports"], told["lost"]) == ((), None)
+
+
+def test_policies_over_buckets_may_not_be_read(organizations: Any) -> None:
+    about = {"Organization": {"Id": "o-abcdefghij", "MasterAccountId": "111122223333"}}
+    with Stubber(organizations) as stub:
+        stub.add_client_error("describe_organization", "AWSOrganizationsNotInUseException")
+        stub.add_response("describe_organization", about)
+        stub.add_client_error("describe_organization", "AccessDeniedException", "you may not")
+        stub.add_response("describe_organization", about)
+        stub.add_client_error("list_parents", "AccessDeniedException", "you may not")
+        found = [
+            organization.controls_over(organizations, account, of_management={})
+            for account in ("444455556666", "111122223333", "444455556666", "444455556666")
+        ]
+    unread = Unread(unread="AccessDeniedException: you may not")
+    assert found == [(), (), unread, unread]
 
 
 def test_keys_by_alias_and_without_rights() -> None:
