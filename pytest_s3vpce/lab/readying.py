@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import threading
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ def mend_once(changed: Any, mend: Callable[[], None]) -> None:
             setattr(changed, _MARK, True)
 
 
+@cache
 def regions() -> frozenset[str]:
     """All Regions that botocore knows, read from its file: loading it takes longer than the lab takes to start."""
     found = importlib.util.find_spec("botocore")
@@ -42,6 +44,10 @@ def regions() -> frozenset[str]:
     table = json.loads((Path(found.origin).parent / "data" / "partitions.json").read_text(encoding="utf-8"))
     names = {name for row in table["partitions"] for name in row["regions"]}
     return frozenset(name for name in names if not name.endswith("-global"))
+
+
+def is_region(name: str) -> bool:
+    return name in regions()
 
 
 def no_region(name: str) -> LabError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_s3vpce.lab import faultdocuments, organizations, reading
 from pytest_s3vpce.lab.principals import Principals, runner_of
-from pytest_s3vpce.lab.readying import no_region
+from pytest_s3vpce.lab.readying import is_region, no_region
 from pytest_s3vpce.lab.refused import Refused, not_served
 from pytest_s3vpce.lab.resources import partition_of
 from pytest_s3vpce.lab.services import Services
@@ -98,6 +98,9 @@ class State:
     def _checked(
         self, service: str, request: HttpRequest, *, account: str, region: str, body: bytes | None
     ) -> bytes | None:
+        if not is_region(region):
+            message = "Credential should be scoped to a valid region."
+            raise Refused("SignatureDoesNotMatch", status=403, message=message)
         sent = request.body if body is None else body
         if service == "ec2":
             from pytest_s3vpce.lab import vpcendpoints

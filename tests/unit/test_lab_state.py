@@ -278,6 +278,24 @@ def test_a_region_that_does_not_exist_is_an_error(state: State) -> None:
         state.topology("111111111111", "xx-none-1")
 
 
+@pytest.mark.parametrize(
+    ("service", "status", "told"),
+    [
+        ("ec2", 401, b"AWS was not able to validate the provided access credentials"),
+        ("lambda", 403, b"Credential should be scoped to a valid region."),
+        ("iam", 403, b"Credential should be scoped to a valid region."),
+    ],
+)
+def test_a_request_to_a_region_that_does_not_exist_is_refused(
+    state: State, service: str, status: int, told: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = wire("POST", "/", b"Action=DescribeSubnets&Version=2016-11-15")
+    answer = state.call(service, request, account="111111111111", region="xx-none-1")
+    assert answer.status == status
+    assert told in answer.body
+    assert not caplog.records
+
+
 # --- S3 --------------------------------------------------------------------------------------------------------------
 
 
