@@ -125,9 +125,10 @@ class _Access:
             self._end(session, matrix)
 
     def _tell_junit(self, ours: RunSession) -> None:
-        from pytest_s3vpce.report.junit import tell
+        from pytest_s3vpce.report.junit import RECORDS, tell
 
-        tell(self._config.pluginmanager.get_plugins(), ours.matrix)
+        more = [RECORDS] if ours.settings.evidence else []
+        tell(self._config.pluginmanager.get_plugins(), ours.matrix, more=more)
 
     def _end(self, session: pytest.Session, matrix: Matrix | None) -> None:
         reports, baseline = self._config.getoption("--s3vpce-report"), self._config.getoption("--s3vpce-baseline")

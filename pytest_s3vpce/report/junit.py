@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.report import reading
 
@@ -12,10 +12,18 @@ if TYPE_CHECKING:
     from pytest_s3vpce.matrix import Matrix
 
 
-def tell(plugins: Iterable[Any], matrix: Callable[[], Matrix | None]) -> None:
+RECORDS: Final = (
+    "s3vpce.records",
+    "not in this file, which is written before logs are asked: records, and proofs that they take away, are in reports",
+)
+"""Of a run that looks for evidence."""
+
+
+def tell(plugins: Iterable[Any], matrix: Callable[[], Matrix | None], *, more: Iterable[tuple[str, str]] = ()) -> None:
     """To those of pytest's plugins that write such a file; they do while the session finishes."""
     writers = [row for row in plugins if hasattr(row, "add_global_property")]
-    for name, value in suite_properties(matrix()) if writers else ():
+    found = suite_properties(matrix()) if writers else []
+    for name, value in (*found, *more) if found else ():
         for writer in writers:
             writer.add_global_property(name, value)
 

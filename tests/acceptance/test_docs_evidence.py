@@ -136,7 +136,12 @@ def test_a_trail_that_says_otherwise_takes_the_proof_away_and_fails_the_run(
 
     monkeypatch.setattr(sources, "of_event", bent)
     result = pytester.runpytest_inprocess(
-        f"--s3vpce-lab-ready={ready}", "--s3vpce-evidence", "--s3vpce-report=r.json", "-k", "endpoint-only"
+        f"--s3vpce-lab-ready={ready}",
+        "--s3vpce-evidence",
+        "--s3vpce-report=r.json",
+        "--junitxml=j.xml",
+        "-k",
+        "endpoint-only",
     )
     assert result.parseoutcomes()["passed"] == 1
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -147,6 +152,9 @@ def test_a_trail_that_says_otherwise_takes_the_proof_away_and_fails_the_run(
     assert (claim.verdict, claim.passed) == (Verdict.INCONCLUSIVE, False)
     assert claim.records is not None
     assert any("vpce-0theirs" in row for row in claim.records.contradictions)
+    junit = (pytester.path / "j.xml").read_text(encoding="utf-8")
+    assert '<property name="s3vpce.records" value="not in this file, ' in junit
+    assert 'failures="0"' in junit
 
 
 def test_a_trails_bucket_has_the_same_as_its_log_group(recorded: Stage, measured: Matrix) -> None:

@@ -8,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from pytest_s3vpce.matrix import Expected, Predicted
 from pytest_s3vpce.model import Layer, OutcomeKind
 from pytest_s3vpce.report import csv as csv_report
 from pytest_s3vpce.report import html, markdown, reading
 from pytest_s3vpce.report.json import read
-from pytest_s3vpce.report.junit import suite_properties
+from pytest_s3vpce.report.junit import RECORDS, suite_properties, tell
 from pytest_s3vpce.report.picture import NARROW, WIDE, draw
 from pytest_s3vpce.report.terminal import Colour, render
 from tests.unit.matrices import MATRIX, cell
@@ -132,3 +134,22 @@ def test_junit_says_of_the_suite() -> None:
     assert suite_properties(None) == []
     found = dict(suite_properties(EXAMPLE))
     assert (found["s3vpce.cells"], found["s3vpce.as_expected"], found["s3vpce.proven"]) == ("36", "36", "3")
+
+
+class Writer:
+    """As pytest's plugin for JUnit files takes properties."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, str] = {}
+
+    def add_global_property(self, name: str, value: str) -> None:
+        self.told[name] = value
+
+
+@pytest.mark.parametrize("more", [[], [RECORDS]])
+def test_a_junit_file_says_that_records_are_not_in_it(more: list[tuple[str, str]]) -> None:
+    writer, nothing = Writer(), Writer()
+    tell([object(), writer], lambda: EXAMPLE, more=more)
+    assert writer.told == dict([*suite_properties(EXAMPLE), *more])
+    tell([nothing], lambda: None, more=more)
+    assert nothing.told == {}
