@@ -35,8 +35,9 @@ class Admitted:
 class Granted:
     """What a statement allows one principal, as both are written.
 
-    `where` are its conditions on what a request says, which no probe says, and on networks that it spares. By
-    `any_way`: it asks for no network, and no deny of the policy does.
+    `where` are its conditions on what a request says, which no probe says, and on networks that it spares; `near` the
+    networks that it names. By `any_way`: it asks for no network, and no deny of the policy does. `scoped` asks for
+    whom a service acts.
     """
 
     statement: str
@@ -44,7 +45,9 @@ class Granted:
     actions: tuple[str, ...]
     resources: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
     any_way: bool = False
+    scoped: bool = False
 
 
 def grants_besides(setting: Setting, bucket: str, *, tried: Collection[str], actions: Iterable[str]) -> Iterator[Gap]:
@@ -55,6 +58,8 @@ def grants_besides(setting: Setting, bucket: str, *, tried: Collection[str], act
     known = {action.lower() for text in actions for action in row_of(text).actions}
     for row in setting.grants.get(bucket, ()):
         more = tuple(action for action in row.actions if action.lower() not in known)
+        if row.principal.endswith(_SERVICES) and not row.scoped:
+            yield Gap(f"`{row.statement}` lets in, for whoever has it ask, the service", (row.principal,))
         if owner in row.principal.split(":") or row.principal.endswith(_SERVICES):
             continue
         if row.principal not in arns:
@@ -64,6 +69,16 @@ def grants_besides(setting: Setting, bucket: str, *, tried: Collection[str], act
         for how, names in (("also", more), ("on", elsewhere), ("where", row.where)):
             if names:
                 yield Gap(f"`{row.statement}` allows {row.principal} {how}", names)
+
+
+def ways_of_grants(setting: Setting, bucket: str, *, tried: Collection[str], at: Iterable[str]) -> Iterator[Gap]:
+    """A gap for the networks from which a policy lets in those who were tried, but not from there."""
+    arns = {setting.principals[name].arn for name in tried}
+    seen = {setting.ways.get(vantage) for vantage in at}
+    for row in setting.grants.get(bucket, ()):
+        left = tuple(value for value in row.near if value not in seen)
+        if row.principal in arns and left:
+            yield Gap(f"`{row.statement}` allows {row.principal} from", left)
 
 
 def besides(setting: Setting, bucket: str, *, named: Collection[str], outside: Collection[str]) -> Iterator[Gap]:

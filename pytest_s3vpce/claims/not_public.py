@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pytest_s3vpce.claims.admitted import grants_besides
+from pytest_s3vpce.claims.admitted import grants_besides, ways_of_grants
 from pytest_s3vpce.claims.cells import Cells
 from pytest_s3vpce.claims.claim import OWNERS, Claim
 from pytest_s3vpce.claims.encryptions import in_every_form
@@ -82,6 +82,7 @@ class NotPublic(Claim):
         elif facts.acls:
             yield Gap(f"ACLs are on in {self.bucket}: those of objects that were not tried may let accounts in")
         yield from grants_besides(setting, self.bucket, tried=self.principals, actions=self.actions)
+        yield from ways_of_grants(setting, self.bucket, tried=self.principals, at=self.at)
 
     def explained(self) -> tuple[str, ...]:
         return self.principals

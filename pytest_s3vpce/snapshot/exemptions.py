@@ -48,8 +48,26 @@ _CALLERS: Final = frozenset(
     }
 )
 """Condition keys by which a deny spares somebody, whatever else it is about."""
-_OF_THINGS: Final = frozenset({"s3:existingobjecttag", "s3:resourceaccount", "s3:tlsversion"})
-"""Keys of S3's own that no request says."""
+_CONSTANT: Final = frozenset(
+    {
+        "aws:principalarn",
+        "aws:principalaccount",
+        "aws:principalorgid",
+        "aws:principalorgpaths",
+        "aws:principaltype",
+        "aws:requestedregion",
+        "aws:resourceaccount",
+        "aws:resourceorgid",
+        "aws:resourceorgpaths",
+        "aws:securetransport",
+        "s3:existingobjecttag",
+        "s3:resourceaccount",
+        "s3:tlsversion",
+    }
+)
+"""Keys that are the same in all requests of a caller's to an object, over TLS: whoever was tried met them or not."""
+_DEPUTIES: Final = frozenset({"aws:sourcearn", "aws:sourceaccount", "aws:sourceorgid", "aws:sourceorgpaths"})
+"""https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html"""
 _PURPOSES: Final = (
     NETWORK_KEYS,
     TRANSPORT_KEYS,
@@ -129,6 +147,8 @@ def grants_of(text: str) -> tuple[Granted, ...]:
             _granted(row),
             resources=tuple(_listed(row.get("Resource", ()))),
             where=_said(row),
+            near=_near(row),
+            scoped=_is_scoped(row),
             any_way=not bound and not _names_network(row),
         )
         for name, row in rows
@@ -155,16 +175,26 @@ def _binds(operator: str) -> bool:
 
 
 def _said(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """The conditions on what a request itself says, and on networks that name none which it is to come from.
+    """The conditions on what differs from request to request, and on networks that name none which it is to come from.
 
     But for its encryption, in which claims try every form.
     """
+    known = {*ENCRYPTION_KEYS, *_CONSTANT}
     return tuple(
         f"{operator} {full} {', '.join(_names(value))}"
         for operator, full, value in _written(row)
-        if (_plain(full).startswith("s3:") and _plain(full) not in (*ENCRYPTION_KEYS, *_OF_THINGS))
-        or (_plain(full) in NETWORK_KEYS and not _binds(operator))
+        if (not _binds(operator) if _plain(full) in NETWORK_KEYS else _plain(full) not in known)
     )
+
+
+def _near(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The networks that an allow names."""
+    rows = [value for operator, full, value in _written(row) if _plain(full) in NETWORK_KEYS and _binds(operator)]
+    return tuple(one for value in rows for one in _names(value))
+
+
+def _is_scoped(row: Mapping[str, Any]) -> bool:
+    return any(_plain(full) in _DEPUTIES and _binds(operator) for operator, full, _ in _written(row))
 
 
 def _granted(row: Mapping[str, Any]) -> tuple[str, ...]:

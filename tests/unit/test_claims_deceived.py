@@ -483,7 +483,11 @@ GRANTS: list[tuple[str, tuple[str, ...], str]] = [
     ("*", ("s3:GetObject",), "`Grant` lets in also *"),
     (OURS, ("s3:*",), ""),
     ("111122223333", ("s3:*",), ""),
-    ("logging.s3.amazonaws.com", ("s3:PutObject",), ""),
+    (
+        "logging.s3.amazonaws.com",
+        ("s3:PutObject",),
+        "`Grant` lets in, for whoever has it ask, the service logging.s3.amazonaws.com",
+    ),
 ]
 
 
@@ -496,6 +500,21 @@ def test_whom_a_policy_lets_in_besides_those_who_were_tried_is_told(
     setting = replace(SETTING, grants={"reports": (Granted("Grant", principal, actions),)})
     found = [row for row in told(claim, setting) if "`Grant`" in row]
     assert found == ([gap] if gap else [])
+
+
+@pytest.mark.parametrize("claim", [EXACTLY, NOT_PUBLIC], ids=lambda claim: claim.id)
+def test_a_service_that_asks_for_the_owner_alone_is_no_stranger(claim: Any) -> None:
+    row = Granted("Grant", "cloudfront.amazonaws.com", ("s3:GetObject",), scoped=True)
+    assert not [gap for gap in told(claim, replace(SETTING, grants={"reports": (row,)})) if "`Grant`" in gap]
+
+
+def test_ways_by_which_strangers_that_were_tried_get_in_are_told() -> None:
+    rows = (
+        Granted("Far", "arn:aws:iam::444455556666:role/partner", ("s3:GetObject",), near=(PARTNER, "vpce-else")),
+        Granted("Ours", OURS, ("s3:GetObject",), near=("vpce-else",)),
+    )
+    found = [gap for gap in told(NOT_PUBLIC, replace(SETTING, grants={"reports": rows})) if " from vpce" in gap]
+    assert found == ["`Far` allows arn:aws:iam::444455556666:role/partner from vpce-else"]
 
 
 @pytest.mark.parametrize("claim", [EXACTLY, NOT_PUBLIC], ids=lambda claim: claim.id)

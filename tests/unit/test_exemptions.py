@@ -194,6 +194,33 @@ def test_what_a_grant_asks_a_request_to_say_is_told() -> None:
     }
     (grant,) = grants_of(policy(Effect="Allow", Condition=conditions))
     assert (grant.resources, grant.where) == (tuple(WHOLE), ("StringEquals s3:x-amz-acl bucket-owner-full-control",))
+    assert grant.near == ("vpce-1",)
+
+
+@pytest.mark.parametrize(
+    ("operator", "key", "value", "told"),
+    [
+        ("StringNotLike", "aws:UserAgent", "s3vpce/*", True),
+        ("DateGreaterThan", "aws:CurrentTime", "2027-01-01T00:00:00Z", True),
+        ("StringLike", "aws:Referer", "https://example.com/*", True),
+        ("Bool", "aws:MultiFactorAuthPresent", "true", True),
+        ("StringEquals", "aws:PrincipalTag/team", "red", True),
+        ("StringEquals", "aws:PrincipalAccount", "444455556666", False),
+        ("Bool", "aws:SecureTransport", "true", False),
+    ],
+)
+def test_a_grant_to_some_requests_of_a_callers_is_told(operator: str, key: str, value: str, told: bool) -> None:
+    """A probe of the same caller's may not be one of them."""
+    (grant,) = grants_of(policy(Effect="Allow", Condition={operator: {key: value}}))
+    assert grant.where == ((f"{operator} {key} {value}",) if told else ())
+
+
+@pytest.mark.parametrize("key", ["aws:SourceArn", "aws:SourceAccount"])
+def test_a_service_is_asked_for_whom_it_acts(key: str) -> None:
+    row = {"Effect": "Allow", "Principal": {"Service": "cloudfront.amazonaws.com"}}
+    assert not grants_of(policy(**row))[0].scoped
+    assert grants_of(policy(**row, Condition={"StringEquals": {key: "111122223333"}}))[0].scoped
+    assert not grants_of(policy(**row, Condition={"StringEqualsIfExists": {key: "111122223333"}}))[0].scoped
 
 
 @pytest.mark.parametrize(
