@@ -147,6 +147,8 @@ def block_public_access(asked: Asked) -> str:
 
 KEY_USES = {"s3:getobject": "kms:Decrypt", "s3:getobjectversion": "kms:Decrypt", "s3:putobject": "kms:GenerateDataKey"}
 KEY_HEADER = "s3:x-amz-server-side-encryption-aws-kms-key-id"
+CONTEXT = "kms:EncryptionContext:aws:s3:arn"
+"""What of an S3 Bucket Key only the request can say."""
 NETWORK = ("aws:sourcevpce", "aws:sourcevpc", "aws:sourcevpcarn", "aws:vpcsourceip", "aws:vpceaccount")
 
 
@@ -170,7 +172,7 @@ def at_key(asked: Asked) -> Asked | None:
         "aws:CalledViaFirst": "s3.amazonaws.com",
         "aws:CalledViaLast": "s3.amazonaws.com",
         "kms:CallerAccount": asked.caller.account,
-        "kms:EncryptionContext:aws:s3:arn": asked.resource,
+        CONTEXT: lookup(asked.context, CONTEXT) or asked.resource,
     }
     if region:
         derived["kms:ViaService"] = f"s3.{region}.amazonaws.com"
