@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _BROUGHT: Final = Doubt(prefixes=("lambda:source", "ec2:source", "ec2:roledelivery", "aws:ec2instancesource"))
 """Keys that only a function's or an instance's own credentials carry."""
+_CONTEXT: Final = Doubt(keys=frozenset({keys.CONTEXT.lower()}))
 _OF_KEYS: Final = Doubt(keys=frozenset({"kms:resourcealiases"}), prefixes=("aws:resourcetag/",))
 """What conditions may ask of a KMS key and nobody reads."""
 
@@ -79,13 +80,13 @@ class Asking:
         return found, doubt.joined(unknown)
 
     def keys_for_kms(
-        self, check: Check, bucket: BucketRow, key: KeyRow, way: Way, case: Case
+        self, check: Check, bucket: BucketRow, key: KeyRow, way: Way, case: Case, *, encrypted: str | None
     ) -> tuple[dict[str, Any], Doubt]:
         """The condition keys that S3's question to KMS carries, where the key is the resource."""
         given, doubt = self.keys(check, bucket, None, way, case)
-        found = keys.for_kms(
-            given, account=case.caller.account or None, resource=case.arn(check, bucket), region=bucket.region
-        )
+        found = keys.for_kms(given, account=case.caller.account or None, encrypted=encrypted, region=bucket.region)
+        if encrypted is None:
+            doubt = doubt.joined(_CONTEXT)
         more, unknown = self._organization("Resource", key.account)
         doubt = doubt.without("aws:resource").joined(unknown).joined(_OF_KEYS)
         if isinstance(key.policy, Unread) and not key.arn.startswith("arn:"):

@@ -130,10 +130,15 @@ def of_point(point: AccessPointRow) -> Keys:
     }
 
 
-def for_kms(keys: Mapping[str, Any], *, account: str | None, resource: str, region: str) -> Keys:
+CONTEXT: Final = "kms:EncryptionContext:aws:s3:arn"
+
+
+def for_kms(keys: Mapping[str, Any], *, account: str | None, encrypted: str | None, region: str) -> Keys:
     """What S3 asks KMS with: the caller's keys but for the network's and S3's own.
 
-    https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html
+    `encrypted` is the ARN in the encryption context, of the object or of its bucket; None where it may be either.
+    https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html and
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html#encryption-context
     """
     dropped = ("s3:", "aws:sourcevpc", "aws:vpcsourceip", "aws:vpce", "aws:viaawsservice", "aws:resource")
     kept = {key: value for key, value in keys.items() if not key.lower().startswith(dropped)}
@@ -146,6 +151,6 @@ def for_kms(keys: Mapping[str, Any], *, account: str | None, resource: str, regi
         "aws:CalledViaLast": via,
         "kms:ViaService": f"s3.{region}.amazonaws.com",
         "kms:CallerAccount": account or "anonymous",
-        "kms:EncryptionContext:aws:s3:arn": resource,
         "kms:EncryptionContextKeys": ("aws:s3:arn",),
+        **({} if encrypted is None else {CONTEXT: encrypted}),
     }

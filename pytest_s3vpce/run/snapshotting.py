@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.accounts import SessionKind
 from pytest_s3vpce.errors import S3VpceError
+from pytest_s3vpce.operations.creations import MANAGED
 from pytest_s3vpce.run.standing import of_function, of_instance, of_place, session_of
 from pytest_s3vpce.run.world import partition_of
 from pytest_s3vpce.snapshot import buckets, organization, people
@@ -57,22 +58,24 @@ class _Taker:
     def take(self, kms_keys: Collection[str]) -> Snapshot:
         with ThreadPoolExecutor(_WORKERS) as pool:
             accounts = pool.map(self._account, self._inventory.accounts)
-            people_ = pool.map(self._principal, self._inventory.principals)
+            people_ = tuple(pool.map(self._principal, self._inventory.principals))
             rows = pool.map(self._bucket, self._world.labels)
             points = tuple(pool.map(self._vantage, self._inventory.vantage_points))
             networks = tuple(pool.map(self._network, self._places(points)))
             found = tuple(rows)
-            keys = tuple(pool.map(lambda wanted: self._key(*wanted), self._keys(found, kms_keys)))
+            wanted = self._keys(found, kms_keys)
+            others = self._namesakes(wanted, [*people_, *(row.role for row in points if row.role is not None)])
+            keys, namesakes = (pool.map(lambda one: self._key(*one), asked_for) for asked_for in (wanted, others))
             return Snapshot(
                 mode=self._environment.mode,
                 taken_at=round(time.time(), 3),
                 inventory=str(self._inventory.path),
                 accounts=tuple(accounts),
-                principals=tuple(people_),
+                principals=people_,
                 buckets=found,
                 vantages=points,
                 networks=networks,
-                keys=keys,
+                keys=(*keys, *(row for row in namesakes if row.arn != row.named)),
                 endpoint_sources=self._endpoint_sources(),
             )
 
@@ -266,6 +269,20 @@ class _Taker:
         first = self._inventory.default_account
         region = rows[0].region if rows else self._world.accounts.region(first)
         return list(dict.fromkeys([*found, *((name, self._owner(name, first), region) for name in named)]))
+
+    def _namesakes(
+        self, wanted: Sequence[tuple[str | None, str, str]], people_: Sequence[PrincipalRow]
+    ) -> list[tuple[str | None, str, str]]:
+        """Aliases alone in the accounts of callers, where they may stand for other keys or for none.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ServerSideEncryptionByDefault.html
+        """
+        aliases = [
+            (name, region) for name, _, region in wanted if (name or "").startswith("alias/") and name != MANAGED
+        ]
+        callers = dict.fromkeys(self._ids[row.account] for row in people_ if row.account in self._ids)
+        found = ((name, account, region) for name, region in aliases for account in callers)
+        return [one for one in dict.fromkeys(found) if one not in wanted]
 
     def _owner(self, name: str | None, default: str) -> str:
         parts = (name or "").split(":")

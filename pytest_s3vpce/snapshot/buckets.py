@@ -96,11 +96,19 @@ def _encryption(found: Mapping[str, Any]) -> EncryptionRow | None:
     for rule in found["ServerSideEncryptionConfiguration"]["Rules"]:
         default = rule.get("ApplyServerSideEncryptionByDefault")
         if default:
-            return EncryptionRow(algorithm=default["SSEAlgorithm"], key=default.get("KMSMasterKeyID"))
+            return EncryptionRow(
+                algorithm=default["SSEAlgorithm"],
+                key=default.get("KMSMasterKeyID"),
+                bucket_key=bool(rule.get("BucketKeyEnabled")),
+            )
     return None
 
 
 def _object(s3: Any, whose: Mapping[str, str], key: str, *, lists: bool) -> ObjectRow | Unread | None:
+    """S3 says of each object under a bucket key that it is.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/viewing-bucket-key-settings.html
+    """
     found = asked(lambda: s3.head_object(**whose, Key=key), absent=("404", "NoSuchKey"))
     if found is None or isinstance(found, Unread):
         return found
@@ -108,6 +116,7 @@ def _object(s3: Any, whose: Mapping[str, str], key: str, *, lists: bool) -> Obje
     return ObjectRow(
         encryption=found.get("ServerSideEncryption"),
         key=found.get("SSEKMSKeyId"),
+        bucket_key=bool(found.get("BucketKeyEnabled")),
         tags={} if tags is None else tags,
         acl=asked(lambda: _acl(s3.get_object_acl(**whose, Key=key))) if lists else None,
     )

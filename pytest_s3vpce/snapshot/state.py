@@ -106,6 +106,8 @@ class ObjectRow:
 
     encryption: str | None = None
     key: str | None = None
+    bucket_key: bool | None = None
+    """Whether it is under an S3 Bucket Key; None where that was not read."""
     tags: Tags = field(default_factory=dict)
     acl: AccessList = None
 
@@ -116,6 +118,8 @@ class EncryptionRow:
 
     algorithm: str
     key: str | None = None
+    bucket_key: bool | None = None
+    """Whether S3 Bucket Keys are on; None where that was not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +201,11 @@ class KeyRow:
     managed: bool = False
     """AWS's own key of an account's S3, which serves that account alone."""
 
+    @property
+    def region(self) -> str:
+        """Empty of an alias that nobody could look up."""
+        return self.arn.split(":")[3] if self.arn.startswith("arn:") else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
@@ -232,8 +241,12 @@ class Snapshot:
     def network(self, account_id: str, region: str) -> NetworkRow | None:
         return next((row for row in self.networks if (row.account, row.region) == (account_id, region)), None)
 
-    def key(self, named: str) -> KeyRow | None:
-        return next((row for row in self.keys if named in (row.named, row.arn)), None)
+    def key(self, named: str, *, account_id: str, region: str) -> KeyRow | None:
+        """The key of that name; an alias alone is one of this account and Region."""
+        rows = [row for row in self.keys if named in (row.named, row.arn)]
+        if named.startswith("alias/"):
+            rows = [row for row in rows if row.account == account_id and row.region in ("", region)]
+        return next(iter(rows), None)
 
     def to_json(self) -> str:
         """As text of format FORMAT; rows are in the inventory's order."""

@@ -67,6 +67,7 @@ def _variant(dice: random.Random, keys: Sequence[str], name: str, bucket: str) -
         {"ServerSideEncryption": "AES256"},
         {"ServerSideEncryption": "aws:kms"},
         *({"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} for key in keys),
+        *({"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": keys[0], "BucketKeyEnabled": on} for on in (True, False)),
         {"Tagging": "class=open"},
         {"Tagging": "class=closed&more=1"},
         {"StorageClass": "STANDARD_IA"},

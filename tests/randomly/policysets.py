@@ -154,7 +154,7 @@ def key_keys(named: Named) -> dict[str, Key]:
         "kms:ViaService": Key(operators=TEXT, values=(f"s3.{named.region}.amazonaws.com", "ec2.*.amazonaws.com")),
         "kms:CallerAccount": Key(operators=TEXT, values=named.accounts[:3]),
         "kms:EncryptionContext:aws:s3:arn": Key(
-            operators=("StringLike", "StringNotLike"), values=("arn:aws:s3:::random-*", "arn:aws:s3:::random-1-*/*")
+            operators=("StringLike", "StringNotLike"), values=("arn:aws:s3:::random-*/*", "arn:aws:s3:::random-1-*")
         ),
         "aws:PrincipalOrgID": Key(operators=TEXT, values=(named.organization,)),
         "aws:PrincipalTag/team": Key(operators=TEXT, values=("red", "blue")),

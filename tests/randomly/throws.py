@@ -124,9 +124,8 @@ def _throw_bucket(realm: Realm, label: str, account: str) -> None:
         {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": dice.choice(realm.named.keys)},
         {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "alias/own" if account == "main" else realm.named.keys[0]},
     ))  # fmt: skip
-    s3.put_bucket_encryption(
-        Bucket=name, ServerSideEncryptionConfiguration={"Rules": [{"ApplyServerSideEncryptionByDefault": rule}]}
-    )
+    whole = {"ApplyServerSideEncryptionByDefault": rule, "BucketKeyEnabled": dice.random() < 0.5}
+    s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [whole]})
     lists = label in WITH_LISTS
     if lists:
         s3.put_bucket_acl(Bucket=name, ACL=dice.choice(CANNED))
