@@ -149,6 +149,14 @@ class Predicted:
     explanation: tuple[str, ...] = ()
     """In lines, for people."""
 
+    @property
+    def stands(self) -> str:
+        """Where what decided stands, and what should have."""
+        where = f"the {self.policy}" if self.policy else f"the way it takes: {self.path}" if self.path else self.reason
+        if self.statement:
+            where = f"`{self.statement}` of {where}" + (f" ({self.place})" if self.place else "")
+        return f"`{self.missed}`, which should have denied it, and {where}" if self.missed else where
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
@@ -262,6 +270,8 @@ class Evidence:
     status: Status
     sentence: str
     cell: str = ""
+    fix: str = ""
+    """Where it is a setting that is not as it must be: what mends it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,13 +316,26 @@ class ClaimResult:
 
     @property
     def look_at(self) -> str:
-        """Where a counterexample stands unexplained: what explains it; where gaps failed it: what is to be done."""
+        """Where what refutes it stands, or what will say so; where gaps failed it: what is to be done."""
         if self.ended == GAPS:
             return (
                 "what is not covered: cover it, or accept it in the claim's `accepts` by the names that end its lines"
             )
-        if self.verdict is not Verdict.REFUTED or self.explanations or not self.cells:
+        if self.verdict is not Verdict.REFUTED:
             return ""
+        decided = (one.predicted.stands for one in self.explanations)
+        settings = (f"{row.name} of {self.bucket}" for row in self.evidence if row.status is Status.BAD and row.fix)
+        unexplained = [self._asked] if self.cells and not self.explanations else []
+        return "; ".join(dict.fromkeys((*decided, *settings, *unexplained)))
+
+    @property
+    def fixes(self) -> tuple[str, ...]:
+        """What mends the settings that refute it; of cells their explanations say that."""
+        return tuple(row.fix for row in self.evidence if row.status is Status.BAD and row.fix)
+
+    @property
+    def _asked(self) -> str:
+        """What explains its cells."""
         plain = next((name for name in self.cells if "+" not in name.partition("/")[0]), None)  # without parameters
         asked = self.id if self.place is not None and self.place.path.endswith(".yaml") else plain
         if asked is None:

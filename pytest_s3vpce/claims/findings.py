@@ -44,6 +44,8 @@ class Finding:
     status: Status
     sentence: str
     cell: str = ""
+    fix: str = ""
+    """Of a setting that is not as it must be: what mends it."""
 
 
 def readings_of(

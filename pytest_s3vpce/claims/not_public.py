@@ -111,21 +111,26 @@ class NotPublic(Claim):
         facts = setting.public.get(self.bucket)
         said = None if facts is None else facts.policy_is_public
         blocks = None if facts is None else facts.blocks
-        status, sentence = Status.GOOD, f"S3 calls the policy of {self.bucket} not public"
+        status, sentence, fix = Status.GOOD, f"S3 calls the policy of {self.bucket} not public", ""
         if said is None:
             status, sentence = Status.MISSING, f"the policy status of {self.bucket} could not be read"
         elif said:
             status = Status.BAD
             sentence = f"S3 calls the policy of {self.bucket} public (GetBucketPolicyStatus)"
-        yield Finding(kind=Kind.CONFIGURATION, name="policy status", status=status, sentence=sentence)
-        status, sentence = Status.GOOD, f"all of Block Public Access is on for {self.bucket}"
+            fix = (
+                f"name accounts or roles in Principal of each allow of the bucket policy of {self.bucket}, "
+                "or give it a condition on a fixed account, organization, VPC or endpoint"
+            )
+        yield Finding(kind=Kind.CONFIGURATION, name="policy status", status=status, sentence=sentence, fix=fix)
+        status, sentence, fix = Status.GOOD, f"all of Block Public Access is on for {self.bucket}", ""
         if blocks is None:
             status = Status.MISSING
             sentence = f"Block Public Access of {self.bucket} and its account could not be read"
         elif missing := [name for name in BLOCKS if name not in blocks]:
             status = Status.BAD
             sentence = f"Block Public Access lacks {', '.join(missing)} for {self.bucket}, in its account too"
-        yield Finding(kind=Kind.CONFIGURATION, name="block public access", status=status, sentence=sentence)
+            fix = f"turn {', '.join(missing)} on for {setting.buckets[self.bucket].name} (PutPublicAccessBlock)"
+        yield Finding(kind=Kind.CONFIGURATION, name="block public access", status=status, sentence=sentence, fix=fix)
 
     def _paid(self, setting: Setting) -> Iterator[Finding]:
         """Where requesters pay, S3 refuses other accounts' requests that do not offer to, whatever the policy says.

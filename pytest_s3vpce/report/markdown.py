@@ -119,6 +119,8 @@ def _failures(matrix: Matrix) -> Iterator[tuple[str, str]]:
             yield f"  - why {code(one.cells[0])}{more}:{told}", "\n"
         if claim.look_at:
             yield f"  - look at: {words(claim.look_at)}", "\n"
+        for fix in claim.fixes:
+            yield f"  - fix: {words(fix)}", "\n"
         for status, sentence in reading.against(claim):
             yield f"  - {status.value}: {words(sentence)}", "\n"
     for cell in cells:

@@ -261,6 +261,8 @@ class _Page:
                 yield from self._wrapped(line, "      ")
         if claim.look_at:
             yield from self._wrapped(f"look at: {claim.look_at}")
+        for fix in claim.fixes:
+            yield from self._wrapped(f"fix: {fix}")
         for status, sentence in reading.against(claim):
             yield from self._wrapped(f"{status.value}: {sentence}")
         for cell in claim.cells:

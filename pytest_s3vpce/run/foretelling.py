@@ -116,7 +116,9 @@ def _result(spec: ClaimSpec, findings: Sequence[Finding]) -> ClaimResult:
         sentence=sentence,
         cells=cells,
         evidence=tuple(
-            Evidence(kind=row.kind.value, name=row.name, status=row.status, sentence=row.sentence, cell=row.cell)
+            Evidence(
+                kind=row.kind.value, name=row.name, status=row.status, sentence=row.sentence, cell=row.cell, fix=row.fix
+            )
             for row in findings
         ),
         place=spec.place,

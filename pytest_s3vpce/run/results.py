@@ -169,7 +169,14 @@ class _Run:
             sentence=sentence,
             cells=cells,
             evidence=tuple(
-                Evidence(kind=row.kind.value, name=row.name, status=row.status, sentence=row.sentence, cell=row.cell)
+                Evidence(
+                    kind=row.kind.value,
+                    name=row.name,
+                    status=row.status,
+                    sentence=row.sentence,
+                    cell=row.cell,
+                    fix=row.fix,
+                )
                 for row in findings
             ),
             coverage=coverage,

@@ -112,6 +112,8 @@ def _of_claim(row: ClaimResult) -> dict[str, Any]:
         first = row.explanations[0].predicted
         names = ("layer", "policy", "statement", "place", "missed", "fix")
         data |= {name: value for name in names if (value := getattr(first, name))}
+    elif row.fixes:
+        data["fix"] = row.fixes[0]
     return data
 
 
@@ -123,6 +125,7 @@ def _claim_lines(row: ClaimResult) -> Iterator[str]:
         yield from (f"  {line}" for line in one.predicted.explanation)
     if row.look_at:
         yield f"look at: {row.look_at}"
+    yield from (f"fix: {fix}" for fix in row.fixes)
     yield f"claim: {row.id}"
     yield f"declared: {row.place}"
     yield from (f"cell: {cell}" for cell in row.cells)

@@ -219,7 +219,7 @@ WEAKENINGS: Final[dict[str, Removal]] = {
 """A protection that is there, and not enough."""
 FIXES: Final[dict[str, dict[str, str]]] = {
     "not-public/private": {
-        "block public access": "",  # the sentence says which settings, and no statement decided
+        "block public access": f"turn {', '.join(ALL_BLOCKS)} on for every-claim-private",
         "nobody is named": "narrow `Added` of the bucket policy of private: it lets anonymous s3:GetObject",
         "no stranger is named": "narrow `Added` of the bucket policy of private",
     },
@@ -320,7 +320,9 @@ def test_without_any_one_protection_it_is_refuted(every: Stage, number: int) -> 
     standing = {(name, chosen[name][0]): row.sentence for name, row in found.items() if row.verdict != "refuted"}
     assert standing == {}
     assert len(found) == len(chosen)
-    fixes = {name: [one.predicted.fix for one in row.explanations] for name, row in found.items()}
+    fixes = {name: [*(one.predicted.fix for one in row.explanations), *row.fixes] for name, row in found.items()}
+    assert {name: rows for name, rows in fixes.items() if not rows or not all(rows)} == {}
+    assert {name: row.look_at for name, row in found.items() if not row.look_at or "names the" in row.look_at} == {}
     wanted = {name: FIXES[name][chosen[name][0]] for name in found}
     assert {name: (fixes[name], said) for name, said in wanted.items() if said not in "".join(fixes[name][:1])} == {}
 
@@ -331,6 +333,7 @@ def test_a_weak_protection_is_none_and_named_with_why_it_did_not_match(every: St
             stack.enter_context(removal(every))
         found = explained(every, *WEAKENINGS)
     assert {row.id: row.sentence for row in found.values() if row.verdict != "refuted"} == {}
+    assert [one.cells for row in found.values() for one in row.explanations if not one.predicted.fix] == []
     told = {name: "\n".join(row.explanations[0].predicted.explanation) for name, row in found.items()}
     assert {name: told[name] for name, said in WEAK.items() if said not in told[name]} == {}
 

@@ -96,6 +96,8 @@ def test_a_refuted_claim_names_what_is_wrong_itself(run: Run, claim: str, named:
     said = [line.strip() for line in shown if line.strip().startswith(SAYS)]
     assert any(named in line for line in said), said
     assert sum(line.startswith("fix: ") for line in said) == len([line for line in shown if line.startswith("why ")])
+    (where,) = [line for line in shown if line.startswith("look at: ")]
+    assert "`" in where, where
 
 
 def test_the_documentation_shows_what_is_printed(run: Run) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_s3vpce.matrix import ClaimResult, Evidence, Matrix, Status, Verdict
+from pytest_s3vpce.matrix import ClaimResult, Evidence, Expected, Matrix, Predicted, Status, Verdict
 from pytest_s3vpce.model import Expect, OutcomeKind, Place, Target, Transport
 from pytest_s3vpce.report import html, markdown
 from pytest_s3vpce.report.terminal import Colour, render
@@ -94,7 +94,7 @@ def test_a_refuted_claim_names_the_statements_and_the_fix_before_anything_else()
         f"  {MISSED}",
         "  path: the internet, from 198.51.100.7, by no endpoint",
         f"  fix: add {BUCKET} to Resource of `Guard`",
-        "claim: endpoint-only/reports",
+        "look at: `Guard`, which should have denied it, and `Grant` of the bucket policy of reports",
     ]
 
 
@@ -151,6 +151,38 @@ def test_controls_have_their_predictions_and_cells_that_nobody_sent_none() -> No
     assert asks.look_at == "a run with --s3vpce-predict names the statement that decided"
     nowhere = replace(unsent, claims=(replace(unsent.claims[0], cells=()),))
     assert not any("s3vpce why" in line for line in lines(nowhere))
+
+
+def test_a_setting_that_refutes_alone_is_named_with_its_fix() -> None:
+    setting = Evidence(
+        kind="configuration", name="block public access", status=Status.BAD, sentence="it is off", fix="turn it on"
+    )
+    (claim,) = claimed(snapshot(GRANT)).claims
+    bare = replace(claim, kind="not-public", verdict=Verdict.REFUTED, cells=(), explanations=(), evidence=(setting,))
+    refuted = replace(LEAKS, claims=(bare,))
+    told = ["look at: block public access of reports", "fix: turn it on"]
+    assert lines(refuted)[1:3] == told
+    shown = render(refuted, colour=Colour.PLAIN, width=400)
+    assert all(line in shown for line in told)
+    assert "fix: turn it on" in markdown.render(refuted)
+    assert "<b>Fix</b> turn it on" in html.render(refuted)
+    assert next(row.data["fix"] for row in verdicts_of(refuted).values() if "verdict" in row.data) == "turn it on"
+    proven = replace(bare, verdict=Verdict.PROVEN, passed=True)
+    good = replace(proven, evidence=(replace(setting, status=Status.GOOD, fix=""),))
+    assert (good.look_at, good.fixes) == ("", ())
+
+
+@pytest.mark.parametrize(
+    ("predicted", "stands"),
+    [
+        (Predicted(expected=Expected.ALLOW, policy="policy of vpce-1", statement="A", place="p.json:1:2"),
+         "`A` of the policy of vpce-1 (p.json:1:2)"),
+        (Predicted(expected=Expected.UNREACHABLE, path="none: no route"), "the way it takes: none: no route"),
+        (Predicted(expected=Expected.UNKNOWN, reason="it was not read"), "it was not read"),
+    ],
+)  # fmt: skip
+def test_what_decided_stands_somewhere(predicted: Predicted, stands: str) -> None:
+    assert predicted.stands == stands
 
 
 @pytest.mark.parametrize(
