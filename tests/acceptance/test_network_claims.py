@@ -8,6 +8,7 @@ import pytest
 
 from pytest_s3vpce.expectations import declared
 from pytest_s3vpce.model import Place
+from pytest_s3vpce.run.predicting import predicted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,14 @@ def _open(policy: dict[str, Any]) -> None:
 def _judged(stage: Stage, kind: str, **fields: Any) -> tuple[str, str]:
     body = {"bucket": "reports", "principals": ["app"], **fields}
     (spec,) = declared({"claims": [{kind: body}]}, stage.inventory, place=Place(__file__, 1)).claims
-    (claim,) = stage.fresh_operator().observe([], [spec]).claims
+    operator = stage.fresh_operator()
+    matrix = operator.observe([], [spec])
+    (claim,) = matrix.claims
+    if claim.verdict == "refuted":
+        (explained,) = predicted(matrix, [], operator).claims
+        assert explained.look_at
+        assert explained.explanations
+        assert [one.cells for one in explained.explanations if not one.predicted.fix] == []
     return claim.verdict.value, claim.sentence
 
 
