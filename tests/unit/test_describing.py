@@ -12,6 +12,7 @@ from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.run.describing import describe, with_changes
 from pytest_s3vpce.run.environment import Environment
 from pytest_s3vpce.run.planes import world_of
+from tests.unit import test_several_subnets as several
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,3 +129,37 @@ def test_a_policy_that_is_read_again_and_is_another_is_told(
     setting = Setting(principals={}, buckets={}, vantages=())
     assert with_changes(world, setting, {"b": before}).changed == ({"b"} if changed else set())
     assert with_changes(world, setting, {}) is setting
+
+
+class Tier(several.Ec2):
+    """Two subnets with one route table, and a network ACL each."""
+
+    def describe_security_groups(self, *, GroupIds: list[str]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        return {"SecurityGroups": []} if GroupIds else {}
+
+    def paginate(self, *, Filters: list[dict[str, Any]]) -> list[dict[str, Any]]:  # noqa: N803 - boto3's name
+        if Filters[0]["Name"] == "service-name":
+            return [{"VpcEndpoints": []}]
+        return super().paginate(Filters=Filters)
+
+
+@pytest.mark.parametrize(
+    ("rules", "error", "differs"),
+    [
+        (several.OPEN, None, ""),
+        ((several.OUT,), None, "subnet-0000000b denies it, for no rule of acl-2 is about it"),
+        ((several.OUT,), ClientError({"Error": {"Code": "UnauthorizedOperation"}}, "DescribeNetworkAcls"), None),
+    ],
+)
+def test_a_function_in_several_subnets_stands_astride_where_their_acls_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rules: Any, error: ClientError | None, differs: str | None
+) -> None:
+    path = tmp_path / "s3vpce.yaml"
+    path.write_text(TEXT.replace("[subnet-00000001]", "[subnet-0000000a, subnet-0000000b]"), encoding="utf-8")
+    acls = (("acl-1", ("subnet-0000000a",), several.OPEN), ("acl-2", ("subnet-0000000b",), rules))
+    errors = {"describe_network_acls": error} if error else {}
+    ec2 = Tier({"": [several.NAT]}, acls=acls, errors=errors)
+    found = world_of(load_inventory(path), Environment(), run_id="1a2b")
+    monkeypatch.setattr(found.accounts, "client", lambda _service, **_: ec2)
+    told = describe(found, ["home"], []).astride["home"]
+    assert told == differs if not differs else str(told).endswith(differs)
