@@ -17,6 +17,7 @@ from pytest_s3vpce.forms import listed
 from pytest_s3vpce.matrix import Status
 from pytest_s3vpce.model import Layer
 from pytest_s3vpce.policy import parse
+from pytest_s3vpce.policy.patterns import arn_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -104,7 +105,10 @@ class EndpointPolicyLimits(Claim):
         return ""
 
     def _with_unnamed(self, setting: Setting, account: str, *, name: str = _UNNAMED) -> Setting:
-        bucket = replace(setting.buckets[self.bucket], label=_UNNAMED, name=name, account_id=account)
+        """With a bucket of that name, and of the key that may follow."""
+        name, _, key = name.partition("/")
+        like = setting.buckets[self.bucket]
+        bucket = replace(like, label=_UNNAMED, name=name, key=key or like.key, account_id=account)
         return replace(setting, buckets={**setting.buckets, _UNNAMED: bucket})
 
     def gaps(self, setting: Setting) -> Iterator[Gap]:
@@ -125,7 +129,7 @@ class EndpointPolicyLimits(Claim):
         allows = parse(facts.policy or "").allows
         names = tuple(name for name in _patterns(allows) if self._is_open(setting, facts, name=name))
         if names:
-            yield Gap(f"the policy of {facts.id} lets through to buckets of anybody's whose names fit:", names)
+            yield Gap(f"the policy of {facts.id} lets through to buckets of anybody's that fit:", names)
         people = tuple(arn for arn in _callers(allows) if self._is_open(setting, facts, arn=arn))
         if people:
             yield Gap(f"the policy of {facts.id} lets through to buckets that it does not name:", people)
@@ -139,11 +143,14 @@ class EndpointPolicyLimits(Claim):
         return any(policy_allows(fits, facts, probe) for probe in self._probes([_UNNAMED], self.inside))
 
 
-def _patterns(allows: Iterable[Statement]) -> tuple[str, ...]:
-    """The names of buckets with wildcards in them; `*` alone is everybody's anyway."""
-    written = [text for row in allows for text in listed(row.row.get("Resource", ()))]
-    names = [text.rpartition(":")[2].partition("/")[0] for text in written]
-    return tuple(dict.fromkeys(name for name in names if {"*", "?"} & {*name} and name != "*"))
+def _patterns(allows: Iterable[Statement]) -> Iterator[str]:
+    """The names of buckets with wildcards in them, with such keys as are named; `*` alone is everybody's anyway."""
+    found: dict[str, None] = {}
+    for text in (text for row in allows for text in listed(row.row.get("Resource", ()))):
+        name, _, key = (arn_parts(text) or [text])[-1].partition("/")
+        if {"*", "?"} & {*name}:
+            found[name if key in ("", "*") else f"{name}/{key}"] = None
+    yield from (name for name in found if name != "*")
 
 
 def _callers(allows: Iterable[Statement]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +14,7 @@ from pytest_s3vpce.claims.gaps import Gap
 from pytest_s3vpce.network.keys import NETWORK_KEYS, TRANSPORT_KEYS
 from pytest_s3vpce.operations import OPERATIONS
 from pytest_s3vpce.policy.conditions import OPERATORS, parse_operator
+from pytest_s3vpce.policy.patterns import arn_parts
 from pytest_s3vpce.snapshot.asking import asked
 from pytest_s3vpce.snapshot.state import Unread
 
@@ -60,12 +62,11 @@ _CONSTANT: Final = frozenset(
         "aws:resourceorgid",
         "aws:resourceorgpaths",
         "aws:securetransport",
-        "s3:existingobjecttag",
         "s3:resourceaccount",
         "s3:tlsversion",
     }
 )
-"""Keys that are the same in all requests of a caller's to an object, over TLS: whoever was tried met them or not."""
+"""Keys that are the same in all requests of a caller's to a bucket, over TLS: whoever was tried met them or not."""
 _DEPUTIES: Final = frozenset({"aws:sourcearn", "aws:sourceaccount", "aws:sourceorgid", "aws:sourceorgpaths"})
 """https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html"""
 _PURPOSES: Final = (
@@ -77,6 +78,7 @@ _PURPOSES: Final = (
 )
 """What a deny may be about. Its other conditions spare somebody or something; where it is about two, each does."""
 _EVERYTHING: Final = frozenset({"*", "s3:*"})
+_VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 
 
 def policy_text(s3: Any, bucket: str) -> str | None:
@@ -115,7 +117,7 @@ def exemptions_under(levels: Iterable[Rows] | Unread, *, bucket: str) -> tuple[G
 
 def _is_about(row: Mapping[str, Any], bucket: str) -> bool:
     services = {text.lower().partition(":")[0] for text in _listed(row.get("Action", "*"))}
-    names = {text.rpartition(":")[2].partition("/")[0] for text in _listed(row.get("Resource", "*"))}
+    names = {_VARIABLE.sub("*", _named(text)).partition("/")[0] for text in _listed(row.get("Resource", "*"))}
     return any(fnmatchcase("s3", text) for text in services) and any(fnmatchcase(bucket, text) for text in names)
 
 
@@ -301,11 +303,16 @@ def _is_everybody(principal: Any) -> bool:
 
 def _is_whole(resources: list[str], actions: list[str]) -> bool:
     """Whether a bucket's objects and the bucket itself are meant, as far as the actions are about them."""
-    names = [text.rpartition(":")[2] for text in resources]
+    names = [_named(text) for text in resources]
     on_objects, on_buckets = _abouts(tuple(actions))
     objects = any(name == "*" or name.partition("/")[2] == "*" or _ends_open(name) for name in names)
     buckets = any("/" not in name for name in names)
     return (objects or not on_objects) and (buckets or not on_buckets)
+
+
+def _named(resource: str) -> str:
+    """The bucket of an ARN, with the key that may follow; there may be colons in that."""
+    return (arn_parts(resource) or [resource])[-1]
 
 
 def _ends_open(name: str) -> bool:

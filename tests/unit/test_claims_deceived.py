@@ -392,7 +392,9 @@ def test_an_endpoint_that_lets_through_to_whom_nobody_named_limits_nothing(state
 ADMIN = "arn:aws:iam::111122223333:role/admin"
 BESIDES: list[tuple[list[dict[str, Any]], str]] = [
     ([{"Resource": "arn:aws:s3:::reports/*"}], ""),
-    ([{"Resource": ["arn:aws:s3:::company-*", "arn:aws:s3:::logs?/*"]}], "whose names fit: company-*, logs?"),
+    ([{"Resource": ["arn:aws:s3:::company-*", "arn:aws:s3:::logs?/a:*"]}], "that fit: company-*, logs?/a:*"),
+    ([{"Resource": "arn:aws:s3:::*/public/*"}], "that fit: */public/*"),
+    ([{"Resource": "arn:aws:s3:::a*", "Action": "s3:ListBucket"}], ""),
     ([{"Resource": "arn:aws:s3:::a*", "Condition": {"StringEquals": {"aws:ResourceAccount": "111122223333"}}}], ""),
     ([{"Resource": "arn:aws:s3:::a*"}, {"Effect": "Deny", "Resource": "arn:aws:s3:::a*"}], ""),
     ([{"Resource": "*", "Principal": {"AWS": ADMIN}}], f"that it does not name: {ADMIN}"),

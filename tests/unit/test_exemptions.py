@@ -56,6 +56,7 @@ BOUNDS: list[tuple[dict[str, Any], str]] = [
     ({"Action": None, "NotAction": "s3:GetObject"}, "spares NotAction s3:GetObject"),
     ({"Resource": ["arn:aws:s3:::reports", "arn:aws:s3:::reports/a/*"]}, "holds only on arn:aws:s3:::reports, arn:"),
     ({"Resource": "arn:aws:s3:::reports/*"}, "holds only on arn:aws:s3:::reports/*"),
+    ({"Resource": ["arn:aws:s3:::reports", "arn:aws:s3:::reports/a:*"]}, "holds only on arn:aws:s3:::reports, arn:"),
     ({"Resource": None, "NotResource": "arn:aws:s3:::reports/public/*"}, "spares NotResource arn:aws:s3:::reports/pub"),
 ]
 
@@ -193,7 +194,11 @@ def test_what_a_grant_asks_a_request_to_say_is_told() -> None:
         "StringLike": {"s3:ExistingObjectTag/team": "red", "s3:x-amz-server-side-encryption": "*"},
     }
     (grant,) = grants_of(policy(Effect="Allow", Condition=conditions))
-    assert (grant.resources, grant.where) == (tuple(WHOLE), ("StringEquals s3:x-amz-acl bucket-owner-full-control",))
+    assert grant.resources == tuple(WHOLE)
+    assert grant.where == (
+        "StringEquals s3:x-amz-acl bucket-owner-full-control",
+        "StringLike s3:ExistingObjectTag/team red",
+    )
     assert grant.near == ("vpce-1",)
 
 
@@ -205,12 +210,13 @@ def test_what_a_grant_asks_a_request_to_say_is_told() -> None:
         ("StringLike", "aws:Referer", "https://example.com/*", True),
         ("Bool", "aws:MultiFactorAuthPresent", "true", True),
         ("StringEquals", "aws:PrincipalTag/team", "red", True),
+        ("StringEquals", "s3:ExistingObjectTag/team", "red", True),
         ("StringEquals", "aws:PrincipalAccount", "444455556666", False),
         ("Bool", "aws:SecureTransport", "true", False),
     ],
 )
 def test_a_grant_to_some_requests_of_a_callers_is_told(operator: str, key: str, value: str, told: bool) -> None:
-    """A probe of the same caller's may not be one of them."""
+    """A probe of the same caller's may not be one of them, nor be about such an object."""
     (grant,) = grants_of(policy(Effect="Allow", Condition={operator: {key: value}}))
     assert grant.where == ((f"{operator} {key} {value}",) if told else ())
 
@@ -340,6 +346,9 @@ def test_what_resource_control_policies_spare_is_told_once_with_their_ids() -> N
         ({"Resource": "arn:aws:s3:::others/*"}, False),
         ({"Resource": ["arn:aws:s3:::rep*"]}, True),
         ({"Resource": "arn:aws:s3:::reports/*"}, True),
+        ({"Resource": "arn:aws:s3:::reports/2026:*"}, True),
+        ({"Resource": "arn:aws:s3:::others/a:reports/*"}, False),
+        ({"Resource": "arn:aws:s3:::${aws:PrincipalTag/team}ports/*"}, True),
     ],
 )
 def test_denies_about_something_else_spare_nothing(element: Any, is_told: bool) -> None:
