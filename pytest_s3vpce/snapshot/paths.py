@@ -165,7 +165,7 @@ def ways_differ(ec2: Any, subnets: Sequence[str], *, groups: Sequence[str] = ())
     within = [{"Name": "vpc-id", "Values": [vpc_of(ec2, subnets) or ""]}]
     try:
         rows = {name: _pages(ec2, call, name, within) for name, call in _COMPARED.items()}
-        endpoints = [row for row in rows["VpcEndpoints"] if row.get("PrivateDnsEnabled") and _is_for_s3(row)]
+        endpoints = [row for row in rows["VpcEndpoints"] if _takes_clients(row) and _is_for_s3(row)]
         home = {name for row in endpoints for name in row["SubnetIds"]}
         asked_for = sorted({*subnets, *home}) if endpoints else []
         found = ec2.describe_subnets(SubnetIds=asked_for)["Subnets"] if endpoints else ()
@@ -190,6 +190,15 @@ def _pages(ec2: Any, call: str, name: str, within: Sequence[Mapping[str, Any]]) 
 
 def _is_for_s3(row: Mapping[str, Any]) -> bool:
     return str(row["ServiceName"]).endswith(".s3")
+
+
+def _takes_clients(row: Mapping[str, Any]) -> bool:
+    """Whether names of the service lead the VPC's clients there: private DNS may be for other networks' alone.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DnsOptionsSpecification.html
+    """
+    options = row.get("DnsOptions") or {}
+    return bool(row.get("PrivateDnsEnabled")) and not options.get("PrivateDnsOnlyForInboundResolverEndpoint")
 
 
 def _routes_differ(

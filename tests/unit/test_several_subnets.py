@@ -25,7 +25,7 @@ NAT, OTHER_NAT = out(NatGatewayId="nat-1"), out(NatGatewayId="nat-2")
 
 
 CIDRS = {"a": "10.0.1.0/24", "b": "10.0.2.0/24", "e": "10.0.9.0/24"}
-INTERFACE = {
+INTERFACE: dict[str, Any] = {
     "VpcEndpointId": "vpce-9",
     "ServiceName": "com.amazonaws.eu-west-1.s3",
     "PrivateDnsEnabled": True,
@@ -287,6 +287,16 @@ GROUPS: list[tuple[str, tuple[dict[str, Any], ...], str | None]] = [
 @pytest.mark.parametrize(("rules", "differs"), [row[1:] for row in GROUPS], ids=[row[0] for row in GROUPS])
 def test_an_interface_endpoint_lets_in_all_of_the_subnets_alike(rules: Any, differs: str | None) -> None:
     assert ways_differ(Ec2({"": [NAT]}, interface=rules), AB, groups=("sg-app",)) == differs
+
+
+@pytest.mark.parametrize("only_inbound", [True, False])
+def test_an_interface_endpoint_for_other_networks_is_nobodys_way_here(
+    only_inbound: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"PrivateDnsOnlyForInboundResolverEndpoint": only_inbound}
+    monkeypatch.setitem(INTERFACE, "DnsOptions", options)
+    found = ways_differ(Ec2({"": [TO_S3]}, interface=(https(**blocks(CIDRS["a"])),)), AB)
+    assert (found == "") is only_inbound
 
 
 def test_a_subnet_without_a_block_that_is_shown_is_not_compared_with_an_endpoints_groups() -> None:
