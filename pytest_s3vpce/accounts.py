@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import boto3
-import botocore.loaders
 import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
@@ -17,6 +16,7 @@ from botocore.credentials import CredentialProvider, CredentialResolver
 from botocore.exceptions import NoCredentialsError
 
 from pytest_s3vpce import __version__
+from pytest_s3vpce.connection import models
 from pytest_s3vpce.credential_errors import translated
 from pytest_s3vpce.errors import CredentialError, S3VpceError
 from pytest_s3vpce.infrastructure import Infrastructure
@@ -68,17 +68,6 @@ class SessionKind:
     seconds: int = SESSION_SECONDS
 
 
-@cache
-def _loader(data_path: str | None) -> Any:
-    """It keeps what it has read, of which EC2's alone takes longer than most commands."""
-    return botocore.loaders.create_loader(data_path)
-
-
-def forget_models() -> None:
-    """Of all that a run keeps they are the most objects, which pytest and Python, at their ends, go through again."""
-    _loader.cache_clear()
-
-
 class Accounts:
     """Sessions and credentials, each made once; errors are kept and raised again for every user of them."""
 
@@ -90,7 +79,7 @@ class Accounts:
         self._connection = connection
         self._session_name = session_name
         with translated(profile=None, place=inventory.place("accounts")):
-            self.loader = _loader(botocore.session.Session().get_config_variable("data_path"))
+            self.loader = models(botocore.session.Session().get_config_variable("data_path"))
         """botocore's models, read once for all sessions."""
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -98,6 +87,8 @@ class Accounts:
         self._signers: dict[SessionKind, Credentials | S3VpceError | None] = {}
         self._held: dict[str, Any] = {}
         """botocore's own credentials of principals that are profiles, by the principals' names."""
+        self._checked: set[str] = set()
+        """Principals whose keys are of the account that the inventory says."""
         self._mfa_lock = threading.Lock()
         self._assumed_by_profiles: dict[str, Any] = {}
         """What botocore keeps of roles that profiles stand for, so that a second session needs no second code."""
@@ -366,14 +357,14 @@ class Accounts:
             raise CredentialError(
                 f"principal `{kind.principal}` is no role, so its session can't carry a session policy", place=place
             )
-        is_new = kind.principal not in self._held
         given = None if row.keys is None else environment_keys(row, place=place)
         found = given or self._profile_keys(row, kind.principal, account=account, place=place)
-        if is_new:
+        if kind.principal not in self._checked:
             wanted = self._references.resolve(self._inventory.accounts[account].id, place)
             whose = f"principal `{kind.principal}`'s account"
             with translated(profile=row.profile, place=place):
                 check_account(self._client_of(found, account=account), whose, wanted=wanted, place=place)
+            self._checked.add(kind.principal)
         return found
 
     def _profile_keys(self, row: Principal, name: str, *, account: str, place: Place) -> Credentials:

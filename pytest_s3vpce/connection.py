@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+import botocore.loaders
 from botocore.config import Config
 
 from pytest_s3vpce.onename import UNPREFIXED, keep_to_one_name
@@ -20,6 +22,17 @@ _CONTROL: Final = Config(
     read_timeout=70,
     max_pool_connections=32,  # as many as threads ask at once: urllib3 warns of each one more
 )
+
+
+@cache
+def models(data_path: str | None) -> Any:
+    """Of services. It keeps what it has read, of which EC2's alone takes longer than most commands."""
+    return botocore.loaders.create_loader(data_path)
+
+
+def forget_models() -> None:
+    """Of all that a run keeps they are the most objects, which pytest and Python, at their ends, go through again."""
+    models.cache_clear()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

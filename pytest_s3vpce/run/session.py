@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_s3vpce.accounts import forget_models
+from pytest_s3vpce.connection import forget_models
 from pytest_s3vpce.errors import ExpectationError, RunError, S3VpceError
 from pytest_s3vpce.expectations import Plan, find_expectations, plan_of
 from pytest_s3vpce.inventory import find_inventory, load_inventory

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_s3vpce import accounts
+from pytest_s3vpce import connection
 from pytest_s3vpce.errors import LabError
 from pytest_s3vpce.matrix import Matrix
 from pytest_s3vpce.run import evidencing, laboratory, session
@@ -65,9 +65,9 @@ def test_nothing_is_said_where_nothing_is_left(tmp_path: Path) -> None:
 def test_who_sent_and_the_models_that_it_read_go_with_the_runs_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "forget_models", accounts.forget_models)
-    loader = weakref.ref(accounts._loader(None))
-    assert loader() is accounts._loader(None)
+    monkeypatch.setattr(session, "forget_models", connection.forget_models)
+    loader = weakref.ref(connection.models(None))
+    assert loader() is connection.models(None)
     assert ended(tmp_path, [])._operator is None
     gc.collect()
     assert loader() is None

@@ -492,6 +492,18 @@ def test_keys_of_a_profile_are_renewed_in_a_long_run(tmp_path: Path, monkeypatch
     assert keys[0] != keys[1]
 
 
+@pytest.mark.usefixtures("lapsing")
+def test_keys_of_another_account_are_refused_whoever_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Botocore holds them once they were asked for; that says nothing of whose they are."""
+    path = tmp_path / "s3vpce.yaml"
+    path.write_text(_INVENTORY % "{profile: lapsing}", encoding="utf-8")
+    found = Accounts(load_inventory(path), References(None), connection=Connection(), session_name="s3vpce-run")
+    monkeypatch.setattr(found, "_client_of", lambda *_, **__: Sts("AKIAELSEWHERE", []))
+    for kind in (SessionKind("app"), SessionKind("app", seconds=900)):
+        with pytest.raises(CredentialError, match="its credentials belong to `999988887777`"):
+            found.credentials(kind)
+
+
 def _refusing(answers: list[str]) -> Any:
     def call() -> str:
         answer = answers.pop(0)
