@@ -38,6 +38,7 @@ def _unearned(matrix: Matrix) -> Iterator[str]:
         if (cell.passed and not met) or (cell.passed is None) is not (cell.expect is None):
             yield cell.id
     for claim in matrix.claims:
-        good = claim.verdict is Verdict.PROVEN and all(row.status is Status.GOOD for row in claim.evidence)
+        found = {row.status for row in claim.evidence}
+        good = claim.verdict is Verdict.PROVEN and found == {Status.GOOD}
         if claim.passed and not good:
             yield claim.id

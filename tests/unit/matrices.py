@@ -111,6 +111,7 @@ MATRIX = Matrix(
             bucket="reports",
             verdict=Verdict.PROVEN,
             sentence="3 cells allowed",
+            evidence=(Evidence(kind="positive", name="inside", status=Status.GOOD, sentence="it was let in"),),
             coverage=Coverage(principals=("app",), operations=("GetObject",), keys=("k",), vantages=("inside",)),
             passed=True,
             place=Place("/x/test_a.access.yaml", 9),

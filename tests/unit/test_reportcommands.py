@@ -110,8 +110,15 @@ FINDING = Evidence(kind="negative", name="denied", status=Status.BAD, sentence="
         {"cells": (replace(GOOD.cells[1], passed=None),)},
         {"claims": (replace(GOOD.claims[0], verdict=Verdict.REFUTED),)},
         {"claims": (replace(GOOD.claims[0], evidence=(FINDING,)),)},
+        {"claims": (replace(GOOD.claims[0], evidence=()),)},
     ],
-    ids=["what is open has passed", "nothing was expected", "what is refuted has passed", "against its own findings"],
+    ids=[
+        "what is open has passed",
+        "nothing was expected",
+        "what is refuted has passed",
+        "against its own findings",
+        "without any",
+    ],
 )
 @pytest.mark.parametrize("command", ["report", "merge"])
 def test_a_report_in_which_somebody_changed_a_mark_is_refused(
