@@ -60,7 +60,7 @@ def grants_besides(setting: Setting, bucket: str, *, tried: Collection[str], act
         more = tuple(action for action in row.actions if action.lower() not in known)
         if row.principal.endswith(_SERVICES) and not row.scoped:
             yield Gap(f"`{row.statement}` lets in, for whoever has it ask, the service", (row.principal,))
-        if owner in row.principal.split(":") or row.principal.endswith(_SERVICES):
+        if _is_of(row.principal, owner) or row.principal.endswith(_SERVICES):
             continue
         if row.principal not in arns:
             yield Gap(f"`{row.statement}` lets in also", (row.principal,))
@@ -69,6 +69,11 @@ def grants_besides(setting: Setting, bucket: str, *, tried: Collection[str], act
         for how, names in (("also", more), ("on", elsewhere), ("where", row.where)):
             if names:
                 yield Gap(f"`{row.statement}` allows {row.principal} {how}", names)
+
+
+def _is_of(principal: str, account: str) -> bool:
+    """Whether a principal as it is written is an account or one of its own; all but one of its own are not."""
+    return principal == account or (principal.startswith("arn:") and account in principal.split(":"))
 
 
 def ways_of_grants(setting: Setting, bucket: str, *, tried: Collection[str], at: Iterable[str]) -> Iterator[Gap]:

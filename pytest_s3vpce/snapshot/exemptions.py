@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_s3vpce.claims.admitted import Admitted, Granted
 from pytest_s3vpce.claims.encryptions import ENCRYPTION_KEYS
 from pytest_s3vpce.claims.gaps import Gap
-from pytest_s3vpce.network.keys import NETWORK_KEYS, TRANSPORT_KEYS
+from pytest_s3vpce.network.keys import NETWORK_KEYS, PRIVATE_IP, SOURCE_IP, TRANSPORT_KEYS
 from pytest_s3vpce.operations import OPERATIONS
 from pytest_s3vpce.policy.conditions import OPERATORS, parse_operator
 from pytest_s3vpce.policy.patterns import arn_parts
@@ -160,9 +160,13 @@ def grants_of(text: str) -> tuple[Granted, ...]:
 
 
 def denied_by(text: str) -> frozenset[str]:
-    """The condition keys by which a policy's denies tell requests apart, in lower case."""
+    """The condition keys by which a policy's denies tell requests apart, in lower case.
+
+    But for the version of TLS where plain http, which has none, does not meet the condition.
+    """
     denies = [row for _, row in _statements(text) or () if row.get("Effect") == "Deny"]
-    return frozenset(_plain(full) for row in denies for _, full, _ in _written(row))
+    rows = [(operator.lower(), _plain(full)) for row in denies for operator, full, _ in _written(row)]
+    return frozenset(key for operator, key in rows if key != "s3:tlsversion" or operator.endswith("ifexists"))
 
 
 def _names_network(row: Mapping[str, Any]) -> bool:
@@ -253,13 +257,16 @@ def _is_negated(operator: str) -> bool:
     return name in OPERATORS and OPERATORS[name].negated
 
 
-def _shuts_all_else(operator: str) -> bool:
+def _shuts_all_else(operator: str, key: str) -> bool:
     """Whether a deny by it holds for all but the values it names, and for requests without the key.
+
+    An operator of another type than the key's can't read its values, and then holds for none of them.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
     """
-    quantifier, _, if_exists = parse_operator(operator) or ("", "", False)
-    return _is_negated(operator) and (if_exists or quantifier != "foranyvalue")
+    quantifier, name, if_exists = parse_operator(operator) or ("", "", False)
+    fits = name.startswith(("String", "Arn")) or (name == "NotIpAddress" and key in (SOURCE_IP, PRIVATE_IP))
+    return fits and _is_negated(operator) and (if_exists or quantifier != "foranyvalue")
 
 
 def _is_plain_http(operator: str, value: Any) -> bool:
@@ -285,7 +292,7 @@ def _spared(name: str, row: Mapping[str, Any]) -> Iterator[Gap]:
         about = frozenset(keys - _CALLERS)
     for operator, full, value in _written(row):
         key = _plain(full)
-        bound = key in NETWORK_KEYS and not _shuts_all_else(operator)
+        bound = key in NETWORK_KEYS and not _shuts_all_else(operator, key)
         bound |= key == "aws:securetransport" and not _is_plain_http(operator, value)
         if key in _CALLERS or key not in about or bound:
             yield Gap(f"`{name}` holds only where {operator} {full}", _names(value), key)

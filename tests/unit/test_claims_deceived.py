@@ -486,6 +486,11 @@ GRANTS: list[tuple[str, tuple[str, ...], str]] = [
     (OURS, ("s3:*",), ""),
     ("111122223333", ("s3:*",), ""),
     (
+        f'everybody but {{"AWS": "{OURS}"}}',
+        ("s3:GetObject",),
+        f'`Grant` lets in also everybody but {{"AWS": "{OURS}"}}',
+    ),
+    (
         "logging.s3.amazonaws.com",
         ("s3:PutObject",),
         "`Grant` lets in, for whoever has it ask, the service logging.s3.amazonaws.com",

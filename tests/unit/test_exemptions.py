@@ -100,6 +100,8 @@ def test_actions_that_are_about_one_of_both_ask_for_no_other_resource(action: st
         {"Null": {"aws:SourceVpce": "true"}},
         {"NumericLessThan": {"s3:max-keys": "10"}},
         {"ForAnyValue:StringNotEquals": {"aws:SourceVpc": "vpc-1"}},
+        {"NumericNotEquals": {"aws:SourceVpc": "vpc-1"}},
+        {"NotIpAddress": {"aws:SourceVpc": "vpc-1"}},
     ],
 )
 def test_a_condition_besides_what_a_deny_is_about_is_told(condition: dict[str, dict[str, str]]) -> None:
@@ -275,6 +277,8 @@ def test_a_grant_lets_in_by_any_way_where_nothing_asks_for_one(granted: Any, den
         (policy(Condition=ONLY_THERE), {"aws:sourcevpce"}),
         (policy(Condition=CONDITIONS["a tag"]), {"s3:existingobjecttag"}),
         (policy(Effect="Allow", Condition=NEAR), set()),
+        (policy(Condition={"NumericLessThan": {"s3:TlsVersion": "1.2"}}), set()),
+        (policy(Condition={"NumericLessThanIfExists": {"s3:TlsVersion": "1.2"}}), {"s3:tlsversion"}),
         (policy(), set()),
     ],
 )
