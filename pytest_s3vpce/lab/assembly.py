@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_s3vpce.calibration import Calibration
+    from pytest_s3vpce.lab.attempts import Attempt
     from pytest_s3vpce.lab.compute import Functions, FunctionSpec
-    from pytest_s3vpce.lab.origin import Origin
+    from pytest_s3vpce.lab.origin import Origin, Placement
     from pytest_s3vpce.lab.resources import RunnerKeys
     from pytest_s3vpce.lab.ssm import Ssm
     from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
@@ -70,7 +71,14 @@ class Lab:
         self._control: Control | None = None
         try:
             self._listener = self._server.listen(Internet(), port=port)
-            self._placements = Placements(self._server, folder=folder, verdict=routing.verdict, resolver=routing.names)
+            self._placements = Placements(
+                self._server,
+                folder=folder,
+                verdict=routing.verdict,
+                resolver=routing.names,
+                address=routing.address,
+                lost=self._lost,
+            )
             self._functions = OnUse(self._make_functions)
             self._ssm = OnUse(self._make_ssm)
             self._gateway = self._make_gateway(enforce=enforce, delays=delays, calibration=calibration)
@@ -196,6 +204,9 @@ class Lab:
 
     def _handle(self, request: HttpRequest) -> HttpResponse:
         return self._gateway.handle(request)
+
+    def _lost(self, origin: Placement, attempt: Attempt) -> None:
+        self._gateway.attempted(origin, attempt)
 
     def _gate(self, stated: Origin | Proxied, host: str, port: int) -> Origin:
         try:

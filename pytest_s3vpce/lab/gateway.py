@@ -37,10 +37,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_s3vpce.calibration import Calibration
+    from pytest_s3vpce.lab.attempts import Attempt
     from pytest_s3vpce.lab.authentication import Authentic
     from pytest_s3vpce.lab.compute import Functions
     from pytest_s3vpce.lab.keys import Keys
     from pytest_s3vpce.lab.onuse import OnUse
+    from pytest_s3vpce.lab.origin import Placement
     from pytest_s3vpce.lab.ssm import Ssm
     from pytest_s3vpce.lab.state import State
 
@@ -76,7 +78,15 @@ class Gateway:
         self._judge = judge = Judge(state, calibration=calibration)
         self._s3 = S3(state, judge)
         self._routing = Routing(state, calibration=calibration)
-        self._rooms = Rooms(state, keys=keys, judge=judge, functions=functions, delays=delays, enforce=enforce)
+        self._rooms = Rooms(
+            state,
+            keys=keys,
+            judge=judge,
+            routing=self._routing,
+            functions=functions,
+            delays=delays,
+            enforce=enforce,
+        )
         self._stacks = Stacks(self.handle, keys=keys)
         self._log = log
         self.notes: deque[dict[str, Any]] = deque(maxlen=_NOTES)
@@ -95,6 +105,7 @@ class Gateway:
         except Unanswered as lost:
             named = {"service": service, "operation": _operation_of(request, service=service)}
             self._note({**note, **named, "status": None, "reason": str(lost)})
+            self._rooms.cross(request, service, answer=None)
             raise
         except Refused as refused:
             note["code"] = refused.code
@@ -122,6 +133,7 @@ class Gateway:
         note.update(service=service, status=answer.status)
         self._note(note)
         finished = finish(answer, request) if service == "s3" else answer
+        self._rooms.cross(request, service, answer=finished)
         if authentic is not None:  # else it is in no trail
             self._rooms.see(request, authentic.verified, note=note, answer=finished, body=answer.body)
         return finished
@@ -223,6 +235,11 @@ class Gateway:
             # The listener closes a moment later; until then nothing may get through.
             raise Unanswered(found.reason)
         return found
+
+    def attempted(self, origin: Placement, attempt: Attempt) -> None:
+        """A connection from inside of a network did not come up."""
+        if self._rooms.flow_logs.made is not None:
+            self._rooms.flow_logs().attempted(origin, attempt)
 
     def _note(self, note: dict[str, Any]) -> None:
         self.notes.append(note)

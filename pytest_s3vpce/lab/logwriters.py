@@ -1,7 +1,8 @@
 """Services that write logs into buckets: as service principals, whom the bucket's policy must let in.
 
-https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-s3-bucket-policy-for-cloudtrail.html and
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
+https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-s3-bucket-policy-for-cloudtrail.html,
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html and
+https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-permissions.html
 """
 
 from __future__ import annotations
@@ -29,13 +30,16 @@ if TYPE_CHECKING:
 
 _CLOUDTRAIL: Final = "cloudtrail.amazonaws.com"
 _LOGGING: Final = "logging.s3.amazonaws.com"
+_FLOWS: Final = "delivery.logs.amazonaws.com"
+_GIVES_AWAY: Final = frozenset({_CLOUDTRAIL, _FLOWS})
+"""Those that write with an ACL for the bucket's owner."""
 _DELIVERY: Final = "s3/LogDelivery"
 _SETTERS: Final = re.compile(r"(?:[\w.]+\.)?(?P<name>CreateTrail|UpdateTrail|PutEventSelectors)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
-    """A service on behalf of a resource: of a trail, or of a bucket whose requests are logged."""
+    """A service on behalf of a resource: of a trail, of a bucket whose requests are logged, or of flow logs."""
 
     service: str
     source_arn: str
@@ -52,6 +56,11 @@ def of_access_log(bucket: BucketState) -> Writer:
     return Writer(service=_LOGGING, source_arn=arn, source_account=bucket.account)
 
 
+def of_flow_logs(account: str, *, region: str) -> Writer:
+    arn = f"arn:{partition_of(region)}:logs:{region}:{account}:*"
+    return Writer(service=_FLOWS, source_arn=arn, source_account=account)
+
+
 class LogWriters:
     """Asks the engine for services as for anybody."""
 
@@ -60,7 +69,7 @@ class LogWriters:
         self._judge = judge
 
     def may_put(self, writer: Writer, bucket: BucketState, key: str) -> bool:
-        acl = {"s3:x-amz-acl": "bucket-owner-full-control"} if writer.service == _CLOUDTRAIL else {}
+        acl = {"s3:x-amz-acl": "bucket-owner-full-control"} if writer.service in _GIVES_AWAY else {}
         effect = self._may(writer, "s3:PutObject", bucket, f"/{key}", acl)
         by_list = effect is Effect.IMPLICIT_DENY and writer.service == _LOGGING and self._grants_delivery(bucket)
         return effect is Effect.ALLOW or by_list

@@ -7,6 +7,7 @@ import json
 import threading
 from typing import TYPE_CHECKING
 
+from pytest_s3vpce.lab.attempts import Attempts
 from pytest_s3vpce.lab.listener import Verdict
 from pytest_s3vpce.lab.origin import Internet
 from pytest_s3vpce.network.names import AWS, S3, VPCE, Names, names
@@ -15,16 +16,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pytest_s3vpce.lab.attempts import Told
     from pytest_s3vpce.lab.listener import Listener
     from pytest_s3vpce.lab.origin import Origin, Placement
     from pytest_s3vpce.lab.server import Server
 
     Judge = Callable[[Placement, str], Verdict]
     Resolver = Callable[[Placement], Names]
+    Shown = Callable[[Placement, str], str | None]
 
 __all__ = ["PORTS", "Placements", "Verdict"]
 
 PORTS = (80, 443)
+
+
+def _none(_: Placement, __: str) -> None:
+    """No address of AWS's is shown: lookups give the listener's own."""
 
 
 def _plain(placement: Placement) -> Names:
@@ -36,14 +43,27 @@ class Placements:
     """The listeners of all placements. They keep their ports while the network changes, as the tables keep their files.
 
     `verdict(placement, destination)` says what the network does now with connections from `placement` (its `port` is
-    80 or 443) to hosts of the class `destination`; `names(placement)` says which hosts those are.
+    80 or 443) to hosts of the class `destination`; `names(placement)` says which hosts those are, and
+    `address(placement, destination)` which address of AWS's workers see them have. `lost` is told of attempts to
+    connect that came to nothing.
     """
 
-    def __init__(self, server: Server, *, folder: Path, verdict: Judge, resolver: Resolver = _plain) -> None:
+    def __init__(
+        self,
+        server: Server,
+        *,
+        folder: Path,
+        verdict: Judge,
+        resolver: Resolver = _plain,
+        address: Shown = _none,
+        lost: Told | None = None,
+    ) -> None:
         self._server = server
         self._folder = folder
         self._verdict = verdict
         self._resolver = resolver
+        self._address = address
+        self._attempts = None if lost is None else Attempts(self._of_table, lost)
         self._lock = threading.Lock()
         self._listeners: dict[Origin, Listener] = {}
         self._tables: dict[Origin, Path] = {}
@@ -59,6 +79,11 @@ class Placements:
                 table = self._tables[key] = self._folder / f"redirect-{next(self._numbers)}.json"
                 self._write(key)
             return table
+
+    def _of_table(self, path: str) -> Placement | None:
+        with self._lock:
+            found = next((origin for origin, table in self._tables.items() if str(table) == path), None)
+        return None if isinstance(found, Internet) else found
 
     def forget(self, placement: Placement) -> None:
         """End a placement in which nothing stands any more."""
@@ -86,12 +111,16 @@ class Placements:
                 listener.close()
             if self._nowhere is not None:
                 self._nowhere.close()
+        if self._attempts is not None:
+            self._attempts.close()
 
     def _write(self, origin: Origin) -> None:
         """The table as it is now; a worker reads it anew when it has changed."""
         nowhere = self._no_way()
         routes = self._internet(origin) if isinstance(origin, Internet) else self._inside(origin)
         table = {"version": 1, "routes": routes, "other_ports": [nowhere.host, nowhere.port]}
+        if self._attempts is not None and not isinstance(origin, Internet):
+            table["lost"] = self._attempts.told_at
         path, text = self._tables[origin], json.dumps(table)
         if path.exists() and path.read_text() == text:
             return
@@ -112,8 +141,11 @@ class Placements:
             for found in known.classes()
             for port in PORTS
         }
+        shown = {found.key: self._address(placement, found.key) for found in known.classes()}
         return [
-            _route(pattern, port=port, listener=None if found is None else ways[found.key, port])
+            _route(pattern, port=port, listener=None, address=None)
+            if found is None
+            else _route(pattern, port=port, listener=ways[found.key, port], address=shown[found.key])
             for pattern, found in known.rows
             for port in PORTS
         ]
@@ -152,5 +184,6 @@ def _home(origin: Origin) -> Origin:
     return origin if isinstance(origin, Internet) else origin.at(443, destination=S3)
 
 
-def _route(pattern: str, *, port: int, listener: Listener | None) -> dict[str, object]:
-    return {"host": pattern, "port": port, "to": None if listener is None else [listener.host, listener.port]}
+def _route(pattern: str, *, port: int, listener: Listener | None, address: str | None = None) -> dict[str, object]:
+    to = None if listener is None else [listener.host, listener.port]
+    return {"host": pattern, "port": port, "to": to, **({"address": address} if address else {})}

@@ -14,15 +14,18 @@ if TYPE_CHECKING:
     from pytest_s3vpce.lab.compute import Functions
     from pytest_s3vpce.lab.delays import Delays
     from pytest_s3vpce.lab.enforcement import Enforcement
+    from pytest_s3vpce.lab.flowlogs import FlowLogs
     from pytest_s3vpce.lab.judge import Judge
     from pytest_s3vpce.lab.keys import Keys
     from pytest_s3vpce.lab.lambdas import Lambda
     from pytest_s3vpce.lab.logwriters import LogWriters
     from pytest_s3vpce.lab.rights import Rights
+    from pytest_s3vpce.lab.routing import Routing
     from pytest_s3vpce.lab.s3control import S3Control
     from pytest_s3vpce.lab.signatures import Anonymous
     from pytest_s3vpce.lab.state import State
     from pytest_s3vpce.lab.sts import Sts
+    from pytest_s3vpce.lab.traildelivery import Delivery
     from pytest_s3vpce.lab.trails import Trails
     from pytest_s3vpce.lab.visit import Visit
     from pytest_s3vpce.lab.websessions import WebSessions
@@ -38,6 +41,7 @@ class Rooms:
         *,
         keys: Keys,
         judge: Judge,
+        routing: Routing,
         functions: OnUse[Functions],
         delays: Delays,
         enforce: Enforcement,
@@ -45,6 +49,7 @@ class Rooms:
         self._state = state
         self._keys = keys
         self._judge = judge
+        self._routing = routing
         self._functions = functions
         self._delays = delays
         self._enforce = enforce
@@ -54,6 +59,8 @@ class Rooms:
         self.lambdas = OnUse(self._make_lambdas)
         self.rights = OnUse(self._make_rights)
         self.trails = OnUse(self._make_trails)
+        self.flow_logs = OnUse(self._make_flow_logs)
+        self._delivery = OnUse(self._make_delivery)
         self.log_writers = OnUse(self._make_log_writers)
         self.deciding: Mapping[str, OnUse[Any]] = {"sts": self.sts, "s3control": self.control, "lambda": self.lambdas}
         """Those that ask the engine themselves; the calls that one leaves are decided as all others are."""
@@ -65,6 +72,13 @@ class Rooms:
         told = note["service"] == "cloudtrail" or note["operation"] == "PutBucketLogging"
         if told or self.trails.made is not None:
             self.trails().see(request, verified, note=note, **answered)
+        if note["operation"] == "CreateFlowLogs":
+            self.flow_logs()
+
+    def cross(self, request: HttpRequest, service: str, *, answer: HttpResponse | None) -> None:
+        """Tell the flow logs of a request, once there may be any; without an answer the network dropped it."""
+        if self.flow_logs.made is not None:
+            self.flow_logs().exchanged(request, service, answer=answer)
 
     def _make_control(self) -> S3Control:
         from pytest_s3vpce.lab.s3control import S3Control
@@ -94,7 +108,17 @@ class Rooms:
     def _make_trails(self) -> Trails:
         from pytest_s3vpce.lab.trails import Trails
 
-        return Trails(self._state, keys=self._keys, writers=self.log_writers(), delay=self._delays.records)
+        return Trails(self._state, keys=self._keys, delivery=self._delivery())
+
+    def _make_flow_logs(self) -> FlowLogs:
+        from pytest_s3vpce.lab.flowlogs import FlowLogs
+
+        return FlowLogs(self._state, routing=self._routing, delivery=self._delivery())
+
+    def _make_delivery(self) -> Delivery:
+        from pytest_s3vpce.lab.traildelivery import Delivery
+
+        return Delivery(self._state, writers=self.log_writers(), delay=self._delays.records)
 
     def _make_log_writers(self) -> LogWriters:
         from pytest_s3vpce.lab.logwriters import LogWriters

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.calibration import NONE
 from pytest_s3vpce.lab.listener import Verdict
 from pytest_s3vpce.lab.origin import Placement
+from pytest_s3vpce.network.crossing import crossing
 from pytest_s3vpce.network.names import AWS, OTHER, S3, HostClass, Names, matches, names, of_key
-from pytest_s3vpce.network.path import Destination, Dropped, Loss, Path, PathKind, Source, resolve
+from pytest_s3vpce.network.path import Destination, Dropped, Loss, Path, PathKind, Source, far_end, resolve
 from pytest_s3vpce.network.topology import EndpointKind
 
 if TYPE_CHECKING:
     from pytest_s3vpce.calibration import Calibration
     from pytest_s3vpce.lab.origin import Origin, Proxied
     from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.network.crossing import Crossing
     from pytest_s3vpce.network.topology import Topology
 
 ANY: Final = "any"
@@ -44,6 +47,26 @@ class Routing:
         return known[2]
 
     def path(self, placement: Placement, destination: str) -> Path | Dropped:
+        home, aim = self._aim(placement, destination)
+        way = resolve(home, **aim)
+        return self._silent(way, placement) or way
+
+    def crossing(self, placement: Placement, destination: str) -> Crossing | None:
+        """What becomes of a connection's packets at this interface."""
+        home, aim = self._aim(placement, destination)
+        found = crossing(home, **aim)
+        if found is None or found.path is None or self._silent(found.path, placement) is None:
+            return found
+        return replace(found, back=None, path=None)
+
+    def address(self, placement: Placement, destination: str) -> str | None:
+        """The IPv4 address that these hosts have there; None where they have none, or are reached by IPv6."""
+        home, aim = self._aim(placement, destination)
+        end = far_end(home, **aim)
+        return None if end is None or ":" in end.far.address else end.far.address
+
+    def _aim(self, placement: Placement, destination: str) -> tuple[Topology, dict[str, Any]]:
+        """What the resolver of networks is asked."""
         found = of_key(destination)
         aim = Destination(
             service=found.service, region=placement.region, port=placement.port, form=found.form, label=found.label
@@ -57,10 +80,13 @@ class Routing:
         )
         where = (placement.account, placement.region)
         others = self._state.topologies_beside(*where)
-        way = resolve(self._state.topology(*where), source=source, destination=aim, others=others)
+        return self._state.topology(*where), {"source": source, "destination": aim, "others": others}
+
+    def _silent(self, way: Path | Dropped, placement: Placement) -> Dropped | None:
+        """Where a calibration found that S3 does not answer by http."""
         if isinstance(way, Path) and way.kind in self._closed and placement.port == _CLEAR and _is_s3(way):
             return Dropped(reason=f"port {_CLEAR} of S3 does not answer by a {way.kind.value.replace('_', ' ')}")
-        return way
+        return None
 
     def verdict(self, placement: Placement, destination: str) -> Verdict:
         """Whether a connection from this interface comes through at all."""
@@ -81,15 +107,20 @@ class Routing:
 
     def of_request(self, placement: Placement, *, host: str, service: str) -> Path | Dropped:
         """The path of one request; the listener's own destination counts where it has one."""
+        key = self.key_of(placement, host=host, service=service)
+        if key is None:
+            return Dropped(reason=f"`{host}` does not resolve", how=Loss.NO_NAME)
+        return self.path(placement, key)
+
+    def key_of(self, placement: Placement, *, host: str, service: str) -> str | None:
+        """The class of hosts that a request goes to; None where the host does not resolve."""
         key = placement.destination
         if key == ANY and matches(host, AWS):
             found = self.names(placement).find(host)
-            if found is None:
-                return Dropped(reason=f"`{host}` does not resolve", how=Loss.NO_NAME)
-            return self.path(placement, found.key)
+            return None if found is None else found.key
         if key in (ANY, S3):
-            key = S3 if service in _S3_SERVICES else self._key_of(placement, service)
-        return self.path(placement, key)
+            return S3 if service in _S3_SERVICES else self._key_of(placement, service)
+        return key
 
     def _key_of(self, placement: Placement, service: str) -> str:
         """Of a service that is asked for at an address which says nothing of it."""

@@ -135,7 +135,7 @@ class Services:
         from moto.ec2.responses import EC2Response
         from moto.ec2.utils import random_public_ip
 
-        from pytest_s3vpce.lab import clienttokens, mending, vpcendpoints
+        from pytest_s3vpce.lab import clienttokens, flowrecords, mending, vpcendpoints
 
         def mend() -> None:
             clienttokens.mend_launches(EC2Response)
@@ -143,6 +143,7 @@ class Services:
             mending.mend_subnets(Subnet)
             mending.mend_interfaces(NetworkInterface)
             mending.mend_routes(Route)
+            flowrecords.mend_flow_logs(EC2Backend)
             mending.mend_addresses(
                 nat_class=NatGateway, backend_class=EC2Backend, address_class=ElasticAddress, public=random_public_ip
             )

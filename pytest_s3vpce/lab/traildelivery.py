@@ -15,13 +15,15 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from pytest_s3vpce.lab.logwriters import of_access_log, of_trail
+from pytest_s3vpce.lab.flowrecords import line
+from pytest_s3vpce.lab.logwriters import of_access_log, of_flow_logs, of_trail
 from pytest_s3vpce.lab.origin import Internet
 from pytest_s3vpce.lab.wire import HttpRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_s3vpce.lab.flowrecords import Flow
     from pytest_s3vpce.lab.logwriters import LogWriters, Writer
     from pytest_s3vpce.lab.resources import BucketState
     from pytest_s3vpce.lab.state import State
@@ -47,6 +49,10 @@ class Trail:
     """The organization whose accounts' events it takes; None where it takes its own account's."""
     basic: tuple[Mapping[str, Any], ...]
     advanced: tuple[Mapping[str, Any], ...]
+
+    @property
+    def label(self) -> str:
+        return f"trail `{self.name}`"
 
     def key(self, *, account: str, region: str, category: str, now: datetime) -> str:
         """Of a new log file: network activity has a folder of its own.
@@ -77,10 +83,38 @@ class LogTarget:
         return f"{self.prefix}{folders}{now:%Y-%m-%d-%H-%M-%S}-{secrets.token_hex(8).upper()}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowLog:
+    """A flow log: which traffic it takes, as which fields, and where it writes."""
+
+    id: str
+    account: str
+    region: str
+    traffic: str
+    fields: tuple[str, ...]
+    bucket: str | None
+    prefix: str
+    log_group: str | None
+
+    @property
+    def label(self) -> str:
+        return f"flow log `{self.id}`"
+
+    def key(self, *, now: datetime) -> str:
+        """https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-path.html."""
+        folder = f"{self.prefix.rstrip('/')}/" if self.prefix else ""
+        name = f"{self.account}_vpcflowlogs_{self.region}_{self.id}_{now:%Y%m%dT%H%MZ}_{secrets.token_hex(4)}.log.gz"
+        return f"{folder}AWSLogs/{self.account}/vpcflowlogs/{self.region}/{now:%Y/%m/%d}/{name}"
+
+
 @dataclass(slots=True)
 class _Pending:
     events: list[tuple[Trail, Record]] = field(default_factory=list)
     lines: dict[LogTarget, list[str]] = field(default_factory=dict)
+    flows: dict[FlowLog, dict[tuple[object, ...], Flow]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.events or self.lines or self.flows)
 
 
 class Delivery:
@@ -104,6 +138,14 @@ class Delivery:
             self._pending.lines.setdefault(target, []).append(text)
             self._wake()
 
+    def flow(self, log: FlowLog, flow: Flow) -> None:
+        """What goes on until it is written is one record."""
+        with self._news:
+            rows = self._pending.flows.setdefault(log, {})
+            known = rows.get(flow.key)
+            rows[flow.key] = flow if known is None else known.with_more(flow)
+            self._wake()
+
     def _wake(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="lab-trails", daemon=True)
@@ -113,7 +155,7 @@ class Delivery:
     def _run(self) -> None:
         while True:
             with self._news:
-                self._news.wait_for(lambda: bool(self._pending.events or self._pending.lines))
+                self._news.wait_for(lambda: bool(self._pending))
             time.sleep(self._delay)
             with self._news:
                 pending, self._pending = self._pending, _Pending()
@@ -124,24 +166,45 @@ class Delivery:
                 _LOG.exception("records could not be delivered")
 
     def _write(self, pending: _Pending) -> None:
+        now = datetime.now(UTC)
+        self._write_events(pending, now)
+        for target, lines in pending.lines.items():
+            source = self._state.bucket(target.source)
+            if source is not None:
+                body = "".join(f"{line}\n" for line in lines).encode()
+                self._put(of_access_log(source), target.bucket, target.key(source, now=now), body, form=None)
+        for log, flows in pending.flows.items():
+            self._write_flows(log, list(flows.values()), now)
+
+    def _write_flows(self, log: FlowLog, flows: Sequence[Flow], now: datetime) -> None:
+        if log.bucket is not None:
+            lines = [" ".join(log.fields), *(line(flow, log.fields) for flow in flows)]
+            body = gzip.compress("".join(f"{row}\n" for row in lines).encode())
+            writer = of_flow_logs(log.account, region=log.region)
+            self._put(writer, log.bucket, log.key(now=now), body, form="gzip")
+            return
+        streams: dict[str, list[tuple[int, str]]] = {}
+        for flow in flows:
+            name = f"{flow.place.interface}-{log.traffic.lower()}"
+            streams.setdefault(name, []).append((int(flow.start * 1000), line(flow, log.fields)))
+        for name, rows in streams.items():
+            self._log(log.log_group or "", rows, stream=name, of=log)
+
+    def _write_events(self, pending: _Pending, now: datetime) -> None:
         files: dict[tuple[str, ...], tuple[Trail, list[Record]]] = {}
         for trail, record in pending.events:
             at = (trail.account, trail.region, trail.name)
             of = (record["recipientAccountId"], record["awsRegion"], record["eventCategory"])
             files.setdefault((*at, *of), (trail, []))[1].append(record)
-        now = datetime.now(UTC)
         for (*_, account, region, category), (trail, records) in files.items():
             body = gzip.compress(json.dumps({"Records": records}).encode())
             key = trail.key(account=account, region=region, category=category, now=now)
             writer = of_trail(trail.name, account=trail.account, region=trail.region)
             self._put(writer, trail.bucket, key, body, form="gzip")
             if trail.log_group is not None:
-                self._log(trail, records, stream=f"{account}_CloudTrail_{region}", now=now)
-        for target, lines in pending.lines.items():
-            source = self._state.bucket(target.source)
-            if source is not None:
-                body = "".join(f"{line}\n" for line in lines).encode()
-                self._put(of_access_log(source), target.bucket, target.key(source, now=now), body, form=None)
+                written = int(now.timestamp() * 1000)
+                rows = [(written, json.dumps(record)) for record in records]
+                self._log(trail.log_group, rows, stream=f"{account}_CloudTrail_{region}", of=trail)
 
     def _put(self, writer: Writer, bucket: str, key: str, body: bytes, *, form: str | None) -> None:
         home = self._state.bucket(bucket)
@@ -167,18 +230,16 @@ class Delivery:
         if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
             _LOG.warning("`%s` in `%s` was not written: %s", key, bucket, answer.status)
 
-    def _log(self, trail: Trail, records: Sequence[Record], *, stream: str, now: datetime) -> None:
-        logs = self._state.backends("logs")[trail.account][trail.region]
-        group = logs.groups.get(trail.log_group)
+    def _log(self, name: str, rows: Sequence[tuple[int, str]], *, stream: str, of: Trail | FlowLog) -> None:
+        """Times in milliseconds, and messages."""
+        logs = self._state.backends("logs")[of.account][of.region]
+        group = logs.groups.get(name)
         if group is None:
-            _LOG.warning("the log group `%s` of trail `%s` does not exist", trail.log_group, trail.name)
+            _LOG.warning("the log group `%s` of %s does not exist", name, of.label)
             return
         if stream not in group.streams:
-            logs.create_log_stream(trail.log_group, stream)
-        at = int(now.timestamp() * 1000)
-        logs.put_log_events(
-            trail.log_group, stream, [{"timestamp": at, "message": json.dumps(record)} for record in records]
-        )
+            logs.create_log_stream(name, stream)
+        logs.put_log_events(name, stream, [{"timestamp": at, "message": message} for at, message in rows])
 
 
 def _random() -> str:

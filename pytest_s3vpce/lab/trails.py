@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_s3vpce.lab import accesslogs
 from pytest_s3vpce.lab.signatures import Verified
-from pytest_s3vpce.lab.traildelivery import Delivery, LogTarget, Trail
+from pytest_s3vpce.lab.traildelivery import LogTarget, Trail
 from pytest_s3vpce.lab.trailrecords import Seen, api_event, network_event
 from pytest_s3vpce.lab.trailselectors import takes
 from pytest_s3vpce.markup import from_xml
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pytest_s3vpce.lab.keys import Keys
-    from pytest_s3vpce.lab.logwriters import LogWriters
     from pytest_s3vpce.lab.signatures import Anonymous
     from pytest_s3vpce.lab.state import State
+    from pytest_s3vpce.lab.traildelivery import Delivery
     from pytest_s3vpce.lab.trailrecords import Record
     from pytest_s3vpce.lab.wire import HttpRequest, HttpResponse
 
@@ -34,10 +34,10 @@ _ERRORS: Final = 400
 class Trails:
     """Sees every request of the lab; without any trail or access log it does nothing more."""
 
-    def __init__(self, state: State, *, keys: Keys, writers: LogWriters, delay: float) -> None:
+    def __init__(self, state: State, *, keys: Keys, delivery: Delivery) -> None:
         self._state = state
         self._keys = keys
-        self._delivery = Delivery(state, writers=writers, delay=delay)
+        self._delivery = delivery
         self._trails: tuple[Trail, ...] = ()
         self._has_access_logs = False
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _TCP: Final = frozenset({"-1", "tcp", "6"})
 # Answers come back to a port that the client's system chose: Linux takes 32768 to 60999.
-_EPHEMERAL: Final = 40_000
+EPHEMERAL: Final = 40_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,17 +64,33 @@ def _names(rule: SecurityRule, *, topology: Topology, far: Far) -> bool:
     return bool(set(rule.group_ids) & set(far.group_ids)) or any(covers(cidr, far.address) for cidr in blocks)
 
 
+def group_lets_out(topology: Topology, *, group_ids: Iterable[str], far: Far, port: int) -> bool:
+    """Whether a rule of any of these groups lets a connection out."""
+    groups = [topology.security_group(group_id) for group_id in group_ids]
+    rules = [rule for group in groups if group is not None for rule in group.egress]
+    return lets(rules, topology=topology, far=far, port=port)
+
+
+def acl_lets_out(topology: Topology, *, subnet: Subnet, far: str, port: int) -> bool:
+    return _acl(topology, subnet, far, ((Direction.OUT, port),)) is None
+
+
+def acl_lets_back(topology: Topology, *, subnet: Subnet, far: str) -> bool:
+    """Whether answers get in, to a port that the client's system chose."""
+    return _acl(topology, subnet, far, ((Direction.IN, EPHEMERAL),)) is None
+
+
 def client_acl(topology: Topology, *, subnet: Subnet, far: str, port: int) -> str | None:
     """Why the ACL of a client's subnet stops it; None where request and answer pass.
 
     An ACL keeps no state: https://docs.aws.amazon.com/vpc/latest/userguide/nacl-basics.html
     """
-    return _acl(topology, subnet, far, ((Direction.OUT, port), (Direction.IN, _EPHEMERAL)))
+    return _acl(topology, subnet, far, ((Direction.OUT, port), (Direction.IN, EPHEMERAL)))
 
 
 def server_acl(topology: Topology, *, subnet: Subnet, far: str, port: int) -> str | None:
     """As `client_acl`, of the subnet at the other end."""
-    return _acl(topology, subnet, far, ((Direction.IN, port), (Direction.OUT, _EPHEMERAL)))
+    return _acl(topology, subnet, far, ((Direction.IN, port), (Direction.OUT, EPHEMERAL)))
 
 
 def _acl(topology: Topology, subnet: Subnet, far: str, both: Iterable[tuple[Direction, int]]) -> str | None:

@@ -132,6 +132,25 @@ def resolve(
     return connection.to_public(routes.address(topology, destination.service))
 
 
+@dataclass(frozen=True, slots=True)
+class FarEnd:
+    """The interface or public address that a host's name leads to; the subnet is an interface's."""
+
+    far: Far
+    subnet_id: str | None = None
+
+
+def far_end(
+    topology: Topology, *, source: Source, destination: Destination, others: Iterable[Topology] = ()
+) -> FarEnd | None:
+    """Where `resolve` tries to get; None where the name does not resolve."""
+    subnet = topology.subnet(source.subnet_id)
+    vpc = topology.vpc(subnet.vpc_id) if subnet else None
+    if subnet is None or (vpc is not None and not vpc.dns_support):
+        return None
+    return _Connection(topology, subnet=subnet, source=source, destination=destination).far_end(others)
+
+
 def _private_endpoint(topology: Topology, *, subnet: Subnet, destination: Destination) -> Endpoint | None:
     """The interface endpoint that the VPC's private DNS gives for the service's regional names.
 
@@ -163,12 +182,41 @@ class _Connection:
 
     def to_named(self, others: Iterable[Topology]) -> Path | Dropped:
         """To the endpoint whose name the host has, in this network or another one."""
+        found = self._named(others)
+        if found is None:
+            reason = f"there is no endpoint with the name `{self._destination.label}`"
+            return Dropped(reason=reason, how=Loss.NO_NAME)
+        return self.to_interface(*found)
+
+    def _named(self, others: Iterable[Topology]) -> tuple[Topology, Endpoint] | None:
         label = self._destination.label
         for place in (self._topology, *others):
             for endpoint in place.endpoints:
                 if endpoint.is_available and any(name.partition(".")[0] == label for name in endpoint.dns_names):
-                    return self.to_interface(place, endpoint)
-        return Dropped(reason=f"there is no endpoint with the name `{label}`", how=Loss.NO_NAME)
+                    return place, endpoint
+        return None
+
+    def far_end(self, others: Iterable[Topology]) -> FarEnd | None:
+        """What the host's name leads to, whether or not packets get there."""
+        topology, destination = self._topology, self._destination
+        if destination.form is Form.ENDPOINT:
+            found = self._named(others)
+        else:
+            private = _private_endpoint(topology, subnet=self._subnet, destination=destination)
+            found = (topology, private) if private else None
+        if found is not None:
+            interface = self._interface(*found)
+            groups = found[1].security_group_ids if found[0].region == topology.region else ()
+            if interface is None:
+                return None
+            return FarEnd(Far(address=interface.address, group_ids=groups), subnet_id=interface.subnet_id)
+        if destination.form is Form.ENDPOINT:
+            return None
+        if destination.form is Form.DUALSTACK and self._source.ipv6 is not None:
+            six = routes.address6(destination.service)
+            if isinstance(self.to_public(six), Path):
+                return FarEnd(Far(address=six))
+        return FarEnd(Far(address=routes.address(topology, destination.service)))
 
     def to_interface(self, place: Topology, endpoint: Endpoint) -> Path | Dropped:
         """Through an interface of the endpoint: https://docs.aws.amazon.com/vpc/latest/privatelink/concepts.html."""
@@ -234,9 +282,7 @@ class _Connection:
     def _egress(self, far: Far) -> str | None:
         """Why no rule of any of the interface's groups lets the request out."""
         ids = self._source.security_group_ids
-        groups = [self._topology.security_group(group_id) for group_id in ids]
-        rules = [rule for group in groups if group is not None for rule in group.egress]
-        if filters.lets(rules, topology=self._topology, far=far, port=self._port):
+        if filters.group_lets_out(self._topology, group_ids=ids, far=far, port=self._port):
             return None
         named = ", ".join(f"`{group_id}`" for group_id in ids) or "(none)"
         return f"no egress rule of security groups {named} lets port {self._port} out to it"

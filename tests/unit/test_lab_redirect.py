@@ -176,3 +176,62 @@ def test_a_table_that_changed_is_read_anew_and_a_name_without_an_address_does_no
         socket.getaddrinfo("sts.amazonaws.com", 443)
     assert caught.value.errno == socket.EAI_NONAME
     assert greeting("iam.amazonaws.com", 443) == "sts"
+
+
+@pytest.fixture
+def shown(ports: dict[str, int], tmp_path: Path) -> Iterator[socket.socket]:
+    """A table that shows AWS's addresses, and the socket at which the lab hears of what came to nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as heard:
+        heard.bind(("127.0.0.1", 0))
+        heard.settimeout(5)
+        route = {"host": "*.s3.eu-west-1.amazonaws.com", "to": ["127.0.0.1", ports["https"]], "address": "52.216.0.1"}
+        closed = {"host": "*.amazonaws.com", "to": ["127.0.0.1", 1], "address": "54.240.0.1"}  # nobody listens there
+        table = {
+            "version": 1,
+            "routes": [{**route, "port": 443}, {**closed, "port": 443}],
+            "other_ports": ["127.0.0.1", 1],
+            "lost": [*heard.getsockname(), "word"],
+        }
+        (tmp_path / "table.new").write_text(json.dumps(table))
+        (tmp_path / "table.new").replace(tmp_path / "table.json")
+        yield heard
+
+
+@pytest.mark.usefixtures("shown")
+def test_names_have_the_addresses_that_aws_has_for_them() -> None:
+    assert socket.getaddrinfo(S3, 443, type=socket.SOCK_STREAM)[0][4] == ("52.216.0.1", 443)
+    assert socket.gethostbyname(S3) == "52.216.0.1"
+    assert greeting("52.216.0.1", 443) == "https"
+    assert greeting(S3, 443) == "https"
+    with socket.socket() as client:
+        client.connect((S3, 443))
+        assert client.recv(10) == b"https"
+    with socket.socket() as client, pytest.raises(OSError, match="unreachable"):
+        client.connect(("54.240.0.1", 443))  # nobody looked that up here
+    with socket.socket(socket.AF_INET6) as client, pytest.raises(socket.gaierror):
+        client.connect((S3, 443))
+
+
+def test_the_lab_is_told_of_what_did_not_come_up(shown: socket.socket, tmp_path: Path) -> None:
+    with socket.socket() as client:
+        with pytest.raises(ConnectionRefusedError):
+            client.connect(("sts.amazonaws.com", 443))
+        near = client.getsockname()[1]
+    told = json.loads(shown.recv(4096))
+    assert told.pop("seconds") >= 0
+    assert told == {
+        "word": "word",
+        "table": str(tmp_path / "table.json"),
+        "host": "sts.amazonaws.com",
+        "port": 443,
+        "near": near,
+    }
+    address = socket.gethostbyname("sts.amazonaws.com")
+    with socket.socket() as client:
+        assert client.connect_ex((address, 443)) == errno.ECONNREFUSED
+    assert json.loads(shown.recv(4096))["host"] == "sts.amazonaws.com"
+    with socket.socket() as client:
+        assert client.connect_ex(("127.0.0.1", 1)) == errno.ECONNREFUSED  # the worker's own affair
+    shown.settimeout(0)
+    with pytest.raises(BlockingIOError):
+        shown.recv(1)

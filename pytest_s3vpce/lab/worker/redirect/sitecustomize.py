@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import time
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -30,8 +32,11 @@ class Table:
         self._path = path
         self._version: tuple[int, int] | None = None
         self._routes: list[tuple[str, int, tuple[str, int] | None]] = []
+        self._shown: dict[str, str] = {}
         self._other_ports: tuple[str, int] = ("127.0.0.1", 0)
         self._names: list[str] = []
+        self._named: dict[str, str] = {}
+        self._lost: tuple[str, int, str] | None = None
 
     def _read(self) -> None:
         found = os.stat(self._path)  # noqa: PTH116 - pathlib is slow to import
@@ -43,7 +48,9 @@ class Table:
         with open(self._path, encoding="utf-8") as file:  # noqa: PTH123 - as above
             table = json.load(file)
         self._routes = [(route["host"], route["port"], _address(route["to"])) for route in table["routes"]]
+        self._shown = {route["host"]: route["address"] for route in table["routes"] if route.get("address")}
         self._other_ports = tuple(table["other_ports"])
+        self._lost = table.get("lost")
         self._version = version
 
     def find(self, name: str, port: int) -> tuple[str, int]:
@@ -56,14 +63,46 @@ class Table:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return next((address for at, address in routes if at == port), None) or self._other_ports
 
+    def lead(self, name: str, port: int) -> tuple[str, int]:
+        """What a lookup of this name and port says: AWS's address, where there is one to show."""
+        address = self.find(name, port)
+        shown = self._address_shown(name)
+        return address if shown is None else (shown, port)
+
+    def _address_shown(self, name: str) -> str | None:
+        """The address that the name has at AWS: several have one, and lead to one place then."""
+        from fnmatch import fnmatchcase
+
+        pattern = next((host for host, *_ in self._routes if fnmatchcase(name, host)), "")
+        shown = self._shown.get(pattern)
+        if shown is not None:
+            self._named[shown] = name
+        return shown
+
+    def report(self, name: str, port: int, near_port: int, seconds: float) -> None:
+        """Tell the lab of a connection that did not come up: it has not seen it."""
+        if self._lost is None:
+            return
+        import json
+
+        host, number, word = self._lost
+        told = {"word": word, "table": self._path, "host": name, "port": port, "near": near_port, "seconds": seconds}
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(json.dumps(told).encode(), (host, number))
+
     def address_of(self, name: str) -> str:
-        """A stand-in address for a name that is looked up without a port."""
+        """A stand-in address for a name that is looked up without a port, where it has none to show."""
         self.find(name, 443)
+        shown = self._address_shown(name)
+        if shown is not None:
+            return shown
         if name not in self._names:
             self._names.append(name)
         return _SYNTHETIC.format(*divmod(self._names.index(name), 256))
 
     def name_of(self, address: str) -> str | None:
+        if address in self._named:
+            return self._named[address]
         numbers = address.split(".")
         if numbers[:2] != ["198", "18"]:
             return None
@@ -110,7 +149,7 @@ def getaddrinfo(  # noqa: PLR0917 - the signature is socket's
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     text = port.decode("ascii") if isinstance(port, bytes) else port
     number = int(_SERVICES.get(text, text or 0))
-    address = _table().find(name, number) if number else (_table().address_of(name), number)
+    address = _table().lead(name, number) if number else (_table().address_of(name), number)
     return _getaddrinfo(*address, family, type, proto, flags & ~socket.AI_CANONNAME)
 
 
@@ -122,33 +161,56 @@ def gethostbyname_ex(hostname: str) -> tuple[str, list[str], list[str]]:
     return hostname, [], [gethostbyname(hostname)]
 
 
-def _placed(sock: socket.socket, address: Any) -> Any:
-    """Where a connect really goes: listeners of the placement and the worker's own loopback, nowhere else."""
+def _placed(sock: socket.socket, address: Any) -> tuple[Any, str | None]:
+    """Where a connect really goes, and the name that was meant: listeners of the placement and the worker's own
+    loopback, nowhere else.
+    """
     if sock.family not in {socket.AF_INET, socket.AF_INET6} or not isinstance(address, tuple):
-        return address
+        return address, None
     host, port = _text(address[0]), address[1]
     if _family_of(host) is None:
-        return address if host in {"", "localhost"} else getaddrinfo(host, port, sock.family)[0][4]
+        if host in {"", "localhost"}:
+            return address, None
+        if sock.family == socket.AF_INET6:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return _table().find(host, port), host
     if host == "::1" or host.startswith(("127.", "::ffff:127.")):
-        return address
+        return address, None
     name = _table().name_of(host)
     if name is None:
         raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
-    return _table().find(name, port)
+    return _table().find(name, port), name
+
+
+def _lost(sock: socket.socket, name: str, address: Any, began: float) -> None:
+    """Whatever becomes of the report, the client meets what it met."""
+    with suppress(OSError):
+        _table().report(name, address[1], sock.getsockname()[1], time.monotonic() - began)
 
 
 def connect(self: socket.socket, address: Any) -> None:
-    _connect(self, _placed(self, address))
+    placed, name = _placed(self, address)
+    began = time.monotonic()
+    try:
+        _connect(self, placed)
+    except OSError:
+        if name is not None:
+            _lost(self, name, address, began)
+        raise
 
 
 def connect_ex(self: socket.socket, address: Any) -> int:
     try:
-        placed = _placed(self, address)
+        placed, name = _placed(self, address)
     except socket.gaierror:
         raise
     except OSError as failure:
         return failure.errno or errno.ENETUNREACH
-    return _connect_ex(self, placed)
+    began = time.monotonic()
+    status = _connect_ex(self, placed)
+    if status and name is not None:
+        _lost(self, name, address, began)
+    return status
 
 
 def install() -> None:
