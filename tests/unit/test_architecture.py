@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -112,6 +114,12 @@ def test_a_module_imports_only_from_rooms_below(path: Path) -> None:
         assert other == room or LEVEL[other] > LEVEL[room] or {room, other} <= ROOMS[LEVEL[room]], (
             f"{path.name} of {room} imports {other}, which stands above or beside it"
         )
+
+
+def test_the_page_names_every_room() -> None:
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = [text.removesuffix(".py").rstrip("/") for text in re.findall(r"`([^`\s]+)`", page)]
+    assert [room for room in LEVEL if not any(fnmatchcase(room, text) for text in named)] == []
 
 
 def test_only_the_shells_import_pytest_and_only_the_adapter_moto() -> None:
