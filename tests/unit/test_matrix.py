@@ -142,6 +142,7 @@ def test_what_was_parted_otherwise_is_not_joined(change: dict[str, Any], said: s
     """A test may be in none of the parts then, or what one measured is not what the other did."""
     part = replace(
         MATRIX,
+        mode="live",
         whole="a",
         accounts=(AccountResult(name="main", id="111122223333", region="eu-west-1"),),
         buckets=(BucketResult(label="reports", name="staging", account="main"),),
@@ -149,3 +150,9 @@ def test_what_was_parted_otherwise_is_not_joined(change: dict[str, Any], said: s
     assert joined([part, part]).whole == joined([replace(part, whole=""), part]).whole == "a"
     with pytest.raises(RunError, match=said):
         joined([part, replace(part, **change)])
+
+
+def test_each_lab_has_buckets_of_its_own() -> None:
+    """By a module that calls them otherwise each time, as Terraform does with `bucket_prefix`."""
+    parts = [replace(MATRIX, buckets=(BucketResult(label="reports", name=f"r-{at}", account="main"),)) for at in "ab"]
+    assert [row.name for row in joined(parts).buckets] == ["r-a", "r-b"]
