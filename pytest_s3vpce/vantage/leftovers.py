@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_s3vpce.vantage import marks
 from pytest_s3vpce.vantage.control import FAULTS, code_of
 from pytest_s3vpce.vantage.ledger import Entry, Kind
-from pytest_s3vpce.vantage.removal import DELETED, GONE, LIVING, MARK, POLICY_TYPES, SCRATCH
+from pytest_s3vpce.vantage.removal import DELETED, GONE, LIVING, MARK, SCRATCH, policies_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -184,8 +184,7 @@ def organization_policies(control: ControlPlane, age: Age) -> Iterator[Entry]:
         raise
     if manager != control.owner.split(":")[4]:
         return
-    pages = client.get_paginator("list_policies")
-    for row in (row for kind in POLICY_TYPES for page in pages.paginate(Filter=kind) for row in page["Policies"]):
+    for row in policies_of(client):
         if row["Name"].startswith(PREFIX):
             tags = _mapping(_asked(client.list_tags_for_resource, ResourceId=row["Id"]).get("Tags", []))
             if age.takes(tags):

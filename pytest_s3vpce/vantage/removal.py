@@ -13,7 +13,7 @@ from pytest_s3vpce.vantage.control import FAULTS, code_of, words_of
 from pytest_s3vpce.vantage.ledger import Kind, Remaining
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pytest_s3vpce.vantage.control import ControlPlane
     from pytest_s3vpce.vantage.ledger import Entry, Ledger
@@ -45,7 +45,7 @@ _AT_ONCE: Final = 8
 _ENDING: Final = frozenset({"deleting", "deleted"})
 DELETED: Final = "deleted"
 """The state of an endpoint that is gone, and shown for a while."""
-POLICY_TYPES: Final = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
+_POLICY_TYPES: Final = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
 _BUSY: Final = "ResourceConflictException"
 _BUSY_TRIES: Final = 15
 _BUSY_PAUSE: Final = 2.0
@@ -199,20 +199,25 @@ def _unseen_tries(entry: Entry) -> int:
 
 
 def _remove_organization_policy(entry: Entry, control: ControlPlane) -> str | None:
-    """By its id; where none was told, by its name, which is one run's own."""
+    """By its id; where none was told, by its name, which is one run's own.
+
+    There may be empty pages before others:
+    https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListTargetsForPolicy.html
+    """
     client = control.client("organizations")
-    names = [entry.given_id] if entry.given_id else _policies(client, entry.identifier)
-    for name in names:
-        for target in client.list_targets_for_policy(PolicyId=name)["Targets"]:
-            client.detach_policy(PolicyId=name, TargetId=target["TargetId"])
+    named = (row["Id"] for row in policies_of(client) if row["Name"] == entry.identifier)
+    for name in [entry.given_id] if entry.given_id else [*named]:
+        pages = client.get_paginator("list_targets_for_policy").paginate(PolicyId=name)
+        for target in [row["TargetId"] for page in pages for row in page["Targets"]]:
+            client.detach_policy(PolicyId=name, TargetId=target)
         client.delete_policy(PolicyId=name)
     return None
 
 
-def _policies(client: Any, name: str) -> list[str]:
+def policies_of(client: Any) -> Iterator[dict[str, Any]]:
+    """All of an organization's of the types that calibrations make."""
     pages = client.get_paginator("list_policies")
-    rows = (row for kind in POLICY_TYPES for page in pages.paginate(Filter=kind) for row in page["Policies"])
-    return [row["Id"] for row in rows if row["Name"] == name]
+    return (row for kind in _POLICY_TYPES for page in pages.paginate(Filter=kind) for row in page["Policies"])
 
 
 def _remove_role(entry: Entry, control: ControlPlane) -> str | None:

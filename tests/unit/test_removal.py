@@ -541,8 +541,10 @@ def test_an_organizations_policy_is_detached_and_deleted(
         rows: Any = [{"Policies": [{"Id": "p-other", "Name": "other"}]}, {"Policies": [{"Id": name, "Name": NAME}]}]
         for kind, row in zip(("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"), rows, strict=True):
             aws["organizations"].add_response("list_policies", row, {"Filter": kind})
+    none: Any = {"Targets": [], "NextToken": "more"}  # as Organizations says it may be
     targets: Any = {"Targets": [{"TargetId": "111122223333"}]}
-    aws["organizations"].add_response("list_targets_for_policy", targets, {"PolicyId": name})
+    aws["organizations"].add_response("list_targets_for_policy", none, {"PolicyId": name})
+    aws["organizations"].add_response("list_targets_for_policy", targets, {"PolicyId": name, "NextToken": "more"})
     aws["organizations"].add_response("detach_policy", {}, {"PolicyId": name, "TargetId": "111122223333"})
     aws["organizations"].add_response("delete_policy", {}, {"PolicyId": name})
     assert strike(ledger, made, control) is None
