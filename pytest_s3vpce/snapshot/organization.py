@@ -80,11 +80,15 @@ class Clients(dict[str, Any]):
 
 
 def _above(client: Any, account_id: str) -> list[str]:
-    """The root and the units above an account, from the root down."""
+    """The root and the units above an account, from the root down; each has one, but there may be empty pages before.
+
+    https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListParents.html
+    """
     found: list[str] = []
     child = account_id
     while not child.startswith("r-"):
-        child = str(client.list_parents(ChildId=child)["Parents"][0]["Id"])
+        pages = client.get_paginator("list_parents").paginate(ChildId=child)
+        child = next(str(row["Id"]) for page in pages for row in page["Parents"])
         found.insert(0, child)
     return found
 

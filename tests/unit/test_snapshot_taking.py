@@ -366,7 +366,8 @@ def test_levels_are_none_where_the_type_is_not_in_use_and_unread_where_one_is(or
     parents = {"Parents": [{"Id": "r-ab12", "Type": "ROOT"}]}
     with Stubber(organizations) as stub:
         stub.add_response("describe_organization", about)
-        stub.add_response("list_parents", parents)
+        stub.add_response("list_parents", {"Parents": [], "NextToken": "more"})  # as Organizations says it may be
+        stub.add_response("list_parents", parents, {"ChildId": "444455556666", "NextToken": "more"})
         stub.add_client_error("list_policies_for_target", "PolicyTypeNotEnabledException")
         stub.add_client_error("list_policies_for_target", "AccessDeniedException", "you may not")
         found = organization.place_of(organizations, "444455556666", of_management={})
