@@ -29,6 +29,7 @@ from pytest_s3vpce.snapshot import (
     vpc_of,
     ways_differ,
 )
+from pytest_s3vpce.snapshot.state import Unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from pytest_s3vpce.claims.gaps import Gap
     from pytest_s3vpce.policy import Policies
     from pytest_s3vpce.run.world import World
+    from pytest_s3vpce.snapshot.state import Rows
 
 
 def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> Described:
@@ -53,7 +55,7 @@ def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> 
         policies = pool.map(lambda label: _policy(world, label), labels)
         sides = pool.map(lambda name: _own_policies(world, name), explained)
         public = pool.map(lambda label: _public(world, label), configured)
-        controls = pool.map(lambda label: _controls(world, label), labels)
+        controls = pool.submit(_controls, world, labels)
         endpoints = {facts.id: facts for rows in found for facts in rows}
         places = dict(zip(inside, found_places, strict=True))
         several = [name for name in inside if len(places[name].subnets) > 1]
@@ -63,7 +65,7 @@ def describe(world: World, vantages: Iterable[str], claims: Sequence[Claim]) -> 
         texts = dict(zip(labels, policies, strict=True))
         own = {name: side for name, side in zip(explained, sides, strict=True) if side is not None}
         openness = dict(zip(configured, public, strict=True))
-        spared = dict(zip(labels, controls, strict=True))
+        spared = controls.result()
     return Described(
         endpoints=endpoints,
         vantage_endpoints={
@@ -206,20 +208,38 @@ def _policy(world: World, label: str) -> str | None:
         return None
 
 
-def _controls(world: World, label: str) -> tuple[Gap, ...] | None:
-    """What the organization's resource control policies spare, read by its management account where that is known."""
+def _controls(world: World, labels: Iterable[str]) -> dict[str, tuple[Gap, ...] | None]:
+    """What the organization's resource control policies over these buckets spare.
 
-    def organizations(account: str) -> Any:
-        return world.accounts.client("organizations", account=account)
+    Read account by account, one after the other: Organizations lets nobody ask often.
+    https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html
+    """
+    read: dict[str, tuple[Rows, ...] | Unread] = {}
+    found: dict[str, tuple[Gap, ...] | None] = {}
+    for label in labels:
+        try:
+            facts = world.bucket(label)
+            if facts.account not in read:
+                read[facts.account] = _levels_over(world, facts.account)
+            found[label] = exemptions_under(read[facts.account], bucket=facts.name)
+        except S3VpceError:
+            found[label] = None
+    return found
+
+
+def _levels_over(world: World, account: str) -> tuple[Rows, ...] | Unread:
+    """By the management account, where that is known."""
+
+    def organizations(name: str) -> Any:
+        return world.accounts.client("organizations", account=name)
 
     try:
-        facts = world.bucket(label)
         ids = {world.account_id(name): name for name in world.inventory.accounts}
-        client = organizations(facts.account)
-        found = controls_over(client, facts.account_id, of_management=Clients(ids, organizations))
-        return exemptions_under(found, bucket=facts.name)
-    except S3VpceError:
-        return None
+        return controls_over(
+            organizations(account), world.account_id(account), of_management=Clients(ids, organizations)
+        )
+    except S3VpceError as error:
+        return Unread(unread=error.what)
 
 
 def _own_policies(world: World, name: str) -> Policies | None:

@@ -21,6 +21,7 @@ from pytest_s3vpce.model import Cell, Target
 from pytest_s3vpce.points import Ec2, Lambda, Local
 from pytest_s3vpce.predict import Predictor
 from pytest_s3vpce.references import References
+from pytest_s3vpce.run import describing
 from pytest_s3vpce.run.describing import describe
 from pytest_s3vpce.run.environment import Environment
 from pytest_s3vpce.run.snapshotrights import snapshot_permissions
@@ -394,6 +395,20 @@ def test_what_spares_somebody_from_the_policies_over_a_members_bucket_is_read_by
         f"`statement 0 of {made}` holds only where Null aws:SourceVpce true",
     ]
     assert (told["reports"], told["lost"]) == ((), None)
+
+
+def test_policies_over_buckets_are_read_once_for_an_account(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def controls_over(_client: Any, account_id: str, **_: Any) -> tuple[()]:
+        asked.append(account_id)
+        return ()
+
+    monkeypatch.setattr(describing, "controls_over", controls_over)
+    labels = list(taken.world.inventory.buckets)
+    told = describe(taken.world, [], [replace(ENDPOINT_ONLY, bucket=label) for label in labels]).controls
+    assert {*told} == {*labels}
+    assert len(asked) == len({*asked}) < len(labels)
 
 
 def test_policies_over_buckets_may_not_be_read(organizations: Any) -> None:
