@@ -91,8 +91,11 @@ class Operator:
         known = {**(readers or {}), **self._readers(buckets)}
         now = known if are_missed(cells, specs) else self._readers(buckets)
         vantages = list(dict.fromkeys([*_vantages(cells, specs), *(vantage for _, vantage in now.values())]))
-        principals = [*_principals(cells, specs), *(principal for principal, _ in known.values())]
-        self.guard(principals, [*vantages, *(vantage for _, vantage in known.values())])
+        principals = [*_principals(cells, specs), *(principal for principal, _ in now.values())]
+        self.guard(
+            [*principals, *(principal for principal, _ in known.values())],
+            [*vantages, *(vantage for _, vantage in known.values())],
+        )
         try:
             found, setting, unmade = self._ready(
                 cells, claims, vantages=vantages, principals=principals, buckets=buckets
