@@ -96,6 +96,8 @@ class Probe:
     session_policy: str = ""
     canary_range: str = field(default="", compare=True)
     """A byte range that takes the place of the form's, for reading a canary whole."""
+    any_owner: bool = False
+    """Sent whoever owns the bucket, else S3 refuses it where that is not who the inventory says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +174,7 @@ def parameters_of(probe: Probe, row: Operation, form: Form, destination: Destina
         parameters["Range"] = probe.canary_range
     if any(requirement.resource is not Resource.NONE for requirement in row.requires):
         parameters.setdefault("Bucket", destination.host.access_point or destination.bucket)
-        if destination.owner:
+        if destination.owner and not probe.any_owner:
             parameters.setdefault("ExpectedBucketOwner", destination.owner)
     if row.on_object:
         parameters.setdefault("Key", destination.key)

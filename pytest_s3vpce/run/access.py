@@ -257,6 +257,7 @@ class AccessRun:
             presign,
             cell.transport,
             probe.canary_range,
+            probe.any_owner,
             cell.target.key,
             cell.mutating,
         )

@@ -40,6 +40,8 @@ class Observed:
     """Labels of objects that were not there, or were read and could not be read again."""
     unshown: set[str] = field(default_factory=set)
     """Buckets whose readers S3 refused the canary, or told that nothing is there."""
+    elsewhere: set[Probe] = field(default_factory=set)
+    """Those refused that S3 let in where no owner of the bucket was expected."""
     calibration: Calibration = NONE
 
     def heard(self, probe: Probe, answer: Answer) -> None:
@@ -69,6 +71,8 @@ class Observed:
                 )
             elif not row.on_object and bucket in unentered:
                 why = f"S3 named no policy, as where another account owns the bucket, and nobody was let into {bucket}"
+            elif probe in self.elsewhere:
+                why = f"S3 let it in where no owner was expected: another account than the inventory's owns {bucket}"
             if why:
                 self.counted[probe] = replace(self.counted[probe], kind=OutcomeKind.INCONCLUSIVE, reason=why)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_s3vpce.operations import operation
@@ -79,6 +80,10 @@ class Presence:
         late = {bucket: others[bucket] for bucket in named if bucket in others and not self._readers.get(bucket)}
         self._read(late)
         self._read_unread(bare, {**self._readers, **late})
+        entered = {probe.cell.target.bucket for probe, told in outcomes.items() if told.allowed}
+        entered.update(bucket for bucket, (read, _) in self._seen.canaries.items() if read)
+        settled = entered | self._seen.unshown  # where the reader was refused, too, all is in doubt
+        self._ask_any_owner(probe for probe in bare if probe.cell.target.bucket not in settled)
 
     def _read(self, readers: Mapping[str, Reader | None]) -> dict[str, bytes]:
         seen, found = self._seen, dict[str, bytes]()
@@ -127,6 +132,22 @@ class Presence:
         found = Observed()
         self._exchange(list(unread.values()), found)
         self._seen.gone.update(label for label, probe in unread.items() if is_absent(found.answers.get(probe)))
+
+    def _ask_any_owner(self, refused: Iterable[Probe]) -> None:
+        """In buckets that let nobody in: whether S3 refused only since another account owns them than was said.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
+        """
+        again = {
+            probe: replace(probe, any_owner=True) for probe in refused if not operation(probe.cell.operation).writes
+        }
+        found = Observed(calibration=self._seen.calibration)
+        self._exchange(list(again.values()), found)
+        self._seen.elsewhere.update(
+            probe
+            for probe, other in again.items()
+            if outcome_of(other, found).allowed or is_absent(found.answers.get(other))
+        )
 
     def _readings(self, readers: Mapping[str, Reader | None]) -> Iterable[tuple[str, str, Answer | str]]:
         probes = {}

@@ -174,6 +174,26 @@ def test_a_denial_where_nothing_is_does_not_pass(stage: Stage) -> None:
     assert all("no object was shown to be there on reports" in row.counted.reason for row in cells)
 
 
+def test_an_open_bucket_of_another_account_than_was_said_does_not_pass(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 refuses every request that expects another owner; nobody reads the bucket, so that nothing else shows it."""
+
+    def opened(policy: dict[str, Any]) -> None:
+        policy["Statement"] = [row for row in policy["Statement"] if row["Effect"] == "Allow"]
+
+    reports = stage.inventory.buckets["reports"]
+    unread = reports.model_copy(
+        update={"account": "partner", "canary": reports.canary.model_copy(update={"reader": None})}
+    )
+    cells = [row for row in stage.plan.cells if row.id == "GetObject/reports/partner:internet/https"]
+    with stage.bucket_policy(opened), monkeypatch.context() as patch:
+        patch.setitem(stage.inventory.buckets, "reports", unread)
+        (row,) = stage.fresh_operator().observe(cells, []).cells
+    assert (row.measured.outcome, row.counted.outcome, row.passed) == ("denied", "inconclusive", False)
+    assert "another account than the inventory's owns reports" in row.counted.reason
+
+
 @pytest.mark.parametrize(
     ("account", "claims"), [("main", ("endpoint-only", "tls-only")), ("partner", ("cross-account",))]
 )

@@ -152,6 +152,9 @@ class Script:
         return [self.next(probe) for probe in probes]
 
     def next(self, probe: Probe) -> Answer:
+        if probe.any_owner and probe not in self.given:  # whoever owns it, the answer is the last one
+            probe = replace(probe, any_owner=False)
+            self.given[probe] = self.given[probe][-1:]
         row = self.given[probe]
         found = row.pop(0) if len(row) > 1 else row[0]
         if isinstance(found, Exception):
@@ -165,7 +168,7 @@ class Scripted(AccessRun):
     script: Script
 
     def _request(self, probe: Probe) -> Any:
-        return self.script.next(probe) if self.script.given[probe][0] is UNSIGNED else probe
+        return self.script.next(probe) if self.script.given.get(probe, [probe])[0] is UNSIGNED else probe
 
 
 def scripted(
@@ -275,7 +278,8 @@ def test_a_part_whose_cells_let_nobody_in_asks_who_may_read_where_s3_gives_no_re
     """As `-k` and shards leave them; of a bucket that another account owns S3 says no more than `Access Denied`."""
     run = scripted({READER.probe(): [reading], refused: [NO]})
     seen = run.send([refused], {}, unmade={}, others={"reports": READER})
-    assert run.script.sent == [refused, READER.probe()]
+    assert run.script.sent[:2] == [refused, READER.probe()]
+    assert run.script.sent[2:] == ([replace(refused, any_owner=True)] if reading is LOST else [])
     assert seen.counted[refused].denied is counts
     named = scripted({READER.probe(): [reading], refused: [NAMED]})
     named.send([refused], {}, unmade={}, others={"reports": READER})
@@ -345,6 +349,31 @@ def test_a_denial_is_controlled_where_nothing_but_policy_can_be_its_reason(
     assert Controlled.of(SETTING, seen.results()).holds(probe) is controlled
     alone = scripted({probe: [given]}).send([probe], {}, unmade={})
     assert not Controlled.of(SETTING, alone.results()).holds(probe)
+
+
+@pytest.mark.parametrize(
+    ("readers", "reading"), [({}, []), ({"reports": None}, []), ({"reports": READER}, [LOST])], ids=str
+)
+@pytest.mark.parametrize(("anyway", "counts"), [(THERE, False), (ABSENT, False), (NO, True), (LOST, True)])
+def test_a_bucket_that_lets_nobody_in_may_be_another_accounts(
+    readers: dict[str, Reader | None], reading: list[Answer | Exception], anyway: Answer | Exception, counts: bool
+) -> None:
+    """S3 refuses all who expect another owner, and a wrong account in the inventory would make an open bucket pass."""
+    refused = get("stranger")
+    given: dict[Probe, list[Answer | Exception]] = {refused: [NO], replace(refused, any_owner=True): [anyway]}
+    if reading:
+        given[READER.probe()] = reading
+    seen = scripted(given).send([refused], readers, unmade={})
+    assert seen.counted[refused].denied is counts
+    said = "S3 let it in where no owner was expected: another account than the inventory's owns reports"
+    assert counts or seen.counted[refused].reason == said
+
+
+def test_a_bucket_that_let_somebody_in_is_the_inventorys() -> None:
+    given: dict[Probe, list[Answer | Exception]] = {get(): [THERE], get("stranger"): [NO]}
+    run = scripted(given)
+    run.send([get(), get("stranger")], {}, unmade={})
+    assert not [probe for probe in run.script.sent if probe.any_owner]
 
 
 def test_somebody_else_who_reads_the_object_shows_it_too() -> None:
