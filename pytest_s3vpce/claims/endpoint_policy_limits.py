@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _UNNAMED: Final = "s3vpce-a-bucket-that-no-policy-names"
 _NOBODYS: Final = "000000000000"
-_ARN: Final = re.compile(r"arn:[\w-]+:iam::\d{12}:(?:role|user)/[^*?$]+")
+_WHO: Final = frozenset({"aws:principalarn", "aws:principalaccount"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,13 +130,15 @@ class EndpointPolicyLimits(Claim):
         names = tuple(name for name in _patterns(allows) if self._is_open(setting, facts, name=name))
         if names:
             yield Gap(f"the policy of {facts.id} lets through to buckets of anybody's that fit:", names)
-        people = tuple(arn for arn in _callers(allows) if self._is_open(setting, facts, arn=arn))
+        people = tuple(
+            text for text in _callers(allows) if any(self._is_open(setting, facts, arn=arn) for arn in _meant(text))
+        )
         if people:
             yield Gap(f"the policy of {facts.id} lets through to buckets that it does not name:", people)
 
     def _is_open(self, setting: Setting, facts: EndpointFacts, *, name: str = _UNNAMED, arn: str = "") -> bool:
         """Whether a bucket of nobody's, of a name that fits, is in reach for those who were tried, or for that ARN."""
-        fits = self._with_unnamed(setting, _NOBODYS, name=name.replace("*", _UNNAMED).replace("?", "x"))
+        fits = self._with_unnamed(setting, _NOBODYS, name=_filled(name))
         if arn:
             people = {who: replace(row, arn=arn, anonymous=False) for who, row in setting.principals.items()}
             fits = replace(fits, principals=people)
@@ -154,10 +156,25 @@ def _patterns(allows: Iterable[Statement]) -> Iterator[str]:
 
 
 def _callers(allows: Iterable[Statement]) -> tuple[str, ...]:
-    """The roles and users for whom there are statements."""
+    """The roles, users and accounts for whom there are statements, as they are written."""
     found: list[str] = []
     for row in allows:
         whom = row.row.get("Principal", ())
         found += listed(whom.get("AWS", ())) if isinstance(whom, dict) else ()
-        found += [arn for one in row.conditions if one.key == "aws:principalarn" for arn in one.wanted]
-    return tuple(dict.fromkeys(arn for arn in found if _ARN.fullmatch(arn)))
+        found += [text for one in row.conditions if one.key in _WHO for text in one.wanted]
+    return tuple(dict.fromkeys(found))
+
+
+def _meant(text: str) -> tuple[str, ...]:
+    """ARNs of some who are meant: of an account a role and its root, of a pattern one that fits."""
+    partition, service, _, account, name = (arn_parts(text) or ("", "aws", "iam", "", text, "root"))[1:]
+    if service != "iam" or "$" in text or not re.fullmatch(r"\d{12}|[*?]+", account):
+        return ()
+    begins = f"arn:{partition}:iam::{account if account.isdecimal() else _NOBODYS}"
+    if name.startswith(("role/", "user/")):
+        return (f"{begins}:{_filled(name)}",)
+    return (f"{begins}:role/{_UNNAMED}", f"{begins}:root")
+
+
+def _filled(pattern: str) -> str:
+    return pattern.replace("*", _UNNAMED).replace("?", "x")

@@ -400,6 +400,23 @@ BESIDES: list[tuple[list[dict[str, Any]], str]] = [
     ([{"Resource": "*", "Principal": {"AWS": ADMIN}}], f"that it does not name: {ADMIN}"),
     ([{"Resource": "*", "Condition": {"ArnEquals": {"aws:PrincipalArn": ADMIN}}}], f"that it does not name: {ADMIN}"),
     ([{"Resource": "arn:aws:s3:::reports/*", "Principal": {"AWS": ADMIN}}], ""),
+    ([{"Resource": "*", "Principal": {"AWS": "999988887777"}}], "that it does not name: 999988887777"),
+    (
+        [{"Resource": "*", "Condition": {"StringEquals": {"aws:PrincipalAccount": "999988887777"}}}],
+        "that it does not name: 999988887777",
+    ),
+    (
+        [{"Resource": "*", "Condition": {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/ci-*"}}}],
+        "that it does not name: arn:aws:iam::*:role/ci-*",
+    ),
+    (
+        [
+            {"Resource": "*", "Principal": {"AWS": "arn:aws:iam::999988887777:root"}},
+            {"Effect": "Deny", "Resource": "*", "Condition": {"StringNotEquals": {"aws:PrincipalAccount": "1"}}},
+        ],
+        "",
+    ),
+    ([{"Resource": "*", "Condition": {"ArnLike": {"aws:PrincipalArn": "arn:aws:sts::*:assumed-role/ci/*"}}}], ""),
 ]
 
 
