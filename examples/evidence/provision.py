@@ -1,4 +1,4 @@
-"""The first test's perimeter with a bucket that its endpoint's policy keeps out, a trail, and an access log."""
+"""The first test's perimeter with a bucket that its endpoint's policy keeps out, a trail, an access log, a flow log."""
 
 import json
 import runpy
@@ -41,12 +41,16 @@ def provision(accounts):
 
     write_trail(session, names["trail"], account)
     write_access_log(s3, outputs["ReportsBucket"], names["access-logs"], account)
+    (subnet,) = ec2.describe_subnets(SubnetIds=[outputs["AppSubnet"]])["Subnets"]
+    write_flow_log(session, subnet["VpcId"])
     return {
         **outputs,
         "ElsewhereBucket": names["elsewhere"],
         "TrailBucket": names["trail"],
         "AccessLogBucket": names["access-logs"],
         "TrailGroup": "perimeter-trail",
+        "FlowGroup": "perimeter-flows",
+        "ClosedGroup": closed_group(ec2, subnet["VpcId"]),
     }
 
 
@@ -74,6 +78,36 @@ def write_trail(session, bucket, account):
     )
     trail.put_event_selectors(TrailName="perimeter", AdvancedEventSelectors=SELECTORS)
     trail.start_logging(Name="perimeter")
+
+
+def write_flow_log(session, vpc):
+    """All connections of the VPC, each way by itself, to a log group."""
+    logs, iam, ec2 = (session.client(service) for service in ("logs", "iam", "ec2"))
+    logs.create_log_group(logGroupName="perimeter-flows")
+    service = {"Effect": "Allow", "Principal": {"Service": "vpc-flow-logs.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = iam.create_role(RoleName="flows", AssumeRolePolicyDocument=policy(service))
+    rights = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogGroups", "logs:DescribeLogStreams"]
+    iam.put_role_policy(
+        RoleName="flows",
+        PolicyName="logs",
+        PolicyDocument=policy({"Effect": "Allow", "Action": rights, "Resource": "*"}),
+    )
+    ec2.create_flow_logs(
+        ResourceIds=[vpc],
+        ResourceType="VPC",
+        TrafficType="ALL",
+        MaxAggregationInterval=60,
+        LogGroupName="perimeter-flows",
+        DeliverLogsPermissionArn=role["Role"]["Arn"],
+    )
+
+
+def closed_group(ec2, vpc):
+    """A security group that lets nothing out."""
+    group = ec2.create_security_group(GroupName="closed", Description="nothing gets out", VpcId=vpc)["GroupId"]
+    everywhere = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    ec2.revoke_security_group_egress(GroupId=group, IpPermissions=[everywhere])
+    return group
 
 
 def write_access_log(s3, bucket, target, account):

@@ -1,4 +1,4 @@
-"""Events and log lines as records, each with what it is found by: a request's id, or a connection's two ends."""
+"""Events and log lines as records, each with what it is found by: a request's id."""
 
 from __future__ import annotations
 
@@ -42,23 +42,6 @@ _ACCESS: Final = (
 )
 """The fields of a line in their order; newer ones may follow.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html"""
-_FLOW: Final = (
-    "version",
-    "account-id",
-    "interface-id",
-    "srcaddr",
-    "dstaddr",
-    "srcport",
-    "dstport",
-    "protocol",
-    "packets",
-    "bytes",
-    "start",
-    "end",
-    "action",
-    "log-status",
-)
-"""The default format. https://docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html"""
 
 
 def of_event(event: Mapping[str, Any], *, source: str) -> tuple[str, Record] | None:
@@ -104,26 +87,6 @@ def of_access_line(line: str, *, source: str) -> tuple[str, Record] | None:
         tls=row["tls"],
         cipher=row["cipher"],
         error_code=row["error"],
-    )
-
-
-def of_flow(line: str, *, source: str) -> tuple[str, Record] | None:
-    """Both ends of a connection and the record of a flow in the default format; None where it is none."""
-    found = line.split()
-    if len(found) < len(_FLOW):
-        return None
-    row = dict(zip(_FLOW, found, strict=False))
-    if row["log-status"] != "OK":
-        return None
-    ends = f"{row['srcaddr']}:{row['srcport']}>{row['dstaddr']}:{row['dstport']}"
-    return ends, Record(
-        kind=RecordKind.FLOW_LOG,
-        source=source,
-        at=row["start"],
-        id=row["interface-id"],
-        name=row["action"],
-        address=row["srcaddr"],
-        error_code=None if row["action"] == "ACCEPT" else row["action"],
     )
 
 

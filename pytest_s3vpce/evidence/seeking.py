@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_s3vpce.errors import S3VpceError
 from pytest_s3vpce.evidence.agreeing import API, WORDS, agreement, judged
+from pytest_s3vpce.evidence.flows import Sought
 from pytest_s3vpce.model import Layer
 from pytest_s3vpce.records import Record, Recording, RecordKind
 from pytest_s3vpce.vantage.control import FAULTS, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pytest_s3vpce.evidence.sources import Source
     from pytest_s3vpce.matrix import CellResult, Matrix, Reading
@@ -26,6 +27,11 @@ _ABSENT_AT_ENDPOINT: Final = (
     "no network activity event of it came within {span}; an endpoint policy's refusal is in no data event, "
     "and in network activity only where the trail of the endpoint's owner selects it: that proves nothing"
 )
+_ABSENT_FLOW: Final = (
+    "no answer of S3's came back, and no flow log told within {span} that packets of it were rejected: "
+    "that proves nothing"
+)
+_BY_TIME: Final = "found by address and time: others' connections may be among them"
 _KINDS: Final = tuple(RecordKind)
 _UNREADABLE: Final = (*FAULTS, S3VpceError, ValueError, OSError, EOFError, zlib.error)
 
@@ -82,7 +88,8 @@ class _Search:
 
     def _look(self, source: Source) -> None:
         try:
-            for key, record in source.look(self._turn(source.group), since=self._since, now=self._clock.now()):
+            wanted = self._turn(source.group) if source.is_asked else sorted(self._welcome[source.group])
+            for key, record in source.look(wanted, since=self._since, now=self._clock.now()):
                 if key in self._welcome[source.group]:
                     self._add(key, record)
         except _UNREADABLE as error:
@@ -98,8 +105,8 @@ class _Search:
     def _add(self, key: str, record: Record) -> None:
         """Once: a trail may write an event to two places, and a log may hold a line twice."""
         rows = self.found.setdefault(key, [])
-        same = [row for row in rows if row.kind is record.kind and (row.id, row.at) == (record.id, record.at)]
-        if not same:
+        told = (record.kind, record.id, record.at, record.name)
+        if not any((row.kind, row.id, row.at, row.name) == told for row in rows):
             rows.append(record)
 
     def _missing(self, group: str, *, among: set[str] | None = None) -> set[str]:
@@ -149,8 +156,18 @@ def _wanted(matrix: Matrix) -> dict[str, set[str]]:
     return {
         "trail": {key for cell in matrix.cells if (key := _request_id(cell))} | claimed,
         "access log": {key for key in logged if key},
-        "flow log": {key for cell in cells if (key := _ends(cell))},
+        "flow log": _flows(cells, matrix) - _outside(matrix),
     }
+
+
+def _flows(cells: Iterable[CellResult], matrix: Matrix) -> set[str]:
+    return {key for cell in cells if (key := _connection(cell, matrix))}
+
+
+def _outside(matrix: Matrix) -> set[str]:
+    """The connections of vantage points that stand in no network of ours: no flow log of ours has them."""
+    ours = {row.name for row in matrix.vantages if row.vpc is not None}
+    return _flows((cell for cell in (*matrix.cells, *matrix.controls) if cell.vantage not in ours), matrix)
 
 
 def _keeps_a_log(bucket: str) -> bool:
@@ -160,7 +177,7 @@ def _keeps_a_log(bucket: str) -> bool:
 def _others(matrix: Matrix, group: str) -> set[str]:
     """What is kept where it is found, and not waited for."""
     if group == "flow log":
-        return {key for cell in matrix.controls if (key := _ends(cell))}
+        return _flows((*matrix.cells, *matrix.controls), matrix)
     ids = [_request_id(cell) for cell in (*matrix.cells, *matrix.controls)]
     return {key for key in (*ids, *(row.request_id for row in matrix.readings)) if key}
 
@@ -178,11 +195,17 @@ def with_evidence(
     labels = tuple(source.label for source in sources if source.label not in search.broken)
     span = _span(search.waited)
     found = search.found
+    has_flows = any(source.group == "flow log" for source in sources if source.label in labels)
+
+    def told(row: CellResult) -> CellResult:
+        absent = _ABSENT_FLOW if has_flows and _connection(row, matrix) and not _request_id(row) else None
+        return replace(row, evidence=_recording(row, found, labels, span, matrix=matrix, absent=absent))
+
     made = agreement(matrix, found)
     return replace(
         matrix,
-        cells=tuple(replace(row, evidence=_recording(row, found, labels, span)) for row in matrix.cells),
-        controls=tuple(replace(row, evidence=_recording(row, found, labels, span)) for row in matrix.controls),
+        cells=tuple(map(told, matrix.cells)),
+        controls=tuple(map(told, matrix.controls)),
         readings=tuple(_read(row, found, labels, span) for row in matrix.readings),
         claims=tuple(judged(row, made, found) if row.requests else row for row in matrix.claims),
         notes=(*matrix.notes, *search.summary(sources), *dict.fromkeys(made.sentences)),
@@ -195,12 +218,29 @@ def _read(row: Reading, found: Mapping[str, Sequence[Record]], labels: tuple[str
 
 
 def _recording(
-    cell: CellResult, found: Mapping[str, Sequence[Record]], labels: tuple[str, ...], span: str
+    cell: CellResult,
+    found: Mapping[str, Sequence[Record]],
+    labels: tuple[str, ...],
+    span: str,
+    *,
+    matrix: Matrix,
+    absent: str | None,
 ) -> Recording:
-    keys = [key for key in (_request_id(cell), _ends(cell)) if key]
-    records = tuple(record for key in keys for record in found.get(key, ()))
-    absent = _ABSENT_AT_ENDPOINT if _refused_by_endpoint(cell) else _ABSENT
-    return _told_or_absent(records, _request_id(cell), labels, absent.format(span=span))
+    key = _connection(cell, matrix) or ""
+    records = tuple(found.get(_request_id(cell) or "", ()))
+    flows = tuple(_of_caller(found.get(key, ()), records))
+    usual = _ABSENT_AT_ENDPOINT if _refused_by_endpoint(cell) else _ABSENT
+    wanted = _request_id(cell) or (key if absent else None)
+    made = _told_or_absent((*records, *flows), wanted, labels, (absent or usual).format(span=span))
+    if flows and not Sought.parse(key).near:
+        return replace(made, sentence=f"{made.sentence} ({_BY_TIME})")
+    return made
+
+
+def _of_caller(flows: Iterable[Record], others: Sequence[Record]) -> Iterator[Record]:
+    """Flows of the address that another record names as the caller's, where it came by an endpoint."""
+    callers = {record.address for record in others if record.vpc_endpoint and record.address}
+    return (flow for flow in flows if not callers or flow.address in callers)
 
 
 def _told_or_absent(
@@ -218,7 +258,7 @@ def _told_or_absent(
 
 def _told(record: Record) -> str:
     if record.kind is RecordKind.FLOW_LOG:
-        return f"a flow at {record.id}: {record.name}"
+        return f"a flow{f' at {record.id}' if record.id else ''}: {record.name}"
     parts = [record.tls or "no TLS", record.error_code or "no error"]
     if record.kind is not RecordKind.ACCESS_LOG:  # which does not know endpoints
         parts.insert(0, f"by {record.vpc_endpoint}" if record.vpc_endpoint else "by no endpoint")
@@ -236,10 +276,10 @@ def _refused_by_endpoint(cell: CellResult) -> bool:
     return cell.measured.layer is Layer.VPC_ENDPOINT
 
 
-def _ends(cell: CellResult) -> str | None:
-    """The two ends of the cell's connection, as a flow log is searched."""
-    received = cell.received
-    return f"{received.local}>{received.peer}" if received and received.local and received.peer else None
+def _connection(cell: CellResult, matrix: Matrix) -> str | None:
+    """The cell's connection, as a flow log is searched for it."""
+    found = Sought.of(cell, begin=matrix.started, end=matrix.started + matrix.seconds)
+    return None if found is None else found.key
 
 
 def _span(seconds: float) -> str:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_s3vpce.evidence.records import of_access_line, of_event, of_flow
+from pytest_s3vpce.evidence.flows import DEFAULT, Sought, of_line
+from pytest_s3vpce.evidence.records import of_access_line, of_event
 
 if TYPE_CHECKING:
     from pytest_s3vpce.records import Record
@@ -22,8 +23,14 @@ _IDS_AT_ONCE: Final = 25
 """A filter pattern has 1,024 characters at most.
 https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html"""
 _DELIVERED: Final = re.compile(r"_(\d{8}T\d{4})Z_[^/]*$")
-_FOLDERS: Final = ("CloudTrail", "CloudTrail-NetworkActivity")
-"""https://docs.aws.amazon.com/awscloudtrail/latest/userguide/get-and-view-cloudtrail-log-files.html"""
+_FOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "trail_bucket": ("CloudTrail", "CloudTrail-NetworkActivity"),
+    "flow_log_bucket": ("vpcflowlogs",),
+}
+"""https://docs.aws.amazon.com/awscloudtrail/latest/userguide/get-and-view-cloudtrail-log-files.html and
+https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-path.html"""
+NOTHING: Final = "0.0.0.0:0>0.0.0.0:0@0-0/none/none"
+"""What no log has, as a source may be asked for it."""
 _GZIP: Final = b"\x1f\x8b"
 _BEFORE: Final = timedelta(minutes=1)
 """Clocks differ, and file names tell minutes only."""
@@ -43,8 +50,10 @@ class Source:
     wait: float
     prefix: str = ""
     organization: str | None = None
+    format: str | None = None
+    """Of a group of flow logs whose format is not the default one: its fields."""
     account_ids: tuple[str, ...] = ()
-    """Whose files are looked through in a trail's bucket."""
+    """Whose files are looked through in a trail's bucket, or one of flow logs."""
     regions: tuple[str, ...] = ()
     buckets: tuple[str, ...] = ()
     """Of access logs whose keys have folders by day: what stands before the day, for each bucket."""
@@ -58,6 +67,11 @@ class Source:
     def group(self) -> str:
         """What must have a request once: a trail, in whichever place it writes; an access log; a flow log."""
         return KINDS[self.kind].group
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether it is asked for what is wanted, so many at a time; else all is read that came."""
+        return KINDS[self.kind].files is None
 
     def look(self, wanted: Iterable[str], *, since: float, now: float) -> Found:
         """Everything of these that is there, each with what it was found by."""
@@ -106,12 +120,33 @@ def _records(file: Any, *, source: str) -> Found:
 
 
 def _flow_logs(source: Source, wanted: tuple[str, ...], since: datetime, _now: datetime) -> Found:
-    addresses = sorted({ends.partition(":")[0] for ends in wanted})
-    for some in _parts(addresses):
-        for message in _messages(source, " ".join(f'?"{one}"' for one in some), since):
-            found = of_flow(message, source=source.label)
-            if found is not None:
-                yield found
+    sought = [Sought.parse(key) for key in wanted]
+    for some in _parts(sorted({address for row in sought for address in row.addresses})):
+        messages = _messages(source, " ".join(f'?"{one}"' for one in some), since)
+        yield from _flows(source, messages, sought, names=source.format.split() if source.format else DEFAULT)
+
+
+def _flows(source: Source, lines: Iterable[str], sought: Sequence[Sought], *, names: Sequence[str]) -> Found:
+    by_end: dict[str, list[Sought]] = {}
+    for row in sought:
+        for end in row.far:
+            by_end.setdefault(end, []).append(row)
+    for line in lines:
+        flow = of_line(line, names=names, source=source.label)
+        if flow is None:
+            continue
+        for row in (*by_end.get(flow.target, ()), *by_end.get(flow.source, ())):
+            record = row.record_of(flow)
+            if record is not None:
+                yield row.key, record
+
+
+def _flow_log_bucket(source: Source, wanted: tuple[str, ...], since: datetime, now: datetime) -> Found:
+    """Text files, whose first line names the fields."""
+    sought = [Sought.parse(key) for key in wanted]
+    for key in _delivered(source, since, now):
+        header, *lines = _body(source, key).decode("utf-8", "replace").splitlines() or [""]
+        yield from _flows(source, lines, sought, names=header.split())
 
 
 def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -128,14 +163,20 @@ def _messages(source: Source, pattern: str, since: datetime) -> Iterator[str]:
 
 
 def _trail_bucket(source: Source, _wanted: tuple[str, ...], since: datetime, now: datetime) -> Found:
+    for key in _delivered(source, since, now):
+        yield from _records(json.loads(_body(source, key)), source=source.label)
+
+
+def _delivered(source: Source, since: datetime, now: datetime) -> Iterator[str]:
+    """The files that came since then, and were not read yet."""
     for prefix in _prefixes(source, since, now):
         for key in _unread(source, _rows(source, prefix)):
             delivered = _DELIVERED.search(key)
             if delivered is not None and datetime.strptime(f"{delivered[1]}Z", "%Y%m%dT%H%M%z") >= since - _BEFORE:
-                yield from _records(json.loads(_body(source, key)), source=source.label)
+                yield key
 
 
-def _trail_files(source: Source, now: datetime) -> Iterator[list[dict[str, Any]]]:
+def _day_files(source: Source, now: datetime) -> Iterator[list[dict[str, Any]]]:
     yield [row for prefix in _prefixes(source, now - _LATELY, now) for row in _rows(source, prefix)]
     yield [row for folder in _region_folders(source) for row in _first_rows(source, folder)]
 
@@ -152,7 +193,7 @@ def _region_folders(source: Source) -> Iterator[str]:
     start += f"AWSLogs/{source.organization}/" if source.organization else "AWSLogs/"
     for account in source.account_ids:
         for region in source.regions:
-            for folder in _FOLDERS:
+            for folder in _FOLDERS[source.kind]:
                 yield f"{start}{account}/{folder}/{region}/"
 
 
@@ -207,7 +248,8 @@ def _body(source: Source, key: str) -> bytes:
 
 KINDS: Final[Mapping[str, Kind]] = {
     "log_group": Kind("log group", "trail", _log_group),
-    "trail_bucket": Kind("trail bucket", "trail", _trail_bucket, _trail_files),
+    "trail_bucket": Kind("trail bucket", "trail", _trail_bucket, _day_files),
     "access_logs": Kind("access log bucket", "access log", _access_logs, _access_files),
     "flow_logs": Kind("flow log group", "flow log", _flow_logs),
+    "flow_log_bucket": Kind("flow log bucket", "flow log", _flow_log_bucket, _day_files),
 }

@@ -63,7 +63,9 @@ class Placements:
         self._verdict = verdict
         self._resolver = resolver
         self._address = address
-        self._attempts = None if lost is None else Attempts(self._of_table, lost)
+        self._stood: dict[str, Placement] = {}
+        """By table, those that are forgotten too: what a worker told last may be heard after it is gone."""
+        self._attempts = None if lost is None else Attempts(self._stood.get, lost)
         self._lock = threading.Lock()
         self._listeners: dict[Origin, Listener] = {}
         self._tables: dict[Origin, Path] = {}
@@ -79,11 +81,6 @@ class Placements:
                 table = self._tables[key] = self._folder / f"redirect-{next(self._numbers)}.json"
                 self._write(key)
             return table
-
-    def _of_table(self, path: str) -> Placement | None:
-        with self._lock:
-            found = next((origin for origin, table in self._tables.items() if str(table) == path), None)
-        return None if isinstance(found, Internet) else found
 
     def forget(self, placement: Placement) -> None:
         """End a placement in which nothing stands any more."""
@@ -121,6 +118,7 @@ class Placements:
         table = {"version": 1, "routes": routes, "other_ports": [nowhere.host, nowhere.port]}
         if self._attempts is not None and not isinstance(origin, Internet):
             table["lost"] = self._attempts.told_at
+            self._stood[str(self._tables[origin])] = origin
         path, text = self._tables[origin], json.dumps(table)
         if path.exists() and path.read_text() == text:
             return

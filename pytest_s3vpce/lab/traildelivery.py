@@ -184,7 +184,7 @@ class Delivery:
             self._put(writer, log.bucket, log.key(now=now), body, form="gzip")
             return
         streams: dict[str, list[tuple[int, str]]] = {}
-        for flow in flows:
+        for flow in sorted(flows, key=lambda flow: flow.start):  # or the group takes none of them
             name = f"{flow.place.interface}-{log.traffic.lower()}"
             streams.setdefault(name, []).append((int(flow.start * 1000), line(flow, log.fields)))
         for name, rows in streams.items():

@@ -14,6 +14,7 @@ from tabulate import tabulate
 from pytest_s3vpce.accounts import SessionKind
 from pytest_s3vpce.errors import S3VpceError, VantageError
 from pytest_s3vpce.escaping import escaped
+from pytest_s3vpce.evidence.sources import NOTHING
 from pytest_s3vpce.run.evidencing import source_at
 from pytest_s3vpce.run.keeping import kept_point
 from pytest_s3vpce.run.planes import Planes, world_of
@@ -255,7 +256,7 @@ class _Doctor:
     def _evidence(self, number: int) -> Check:
         """Whether a log can be read: by looking for nothing in what came just now, and in its newest file."""
         source, now = source_at(self._world, self._planes, number), time.time()
-        for _ in source.look(("nothing",), since=now, now=now):
+        for _ in source.look((NOTHING,), since=now, now=now):
             break
         found = "can be read" if source.read_newest(now) else "can be listed, and holds nothing yet"
         return Check(f"evidence {number + 1}", State.OK, f"{source.label} {found}")

@@ -60,6 +60,7 @@ def source_at(world: World, planes: Planes, number: int) -> Source:
         wait=row.wait,
         prefix=named["prefix"],
         organization=named["organization"] or None,
+        format=row.format,
         account_ids=tuple(world.account_id(name) for name in world.inventory.accounts),  # one bucket may have them all
         buckets=tuple(_folders(world)),
         regions=tuple(dict.fromkeys(world.region(label) for label in world.labels)),

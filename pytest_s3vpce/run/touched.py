@@ -363,7 +363,7 @@ class _Reader:
             self._add(account, "record_groups", group, f"{group}:*")
             return
         prefix = resolve(row.prefix or "", place)
-        if row.kind == "trail_bucket":
+        if row.kind in {"trail_bucket", "flow_log_bucket"}:
             prefix = f"{prefix.rstrip('/')}/AWSLogs/" if prefix else "AWSLogs/"
         bucket = f"arn:{partition}:s3:::{name}"
         self._add(account, "record_buckets", bucket)

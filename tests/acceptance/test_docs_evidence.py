@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from pytest_s3vpce.evidence import sources
+from pytest_s3vpce.evidence import Clock, sources
 from pytest_s3vpce.evidence.records import of_event
 from pytest_s3vpce.evidenceforms import EvidenceSource
 from pytest_s3vpce.inventory import load_inventory
 from pytest_s3vpce.lab.enforcement import Enforcement
 from pytest_s3vpce.matrix import CellResult, Matrix, Verdict
 from pytest_s3vpce.records import RecordKind
-from pytest_s3vpce.run import doctor
+from pytest_s3vpce.run import doctor, evidencing
 from pytest_s3vpce.run.doctor import State, examine
 from pytest_s3vpce.run.evidencing import evidenced
 from pytest_s3vpce.run.folder import RunFolder
@@ -80,7 +80,7 @@ def test_every_request_is_found_with_what_s3_saw(recorded: Stage, measured: Matr
     endpoint = recorded.outputs["Endpoint"]
     inside = cell(found, "GetObject/reports/app:app-subnet").evidence
     assert inside is not None
-    assert {record.kind for record in inside.records} == {RecordKind.DATA, RecordKind.ACCESS_LOG}
+    assert {record.kind for record in inside.records} == {RecordKind.DATA, RecordKind.ACCESS_LOG, RecordKind.FLOW_LOG}
     (data,) = [record for record in inside.records if record.kind is RecordKind.DATA]
     assert (data.vpc_endpoint, data.tls, data.error_code) == (endpoint, "TLSv1.3", None)
     outside = cell(found, "GetObject/reports/app:internet").evidence
@@ -89,11 +89,59 @@ def test_every_request_is_found_with_what_s3_saw(recorded: Stage, measured: Matr
     # no data event and no access log line: the endpoint's policy refused it
     refused = cell(found, "GetObject/elsewhere/app:app-subnet").evidence
     assert refused is not None
-    assert [record.kind for record in refused.records] == [RecordKind.NETWORK_ACTIVITY]
-    assert refused.sentence == f"a network activity event: by {endpoint}, VpceAccessDenied"
+    assert refused.records[0].kind is RecordKind.NETWORK_ACTIVITY
+    assert {record.kind for record in refused.records[1:]} == {RecordKind.FLOW_LOG}
+    assert refused.sentence.startswith(f"a network activity event: by {endpoint}, VpceAccessDenied; a flow at eni-")
     for line in re.findall(r"^  (evidence by .*)$", TEXT, re.MULTILINE):
         assert line in found.notes
     assert [row.passed for row in found.cells] == [row.passed for row in measured.cells]
+
+
+def flows(found: CellResult) -> list[Record]:
+    assert found.evidence is not None
+    return [record for record in found.evidence.records if record.kind is RecordKind.FLOW_LOG]
+
+
+def test_flows_are_found_each_way_and_what_was_rejected_where_nothing_came_back(
+    recorded: Stage, measured: Matrix
+) -> None:
+    """A function's connection is told by its other end, its time, and the address that the trail saw."""
+    found = asked(recorded, measured)
+    inside, silent = cell(found, "GetObject/reports/app:app-subnet"), cell(found, "GetObject/reports/app:cut-off")
+    assert {record.name for record in flows(inside)} == {"ACCEPT", "ACCEPT of the answer"}
+    assert inside.evidence is not None
+    (data,) = [record for record in inside.evidence.records if record.kind is RecordKind.DATA]
+    assert {record.address for record in flows(inside)} == {data.address}
+    assert silent.measured.outcome == "unreachable"
+    assert {(record.name, record.error_code) for record in flows(silent)} == {("REJECT", "REJECT")}
+    assert silent.evidence is not None
+    line = re.search(r"^    (a flow at eni-.*)$", TEXT, re.MULTILINE)
+    assert line is not None
+    assert re.sub(r"eni-\w+", "eni-N", line[1]) == re.sub(r"eni-\w+", "eni-N", silent.evidence.sentence)
+    assert {record.address for record in flows(silent)}.isdisjoint({data.address})
+    assert flows(cell(found, "GetObject/reports/app:internet")) == []  # it stands in no network of ours
+
+
+def test_flows_that_no_log_has_are_told_as_absent(
+    recorded: Stage, measured: Matrix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidencing, "_IN_LAB", Clock(every=0.1, longest=0.3))
+    logs = recorded.client("logs")
+    logs.create_log_group(logGroupName="other-flows")
+    sources_of = evidencing.sources_of
+
+    def elsewhere(*given: Any) -> Any:
+        found, unusable = sources_of(*given)
+        return [replace(row, name="other-flows") for row in found if row.kind == "flow_logs"], unusable
+
+    monkeypatch.setattr(evidencing, "sources_of", elsewhere)
+    may(recorded, {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}]})
+    found = asked(recorded, measured)
+    may(recorded, policy_of(recorded))
+    assert "evidence by flow log: 0 of 3 requests found; of 3 there is no record, which proves nothing" in found.notes
+    silent = cell(found, "GetObject/reports/app:cut-off").evidence
+    assert silent is not None
+    assert silent.sentence.startswith("no answer of S3's came back, and no flow log told within ")
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +212,8 @@ def test_a_trails_bucket_has_the_same_as_its_log_group(recorded: Stage, measured
     found = asked(recorded, measured)
     may(recorded, policy_of(recorded))
     assert "evidence by trail: 3 of 3 requests found" in found.notes
-    (broken,) = [note for note in found.notes if "could not be read" in note]
+    broken, flow_log = [note for note in found.notes if "could not be read" in note]
+    assert "flow log group `perimeter-flows` of main could not be read: AccessDeniedException: " in flow_log
     assert broken.startswith("evidence: log group `perimeter-trail` of main could not be read: AccessDeniedException: ")
     (refused,) = cell(found, "GetObject/elsewhere").evidence.records  # type: ignore[union-attr]
     assert refused.source == "trail bucket `trail-111122223333` of main"
@@ -188,6 +237,7 @@ def test_the_doctor_looks_at_each_source(recorded: Stage, measured: Matrix) -> N
         ("evidence 1", State.OK, "log group `perimeter-trail` of main can be read"),
         ("evidence 2", State.OK, "trail bucket `trail-111122223333` of main can be read"),
         ("evidence 3", State.OK, "access log bucket `access-logs-111122223333` of main can be read"),
+        ("evidence 4", State.OK, "flow log group `perimeter-flows` of main can be read"),
     ]
     document = policy_of(recorded)
     document["Statement"] = [row for row in document["Statement"] if row["Sid"] != "ReadRecords"]
@@ -210,18 +260,18 @@ def test_the_doctor_reads_a_file_of_each_bucket(recorded: Stage, days: int, monk
     may(recorded, document)
     found = [check for check in examine(recorded.inventory, recorded.environment) if "evidence" in check.subject]
     may(recorded, policy_of(recorded))
-    assert [check.state for check in found] == [State.OK, State.PROBLEM, State.PROBLEM]
-    assert all("AccessDenied" in check.found for check in found[1:])
+    assert [check.state for check in found] == [State.OK, State.PROBLEM, State.PROBLEM, State.OK]
+    assert all("AccessDenied" in check.found for check in found[1:3])
 
 
 def test_the_doctor_says_where_no_file_is_there_yet(recorded: Stage) -> None:
-    group, *buckets = recorded.inventory.evidence
+    group, *buckets, flow_log = recorded.inventory.evidence
     empty = tuple(row.model_copy(update={"prefix": "none/"}) for row in buckets)
-    inventory = recorded.inventory.model_copy(update={"evidence": (group, *empty)})
+    inventory = recorded.inventory.model_copy(update={"evidence": (group, *empty, flow_log)})
     may(recorded, permissions(inventory, recorded.environment).accounts[0].runner)
     found = [check for check in examine(inventory, recorded.environment) if "evidence" in check.subject]
     may(recorded, policy_of(recorded))
-    assert [check.found for check in found[1:]] == [
+    assert [check.found for check in found[1:3]] == [
         "trail bucket `trail-111122223333` of main can be listed, and holds nothing yet",
         "access log bucket `access-logs-111122223333` of main can be listed, and holds nothing yet",
     ]

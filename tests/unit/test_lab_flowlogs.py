@@ -5,11 +5,14 @@ from __future__ import annotations
 import gzip
 import time
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from pytest_s3vpce.evidence.flows import Sought
+from pytest_s3vpce.evidence.sources import Source
 from pytest_s3vpce.lab.attempts import Attempt
 from pytest_s3vpce.lab.flowrecords import Flow, Place
 from pytest_s3vpce.lab.traildelivery import Delivery, FlowLog
@@ -140,11 +143,11 @@ def test_what_one_connection_carries_within_a_moment_is_one_record(world: World)
     delivery = Delivery(world.stage.state, writers=nobody, delay=0.1)
     delivery.flow(log, flow)
     delivery.flow(log, replace(flow, start=now - 1, packets=3, bytes=100))
-    delivery.flow(log, replace(flow, near=("10.78.1.77", 40_001)))
+    delivery.flow(log, replace(flow, near=("10.78.1.77", 40_001), start=now - 2))  # earlier, and told later
     delivery.flow(replace(log, id="fl-2", log_group="/gone"), flow)
     assert sorted(waited(world.lines, count=2)) == [
         f"40000 ACCEPT 7 300 {now - 1:.0f} {now:.0f}",
-        f"40001 ACCEPT 4 200 {now:.0f} {now:.0f}",
+        f"40001 ACCEPT 4 200 {now - 2:.0f} {now:.0f}",
     ]
 
 
@@ -318,6 +321,24 @@ def test_a_bucket_gets_files_where_its_policy_lets_the_service_write(world: Worl
     names, *lines = body.splitlines()
     assert names.split()[3:5] == ["srcaddr", "dstaddr"]
     assert len(lines) == 2
+    far = row(lines[0])["dstaddr"]
+    sought = Sought(cell="c", near="", far=(f"{far}:443",), begin=time.time(), end=time.time(), action="ACCEPT")
+    plane: Any = SimpleNamespace(client=world.stage.root(MAIN).client)
+    source = Source(
+        kind="flow_log_bucket",
+        name=name,
+        account="main",
+        plane=plane,
+        wait=0,
+        prefix=folder.strip("/"),
+        account_ids=(MAIN,),
+        regions=(REGION,),
+    )
+    found = [record for _, record in source.look([sought.key], since=time.time(), now=time.time())]
+    assert [(record.name, record.address) for record in found] == [
+        ("ACCEPT", "10.78.1.77"),
+        ("ACCEPT of the answer", "10.78.1.77"),
+    ]
 
 
 def test_a_bucket_that_does_not_let_it_in_gets_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
