@@ -124,13 +124,14 @@ class FlowLogs:
         topology = self._state.topology(origin.account, origin.region)
         subnet = topology.subnet(origin.subnet_id)
         assert subnet is not None  # a connection crosses it
+        backend = self._state.backends("ec2")[origin.account][origin.region]
         interface = _interface(self._state, origin)
         standing = (row for row in instances(self._state, origin.account, origin.region) if _stands(row, origin))
         instance = next(standing, None)
         return Place(
             account=origin.account,
             region=origin.region,
-            zone=subnet.zone,
+            zone=str(backend.get_subnet(subnet.id).availability_zone_id),
             vpc=subnet.vpc_id,
             subnet=subnet.id,
             interface=interface,

@@ -191,6 +191,7 @@ def test_a_custom_format_has_its_fields_in_their_order(world: World) -> None:
     assert (out["flow-direction"], out["traffic-path"], out["pkt-dst-aws-service"]) == ("egress", "7", "S3")
     assert (back["flow-direction"], back["traffic-path"], back["pkt-src-aws-service"]) == ("ingress", "-", "S3")
     assert (out["pkt-src-aws-service"], back["pkt-dst-aws-service"]) == ("-", "-")
+    assert (out["region"], out["az-id"][:5]) == (REGION, "use1-")  # the zone's id, not its name
     assert (out["tcp-flags"], back["tcp-flags"], out["type"]) == ("3", "19", "IPv4")
     status, code, message = refusal(
         world.ec2.create_flow_logs,
