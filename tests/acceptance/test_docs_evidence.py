@@ -291,6 +291,14 @@ def test_rights_to_logs_are_printed_only_where_evidence_is_declared(recorded: St
     ]
 
 
+def test_flow_logs_in_a_bucket_need_their_own_folder_only(recorded: Stage) -> None:
+    flows = EvidenceSource(flow_log_bucket="flow-files", prefix="net/")
+    inventory = recorded.inventory.model_copy(update={"evidence": (flows,)})
+    rows = {row["Sid"]: row for row in permissions(inventory, recorded.environment).accounts[0].runner["Statement"]}
+    assert "ReadRecords" not in rows
+    assert rows["ReadRecordFiles"]["Resource"] == ["arn:aws:s3:::flow-files/net/AWSLogs/*"]
+
+
 def test_the_option_writes_it_into_the_report_and_needs_sources(recorded: Stage, tmp_path: Path) -> None:
     for path in EXAMPLE.glob("*.*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
