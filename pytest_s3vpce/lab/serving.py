@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _ACCOUNT = re.compile(r"(?P<name>[^=]+)=(?P<id>[0-9]{12})(?:@(?P<region>[a-z0-9-]+))?")
 _PATIENCE = 0.0005
 """Seconds that a request waits for its turn while loading goes on."""
+_GLANCE = 0.5
+"""Seconds until a signal is noticed that another thread than the main one got."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -89,6 +91,15 @@ def told_to_end() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def wait_for(stop: threading.Event) -> None:
+    """Until it is set. A signal that the system gives to another thread does not wake the main one by itself.
+
+    https://docs.python.org/3/library/signal.html#execution-of-python-signal-handlers
+    """
+    while not stop.wait(_GLANCE):
+        pass
 
 
 def serve(
@@ -160,7 +171,7 @@ def _serve(
             ready = lab.ready(outputs)
             write(settings.ready_file, json.dumps(ready, indent=1))
             announce(ready)
-            stop.wait()
+            wait_for(stop)
         loading.check()
     finally:
         settings.ready_file.unlink(missing_ok=True)  # first: whoever finds no lab any more shall not find this either

@@ -603,9 +603,12 @@ def test_two_labs_side_by_side_know_nothing_of_each_other(lab: Lab, tmp_path: Pa
         follow = [*COMMAND, "log", "-f", "--ready-file", str(other.file)]
         with subprocess.Popen(follow, stdout=subprocess.PIPE, text=True) as follower:
             assert follower.stdout is not None
-            assert "ListBuckets" in follower.stdout.readline()
-            assert other.end(signal.SIGINT) == 0
-            assert follower.wait(5) == 0
+            try:
+                assert "ListBuckets" in follower.stdout.readline()
+                assert other.end(signal.SIGINT) == 0
+                assert follower.wait(5) == 0
+            finally:
+                follower.kill()
         assert not other.file.exists()
         assert not folder.exists()
     done = lab.command("path", lab.outputs["AppSubnet"], "--ready-file", str(other.file))

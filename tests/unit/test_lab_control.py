@@ -488,6 +488,25 @@ def test_nohup_is_respected() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+def test_a_signal_that_another_thread_got_ends_it_too() -> None:
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)
+    other.start()
+    ident = other.ident
+    assert ident is not None
+    with serving.told_to_end() as stop:
+        sending = threading.Timer(0.2, signal.pthread_kill, (ident, signal.SIGTERM))
+        late = threading.Timer(10, stop.set)
+        began = time.monotonic()
+        sending.start()
+        late.start()
+        serving.wait_for(stop)
+        took = time.monotonic() - began
+    late.cancel()
+    over.set()
+    assert took < 5
+
+
 def test_signals_set_the_event_and_are_given_back() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it, as nohup does
     try:
