@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from pytest_s3vpce.run.observed import Observed, counted_of, outcome_of
 from pytest_s3vpce.run.plan import Reader, probes_of, readers_of, writes
 from pytest_s3vpce.run.presence import Presence
 from pytest_s3vpce.run.settling import RealClock, settle
+from pytest_s3vpce.run.termination import undone
 from pytest_s3vpce.wording import counted
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ class AccessRun:
             todo = {pool.submit(self._batch, name, rows, seen): name for name, rows in by_vantage.items()}
             started = time.monotonic()
             try:
-                while left := wait(todo, timeout=_PATIENCE).not_done:
+                while left := undone(todo, seconds=_PATIENCE):
                     names = ", ".join(sorted(todo[one] for one in left))
                     self._notify(f"still waiting for answers from {names} ({time.monotonic() - started:.0f} s)")
             except KeyboardInterrupt:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
+from concurrent.futures import wait
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
+    from concurrent.futures import Future
 
     from pytest_s3vpce.run.folder import RunFolder
 
 _WORKERS: Final = "workers.jsonl"
+_GLANCE: Final = 0.5
+"""Seconds until a signal is noticed that another thread than the main one got."""
 
 
 class Termination:
@@ -50,6 +55,18 @@ class Termination:
         if not self._ending:
             self._ending = True
             raise KeyboardInterrupt("SIGTERM")
+
+
+def undone(futures: Collection[Future[Any]], *, seconds: float) -> set[Future[Any]]:
+    """Those that are not done after that long. A signal that the system gives to another thread wakes nobody by itself.
+
+    https://docs.python.org/3/library/signal.html#execution-of-python-signal-handlers
+    """
+    end = time.monotonic() + seconds
+    while left := wait(futures, timeout=min(_GLANCE, max(0.0, end - time.monotonic()))).not_done:
+        if time.monotonic() >= end:
+            break
+    return left
 
 
 def enlist(folder: RunFolder) -> None:

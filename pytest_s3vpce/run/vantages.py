@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 from urllib.request import getproxies
 
@@ -12,6 +13,7 @@ from pytest_s3vpce.errors import S3VpceError, VantageError
 from pytest_s3vpce.run.deployments import deployment_of, given, hosts_of, placed
 from pytest_s3vpce.run.keeping import kept_point
 from pytest_s3vpce.run.planes import Planes
+from pytest_s3vpce.run.termination import undone
 from pytest_s3vpce.vantage import (
     AgentConfig,
     CommandVantage,
@@ -55,7 +57,9 @@ class VantagePoints:
         todo = [name for name in dict.fromkeys(names) if name not in self._ready]
         with ThreadPoolExecutor(max(1, len(todo))) as pool:
             try:
-                self._ready.update(zip(todo, pool.map(self._prepared, todo), strict=True))
+                making = {name: pool.submit(self._prepared, name) for name in todo}
+                undone(making.values(), seconds=inf)
+                self._ready.update((name, made.result()) for name, made in making.items())
             except KeyboardInterrupt:
                 self.end()
                 raise

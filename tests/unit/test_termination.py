@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_s3vpce.run.folder import RunFolder
-from pytest_s3vpce.run.termination import Termination, end_workers, enlist
+from pytest_s3vpce.run.termination import Termination, end_workers, enlist, undone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,3 +110,32 @@ def test_workers_are_told_by_xdist_and_by_the_system(tmp_path: Path, termination
     end_workers([node], folder)
     assert node.told
     assert waiting.wait(10) == -signal.SIGTERM
+
+
+def test_a_signal_that_another_thread_got_ends_the_waiting(termination: Termination) -> None:
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)
+    other.start()
+    ident = other.ident
+    assert ident is not None
+    began = time.monotonic()
+    termination.listen()
+    with ThreadPoolExecutor(1) as pool:
+        todo = pool.submit(over.wait, 10)
+        threading.Timer(0.2, signal.pthread_kill, (ident, signal.SIGTERM)).start()
+        try:
+            with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+                undone([todo], seconds=inf)
+            took = time.monotonic() - began
+        finally:
+            over.set()
+    assert took < 5
+
+
+def test_what_is_not_done_is_told_after_a_while() -> None:
+    over = threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        quick, slow = pool.submit(int), pool.submit(over.wait, 10)
+        assert undone([quick, slow], seconds=0.1) == {slow}
+        over.set()
+        assert undone([quick, slow], seconds=inf) == set()
