@@ -177,6 +177,8 @@ def test_a_deployment_is_waited_for_no_longer(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(keepers, "_keeper", lambda *_: waiting)
     with interrupted():
         keepers.deploy(notify=lambda _: None)
+    with pytest.raises(VantageError, match=TOLD_TO_END):
+        control.pause(0)  # nor does whoever waits from now on
 
 
 def test_nothing_ends_by_itself() -> None:

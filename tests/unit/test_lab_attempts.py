@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -60,5 +61,13 @@ def test_an_attempt_is_heard_and_nothing_odd_ends_it(
     assert "an attempt to connect could not be told" in caplog.text
 
 
-def test_one_that_nobody_was_told_of_has_nothing_to_close() -> None:
-    Attempts(lambda _: None, lambda *_: None).close()
+def test_who_listens_ends_with_it_and_nobody_does_before_it_was_told_of() -> None:
+    others = threading.enumerate()
+    made = Attempts(lambda _: None, lambda *_: None)
+    made.close()
+    assert [one for one in threading.enumerate() if one not in others] == []
+    assert made.told_at[0] == "127.0.0.1"
+    (listening,) = [one for one in threading.enumerate() if one not in others]
+    made.close()
+    listening.join(5)
+    assert not listening.is_alive()
